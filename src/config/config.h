@@ -1,0 +1,38 @@
+/* config.h: the configuration file, read once into an immutable struct */
+#ifndef PW_CONFIG_CONFIG_H
+#define PW_CONFIG_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "model/policy.h"
+
+enum pw_probe_mode { PW_PROBE_AUTO, PW_PROBE_ON, PW_PROBE_OFF };
+
+struct pw_config {
+	uint32_t poll_interval_ms;
+	uint32_t idle_interval_ms;       /* 0: as poll_interval_ms */
+	enum pw_probe_mode probe;
+	bool connect_failures;
+	struct pw_policy policy;
+	struct { uint32_t max_per_minute, renotify_s; } notify;  /* `for` is in the policy's thresholds */
+	struct { char *socket; double ping_interval, reconnect_interval; } agentx;
+	struct { char *include; } snmp;  /* NULL = none */
+	struct { bool all; char **names; size_t n_names; } namespaces;
+	struct { struct pw_cidr *addresses; size_t n_addresses; uint32_t interval_s; } snat;
+};
+
+/* Messages about a file, one call each: "FILE:LINE: what is wrong, what was expected". line is 0 where there is none. */
+typedef void pw_config_report(const char *file, unsigned line, const char *message, void *context);
+
+/* The built-in defaults, as an empty file gives them. NULL when out of memory. */
+struct pw_config *pw_config_defaults(void);
+
+/* Reads a file. Returns NULL after at least one report when it can't be read or has a mistake; it goes on after a mistake where it can,
+ * so that one run shows as many as possible. */
+struct pw_config *pw_config_read(const char *path, pw_config_report *report, void *context);
+
+void pw_config_free(struct pw_config *config);
+
+#endif

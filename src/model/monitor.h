@@ -1,0 +1,89 @@
+/* monitor.h: what lasts from poll to poll: alarm states, history, peaks, listed rows
+ *
+ * Takes the census of every namespace after a poll, moves the state of each pool, posts what is to be notified, and builds
+ * the snapshot. One thread. No I/O: clocks and names of interfaces and owners come from the caller. */
+#ifndef PW_MODEL_MONITOR_H
+#define PW_MODEL_MONITOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "model/census.h"
+#include "model/event.h"
+#include "model/policy.h"
+#include "model/snapshot.h"
+
+struct pw_monitor;
+
+enum pw_poll_status {
+	PW_POLL_COUNTED, /* the census is complete */
+	PW_POLL_QUIET,   /* the pre-check showed that nothing can be above the floor; the census is empty */
+	PW_POLL_FAILED,  /* no numbers: the pools of this namespace keep those of the last good poll, and their states */
+	PW_POLL_GONE     /* the namespace does not exist any more: its pools end, alarms fall */
+};
+
+/* One namespace's part of a poll. */
+struct pw_ns_poll {
+	uint32_t index;             /* pwNsIndex */
+	const char *name;           /* "" = the daemon's own */
+	enum pw_poll_status status;
+	enum pw_poll_status udp_status; /* COUNTED or FAILED: UDP can fail alone */
+	struct pw_census *census;   /* valid with COUNTED; with QUIET its range and totals are valid */
+	uint32_t tcp, tcp_time_wait, udp; /* sockets of the whole namespace (sockstat), not only of the range */
+	uint64_t snat_failures;
+	/* The name of an interface, or NULL; context as given. May be NULL. */
+	const char *(*ifname)(uint32_t ifindex, void *context);
+	/* Latency of one allocation for this pool in microseconds, 0 = not measured: called for pools in warning or
+	 * worse with more than 2 free ports, the worst first, at most 16 times a poll. May be NULL. */
+	uint32_t (*alloc_latency)(const struct pw_pool_key *key, void *context);
+	/* The owner's name for a cgroup id and uid, written to buf ("" when unknown). May be NULL. */
+	void (*owner_name)(const struct pw_pool_owner *owner, char *buf, size_t size, void *context);
+	void *context;
+};
+
+/* One poll. */
+struct pw_poll {
+	uint64_t now_ms;            /* CLOCK_BOOTTIME at its end */
+	struct timespec wall;
+	uint32_t interval_ms;
+	uint32_t duration_us;
+	const struct pw_ns_poll *ns;
+	size_t n_ns;
+	uint64_t connect_failures;
+	bool connect_failures_counting;
+	const char *connect_failures_reason;
+};
+
+/* Receives the events of a poll, the worst first. */
+typedef void pw_monitor_event(const struct pw_event *event, void *context);
+
+/* NULL when out of memory. The policy is borrowed and must live until another one is set. */
+struct pw_monitor *pw_monitor_new(const struct pw_policy *policy, struct timespec start_time);
+void pw_monitor_free(struct pw_monitor *monitor);
+
+/* Another configuration: states, peaks and history stay; thresholds and labels apply from the next poll on. */
+void pw_monitor_set_policy(struct pw_monitor *monitor, const struct pw_policy *policy);
+
+/* Seconds after which an active alarm is notified again, 0 = never. */
+void pw_monitor_set_renotify(struct pw_monitor *monitor, uint32_t seconds);
+
+/* Shows in the snapshots from now on. */
+void pw_monitor_set_config_failed(struct pw_monitor *monitor, bool failed);
+
+/* The event id that pwAlarmEventId shows comes from here; may be NULL. */
+void pw_monitor_set_event_ids(struct pw_monitor *monitor,
+	uint32_t (*last_id)(const struct pw_pool_key *key, void *context), void *context);
+
+/* Takes a poll into account, sends its events to `emit` (may be NULL), and returns a new snapshot with one reference, or
+ * NULL when out of memory (states have moved all the same, and events were sent). A poll of which every namespace
+ * FAILED counts as a poll error; poll_ms then stays that of the last good one. */
+const struct pw_snapshot *pw_monitor_update(struct pw_monitor *monitor, const struct pw_poll *poll, pw_monitor_event *emit,
+	void *context);
+
+/* Whether a namespace has rows that need numbers (listed, configured, lingering or alarmed): if so a poll must not be skipped
+ * by the pre-check. */
+bool pw_monitor_needs(const struct pw_monitor *monitor, uint32_t ns);
+
+#endif
