@@ -3,7 +3,8 @@
  * The hot path of the program: pw_census_add() runs once per socket. The memory is 8 bytes a socket plus about 45 a distinct
  * (local address, remote address, remote port); it is kept from poll to poll.
  *
- * Use, each poll:  begin -> add, add, ... -> [block, foreign] -> finish -> each / pool / totals.
+ * Use, each poll:  begin -> add, add, ... -> finish -> [wants_bound: add_bound, finish] -> [doubts: verdict, ..., finish]
+ * -> each / pool / totals.
  * A dump that has to be repeated starts again with begin. What is known about foreign sockets (cookies, verdicts of probes)
  * lives on from poll to poll. */
 #ifndef PW_MODEL_CENSUS_H
@@ -43,11 +44,19 @@ void pw_census_begin(struct pw_census *census, const struct pw_range *range);
 int pw_census_add(struct pw_census *census, const struct pw_socket *sockets, size_t n);
 
 /* Adds the result of the not-AUTO dump: sockets bound to an explicit port (SOCK_BINDPORT_LOCK). They are not counted
- * again, they only make their port known as foreign, now and by cookie from now on. */
+ * again, they only make their port known as foreign, now and by cookie from now on. Call it at least once per pass, with n = 0
+ * if need be: that the pass was made proves sockets with IP_BIND_ADDRESS_NO_PORT to be connect-owned. */
 int pw_census_add_bound(struct pw_census *census, const struct pw_socket *sockets, size_t n);
 
 /* Ends the adding, before any of the functions below. */
 int pw_census_finish(struct pw_census *census);
+
+/* Whether the not-AUTO dump is worth its cost at this poll: ports in doubt on the parity that connect() tries last changed since
+ * the last pass, or (at every 6th poll) any port in doubt did. Valid after finish. */
+bool pw_census_wants_bound(const struct pw_census *census);
+
+/* Whether verdicts will be given (default: no). Without probing, verdicts of the past are forgotten. */
+void pw_census_set_probing(struct pw_census *census, bool probing);
 
 /* The ports in doubt, most suspicious first (the parity that connect() tries last, then ports without a verdict): at most
  * `max` are written. Returns how many were written. A port is in doubt when it has a socket that is neither known as foreign

@@ -9,8 +9,13 @@ void pw_portset_clear(struct pw_portset *set)
 
 void pw_portset_add_range(struct pw_portset *set, uint16_t low, uint16_t high)
 {
-	for (unsigned port = low; port <= high; port++)
-		pw_portset_add(set, (uint16_t)port);
+	const uint64_t all = UINT64_MAX;
+	unsigned first = low >> 6, last = high >> 6;
+
+	if (low > high)
+		return;
+	for (unsigned i = first; i <= last; i++)
+		set->word[i] |= (i == first ? all << (low & 63) : all) & (i == last ? all >> (63 - (high & 63)) : all);
 }
 
 unsigned pw_portset_count(const struct pw_portset *set)

@@ -1,0 +1,1000 @@
+#include "model/census.h"
+
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+
+/* How the sockets are kept
+ *
+ *   local ──> tuple ──> record ──> record     a local address (per protocol and device) has tuples, one for each remote
+ *     │         └─────> tuple ──> record      address and port; a tuple has a chain of 8-byte records, one a socket
+ *     └─────> record ──> record               sockets without a pool of their own (listening, bound, inbound, UDP)
+ *
+ * Chains are indexes into arrays that only grow during a poll. Pools are added up afterwards with one byte of scratch a port, so
+ * that a port held by several sockets counts once. */
+
+#define NONE UINT32_MAX
+#define PORTS 65536
+#define BOUND_PASS_EVERY 6 /* polls between two not-AUTO passes that nothing suspicious asks for */
+
+enum record_flag {
+	RECORD_TIME_WAIT = 1,
+	RECORD_REUSABLE = 2,  /* TIME_WAIT that connect() to the same tuple may take over now */
+	RECORD_HALF_OPEN = 4, /* holds its tuple, but no bind bucket */
+	RECORD_V6ONLY = 8     /* an IPv6 socket that leaves the IPv4 wildcard alone */
+};
+
+struct record {
+	uint32_t next;
+	uint16_t port;
+	uint16_t flags;
+};
+
+struct local {
+	uint8_t address[16];
+	uint32_t zone;
+	uint8_t family, protocol;
+	uint16_t any;         /* the wildcard address */
+	uint32_t first_tuple;
+	uint32_t records;     /* chain of the sockets without tuple */
+	uint32_t count;       /* sockets, with and without tuple */
+	uint32_t pad;
+};
+
+struct tuple {
+	uint8_t remote[16];
+	uint32_t local;
+	uint16_t port;
+	uint16_t pad;
+	uint32_t records;
+	uint32_t count;
+	uint32_t next; /* of the same local */
+};
+
+/* Open addressing with linear probing; slots hold position + 1, 0 is empty. */
+struct index {
+	uint32_t *slot;
+	uint32_t mask;
+};
+
+struct cookie_set {
+	uint64_t *slot; /* 0 is empty */
+	size_t size, used;
+};
+
+enum verdict { VERDICT_NONE, VERDICT_FREE, VERDICT_BLOCKED };
+
+/* What lasts about the ports, each array by port. A signature stands for the set of sockets on a port whose origin their state does
+ * not show; it is a sum, so that order plays no part. */
+struct port_facts {
+	uint64_t *signature;         /* of this poll */
+	uint64_t *verdict_signature; /* when the verdict was given */
+	uint64_t *pass_signature;    /* at the last not-AUTO pass */
+	uint8_t *verdict;            /* enum verdict */
+};
+
+enum scratch { SCRATCH_USED = 1, SCRATCH_NOT_TIME_WAIT = 2, SCRATCH_HARD = 4 };
+
+struct pw_census {
+	uint32_t ns;
+	struct pw_range range;
+	struct pw_portset capacity;
+
+	struct record *records;
+	struct local *locals;
+	struct tuple *tuples;
+	uint32_t n_records, n_locals, n_tuples;
+	uint32_t size_records, size_locals, size_tuples;
+	struct index local_index, tuple_index;
+	uint32_t last_local; /* most sockets in a row share one */
+	uint32_t *special;   /* locals that conflict beyond their own address: wildcards and those bound to a device */
+	uint32_t n_special, size_special;
+	uint64_t seed[3];
+
+	struct pw_portset listening, bound; /* ports of listeners; ports of bound-only and of explicitly bound sockets */
+	struct pw_portset unproven;         /* ports with a socket that may be foreign */
+	struct pw_portset no_port;          /* ports with a socket that is connect-owned unless explicitly bound */
+	struct pw_portset known;            /* ports with a socket known by its cookie as foreign */
+	struct cookie_set foreign, foreign_next;
+	struct port_facts facts;
+	bool probing, bound_pass, finished;
+	unsigned polls_since_pass;
+
+	struct pw_portset blocked, doubtful; /* results of finish; subsets of the capacity */
+	uint32_t free_ports, fast_ports;     /* |C - blocked|, and of these with low's parity */
+	struct pw_census_totals totals;
+	uint8_t *scratch;                    /* by port: enum scratch; all zero between two pools */
+};
+
+/* --- memory ------------------------------------------------------------------------------------------------------- */
+
+static int grow(void *array, uint32_t *size, size_t element)
+{
+	void **pointer = array;
+	uint32_t new_size = *size == 0 ? 256 : *size * 2;
+	void *bigger;
+
+	if (new_size < *size)
+		return -1;
+	bigger = realloc(*pointer, (size_t)new_size * element);
+	if (bigger == NULL)
+		return -1;
+	*pointer = bigger;
+	*size = new_size;
+	return 0;
+}
+
+static uint64_t fold(uint64_t a, uint64_t b)
+{
+	unsigned __int128 product = (unsigned __int128)a * b;
+
+	return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+/* Keyed, so that nobody who chooses addresses can choose collisions. */
+static uint64_t hash_address(const struct pw_census *c, const uint8_t address[16], uint64_t rest)
+{
+	uint64_t half[2];
+
+	memcpy(half, address, sizeof(half));
+	return fold(fold(half[0] ^ c->seed[0], half[1] ^ c->seed[1]) ^ rest, c->seed[2]);
+}
+
+static int index_reset(struct index *index, uint32_t slots)
+{
+	if (index->slot != NULL && index->mask + 1 == slots) {
+		memset(index->slot, 0, (size_t)slots * sizeof(*index->slot));
+		return 0;
+	}
+	free(index->slot);
+	index->slot = calloc(slots, sizeof(*index->slot));
+	index->mask = slots - 1;
+	return index->slot != NULL ? 0 : -1;
+}
+
+static void index_put(struct index *index, uint64_t hash, uint32_t position)
+{
+	uint32_t i = (uint32_t)hash & index->mask;
+
+	while (index->slot[i] != 0)
+		i = (i + 1) & index->mask;
+	index->slot[i] = position + 1;
+}
+
+static bool index_full(const struct index *index, uint32_t entries)
+{
+	return index->slot == NULL || entries + 1 > (index->mask + 1) / 2;
+}
+
+/* --- known foreign sockets ------------------------------------------------------------------------------------------ */
+
+static bool cookie_known(const struct cookie_set *set, uint64_t cookie)
+{
+	if (set->used == 0 || cookie == 0)
+		return false;
+	for (size_t i = cookie * UINT64_C(0x9e3779b97f4a7c15) & (set->size - 1); set->slot[i] != 0; i = (i + 1) & (set->size - 1))
+		if (set->slot[i] == cookie)
+			return true;
+	return false;
+}
+
+static void cookie_store(struct cookie_set *set, uint64_t cookie)
+{
+	size_t i = cookie * UINT64_C(0x9e3779b97f4a7c15) & (set->size - 1);
+
+	while (set->slot[i] != 0 && set->slot[i] != cookie)
+		i = (i + 1) & (set->size - 1);
+	set->used += set->slot[i] == 0;
+	set->slot[i] = cookie;
+}
+
+static int cookie_resize(struct cookie_set *set, size_t size)
+{
+	struct cookie_set bigger = {.slot = calloc(size, sizeof(uint64_t)), .size = size};
+
+	if (bigger.slot == NULL)
+		return -1;
+	for (size_t i = 0; i < set->size; i++)
+		if (set->slot[i] != 0)
+			cookie_store(&bigger, set->slot[i]);
+	free(set->slot);
+	*set = bigger;
+	return 0;
+}
+
+static int cookie_add(struct cookie_set *set, uint64_t cookie)
+{
+	if (cookie == 0)
+		return 0;
+	if (set->used * 2 >= set->size && cookie_resize(set, set->size == 0 ? 256 : set->size * 2) < 0)
+		return -1;
+	cookie_store(set, cookie);
+	return 0;
+}
+
+static void cookie_clear(struct cookie_set *set)
+{
+	if (set->used != 0)
+		memset(set->slot, 0, set->size * sizeof(*set->slot));
+	set->used = 0;
+}
+
+/* --- a census's life -------------------------------------------------------------------------------------------------- */
+
+static void seed_fill(uint64_t seed[3])
+{
+	/* a hash seed only has to be unguessable; where there is no entropy yet, the address of a stack page will do */
+	if (getrandom(seed, 3 * sizeof(seed[0]), GRND_NONBLOCK) != (ssize_t)(3 * sizeof(seed[0])))
+		for (int i = 0; i < 3; i++)
+			seed[i] = fold((uintptr_t)&seed ^ UINT64_C(0x9e3779b97f4a7c15), UINT64_C(0xd1342543de82ef95) + (uint64_t)i);
+	for (int i = 0; i < 3; i++)
+		seed[i] |= 1;
+}
+
+struct pw_census *pw_census_new(uint32_t ns)
+{
+	struct pw_census *c = calloc(1, sizeof(*c));
+
+	if (c == NULL)
+		return NULL;
+	c->ns = ns;
+	c->facts.signature = calloc(PORTS, sizeof(uint64_t));
+	c->facts.verdict_signature = calloc(PORTS, sizeof(uint64_t));
+	c->facts.pass_signature = calloc(PORTS, sizeof(uint64_t));
+	c->facts.verdict = calloc(PORTS, 1);
+	c->scratch = calloc(PORTS, 1);
+	if (c->facts.signature == NULL || c->facts.verdict_signature == NULL || c->facts.pass_signature == NULL ||
+		c->facts.verdict == NULL || c->scratch == NULL) {
+		pw_census_free(c);
+		return NULL;
+	}
+	c->polls_since_pass = BOUND_PASS_EVERY;
+	seed_fill(c->seed);
+	return c;
+}
+
+void pw_census_free(struct pw_census *c)
+{
+	if (c == NULL)
+		return;
+	free(c->records);
+	free(c->locals);
+	free(c->tuples);
+	free(c->local_index.slot);
+	free(c->tuple_index.slot);
+	free(c->foreign.slot);
+	free(c->foreign_next.slot);
+	free(c->facts.signature);
+	free(c->facts.verdict_signature);
+	free(c->facts.pass_signature);
+	free(c->facts.verdict);
+	free(c->special);
+	free(c->scratch);
+	free(c);
+}
+
+/* Gives memory back after a peak that has passed. */
+static void shrink(struct pw_census *c)
+{
+	if (c->size_records > 65536 && c->n_records < c->size_records / 16) {
+		free(c->records);
+		c->records = NULL;
+		c->size_records = 0;
+	}
+	if (c->size_tuples > 16384 && c->n_tuples < c->size_tuples / 16) {
+		free(c->tuples);
+		free(c->tuple_index.slot);
+		c->tuples = NULL;
+		c->tuple_index.slot = NULL;
+		c->size_tuples = 0;
+	}
+}
+
+/* The size of the range's part of an array of signatures. */
+static size_t range_bytes(const struct pw_census *c)
+{
+	return ((size_t)c->range.high - c->range.low + 1) * sizeof(uint64_t);
+}
+
+static void clear_sets(struct pw_census *c)
+{
+	pw_portset_clear(&c->listening);
+	pw_portset_clear(&c->bound);
+	pw_portset_clear(&c->unproven);
+	pw_portset_clear(&c->no_port);
+	pw_portset_clear(&c->known);
+	memset(c->facts.signature + c->range.low, 0, range_bytes(c));
+}
+
+void pw_census_begin(struct pw_census *c, const struct pw_range *range)
+{
+	if (c->finished) {
+		struct cookie_set last = c->foreign;
+
+		c->foreign = c->foreign_next;
+		c->foreign_next = last;
+		c->polls_since_pass += c->polls_since_pass < BOUND_PASS_EVERY;
+		shrink(c);
+	}
+	cookie_clear(&c->foreign_next);
+	c->range = *range;
+	pw_range_capacity(range, &c->capacity);
+	clear_sets(c);
+	if (c->n_locals != 0 && c->local_index.slot != NULL)
+		index_reset(&c->local_index, c->local_index.mask + 1);
+	if (c->n_tuples != 0 && c->tuple_index.slot != NULL)
+		index_reset(&c->tuple_index, c->tuple_index.mask + 1);
+	c->n_records = c->n_locals = c->n_tuples = c->n_special = 0;
+	c->last_local = NONE;
+	c->bound_pass = c->finished = false;
+	memset(&c->totals, 0, sizeof(c->totals));
+}
+
+/* --- adding sockets --------------------------------------------------------------------------------------------------- */
+
+static bool local_is(const struct local *local, const uint8_t address[16], uint32_t zone, uint8_t family, uint8_t protocol)
+{
+	return local->zone == zone && local->family == family && local->protocol == protocol &&
+		memcmp(local->address, address, sizeof(local->address)) == 0;
+}
+
+static uint64_t local_hash(const struct pw_census *c, const uint8_t address[16], uint32_t zone, uint8_t family, uint8_t protocol)
+{
+	return hash_address(c, address, (uint64_t)zone << 16 | (uint64_t)family << 8 | protocol);
+}
+
+static int index_locals(struct pw_census *c)
+{
+	if (index_reset(&c->local_index, c->local_index.slot == NULL ? 64 : (c->local_index.mask + 1) * 2) < 0)
+		return -1;
+	for (uint32_t i = 0; i < c->n_locals; i++) {
+		const struct local *l = &c->locals[i];
+
+		index_put(&c->local_index, local_hash(c, l->address, l->zone, l->family, l->protocol), i);
+	}
+	return 0;
+}
+
+static uint32_t new_local(struct pw_census *c, const struct pw_socket *s, uint64_t hash)
+{
+	static const uint8_t any[16];
+	struct local *local;
+
+	if (c->n_locals == c->size_locals && grow(&c->locals, &c->size_locals, sizeof(*c->locals)) < 0)
+		return NONE;
+	if (index_full(&c->local_index, c->n_locals) && index_locals(c) < 0)
+		return NONE;
+	local = &c->locals[c->n_locals];
+	*local = (struct local){.zone = s->ifindex, .family = s->family, .protocol = s->protocol, .first_tuple = NONE, .records = NONE};
+	memcpy(local->address, s->local, sizeof(local->address));
+	local->any = memcmp(s->local, any, sizeof(any)) == 0;
+	if (local->any || local->zone != 0) {
+		if (c->n_special == c->size_special && grow(&c->special, &c->size_special, sizeof(*c->special)) < 0)
+			return NONE;
+		c->special[c->n_special++] = c->n_locals;
+	}
+	index_put(&c->local_index, hash, c->n_locals);
+	return c->n_locals++;
+}
+
+static uint32_t lookup_local(const struct pw_census *c, const uint8_t address[16], uint32_t zone, uint8_t family, uint8_t protocol,
+	uint64_t hash)
+{
+	const struct index *index = &c->local_index;
+
+	if (index->slot == NULL)
+		return NONE;
+	for (uint32_t i = (uint32_t)hash & index->mask; index->slot[i] != 0; i = (i + 1) & index->mask)
+		if (local_is(&c->locals[index->slot[i] - 1], address, zone, family, protocol))
+			return index->slot[i] - 1;
+	return NONE;
+}
+
+static uint32_t find_local(struct pw_census *c, const struct pw_socket *s)
+{
+	uint64_t hash;
+	uint32_t found;
+
+	if (c->last_local != NONE && local_is(&c->locals[c->last_local], s->local, s->ifindex, s->family, s->protocol))
+		return c->last_local;
+	hash = local_hash(c, s->local, s->ifindex, s->family, s->protocol);
+	found = lookup_local(c, s->local, s->ifindex, s->family, s->protocol, hash);
+	return c->last_local = found != NONE ? found : new_local(c, s, hash);
+}
+
+static uint64_t tuple_hash(const struct pw_census *c, uint32_t local, const uint8_t remote[16], uint16_t port)
+{
+	return hash_address(c, remote, (uint64_t)local << 16 | port);
+}
+
+static int index_tuples(struct pw_census *c)
+{
+	if (index_reset(&c->tuple_index, c->tuple_index.slot == NULL ? 1024 : (c->tuple_index.mask + 1) * 2) < 0)
+		return -1;
+	for (uint32_t i = 0; i < c->n_tuples; i++)
+		index_put(&c->tuple_index, tuple_hash(c, c->tuples[i].local, c->tuples[i].remote, c->tuples[i].port), i);
+	return 0;
+}
+
+static uint32_t new_tuple(struct pw_census *c, uint32_t local, const struct pw_socket *s, uint64_t hash)
+{
+	struct tuple *tuple;
+
+	if (c->n_tuples == c->size_tuples && grow(&c->tuples, &c->size_tuples, sizeof(*c->tuples)) < 0)
+		return NONE;
+	if (index_full(&c->tuple_index, c->n_tuples) && index_tuples(c) < 0)
+		return NONE;
+	tuple = &c->tuples[c->n_tuples];
+	*tuple = (struct tuple){.local = local, .port = s->remote_port, .records = NONE, .next = c->locals[local].first_tuple};
+	memcpy(tuple->remote, s->remote, sizeof(tuple->remote));
+	index_put(&c->tuple_index, hash, c->n_tuples);
+	c->locals[local].first_tuple = c->n_tuples;
+	return c->n_tuples++;
+}
+
+static uint32_t lookup_tuple(const struct pw_census *c, uint32_t local, const uint8_t remote[16], uint16_t port, uint64_t hash)
+{
+	const struct index *index = &c->tuple_index;
+
+	if (index->slot == NULL)
+		return NONE;
+	for (uint32_t i = (uint32_t)hash & index->mask; index->slot[i] != 0; i = (i + 1) & index->mask) {
+		const struct tuple *t = &c->tuples[index->slot[i] - 1];
+
+		if (t->local == local && t->port == port && memcmp(t->remote, remote, sizeof(t->remote)) == 0)
+			return index->slot[i] - 1;
+	}
+	return NONE;
+}
+
+/* tcp_twsk_unique(): which TIME_WAIT sockets connect() may take over. Its age is what has passed of TCP_TIMEWAIT_LEN. Whether both ends used
+ * timestamps is not visible; the sysctl stands for it. */
+static bool reusable(const struct pw_census *c, const struct pw_socket *s)
+{
+	const uint32_t timewait_len_ms = 60000;
+	struct pw_address local, remote;
+
+	if (c->range.tw_reuse == PW_TW_REUSE_OFF || !c->range.timestamps || s->expires_ms >= timewait_len_ms ||
+		timewait_len_ms - s->expires_ms <= c->range.tw_reuse_delay_ms)
+		return false;
+	if (c->range.tw_reuse == PW_TW_REUSE_ON || s->ifindex == 1)
+		return true;
+	local = pw_address_make(s->family, s->local, 0);
+	remote = pw_address_make(s->family, s->remote, 0);
+	return pw_address_is_loopback(&local) || pw_address_is_loopback(&remote);
+}
+
+static uint16_t record_flags(const struct pw_census *c, const struct pw_socket *s, bool foreign)
+{
+	uint16_t flags = 0;
+
+	if (s->protocol == IPPROTO_TCP && s->state == PW_TIME_WAIT)
+		flags |= RECORD_TIME_WAIT | (reusable(c, s) ? RECORD_REUSABLE : 0);
+	if (s->flags & PW_SOCKET_HALF_OPEN)
+		flags |= RECORD_HALF_OPEN;
+	/* an explicit bind to a specific IPv6 address makes the socket v6only (__inet6_bind()), which diag does not show later on */
+	if (s->flags & PW_SOCKET_V6ONLY || (foreign && s->family == AF_INET6 && s->state != PW_LISTEN && s->state != PW_CLOSE))
+		flags |= RECORD_V6ONLY;
+	return flags;
+}
+
+static int add_record(struct pw_census *c, uint32_t *chain, const struct pw_socket *s, uint16_t flags)
+{
+	if (c->n_records == c->size_records && grow(&c->records, &c->size_records, sizeof(*c->records)) < 0)
+		return -1;
+	c->records[c->n_records] = (struct record){.next = *chain, .port = s->local_port, .flags = flags};
+	*chain = c->n_records++;
+	return 0;
+}
+
+/* Sorts a connected TCP socket by what is known about the origin of its port. Returns whether it is known as foreign. */
+static bool classify(struct pw_census *c, const struct pw_socket *s)
+{
+	uint64_t id = s->cookie;
+
+	if (s->flags & PW_SOCKET_HALF_OPEN)
+		return false;
+	if (id == 0)
+		id = hash_address(c, s->remote, (uint64_t)s->remote_port << 32 | s->state);
+	c->facts.signature[s->local_port] += fold(id ^ c->seed[0], c->seed[1]);
+	if (cookie_known(&c->foreign, s->cookie)) {
+		pw_portset_add(&c->known, s->local_port);
+		return true;
+	}
+	pw_portset_add(s->flags & PW_SOCKET_NO_PORT ? &c->no_port : &c->unproven, s->local_port);
+	return false;
+}
+
+static int add_tuple_socket(struct pw_census *c, uint32_t local, const struct pw_socket *s)
+{
+	uint64_t hash = tuple_hash(c, local, s->remote, s->remote_port);
+	uint32_t tuple = lookup_tuple(c, local, s->remote, s->remote_port, hash);
+	bool foreign = classify(c, s);
+
+	if (foreign && cookie_add(&c->foreign_next, s->cookie) < 0)
+		return -1;
+	if (tuple == NONE && (tuple = new_tuple(c, local, s, hash)) == NONE)
+		return -1;
+	c->tuples[tuple].count++;
+	return add_record(c, &c->tuples[tuple].records, s, record_flags(c, s, foreign));
+}
+
+static int add_tcp(struct pw_census *c, uint32_t local, const struct pw_socket *s)
+{
+	c->totals.tcp++;
+	c->totals.tcp_time_wait += s->state == PW_TIME_WAIT;
+	if (s->state == PW_LISTEN) {
+		pw_portset_add(&c->listening, s->local_port);
+	} else if (s->state == PW_CLOSE) {
+		pw_portset_add(&c->bound, s->local_port);
+		if (cookie_add(&c->foreign_next, s->cookie) < 0)
+			return -1;
+	} else if (!pw_portset_has(&c->listening, s->local_port)) {
+		return add_tuple_socket(c, local, s);
+	} else if ((s->flags & PW_SOCKET_HALF_OPEN) == 0 && cookie_add(&c->foreign_next, s->cookie) < 0) {
+		/* inbound: accepted by that listener, and foreign also when the listener is gone */
+		return -1;
+	}
+	return add_record(c, &c->locals[local].records, s, record_flags(c, s, false));
+}
+
+static int add_one(struct pw_census *c, const struct pw_socket *s)
+{
+	uint32_t local;
+
+	if (s->local_port < c->range.low || s->local_port > c->range.high)
+		return 0;
+	local = find_local(c, s);
+	if (local == NONE)
+		return -1;
+	c->locals[local].count++;
+	if (s->protocol == IPPROTO_TCP)
+		return add_tcp(c, local, s);
+	c->totals.udp++;
+	return add_record(c, &c->locals[local].records, s, record_flags(c, s, false));
+}
+
+int pw_census_add(struct pw_census *c, const struct pw_socket *sockets, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (add_one(c, &sockets[i]) < 0)
+			return -1;
+	return 0;
+}
+
+int pw_census_add_bound(struct pw_census *c, const struct pw_socket *sockets, size_t n)
+{
+	c->bound_pass = true;
+	for (size_t i = 0; i < n; i++) {
+		if (sockets[i].local_port < c->range.low || sockets[i].local_port > c->range.high)
+			continue;
+		pw_portset_add(&c->bound, sockets[i].local_port);
+		if (sockets[i].state != PW_LISTEN && cookie_add(&c->foreign_next, sockets[i].cookie) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* --- which ports are blocked -------------------------------------------------------------------------------------------- */
+
+/* What is held by state, by an explicit bind or by a cookie is blocked; a verdict on just these sockets outranks the cookie. What
+ * remains is in doubt, and free: inference never calls a port blocked on suspicion. */
+static void judge_port(struct pw_census *c, uint16_t port)
+{
+	const struct port_facts *facts = &c->facts;
+	bool state = pw_portset_has(&c->listening, port) || pw_portset_has(&c->bound, port);
+	bool known = pw_portset_has(&c->known, port);
+	bool open = known || pw_portset_has(&c->unproven, port) || (!c->bound_pass && pw_portset_has(&c->no_port, port));
+	bool judged = c->probing && facts->verdict[port] != VERDICT_NONE &&
+		facts->verdict_signature[port] == facts->signature[port];
+
+	if (state)
+		facts->verdict[port] = VERDICT_NONE; /* before 6.18 a port can stay blocked when these are gone: ask again then */
+	if (state || (judged && open ? facts->verdict[port] == VERDICT_BLOCKED : known))
+		pw_portset_add(&c->blocked, port);
+	if (!state && open && !judged && (c->probing || !known))
+		pw_portset_add(&c->doubtful, port);
+}
+
+/* Ports that nothing is known about need no judgement, so whole words without any bit are skipped. */
+static void judge(struct pw_census *c)
+{
+	pw_portset_clear(&c->blocked);
+	pw_portset_clear(&c->doubtful);
+	for (unsigned i = c->range.low >> 6; i <= (unsigned)c->range.high >> 6; i++) {
+		uint64_t held = c->listening.word[i] | c->bound.word[i] | c->unproven.word[i] | c->no_port.word[i] | c->known.word[i];
+
+		for (held &= c->capacity.word[i]; held != 0; held &= held - 1)
+			judge_port(c, (uint16_t)(i * 64 + (unsigned)__builtin_ctzll(held)));
+	}
+}
+
+static void note_pass(struct pw_census *c)
+{
+	memcpy(c->facts.pass_signature + c->range.low, c->facts.signature + c->range.low, range_bytes(c));
+	c->polls_since_pass = 0;
+}
+
+/* A local address is a bind pool of its own; UDP always has the two wildcard pools, from which connect() and sendto() draw. */
+static uint32_t count_pools(const struct pw_census *c)
+{
+	return c->n_tuples + c->n_locals;
+}
+
+int pw_census_finish(struct pw_census *c)
+{
+	struct pw_portset free_set;
+
+	if (c->bound_pass && c->polls_since_pass != 0)
+		note_pass(c);
+	judge(c);
+	free_set = c->capacity;
+	pw_portset_subtract(&free_set, &c->blocked);
+	c->free_ports = pw_portset_count(&free_set);
+	c->fast_ports = pw_portset_count_parity(&free_set, c->range.low & 1);
+	c->totals.sockets = (uint64_t)c->totals.tcp + c->totals.udp;
+	c->totals.capacity = pw_portset_count(&c->capacity);
+	c->totals.blocked = pw_portset_count(&c->blocked);
+	c->totals.doubtful = pw_portset_count(&c->doubtful);
+	c->totals.pools = count_pools(c);
+	c->totals.basis = c->probing && c->totals.doubtful == 0 ? PW_BASIS_PROBED : PW_BASIS_INFERRED;
+	c->finished = true;
+	return 0;
+}
+
+bool pw_census_wants_bound(const struct pw_census *c)
+{
+	bool any = c->polls_since_pass >= BOUND_PASS_EVERY;
+
+	if (c->bound_pass)
+		return false;
+	for (unsigned i = c->range.low >> 6; i <= (unsigned)c->range.high >> 6; i++)
+		for (uint64_t rest = c->doubtful.word[i]; rest != 0; rest &= rest - 1) {
+			unsigned port = i * 64 + (unsigned)__builtin_ctzll(rest);
+
+			if ((any || ((port ^ c->range.low) & 1)) && c->facts.signature[port] != c->facts.pass_signature[port])
+				return true;
+		}
+	return false;
+}
+
+void pw_census_set_probing(struct pw_census *c, bool probing)
+{
+	if (!probing && c->probing)
+		memset(c->facts.verdict, VERDICT_NONE, PORTS);
+	c->probing = probing;
+}
+
+size_t pw_census_doubts(const struct pw_census *c, uint16_t *ports, size_t max)
+{
+	size_t n = 0;
+
+	const uint64_t even = UINT64_C(0x5555555555555555);
+
+	for (unsigned pass = 0; pass < 2; pass++) {
+		uint64_t mask = ((c->range.low + pass) & 1) != 0 ? even : even << 1; /* first the parity that is not low's */
+
+		for (unsigned i = c->range.low >> 6; i <= (unsigned)c->range.high >> 6; i++)
+			for (uint64_t rest = c->doubtful.word[i] & mask; rest != 0 && n < max; rest &= rest - 1)
+				ports[n++] = (uint16_t)(i * 64 + (unsigned)__builtin_ctzll(rest));
+	}
+	return n;
+}
+
+void pw_census_verdict(struct pw_census *c, uint16_t port, bool blocked)
+{
+	c->facts.verdict[port] = blocked ? VERDICT_BLOCKED : VERDICT_FREE;
+	c->facts.verdict_signature[port] = c->facts.signature[port];
+}
+
+/* --- connect pools -------------------------------------------------------------------------------------------------- */
+
+/* What sits on a listener's port is inbound, and no part of a connect pool. */
+static void mark_chain(struct pw_census *c, uint32_t chain)
+{
+	for (uint32_t i = chain; i != NONE; i = c->records[i].next) {
+		const struct record *r = &c->records[i];
+		uint8_t flags = SCRATCH_USED;
+
+		if (pw_portset_has(&c->listening, r->port))
+			continue;
+		flags |= r->flags & RECORD_TIME_WAIT ? 0 : SCRATCH_NOT_TIME_WAIT;
+		flags |= r->flags & RECORD_REUSABLE ? 0 : SCRATCH_HARD;
+		c->scratch[r->port] |= flags;
+	}
+}
+
+/* What one port adds to the counts of a connect pool: `used`, and what it takes away from the free and blocked ports of the namespace. */
+static void count_connect_port(const struct pw_census *c, uint16_t port, uint8_t flags, struct pw_pool_counts *out)
+{
+	if (!pw_portset_has(&c->capacity, port))
+		return;
+	out->used++;
+	out->time_wait += (flags & SCRATCH_NOT_TIME_WAIT) == 0;
+	if (pw_portset_has(&c->blocked, port)) {
+		out->blocked--;
+	} else if (flags & SCRATCH_HARD) {
+		out->free--;
+		out->fast_free -= ((port ^ c->range.low) & 1) == 0;
+	} else {
+		out->reusable++;
+	}
+}
+
+static void count_connect_chain(struct pw_census *c, uint32_t chain, struct pw_pool_counts *out)
+{
+	for (uint32_t i = chain; i != NONE; i = c->records[i].next) {
+		uint16_t port = c->records[i].port;
+
+		if (c->scratch[port] == 0)
+			continue;
+		count_connect_port(c, port, c->scratch[port], out);
+		c->scratch[port] = 0;
+	}
+}
+
+/* A range of odd width above 1 loses its low or high end in every search (__inet_hash_connect(): `remaining &= ~1U`); both have
+ * the parity that is tried first. Counted when such a port is free: then it may be the one that is missed. */
+static void lose_odd_end(const struct pw_census *c, bool low_taken, bool high_taken, struct pw_pool_counts *out)
+{
+	bool low_free = pw_portset_has(&c->capacity, c->range.low) && !pw_portset_has(&c->blocked, c->range.low) && !low_taken;
+	bool high_free = pw_portset_has(&c->capacity, c->range.high) && !pw_portset_has(&c->blocked, c->range.high) && !high_taken;
+
+	if (!pw_range_is_odd(&c->range) || !(low_free || high_free))
+		return;
+	out->free--;
+	out->fast_free--;
+}
+
+/* The counts of a connect pool from the chains of its tuple and, for a pool of a device, of the tuple without device: a socket bound to a
+ * device collides with both (inet_match()), one without only with its like. */
+static void count_connect(struct pw_census *c, uint32_t chain, uint32_t twin, struct pw_pool_counts *out)
+{
+	bool low_taken, high_taken;
+
+	*out = (struct pw_pool_counts){.capacity = c->totals.capacity, .blocked = c->totals.blocked, .free = c->free_ports,
+		.fast_free = c->fast_ports};
+	mark_chain(c, chain);
+	mark_chain(c, twin);
+	low_taken = c->scratch[c->range.low] & SCRATCH_HARD;
+	high_taken = c->scratch[c->range.high] & SCRATCH_HARD;
+	count_connect_chain(c, chain, out);
+	count_connect_chain(c, twin, out);
+	lose_odd_end(c, low_taken, high_taken, out);
+	out->utilization = pw_utilization(out->capacity, out->free);
+}
+
+/* --- bind pools ------------------------------------------------------------------------------------------------------- */
+
+/* Who conflicts with bind(address, 0): inet_rcv_saddr_equal() and ipv6_rcv_saddr_equal(). Devices: one side without, or the same. */
+static bool bind_conflict(const struct local *pool, const struct local *other, uint16_t record_flags)
+{
+	if (pool->protocol != other->protocol || (pool->zone != 0 && other->zone != 0 && pool->zone != other->zone))
+		return false;
+	if (pool->family == other->family)
+		return pool->any || other->any || memcmp(pool->address, other->address, sizeof(pool->address)) == 0;
+	if (pool->family == AF_INET6) /* only the dual-stack wildcard reaches over to IPv4 */
+		return pool->any;
+	return (other->any || pool->any) && (record_flags & RECORD_V6ONLY) == 0;
+}
+
+struct bind_tally {
+	struct pw_census *census;
+	const struct local *pool;
+	struct pw_pool_counts *out;
+	uint32_t used_first; /* used ports of the parity that bind() tries first */
+};
+
+/* First walk: which ports conflict. A half-open socket owns no bind bucket. */
+static void bind_mark(struct bind_tally *tally, const struct local *other, const struct record *r)
+{
+	if ((r->flags & RECORD_HALF_OPEN) != 0 || !bind_conflict(tally->pool, other, r->flags))
+		return;
+	tally->census->scratch[r->port] |= r->flags & RECORD_TIME_WAIT ? SCRATCH_USED : SCRATCH_USED | SCRATCH_NOT_TIME_WAIT;
+}
+
+/* Second walk: each of them once. */
+static void bind_count(struct bind_tally *tally, const struct local *other, const struct record *r)
+{
+	struct pw_census *c = tally->census;
+	uint8_t flags = c->scratch[r->port];
+
+	(void)other;
+	c->scratch[r->port] = 0;
+	if (flags == 0 || !pw_portset_has(&c->capacity, r->port))
+		return;
+	tally->out->used++;
+	tally->out->time_wait += (flags & SCRATCH_NOT_TIME_WAIT) == 0;
+	tally->out->bound += pw_portset_has(&c->blocked, r->port) && !pw_portset_has(&c->listening, r->port);
+	tally->used_first += (r->port ^ c->range.low) & 1;
+}
+
+typedef void bind_visit(struct bind_tally *tally, const struct local *other, const struct record *record);
+
+static void walk_chain(struct bind_tally *tally, const struct local *other, uint32_t chain, bind_visit *visit)
+{
+	for (uint32_t i = chain; i != NONE; i = tally->census->records[i].next)
+		visit(tally, other, &tally->census->records[i]);
+}
+
+static void walk_local(struct bind_tally *tally, uint32_t id, bind_visit *visit)
+{
+	const struct pw_census *c = tally->census;
+	const struct local *other = &c->locals[id];
+
+	if (!bind_conflict(tally->pool, other, 0))
+		return;
+	walk_chain(tally, other, other->records, visit);
+	for (uint32_t t = other->first_tuple; t != NONE; t = c->tuples[t].next)
+		walk_chain(tally, other, c->tuples[t].records, visit);
+}
+
+/* The local of an address without device, NONE when it has no sockets. */
+static uint32_t plain_local(const struct pw_census *c, const struct local *pool)
+{
+	return lookup_local(c, pool->address, 0, pool->family, pool->protocol,
+		local_hash(c, pool->address, 0, pool->family, pool->protocol));
+}
+
+/* Every record that may conflict: a wildcard pool has to see all local addresses, another one only its own, the wildcards, and its
+ * twins bound to devices. */
+static void walk_conflicts(struct bind_tally *tally, bind_visit *visit)
+{
+	const struct pw_census *c = tally->census;
+	uint32_t plain;
+
+	if (tally->pool->any) {
+		for (uint32_t i = 0; i < c->n_locals; i++)
+			walk_local(tally, i, visit);
+		return;
+	}
+	for (uint32_t i = 0; i < c->n_special; i++)
+		walk_local(tally, c->special[i], visit);
+	plain = plain_local(c, tally->pool);
+	if (plain != NONE)
+		walk_local(tally, plain, visit);
+}
+
+/* bind() of TCP tries the other parity than low's first (inet_csk_find_open_port()); UDP knows no parity. */
+static void count_bind(struct pw_census *c, const struct local *pool, struct pw_pool_counts *out)
+{
+	struct bind_tally tally = {.census = c, .pool = pool, .out = out};
+
+	*out = (struct pw_pool_counts){.capacity = c->totals.capacity};
+	walk_conflicts(&tally, bind_mark);
+	walk_conflicts(&tally, bind_count);
+	out->free = out->capacity - out->used;
+	out->fast_free = out->free;
+	if (pool->protocol == IPPROTO_TCP)
+		out->fast_free = pw_portset_count_parity(&c->capacity, (c->range.low & 1) ^ 1) - tally.used_first;
+	else
+		out->bound = 0;
+	out->utilization = pw_utilization(out->capacity, out->free);
+}
+
+/* --- walking the pools ------------------------------------------------------------------------------------------------ */
+
+static struct pw_address local_address(const struct local *l)
+{
+	struct pw_address a = {.family = l->family, .zone = l->zone};
+
+	memcpy(a.bytes, l->address, sizeof(a.bytes));
+	return a;
+}
+
+/* The tuple of the same ends without device, NONE when there is none or this one has no device. */
+static uint32_t twin_of(const struct pw_census *c, const struct local *local, const uint8_t remote[16], uint16_t port)
+{
+	uint32_t plain = local->zone != 0 ? plain_local(c, local) : NONE;
+
+	return plain == NONE ? NONE : lookup_tuple(c, plain, remote, port, tuple_hash(c, plain, remote, port));
+}
+
+static uint32_t chain_of(const struct pw_census *c, uint32_t tuple)
+{
+	return tuple != NONE ? c->tuples[tuple].records : NONE;
+}
+
+static int visit_tuple(struct pw_census *c, uint32_t id, uint32_t floor, pw_census_visit *visit, void *context)
+{
+	const struct tuple *t = &c->tuples[id];
+	const struct local *local = &c->locals[t->local];
+	uint32_t twin = twin_of(c, local, t->remote, t->port);
+	struct pw_pool_key key = {.ns = c->ns, .kind = PW_KIND_CONNECT, .protocol = IPPROTO_TCP, .port = t->port};
+	struct pw_pool_counts counts;
+
+	if (t->count + (twin != NONE ? c->tuples[twin].count : 0) < floor)
+		return 0;
+	count_connect(c, t->records, chain_of(c, twin), &counts);
+	if (counts.used < floor)
+		return 0;
+	key.local = local_address(local);
+	key.remote.family = local->family;
+	memcpy(key.remote.bytes, t->remote, sizeof(t->remote));
+	return visit(&key, &counts, context);
+}
+
+/* The sockets that may conflict with any specific address. */
+static uint32_t special_count(const struct pw_census *c)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < c->n_special; i++)
+		count += c->locals[c->special[i]].count;
+	return count;
+}
+
+static int visit_bind(struct pw_census *c, const struct local *pool, uint32_t floor, pw_census_visit *visit, void *context)
+{
+	struct pw_pool_key key = {.ns = c->ns, .kind = PW_KIND_BIND, .protocol = pool->protocol};
+	struct pw_pool_counts counts;
+
+	count_bind(c, pool, &counts);
+	if (counts.used < floor)
+		return 0;
+	key.local = local_address(pool);
+	return visit(&key, &counts, context);
+}
+
+/* connect() and sendto() of an unbound UDP socket draw from the wildcard, so these two pools exist without any socket on them. */
+static int visit_udp_wildcards(struct pw_census *c, uint32_t floor, pw_census_visit *visit, void *context)
+{
+	static const uint8_t families[] = {AF_INET, AF_INET6};
+
+	for (size_t i = 0; c->totals.udp != 0 && i < sizeof(families); i++) {
+		struct local pool = {.family = families[i], .protocol = IPPROTO_UDP, .any = 1};
+		int status = plain_local(c, &pool) == NONE ? visit_bind(c, &pool, floor, visit, context) : 0;
+
+		if (status != 0)
+			return status;
+	}
+	return 0;
+}
+
+int pw_census_each(struct pw_census *c, uint32_t floor, pw_census_visit *visit, void *context)
+{
+	uint32_t shared = special_count(c);
+	int status = 0;
+
+	for (uint32_t i = 0; i < c->n_tuples && status == 0; i++)
+		status = visit_tuple(c, i, floor, visit, context);
+	for (uint32_t i = 0; i < c->n_locals && status == 0; i++)
+		if (c->locals[i].any || c->locals[i].count + shared >= floor)
+			status = visit_bind(c, &c->locals[i], floor, visit, context);
+	return status != 0 ? status : visit_udp_wildcards(c, floor, visit, context);
+}
+
+void pw_census_pool(struct pw_census *c, const struct pw_pool_key *key, struct pw_pool_counts *out)
+{
+	struct local pool = {.zone = key->local.zone, .family = (uint8_t)key->local.family, .protocol = key->protocol,
+		.any = pw_address_is_any(&key->local)};
+	uint32_t id, tuple = NONE;
+
+	memcpy(pool.address, key->local.bytes, sizeof(pool.address));
+	if (key->kind != PW_KIND_CONNECT) {
+		count_bind(c, &pool, out);
+		return;
+	}
+	id = lookup_local(c, pool.address, pool.zone, pool.family, pool.protocol,
+		local_hash(c, pool.address, pool.zone, pool.family, pool.protocol));
+	if (id != NONE)
+		tuple = lookup_tuple(c, id, key->remote.bytes, key->port, tuple_hash(c, id, key->remote.bytes, key->port));
+	count_connect(c, chain_of(c, tuple), chain_of(c, twin_of(c, &pool, key->remote.bytes, key->port)), out);
+}
+
+const struct pw_census_totals *pw_census_totals(const struct pw_census *c)
+{
+	return &c->totals;
+}
+
+const struct pw_range *pw_census_range(const struct pw_census *c)
+{
+	return &c->range;
+}
+
+const struct pw_portset *pw_census_blocked(const struct pw_census *c)
+{
+	return &c->blocked;
+}
