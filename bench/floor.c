@@ -1,7 +1,7 @@
 /* floor.c: the least that looking at the sockets can cost
  *
  * Sends the dump requests of a poll (the local port in the ephemeral range, both address families, all states) and throws
- * the answers away unread. Commands on standard input, one a line, each answered by one line "cpu_us wall_us bytes":
+ * the answers away. Commands on standard input, one a line, each answered by one line of "name=value" pairs:
  *   poll     one TCP dump and the two UDP dumps
  *   tcp      the TCP dump alone
  *   udp      the two UDP dumps alone
@@ -148,7 +148,7 @@ int main(void)
 		while (times-- > 0)
 			bytes += run(command);
 		cost = usage_since(start);
-		printf("%llu %llu %llu\n", (unsigned long long)cost.cpu_us, (unsigned long long)cost.wall_us,
+		printf("cpu_us=%llu wall_us=%llu bytes=%llu\n", (unsigned long long)cost.cpu_us, (unsigned long long)cost.wall_us,
 			(unsigned long long)bytes);
 		fflush(stdout);
 	}

@@ -1,0 +1,192 @@
+"""The SNMP side: what the daemon's polls cost, what they do to the answers, bulk walks, notifications, memory."""
+
+import contextlib
+import pathlib
+import socket
+import statistics
+import time
+
+from harness import Daemon, eventually, program
+from lab import pairs, to_many, to_one
+from snmp import COMMUNITY, Manager, Master, Mib
+
+PEER = "udp:127.0.0.1:161"
+NEVER = 3600  # seconds between polls: none but the first
+CONTINUOUS = 0.01
+TRAP_PORT = 1162
+TCP_CONNECTION_TABLE = "1.3.6.1.2.1.6.19"
+TCP_MODULES = "tcp,tcpTable,tcpConnectionTable,tcp-mib/tcpConnectionTable"
+
+
+class Agent(contextlib.ExitStack):
+    """snmpd and portwatchd in the host namespace."""
+
+    def __init__(self, lab, interval, extra="", snmpd=""):
+        super().__init__()
+        self.lab = lab
+        directory = lab.directory / f"agent-{time.monotonic_ns()}"
+        directory.mkdir()
+        self.master = Master(lab.host, directory, snmpd)
+        self.callback(self.master.stop)
+        self.daemon = Daemon(lab.host, directory, self.master.socket, extra, interval)
+        self.callback(self.daemon.stop)
+        self.mib = Mib()
+        self.manager = Manager(lab.host, self.mib)
+        eventually(lambda: (self.get("pwPolls") or 0) > 0, 30)
+
+    def get(self, name):
+        return self.manager.get(name)
+
+    def ask(self, *arguments):
+        """One run of bench/manager: {name: number}."""
+        return pairs(self.lab.host.run(program("bench/manager"), PEER, COMMUNITY, *arguments, timeout=600).stdout)
+
+
+def task_file(pid, task, name):
+    return pathlib.Path(f"/proc/{pid}/task/{task}/{name}").read_text()
+
+
+def threads_cpu_us(pid):
+    """{thread name: microseconds of CPU} of a process (the first number of schedstat: nanoseconds on a CPU)."""
+    tasks = [task.name for task in pathlib.Path(f"/proc/{pid}/task").iterdir()]
+    return {task_file(pid, task, "comm").strip(): int(task_file(pid, task, "schedstat").split()[0]) / 1000 for task in tasks}
+
+
+def resident_kib(pid):
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("VmRSS:")).split()[1])
+
+
+# --- the daemon's poll and memory ---------------------------------------------------------------------------------------
+
+
+def settle(agent, polls):
+    """Waits for a number of further polls."""
+    start = agent.get("pwPolls")
+    eventually(lambda: agent.get("pwPolls") >= start + polls, 120, interval=0.2)
+
+
+def collector_cpu_us(agent):
+    """CPU time of all threads but the agent's, and the number of polls until now."""
+    threads = threads_cpu_us(agent.daemon.pid)
+    return sum(us for name, us in threads.items() if name != AGENT_THREAD), agent.get("pwPolls")
+
+
+AGENT_THREAD = "agent"
+
+
+def whole_poll(bench):
+    """The daemon's poll, with everything that belongs to it, by its own counters and by the kernel's."""
+    for parts, facts in ((to_one(bench.lab, bench.scale.large), {"destinations": 1}),
+                         (to_many(bench.lab, bench.scale.large, bench.scale.many // 10, 10), {"destinations": bench.scale.many})):
+        with bench.lab.population(*parts), Agent(bench.lab, CONTINUOUS, "connect-failures = false\n") as agent:
+            settle(agent, 3)
+            cpu, polls = collector_cpu_us(agent)
+            durations, floors = [], []
+            for _ in range(bench.scale.rounds):
+                floors.append(bench.floor.ask("poll")["cpu_us"])
+                settle(agent, 2)
+                durations.append(agent.get("pwPollDuration"))
+            cpu_after, polls_after = collector_cpu_us(agent)
+            per_poll = (cpu_after - cpu) / (polls_after - polls)
+            floor = statistics.median(floors)
+            bench.note("daemon", total=bench.scale.large, **facts, cpu_us=round(per_poll), floor_us=round(floor),
+                       duration_us=round(statistics.median(durations)), ratio=f"{per_poll / floor:.2f}")
+
+
+def memory(bench):
+    lab, large, many = bench.lab, bench.scale.large, bench.scale.many
+    cases = [to_one(lab, 1000), to_one(lab, large // 2), to_one(lab, large), to_many(lab, large, 100),
+             to_many(lab, large, many // 10, 10)]
+    for total, parts in zip((1000, large // 2, large, large, large), cases):
+        with lab.population(*parts), Agent(lab, 0.5) as agent:
+            settle(agent, 4)
+            bench.note("memory", total=total, pools=agent.get("pwPoolsSeen"), rss_kib=resident_kib(agent.daemon.pid))
+
+
+# --- answers --------------------------------------------------------------------------------------------------------
+
+
+def latencies(bench):
+    """GET and GETNEXT of a row's free ports, of a daemon that rests and of one that polls all the time."""
+    with bench.lab.population(*to_one(bench.lab, bench.scale.large)):
+        for state, interval in (("idle", NEVER), ("polling", CONTINUOUS)):
+            with Agent(bench.lab, interval) as agent:
+                oid, _ = agent.manager.next_oid(agent.mib.oid["pwPoolFree"])
+                for what, command, name in (("GET", "get", oid), ("GETNEXT", "next", agent.mib.oid["pwPoolFree"])):
+                    answer = agent.ask(command, name, bench.scale.requests, 1000)
+                    bench.note("latency", what=what, state=state, **answer)
+
+
+def rows_config(rows):
+    """Every pool of the population is a row."""
+    return f"min-used = 2\nmax-rows = {rows + 1000}\n"
+
+
+def walk(bench, agent, rows, what, oid):
+    """The best of a few bulk walks: the time depends on where the scheduler puts two processes that play ping-pong."""
+    runs = []
+    for _ in range(bench.scale.rounds):
+        cpu = threads_cpu_us(agent.daemon.pid).get(AGENT_THREAD, 0)
+        answer = agent.ask("walk", oid, 50)
+        answer["agent_us"] = threads_cpu_us(agent.daemon.pid).get(AGENT_THREAD, 0) - cpu
+        runs.append(answer)
+    wall = statistics.median(run["wall_us"] for run in runs)
+    varbinds = runs[-1]["varbinds"]
+    bench.note("walk", what=what, rows=rows, varbinds=varbinds, wall_ms=round(wall / 1000),
+               us_per_varbind=f"{wall / varbinds:.1f}",
+               agent_us_per_varbind=f"{statistics.median(run['agent_us'] for run in runs) / varbinds:.1f}")
+
+
+def walks(bench):
+    """Our table against snmpd's own tcpConnectionTable of the same number of rows: a socket a row."""
+    for rows in bench.scale.rows:
+        with bench.lab.population(*to_many(bench.lab, rows, rows)):
+            with Agent(bench.lab, NEVER, rows_config(rows)) as agent:
+                walk(bench, agent, rows, "tcpConnectionTable of snmpd", TCP_CONNECTION_TABLE)
+        with bench.lab.population(*to_many(bench.lab, 2 * rows, rows)):
+            with Agent(bench.lab, NEVER, rows_config(rows)) as agent:
+                walk(bench, agent, rows, "pwPoolTable, whole", agent.mib.oid["pwPoolTable"])
+                walk(bench, agent, rows, "pwPoolTable, one column", agent.mib.oid["pwPoolFree"])
+
+
+# --- notifications ----------------------------------------------------------------------------------------------------
+
+
+class TrapCounter:
+    """Counts the datagrams that arrive at the trap port, and when the first and the last came."""
+
+    def __init__(self, ns):
+        with ns.entered():
+            self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUFFORCE, 1 << 26)
+        self.socket.bind(("127.0.0.1", TRAP_PORT))
+
+    def count(self, expected, deadline):
+        times = []
+        self.socket.settimeout(deadline)
+        with contextlib.suppress(TimeoutError):
+            while len(times) < expected:
+                self.socket.recv(4096)
+                times.append(time.monotonic())
+        return times
+
+    def close(self):
+        self.socket.close()
+
+
+def notifications(bench):
+    """Many pools that all cross a threshold at once: how fast do the notifications leave snmpd?"""
+    pools = 100 if bench.scale.quick else 1000
+    config = "notify { max-per-minute = 0 }\npool \"all\" { kind = connect  free-below = 28220 }\n"
+    with contextlib.closing(TrapCounter(bench.lab.host)) as counter:
+        with bench.lab.population(*to_many(bench.lab, pools * 20, pools)):
+            with Agent(bench.lab, 1, config, f"trap2sink 127.0.0.1:{TRAP_PORT} {COMMUNITY}"):
+                times = counter.count(pools, 60)
+    took = times[-1] - times[0]
+    bench.note("notifications", events=len(times), wall_ms=round(took * 1000), per_second=round(len(times) / took))
+
+
+def run(bench):
+    for experiment in (whole_poll, memory, latencies, walks, notifications):
+        experiment(bench)

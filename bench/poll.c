@@ -1,0 +1,200 @@
+/* poll.c: what a poll of portwatch costs: the collector and the model alone, without daemon and SNMP
+ *
+ * Commands on standard input, one a line, each answered by one line of "name=value" pairs:
+ *   poll     settings, dumps, census, and a visit of every pool above the floor of the default policy
+ *   update   the same, and then the monitor and a new snapshot
+ *   quiet    settings and sockstat: the poll of a host that has nothing to list
+ * A number behind the command repeats it; times and counts are sums then. cpu_us is all of it, not-AUTO pass and probes
+ * included; bound_us and probe_us say what these two took (by the clock), census_us what it took after the last dump. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "collect/collect.h"
+#include "model/census.h"
+#include "model/monitor.h"
+#include "model/policy.h"
+#include "usage.h"
+
+struct bench {
+	struct pw_source *source;
+	struct pw_census *census;
+	struct pw_policy policy;
+	struct pw_monitor *monitor;
+	const struct pw_snapshot *snapshot;
+};
+
+/* The sums over the polls of one command. */
+struct result {
+	struct usage total;
+	uint64_t read_us, update_us;  /* CPU: until the census was finished; monitor and snapshot */
+	uint64_t bytes, sockets;
+	uint64_t bound_us, probe_us, probes, retries;
+	uint32_t pools, visited, doubtful;
+};
+
+static void fail(const char *what, const struct pw_error *err)
+{
+	fprintf(stderr, "poll: %s: %s\n", what, err->text);
+	exit(EXIT_FAILURE);
+}
+
+static void add_stats(struct result *result, const struct pw_collect_stats *stats)
+{
+	result->bytes += stats->bytes;
+	result->bound_us += stats->bound_us;
+	result->probe_us += stats->probe_us;
+	result->probes += stats->probes;
+	result->retries += stats->retries;
+}
+
+static int count_pool(const struct pw_pool_key *key, const struct pw_pool_counts *counts, void *context)
+{
+	struct result *result = context;
+
+	(void)key;
+	result->visited += counts->used != 0;
+	return 0;
+}
+
+static void read_sockets(struct bench *bench, struct result *result)
+{
+	struct pw_collect_stats stats = {0};
+	struct usage start = usage_now();
+	struct pw_range range;
+	struct pw_error err;
+	bool udp_failed;
+
+	if (pw_source_range(bench->source, &range, &err) != PW_COLLECT_OK)
+		fail("range", &err);
+	if (pw_source_sockets(bench->source, &range, bench->census, &udp_failed, &stats, &err) != PW_COLLECT_OK || udp_failed)
+		fail("sockets", &err);
+	add_stats(result, &stats);
+	result->read_us += usage_since(start).cpu_us;
+}
+
+static void visit_pools(struct bench *bench, struct result *result)
+{
+	const struct pw_census_totals *totals = pw_census_totals(bench->census);
+
+	result->visited = 0;
+	pw_census_each(bench->census, pw_policy_floor(&bench->policy, totals->capacity), count_pool, result);
+	result->sockets += totals->sockets;
+	result->pools = totals->pools;
+	result->doubtful = totals->doubtful;
+}
+
+static void update_monitor(struct bench *bench, struct result *result)
+{
+	const struct pw_census_totals *totals = pw_census_totals(bench->census);
+	struct pw_ns_poll ns = {.index = 1, .name = "", .status = PW_POLL_COUNTED, .udp_status = PW_POLL_COUNTED,
+		.census = bench->census, .tcp = totals->tcp, .tcp_time_wait = totals->tcp_time_wait, .udp = totals->udp};
+	struct pw_poll poll = {.now_ms = pw_clock_boot_ms(), .wall = pw_clock_wall(), .interval_ms = 10000, .ns = &ns, .n_ns = 1,
+		.connect_failures_reason = ""};
+	struct usage start = usage_now();
+
+	pw_snapshot_unref(bench->snapshot);
+	bench->snapshot = pw_monitor_update(bench->monitor, &poll, NULL, NULL);
+	result->update_us += usage_since(start).cpu_us;
+}
+
+static void run_quiet(struct bench *bench)
+{
+	struct pw_sockstat sockstat;
+	struct pw_range range;
+	struct pw_error err;
+
+	if (pw_source_range(bench->source, &range, &err) != PW_COLLECT_OK)
+		fail("range", &err);
+	if (pw_source_sockstat(bench->source, &sockstat, &err) != PW_COLLECT_OK)
+		fail("sockstat", &err);
+}
+
+static void run(struct bench *bench, const char *command, struct result *result)
+{
+	if (strcmp(command, "quiet") == 0) {
+		run_quiet(bench);
+		return;
+	}
+	read_sockets(bench, result);
+	if (strcmp(command, "update") == 0)
+		update_monitor(bench, result);
+	else
+		visit_pools(bench, result);
+}
+
+/* Resident memory of this process in KiB. */
+static unsigned long resident_kib(void)
+{
+	unsigned long size, resident = 0;
+	FILE *file = fopen("/proc/self/statm", "r");
+
+	if (file == NULL || fscanf(file, "%lu %lu", &size, &resident) != 2)
+		resident = 0;
+	if (file != NULL)
+		fclose(file);
+	return resident * (unsigned long)sysconf(_SC_PAGESIZE) / 1024;
+}
+
+static void print_result(const struct result *r)
+{
+	printf("cpu_us=%llu wall_us=%llu bytes=%llu read_us=%llu update_us=%llu bound_us=%llu probe_us=%llu probes=%llu "
+		"retries=%llu sockets=%llu pools=%u visited=%u doubtful=%u rss_kib=%lu\n",
+		(unsigned long long)r->total.cpu_us, (unsigned long long)r->total.wall_us, (unsigned long long)r->bytes,
+		(unsigned long long)r->read_us, (unsigned long long)r->update_us,
+		(unsigned long long)r->bound_us, (unsigned long long)r->probe_us, (unsigned long long)r->probes,
+		(unsigned long long)r->retries, (unsigned long long)r->sockets, r->pools, r->visited, r->doubtful,
+		resident_kib());
+	fflush(stdout);
+}
+
+static void open_bench(struct bench *bench, bool probe)
+{
+	struct pw_source_options options = {.probe = probe};
+	struct pw_error err;
+
+	pw_policy_defaults(&bench->policy);
+	bench->source = pw_source_kernel(&options, &err);
+	if (bench->source == NULL)
+		fail("source", &err);
+	bench->census = pw_census_new(1);
+	bench->monitor = pw_monitor_new(&bench->policy, pw_clock_wall());
+	if (bench->census == NULL || bench->monitor == NULL) {
+		fputs("poll: out of memory\n", stderr);
+		exit(EXIT_FAILURE);
+	}
+}
+
+static void close_bench(struct bench *bench)
+{
+	pw_snapshot_unref(bench->snapshot);
+	pw_monitor_free(bench->monitor);
+	pw_census_free(bench->census);
+	pw_source_free(bench->source);
+	pw_policy_clear(&bench->policy);
+}
+
+/* "probe" as the only argument switches the probes on. */
+int main(int argc, char **argv)
+{
+	struct bench bench = {0};
+	char line[64], command[16];
+
+	open_bench(&bench, argc > 1 && strcmp(argv[1], "probe") == 0);
+	while (fgets(line, sizeof(line), stdin) != NULL) {
+		struct result result = {0};
+		struct usage start = usage_now();
+		unsigned times = 1;
+
+		if (sscanf(line, "%15s %u", command, &times) < 1)
+			continue;
+		while (times-- > 0)
+			run(&bench, command, &result);
+		result.total = usage_since(start);
+		print_result(&result);
+	}
+	close_bench(&bench);
+	return EXIT_SUCCESS;
+}

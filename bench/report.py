@@ -1,0 +1,246 @@
+"""Tables and plots from the numbers of bench/run."""
+
+import os
+import pathlib
+import platform
+import statistics
+import subprocess
+
+TITLES = {
+    "floor": "floor",
+    "poll": "portwatch",
+    "ss": "`ss -Htan`",
+    "pipeline": "`ss \\| awk \\| sort \\| uniq -c`",
+    "netstat": "`netstat -tan`",
+    "proc": "/proc/net/tcp",
+    "ss_udp": "`ss -Huan`",
+    "proc_udp": "/proc/net/udp",
+}
+PLOT_TITLES = {**TITLES, "ss": "ss -Htan", "pipeline": "ss | awk | sort | uniq -c", "netstat": "netstat -tan"}
+
+
+def machine():
+    """What the numbers depend on."""
+    model = next((line.split(":")[1].strip() for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+                  if line.startswith("model name")), platform.machine())
+    return {"kernel": platform.release(), "cpu": model, "cpus": os.cpu_count()}
+
+
+def median(result, name):
+    return statistics.median(result["samples"][name])
+
+
+def ratio(result, name, other):
+    """Median of the ratios of the samples that were taken in the same round."""
+    return statistics.median(a / b for a, b in zip(result["samples"][name], result["samples"][other]))
+
+
+def cases(results, case, **facts):
+    return [r for r in results if r["case"] == case and all(r.get(name) == value for name, value in facts.items())]
+
+
+def milliseconds(microseconds):
+    value = microseconds / 1000
+    return f"{value:.3f}" if value < 1 else f"{value:.1f}" if value < 100 else f"{value:.0f}"
+
+
+def markdown(header, rows):
+    widths = [max(len(str(row[i])) for row in [header, *rows]) for i in range(len(header))]
+    lines = [header, ["-" * width for width in widths], *rows]
+    return "".join("| " + " | ".join(str(cell).ljust(width) for cell, width in zip(line, widths)) + " |\n" for line in lines)
+
+
+# --- tables -----------------------------------------------------------------------------------------------------------
+
+
+def cost_table(results, label):
+    """A line for each population: CPU time of every instrument in ms, and how it compares."""
+    names = [name for name in TITLES if any(name in r["samples"] for r in results)]
+    peers = [name for name in names if name not in ("floor", "poll")]
+    header = ["sockets", *(TITLES[name] for name in names), "portwatch / floor", *(f"portwatch / {TITLES[p]}" for p in peers)]
+    rows = []
+    for result in results:
+        times = [milliseconds(median(result, name)) if name in result["samples"] else "" for name in names]
+        ratios = [f"{ratio(result, 'poll', name):.2f}" if name in result["samples"] else "" for name in ("floor", *peers)]
+        rows.append([label(result), *times, *ratios])
+    return markdown(header, rows)
+
+
+def count(number):
+    return f"{number:,}"
+
+
+SECTIONS = (
+    ("In the range, to one destination from several source addresses", "size", lambda r: count(r["total"])),
+    ("By the number of destinations", "destinations", lambda r: f"{count(r['total'])} to {count(r['destinations'])}"),
+    ("IPv6", "ipv6", lambda r: count(r["total"])),
+    ("Both ends on the host: half of the sockets in the range", "loopback", lambda r: count(r["total"])),
+    ("A share outside the range (a server's inbound connections)", "inbound",
+     lambda r: f"{count(r['total'])}, {r['percent']} % outside"),
+    ("TIME_WAIT", "time_wait", lambda r: count(r["total"])),
+    ("UDP", "udp", lambda r: count(r["total"])),
+    ("UDP, /proc/net/udp read once", "udp_proc", lambda r: count(r["total"])),
+)
+
+
+def apart_table(results):
+    """The not-AUTO pass and the probes: at the first poll of a population, and in the steady state."""
+    rows = []
+    for result in results:
+        first = result.get("first", {}).get("poll")
+        if first and (first["bound"] or first["probe"]):
+            rows.append([f"{result['case']} {count(result['total'])}", milliseconds(first["poll"]), milliseconds(first["bound"]),
+                         milliseconds(first["probe"]), milliseconds(median(result, "bound")),
+                         milliseconds(median(result, "probe"))])
+    return markdown(["population", "first poll", "its not-AUTO pass", "its probes", "not-AUTO pass later", "probes later"], rows)
+
+
+def memory_table(results):
+    rows = [[count(r["total"]), count(r["pools"]), count(r["rss_kib"]), f"{(r['rss_kib'] - 16384) * 1024 / r['total']:.1f}"]
+            for r in cases(results, "memory")]
+    return markdown(["sockets", "pools", "daemon's RSS, KiB", "bytes a socket above 16 MiB"], rows)
+
+
+def facts_table(results, case, columns):
+    """A table of plain numbers that one experiment gave."""
+    return markdown([title for _, title in columns],
+                    [[count(r[key]) if isinstance(r[key], int) else r[key] for key, _ in columns] for r in cases(results, case)])
+
+
+LATENCY = (("what", "request"), ("state", "daemon"), ("p50_us", "p50, us"), ("p99_us", "p99, us"), ("max_us", "max, us"))
+WALKS = (("what", "table"), ("rows", "rows"), ("varbinds", "varbinds"), ("wall_ms", "time, ms"), ("us_per_varbind", "us a varbind"),
+         ("agent_us_per_varbind", "CPU of the agent thread, us a varbind"))
+NOTIFICATIONS = (("events", "notifications"), ("wall_ms", "time, ms"), ("per_second", "a second"))
+DAEMON = (("total", "sockets"), ("cpu_us", "collector thread, us of CPU a poll"), ("duration_us", "pwPollDuration, us"),
+          ("floor_us", "floor, us"), ("ratio", "CPU / floor"))
+
+
+# --- targets ----------------------------------------------------------------------------------------------------------
+
+
+def single(results, case, **facts):
+    found = cases(results, case, **facts)
+    return found[0] if found else None
+
+
+def largest(results, case):
+    return max(cases(results, case), key=lambda r: r["total"], default=None)
+
+
+def per_socket(result):
+    return median(result, "poll") / result["total"]
+
+
+def destination_targets(results):
+    for result in cases(results, "destinations"):
+        text = f"{count(result['total'])} sockets to {count(result['destinations'])} destinations: poll / floor"
+        yield text, 1.10, ratio(result, "poll", "floor")
+
+
+def loopback_targets(results):
+    for result in cases(results, "loopback"):
+        yield "loopback: poll / `ss -Htan`", 0.40, ratio(result, "poll", "ss")
+        yield "loopback: poll / ss pipeline", 0.25, ratio(result, "poll", "pipeline")
+
+
+def inbound_targets(results):
+    inside, outside = single(results, "inbound", percent=0), single(results, "inbound", percent=90)
+    if inside and outside:
+        yield "90 % outside the range: poll / poll of the same number inside", 0.40, median(outside, "poll") / median(inside, "poll")
+
+
+def small_targets(results):
+    for result in cases(results, "small"):
+        yield "quiet host: us of CPU a poll", 100, median(result, "quiet")
+        yield "300 sockets: poll / floor", 3, ratio(result, "poll", "floor")
+
+
+def growth_targets(results):
+    base, top = single(results, "size", total=50000), largest(results, "size")
+    if base and top:
+        yield f"cost a socket at {count(top['total'])} / at 50,000", 1.3, per_socket(top) / per_socket(base)
+
+
+def udp_targets(results):
+    for result in cases(results, "udp_proc"):
+        text = f"UDP, {count(result['total'])} sockets: poll / /proc/net/udp"
+        yield text, 0.01, ratio(result, "poll", "proc_udp")
+
+
+def latency_targets(results):
+    for what in ("GET", "GETNEXT"):
+        idle, busy = (single(results, "latency", what=what, state=state) for state in ("idle", "polling"))
+        if idle and busy:
+            yield f"{what} during polls: p50 / idle", 1.2, busy["p50_us"] / idle["p50_us"]
+            yield f"{what} during polls: p99 - idle, ms", 5, (busy["p99_us"] - idle["p99_us"]) / 1000
+
+
+def memory_targets(results):
+    for result in cases(results, "memory"):
+        limit = 16 * 1024 + 8 * result["total"] / 1024
+        text = f"RSS with {count(result['total'])} sockets in {count(result['pools'])} pools / (16 MiB + 8 bytes a socket)"
+        yield text, 1, result["rss_kib"] / limit
+
+
+TARGETS = (destination_targets, loopback_targets, inbound_targets, small_targets, growth_targets, udp_targets, latency_targets,
+           memory_targets)
+
+
+def targets_table(results):
+    rows = [[text, f"{limit:g}", f"{value:.3g}", "yes" if value <= limit else "NO"]
+            for target in TARGETS for text, limit, value in target(results)]
+    return markdown(["target", "at most", "measured", "met"], rows)
+
+
+# --- output -----------------------------------------------------------------------------------------------------------
+
+
+def plot(output, name, title, xlabel, results, xkey, instruments, options=""):
+    """An SVG by gnuplot: CPU time of the instruments against a property of the population."""
+    present = [i for i in instruments if results and all(i in r["samples"] for r in results)]
+    if len(results) < 2:
+        return
+    data = "\n".join(" ".join([str(r[xkey]), *(str(median(r, i) / 1000) for i in present)]) for r in results)
+    curves = ", ".join(f"$data using 1:{column} with linespoints linewidth 2 title '{PLOT_TITLES[i]}'"
+                       for column, i in enumerate(present, start=2))
+    script = (f"set terminal svg size 800,480 dynamic background rgb 'white'\nset output '{output / name}'\n"
+              f"set title \"{title}\"\nset xlabel '{xlabel}'\nset ylabel 'CPU time, ms'\nset key left top\nset grid\n{options}\n"
+              f"$data << END\n{data}\nEND\nplot {curves}\n")
+    subprocess.run(["gnuplot"], input=script, text=True, check=True)
+
+
+def plots(results, output):
+    sizes = sorted(cases(results, "size"), key=lambda r: r["total"])
+    plot(output, "sockets.svg", "One look at all sockets of a host", "sockets in the ephemeral range", sizes, "total",
+         ("netstat", "pipeline", "proc", "ss", "poll", "floor"), "set logscale xy\nset format x '%.0s%c'")
+    inbound = sorted(cases(results, "inbound"), key=lambda r: r["percent"])
+    total = inbound[0]["total"] if inbound else 0
+    plot(output, "outside.svg", f"{total:,} sockets, a part of them a server's inbound", "outside the range, %", inbound,
+         "percent", ("ss", "poll", "floor"), "set yrange [0:*]")
+
+
+def text(data):
+    results = data["results"]
+    machine_line = ", ".join(str(value) for value in data["machine"].values())
+    parts = [f"Machine (kernel, CPU, number of CPUs): {machine_line}.\n\nMilliseconds of CPU time, medians; ratios are medians of "
+             "ratios within a round.\n", "### Targets\n", targets_table(results)]
+    for title, case, label in SECTIONS:
+        if cases(results, case):
+            parts += [f"### {title}\n", cost_table(cases(results, case), label)]
+    for result in cases(results, "small"):
+        parts += ["### A small host\n", f"Pre-check of a quiet host: {median(result, 'quiet'):.0f} us. Poll of {result['total']} "
+                  f"sockets: {median(result, 'poll'):.0f} us, floor {median(result, 'floor'):.0f} us.\n"]
+    parts += ["### Not-AUTO pass and probes\n", apart_table(results)]
+    for title, case, columns in (("The daemon's poll", "daemon", DAEMON), ("Latency through snmpd", "latency", LATENCY),
+                                 ("Bulk walks through snmpd", "walk", WALKS), ("Notifications", "notifications", NOTIFICATIONS)):
+        if cases(results, case):
+            parts += [f"### {title}\n", facts_table(results, case, columns)]
+    if cases(results, "memory"):
+        parts += ["### Memory\n", memory_table(results)]
+    return "\n".join(parts)
+
+
+def write(data, output):
+    (output / "performance.md").write_text(text(data))
+    plots(data["results"], output)
+    print(text(data))
