@@ -1,0 +1,11 @@
+/* source.h: a source over any input, for tests and fuzzers */
+#ifndef PW_COLLECT_SOURCE_H
+#define PW_COLLECT_SOURCE_H
+
+#include "collect/collect.h"
+#include "collect/input.h"
+
+/* Takes over the input. NULL when out of memory: the input then still is the caller's. */
+struct pw_source *pw_source_new(const struct pw_input *input, const struct pw_source_options *options);
+
+#endif
