@@ -7,6 +7,7 @@ Commands (all have "op"):
   listen   host port [backlog] [v6only]              -> id
   connect  host port count [source] [method] [low high] [family]
                                                      -> id, made, errno, name (errno 0: all were made)
+  spread   first hosts count port                    -> id, made, errno, name: count connections to each of many IPv4 hosts
   hold     host count [protocol] [method] [port] [v6only]
                                                      -> id, made, errno, name: bound, not connected
   ports    id                                        -> ports: local ports of the group
@@ -20,6 +21,7 @@ udp (a connected UDP socket).
 """
 
 import errno
+import ipaddress
 import json
 import socket
 import struct
@@ -131,6 +133,13 @@ def connect(host, port, count, source=None, method="plain", low=None, high=None)
     return repeat(count, lambda: connect_one(family, (host, port), source, method, port_range))
 
 
+def spread(first, hosts, count, port):
+    """Connections to `hosts` addresses in a row, beginning with `first`."""
+    start = ipaddress.IPv4Address(first)
+    remotes = iter([(str(start + number), port) for number in range(hosts) for _ in range(count)])
+    return repeat(hosts * count, lambda: connect_one(socket.AF_INET, next(remotes), None, "plain", None))
+
+
 def hold(host, count, protocol="tcp", method="plain", port=0, v6only=None):
     return repeat(count, lambda: bind_one(host, protocol, port, method, v6only))
 
@@ -177,7 +186,7 @@ def close(id, count=None):
     return {}
 
 
-COMMANDS = {"listen": listen, "connect": connect, "hold": hold, "ports": ports, "reset": reset, "finish": finish,
+COMMANDS = {"listen": listen, "connect": connect, "hold": hold, "ports": ports, "spread": spread, "reset": reset, "finish": finish,
             "close": close}
 
 

@@ -32,16 +32,28 @@ class Mib:
         text = re.sub(r"--[^\n]*", "", text)
         text = re.sub(r"\bIMPORTS\b.*?;", "", text, flags=re.S)
         conventions = {name: values for name, _, values in self.CONVENTION.findall(text)}
-        self.oid = {"enterprises": "1.3.6.1.4.1", "iso": "1"}
+        items = self.ITEM.findall(text)
+        self.oid = self._resolve({name: (parent, number) for name, _, parent, number in items})
         self.syntax, self.enum = {}, {}
-        for name, body, parent, number in self.ITEM.findall(text):
-            self.oid[name] = f"{self.oid[parent]}.{number}"
+        for name, body, _, _ in items:
             found = self.SYNTAX.search(body)
             if found:
                 self.syntax[name] = found[1]
                 values = found[2] or conventions.get(found[1])
                 self.enum[name] = {int(value): word for word, value in re.findall(r"([\w-]+)\s*\(\s*(\d+)\s*\)", values or "")}
         self._names = {oid: name for name, oid in self.oid.items()}
+
+    @staticmethod
+    def _resolve(parents):
+        """{name: OID}; a parent may be declared after its children."""
+
+        def oid(name):
+            if name == "enterprises":
+                return "1.3.6.1.4.1"
+            parent, number = parents[name]
+            return f"{oid(parent)}.{number}"
+
+        return {name: oid(name) for name in parents}
 
     def split(self, oid):
         """(name, instance suffix) of an OID; the longest known prefix names it."""

@@ -1,0 +1,91 @@
+"""A host as an operator has it: connections, portwatchd, snmpd beside it, and a receiver of notifications."""
+
+from harness import equals, eventually
+from snmp import V3_ENGINE, V3_PASSWORD, V3_USER, Manager, Master, Trapd
+
+ACCESS = f"-v 3 -u {V3_USER} -l authPriv -a SHA -A {V3_PASSWORD} -x AES -X {V3_PASSWORD}"
+TRAP_V2C = "trap2sink 127.0.0.1:162 public"
+INFORM_V3 = f"trapsess -Ci {ACCESS} udp:127.0.0.1:1162"
+TRAP_V3 = f"trapsess {ACCESS} -e {V3_ENGINE} "
+
+
+def connect_pool(local, remote, port):
+    """The name of a connect pool; IPv6 addresses come in brackets."""
+    bracket = "[{}]".format if ":" in local else "{}".format
+    return f"tcp {bracket(local)} -> {bracket(remote)}:{port}"
+
+
+def connect_index(local, remote, port, ns=1):
+    """The index of a connect pool's row as RFC 4001 makes it: kind, protocol, then type, length and bytes of each address."""
+
+    def side(address):
+        kind, packed = address
+        return [kind, len(packed), *packed]
+
+    return ".".join(str(part) for part in [ns, 1, 6, *side(local), *side(remote), port])
+
+
+def ipv4(text):
+    """The InetAddressType and bytes of an IPv4 address."""
+    return 1, bytes(int(part) for part in text.split("."))
+
+
+class Scene:
+    """portwatchd in a namespace with a small ephemeral port range, snmpd on its well-known port, snmptrapd, and a load generator."""
+
+    def __init__(self, workshop, mib, low=40000, high=40999, snmpd=TRAP_V2C, **sysctls):
+        self.workshop, self.mib = workshop, mib
+        self.ns = workshop.namespace(ip_local_port_range=f"{low} {high}", **sysctls)
+        self.trapd = workshop.keep(Trapd(self.ns, workshop.directory))
+        self._snmpd = snmpd
+        self.master = None
+        self.restart_master()
+        self.manager = Manager(self.ns, mib)
+        self.load = workshop.load(self.ns)
+        self.daemon = None
+
+    def start(self, config="", **options):
+        """Starts portwatchd and waits until snmpd serves its first poll."""
+        self.daemon = self.workshop.daemon(self.ns, self.master.socket, extra=config, **options)
+        self.manager.ready()
+        return self.daemon
+
+    def restart_master(self):
+        """Another snmpd in the place of one that has ended."""
+        self.master = self.workshop.keep(Master(self.ns, self.workshop.directory, self._snmpd))
+        return self.master
+
+    def another_receiver(self, name, listen, config=""):
+        """A further snmptrapd."""
+        return self.workshop.keep(Trapd(self.ns, self.workshop.directory, listen, name, config))
+
+    def polls(self, count=2):
+        """Waits for that many further polls: what happened before has been seen then."""
+        target = self.manager.get("pwPolls") + count
+        eventually(lambda: (self.manager.get("pwPolls") or 0) >= target, 20)
+
+    def until(self, name, deadline=10, **columns):
+        """Waits until the pool's row has these values (column names without pwPool, first letter small); returns the row."""
+
+        def probe():
+            row = self.manager.pool(name)
+            found = {column: row.get(f"pwPool{column[0].upper()}{column[1:]}") for column in columns}
+            assert found == columns, f"{name}: {found}, expected {columns}; the row is {row}"
+            return row
+
+        return eventually(probe, deadline)
+
+    def notifications(self, receiver=None):
+        return (receiver or self.trapd).notifications(self.mib)
+
+    def crossings(self, receiver=None):
+        """(pool name, previous state, new state) of every rising and falling notification so far."""
+        return [(event["pwEventPoolName"], event["pwEventPreviousState"], event["pwEventState"])
+                for event in self.notifications(receiver) if event["notification"] in ("pwPoolRising", "pwPoolFalling")]
+
+    def expect(self, crossings, receiver=None, settle=3):
+        """Waits for exactly these crossings, and for some more polls that none follows; returns the notifications."""
+        equals(lambda: self.crossings(receiver), crossings)
+        self.polls(settle)
+        assert self.crossings(receiver) == crossings
+        return self.notifications(receiver)

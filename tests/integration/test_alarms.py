@@ -1,0 +1,367 @@
+"""What operators are told, and what they are spared: scripted loads, and exactly the notifications that must follow."""
+
+import time
+
+import pytest
+from harness import equals, eventually
+from scene import INFORM_V3, TRAP_V2C, connect_pool
+
+HERE, THERE = "127.0.0.1", "127.0.0.1"
+WEB = connect_pool(HERE, THERE, 8080)
+
+
+class Level:
+    """Keeps a pool at a given number of connections."""
+
+    def __init__(self, scene, host=THERE, port=8080, name=WEB):
+        self._scene, self._host, self._port, self._name = scene, host, port, name
+        self._groups = []
+        scene.load.listen(host, port)
+
+    def set(self, wanted):
+        """Opens or resets connections until there are `wanted`, without waiting for portwatchd."""
+        while self._groups and self._held() > wanted:
+            last = self._groups[-1]
+            drop = min(last.made, self._held() - wanted)
+            last.reset(drop)
+            last.made -= drop
+            if last.made == 0:
+                self._groups.pop()
+        if self._held() < wanted:
+            self._groups.append(self._scene.load.connect(wanted - self._held(), self._host, self._port))
+
+    def _held(self):
+        return sum(group.made for group in self._groups)
+
+    def reach(self, wanted, **columns):
+        """As set(), then waits until a poll has seen it and the row has these values."""
+        self.set(wanted)
+        return self._scene.until(self._name, used=wanted, **columns)
+
+
+# --- thresholds ------------------------------------------------------------------------------------------------------
+
+# Ports in use of 100, the state that must follow, and whether it is a crossing.
+SCRIPT = [
+    (40, "normal"),
+    (60, "warning"),
+    (47, "warning"),     # inside the band of 45 to 50
+    (55, "warning"),
+    (45, "normal"),
+    (49, "normal"),
+    (85, "critical"),    # two levels at once: one notification
+    (76, "critical"),
+    (100, "exhausted"),
+    (99, "exhausted"),   # exhausted is left at 98 percent
+    (100, "exhausted"),
+    (98, "critical"),
+    (74, "warning"),
+    (20, "normal"),
+]
+
+
+def changes(script):
+    """The crossings of a script: wherever two states in a row differ."""
+    states = ["normal"] + [state for _, state in script]
+    return [(WEB, old, new) for old, new in zip(states, states[1:]) if old != new]
+
+
+def test_scripted_load_gives_exactly_its_notifications(make_scene):
+    """60 of 100 ports alarm although that is below min-used: the floor follows the thresholds."""
+    scene = make_scene(40000, 40099, snmpd=f"{TRAP_V2C}\n{INFORM_V3}\n")
+    informed = scene.another_receiver("informed", "udp:127.0.0.1:1162")
+    level = Level(scene)
+    level.set(60)
+    level.set(0)
+    scene.start()
+    for used, state in SCRIPT:
+        if used >= 50 or scene.crossings():
+            level.reach(used, state=state)
+        else:
+            level.set(used)
+        scene.polls(2)
+    expected = changes(SCRIPT)
+    events = scene.expect(expected)
+    assert scene.expect(expected, informed) == events
+    for event in events:
+        rising = event["notification"] == "pwPoolRising"
+        order = ["normal", "warning", "critical", "exhausted"]
+        assert rising == (order.index(event["pwEventState"]) > order.index(event["pwEventPreviousState"]))
+    assert len({(event["pwEventId"], event["pwEventTime"]) for event in events}) == len(events)
+    crossed = [(event["pwEventUsed"], event["pwEventFree"]) for event in events]
+    assert crossed == [(60, 40), (45, 55), (85, 15), (100, 0), (98, 2), (74, 26), (20, 80)]
+
+
+def test_churn_at_the_last_port_does_not_flap(make_scene):
+    scene = make_scene(40000, 40099)
+    level = Level(scene)
+    scene.start()
+    level.reach(100, state="exhausted")
+    for _ in range(10):
+        level.set(99)
+        scene.polls(1)
+        level.set(100)
+        scene.polls(1)
+    scene.expect([(WEB, "normal", "exhausted")])
+
+
+def test_for_ignores_short_peaks(scene):
+    level = Level(scene)
+    scene.start("notify { for = 20 }", interval=0.1)
+    level.reach(700, state="normal")
+    level.reach(100, state="normal")
+    scene.polls(25)
+    assert scene.crossings() == []
+    before = scene.manager.get("pwPolls")
+    level.set(700)
+    scene.until(WEB, 20, state="warning")
+    assert scene.manager.get("pwPolls") - before >= 20
+    scene.expect([(WEB, "normal", "warning")])
+
+
+def test_renotify_repeats_active_alarms(scene):
+    level = Level(scene)
+    scene.start("notify { renotify = 1 }")
+    level.reach(600, state="warning")
+    eventually(lambda: len(scene.crossings()) >= 4, 15)
+    assert set(scene.crossings()[1:]) == {(WEB, "warning", "warning")}
+    level.reach(100, state="normal")
+    eventually(lambda: scene.crossings()[-1] == (WEB, "warning", "normal"))
+    told = len(scene.crossings())
+    scene.polls(10)
+    assert len(scene.crossings()) == told
+
+
+def test_free_below(scene):
+    level = Level(scene)
+    scene.start(f'pool "few left" {{ remote = {{ "{THERE}" }}  port = {{ 8080 }}  free-below = 700 }}')
+    level.reach(280, state="normal", freeThreshold=700)
+    level.reach(350, state="warning", stateReason="freeThreshold")
+    level.reach(150, state="normal")
+    rising, _ = scene.expect([(WEB, "normal", "warning"), (WEB, "warning", "normal")])
+    assert (rising["pwEventReason"], rising["pwEventThreshold"], rising["pwEventLabel"]) == ("freeThreshold", 700, "few left")
+
+
+# --- sections --------------------------------------------------------------------------------------------------------
+
+
+def test_ignore_hides_rows_and_alarms(scene):
+    hidden, shown = Level(scene, "127.0.0.2", name=""), Level(scene)
+    scene.start('ignore { remote = { "127.0.0.2" } }')
+    hidden.set(700)
+    shown.reach(600, state="warning")
+    scene.expect([(WEB, "normal", "warning")])
+    assert connect_pool(HERE, "127.0.0.2", 8080) not in scene.manager.pools()
+
+
+def test_ports_of_ignored_pools_still_block(scene):
+    """An ignored destination's sockets hold their ports for bind() on that address all the same."""
+    Level(scene, "127.0.0.2", name="").set(300)
+    scene.load.hold(100, HERE)
+    scene.start('ignore { remote = { "127.0.0.2" } }')
+    scene.until(f"tcp {HERE} bind", used=400, free=600)
+
+
+def test_labels_and_thresholds_of_the_first_matching_section(scene):
+    gateway, other = Level(scene, "127.0.0.2", name=connect_pool(HERE, "127.0.0.2", 8080)), Level(scene)
+    scene.start('pool "payment gateway" { remote = { "127.0.0.2" }  warning { rise = 30  fall = 25 } }\n'
+                'pool "everything" { kind = connect }\n'
+                'pool "never reached" { port = { 8080 }  warning { rise = 1  fall = 0 } }')
+    gateway.reach(350, state="warning", label="payment gateway", warningThreshold=30, criticalThreshold=80)
+    other.reach(350, state="normal", label="everything", warningThreshold=50)
+    event, = scene.expect([(connect_pool(HERE, "127.0.0.2", 8080), "normal", "warning")])
+    assert (event["pwEventLabel"], event["pwEventThreshold"]) == ("payment gateway", 30)
+
+
+def test_a_section_that_names_one_pool_always_has_its_row(scene):
+    scene.start('pool "spare" { kind = connect  protocol = tcp  local = { "127.0.0.1" }  remote = { "127.0.0.9" }  port = { 443 } }')
+    scene.until(connect_pool(HERE, "127.0.0.9", 443), used=0, free=1000, utilization=0, state="normal", label="spare")
+
+
+# --- what alarms unasked ---------------------------------------------------------------------------------------------
+
+
+def fill_range(scene, backends, each):
+    """`each` connections to every backend, from ports of its own: together they use backends * each ports of one address."""
+    scene.load.listen("0.0.0.0", 8080)
+    for backend in range(backends):
+        low = 40000 + backend * each
+        scene.load.connect(each, f"127.0.1.{backend + 1}", 8080, low=low, high=low + each - 1)
+
+
+def test_healthy_proxy_raises_nothing(scene):
+    """Every port of the address is in use, but connect() shares ports between destinations: nothing is short."""
+    fill_range(scene, 50, 20)
+    scene.start()
+    scene.until(f"tcp {HERE} bind", used=1000, free=0, utilization=100, state="normal", warningThreshold=0)
+    scene.polls(5)
+    assert scene.notifications() == []
+    assert scene.manager.get("pwActiveAlarms") == 0
+    assert scene.manager.get("pwWorstPoolName") != f"tcp {HERE} bind"
+
+
+def test_clients_that_bind_raise_an_alarm(scene):
+    """The same proxy with clients that take their port by bind(): those do run out, and are told about."""
+    fill_range(scene, 30, 20)
+    scene.load.hold(300, HERE)
+    scene.start()
+    name = f"tcp {HERE} bind"
+    scene.until(name, used=900, free=100, state="critical", warningThreshold=50, criticalThreshold=80)
+    scene.expect([(name, "normal", "critical")])
+
+
+def test_sockets_behind_a_listener_make_no_pool(make_scene):
+    """A server whose port lies inside the range: its accepted sockets are inbound."""
+    scene = make_scene(40000, 40999)
+    scene.load.listen("127.0.0.1", 40500)
+    scene.ns.set_range(50000, 50999)
+    scene.load.connect(700, "127.0.0.1", 40500)
+    scene.ns.set_range(40000, 40999)
+    scene.start()
+    scene.polls(3)
+    assert scene.notifications() == []
+    assert all(row["pwPoolUsed"] <= 1 for row in scene.manager.pools().values())
+    namespace, = scene.manager.table("pwNamespaceTable").values()
+    assert namespace["pwNsBlocked"] == 1
+
+
+# --- rows ------------------------------------------------------------------------------------------------------------
+
+
+def test_rows_linger_and_leave(scene):
+    level = Level(scene)
+    scene.start("linger = 2")
+    level.reach(100)
+    level.reach(0, free=1000)
+    eventually(lambda: WEB not in scene.manager.pools(), 8)
+
+
+def test_most_utilized_pools_are_listed(scene):
+    for host in range(1, 11):
+        Level(scene, f"127.0.2.{host}", name="").set(100 + host)
+    scene.start('max-rows = 5\nignore { kind = bind }')
+    best = {connect_pool(HERE, f"127.0.2.{host}", 8080) for host in range(6, 11)}
+    equals(lambda: set(scene.manager.pools()), best)
+    assert scene.manager.get("pwPoolsOmitted") == 5
+    assert scene.manager.get("pwPoolsListed") == 5
+
+
+def test_alarm_and_top_tables(scene, mib):
+    gateway, web = Level(scene, "127.0.0.2", name=connect_pool(HERE, "127.0.0.2", 8080)), Level(scene)
+    scene.start("top = 3")
+    web.reach(600, state="warning")
+    gateway.reach(850, state="critical")
+    events = scene.expect([(WEB, "normal", "warning"), (connect_pool(HERE, "127.0.0.2", 8080), "normal", "critical")])
+    alarms = scene.manager.table("pwAlarmTable").values()
+    listed = {row["pwAlarmPoolName"]: row for row in alarms}
+    assert {name: row["pwAlarmSeverity"] for name, row in listed.items()} == {event["pwEventPoolName"]: event["pwEventState"]
+                                                                              for event in events}
+    assert {row["pwAlarmEventId"] for row in alarms} == {event["pwEventId"] for event in events}
+    for event in events:
+        row = listed[event["pwEventPoolName"]]
+        assert row["pwAlarmPool"] == event["pwEventPool"]
+        assert mib.split(row["pwAlarmPool"])[0] in mib.columns("pwPoolTable")
+    top = scene.manager.table("pwTopTable")
+    assert [top[str(rank)]["pwTopName"] for rank in (1, 2)] == [connect_pool(HERE, "127.0.0.2", 8080), WEB]
+    assert sorted(top) == ["1", "2", "3"]
+    assert scene.manager.get("pwActiveAlarms") == 2
+    assert scene.manager.get("pwWorstPoolName") == connect_pool(HERE, "127.0.0.2", 8080)
+    assert scene.manager.get("pwWorstUtilization") == 85
+    web.reach(10, state="normal")
+    equals(lambda: scene.manager.get("pwActiveAlarms"), 1)
+
+
+# --- restarts and failures -------------------------------------------------------------------------------------------
+
+
+def test_restart_notifies_active_conditions_again(scene):
+    level = Level(scene)
+    daemon = scene.start()
+    level.reach(600, state="warning")
+    scene.expect([(WEB, "normal", "warning")])
+    assert daemon.stop() == 0
+    scene.start()
+    first, second = scene.expect([(WEB, "normal", "warning")] * 2)
+    assert (first["pwEventId"], first["pwEventTime"]) != (second["pwEventId"], second["pwEventTime"])
+
+
+def test_alarm_while_the_master_is_away_is_told_later(scene):
+    level = Level(scene)
+    daemon = scene.start()
+    level.reach(100)
+    scene.master.kill()
+    level.set(600)
+    eventually(lambda: WEB in daemon.log().split("warning")[-1] or "normal -> warning" in daemon.log())
+    scene.restart_master()
+    scene.manager.ready()
+    event, = scene.expect([(WEB, "normal", "warning")])
+    assert event["pwEventUsed"] == 600
+
+
+def test_collector_failure_and_recovery_are_told(scene):
+    level = Level(scene)
+    daemon = scene.start()
+    level.reach(600, state="warning")
+    scene.expect([(WEB, "normal", "warning")])
+    before = daemon.limit_descriptors(3)
+    eventually(lambda: scene.notifications()[-1]["notification"] == "pwCollectorFailed", 20)
+    assert scene.notifications()[-1]["pwEventText"]
+    scene.until(WEB, used=600, state="warning")
+    assert scene.manager.get("pwPollErrors") > 0
+    age = scene.manager.get("pwPollAge")
+    eventually(lambda: scene.manager.get("pwPollAge") > age)
+    daemon.limit_descriptors(before)
+    eventually(lambda: scene.notifications()[-1]["notification"] == "pwCollectorRecovered", 20)
+    eventually(lambda: scene.manager.get("pwPollAge") < 2000)
+    assert scene.crossings() == [(WEB, "normal", "warning")]
+    names = [event["notification"] for event in scene.notifications()]
+    assert names == ["pwPoolRising", "pwCollectorFailed", "pwCollectorRecovered"]
+
+
+# --- many ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_5000_pools_crossing_at_once(make_scene):
+    """The rate limit holds, the worst are named first, the tables tell all, and polls go on."""
+    scene = make_scene(40000, 40009)
+    scene.load.listen("0.0.0.0", 8080)
+    daemon = scene.start("notify { max-per-minute = 30 }\nmax-rows = 10\nignore { kind = bind }", interval=1)
+    for first, (pools, each) in zip((0, 2500, 3750), ((2500, 5), (1250, 8), (1250, 10))):
+        scene.workshop.load(scene.ns).ask("spread", first=f"127.1.{first // 250}.1", hosts=pools, port=8080, count=each)
+    equals(lambda: scene.manager.get("pwActiveAlarms"), 5000, 60)
+    equals(lambda: len(scene.manager.table("pwAlarmTable")), 5000, 60)
+    assert len(scene.manager.pools()) >= 5000
+    eventually(lambda: len(scene.crossings()) >= 30, 20)
+    scene.polls(3)
+    assert scene.manager.get("pwNotificationsSuppressed") > 0
+    states = [state for _, _, state in scene.crossings()]
+    assert len(states) <= 60, "30 a minute"
+    assert states[-20:] == ["exhausted"] * 20, "the worst are named first"
+    assert scene.manager.get("pwPollErrors") == 0
+    began, polls = time.monotonic(), scene.manager.get("pwPolls")
+    scene.polls(5)
+    assert time.monotonic() - began < 10 and scene.manager.get("pwPolls") > polls and daemon.running
+
+
+def resident_kib(pid):
+    """Resident memory of a process."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmRSS:"))
+
+
+@pytest.mark.slow
+def test_crawler_grows_neither_table_nor_memory(make_scene):
+    """100,000 destinations with one port each."""
+    scene = make_scene(32768, 60999)
+    scene.load.listen("0.0.0.0", 8080)
+    daemon = scene.start()
+    before = resident_kib(daemon.pid)
+    for part in range(6):
+        scene.workshop.load(scene.ns).ask("spread", first=f"127.{part + 1}.0.1", hosts=16667, port=8080, count=1)
+    eventually(lambda: scene.manager.get("pwPoolsSeen") >= 100000, 60)
+    scene.polls(3)
+    connects = [name for name in scene.manager.pools() if " -> " in name]
+    assert connects == []
+    # 8 bytes a socket and 45 a destination, twice for a table that doubles when it is full
+    assert resident_kib(daemon.pid) - before < 2 * 100000 * (8 + 45) // 1024 + 4096
