@@ -1,0 +1,618 @@
+/* The configuration file: every kind of mistake with its line and text, and what good files give. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "config/config.h"
+#include "config/grammar.h"
+#include "config/mistakes.h"
+#include "config/syntax.h"
+
+/* --- helpers ------------------------------------------------------------------------------------------------------ */
+
+static char dir[] = "/tmp/portwatch-config-XXXXXX";
+static char path[64];
+
+static int make_dir(void **state)
+{
+	(void)state;
+	if (mkdtemp(dir) == NULL)
+		return -1;
+	snprintf(path, sizeof(path), "%s/test.conf", dir);
+	return 0;
+}
+
+static int remove_dir(void **state)
+{
+	(void)state;
+	unlink(path);
+	return rmdir(dir);
+}
+
+static void write_file(const char *text, size_t size)
+{
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	assert_int_equal(fwrite(text, 1, size, f), size);
+	assert_int_equal(fclose(f), 0);
+}
+
+/* All reports of one run as "LINE: message\n". */
+struct log {
+	char text[32768];
+	size_t n;
+};
+
+static void collect(const char *file, unsigned line, const char *message, void *context)
+{
+	struct log *log = context;
+
+	assert_non_null(file);
+	log->n += (size_t)snprintf(log->text + log->n, sizeof(log->text) - log->n, "%u: %s\n", line, message);
+	assert_true(log->n < sizeof(log->text));
+}
+
+static struct pw_config *read_text(const char *text, struct log *log)
+{
+	write_file(text, strlen(text));
+	log->n = 0;
+	log->text[0] = '\0';
+	return pw_config_read(path, collect, log);
+}
+
+/* The file must be good. */
+static struct pw_config *read_good(const char *text)
+{
+	static struct log log;
+	struct pw_config *config = read_text(text, &log);
+
+	if (config == NULL)
+		fail_msg("unexpected mistakes:\n%s", log.text);
+	assert_string_equal(log.text, "");
+	return config;
+}
+
+/* The file must give exactly these reports, and nothing on stderr. */
+static void expect_reports(const char *text, const char *reports)
+{
+	static struct log log;
+	int saved = dup(STDERR_FILENO);
+	FILE *err = tmpfile();
+	struct pw_config *config;
+	struct stat st;
+
+	assert_true(saved >= 0 && err != NULL);
+	dup2(fileno(err), STDERR_FILENO);
+	config = read_text(text, &log);
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	assert_int_equal(fstat(fileno(err), &st), 0);
+	fclose(err);
+	assert_string_equal(log.text, reports);
+	assert_null(config);
+	assert_int_equal(st.st_size, 0);
+}
+
+/* --- mistakes: one case per kind ---------------------------------------------------------------------------------- */
+
+#define TOP_NAMES "poll-interval, idle-interval, min-used, max-rows, max-alarms, linger, top, probe, connect-failures, " \
+	"warning, critical, exhausted, forecast, pool, ignore, notify, agentx, snmp, namespaces, snat"
+#define POOL_NAMES "kind, protocol, local, remote, port, namespace, warning, critical, exhausted, forecast, free-below, for"
+#define NETWORK "expected an address or network such as \"192.0.2.0/24\" or \"2001:db8::/32\" "
+
+static const struct { const char *text, *reports; } mistakes[] = {
+	/* names */
+	{"\npol-interval = 5\n", "2: unknown setting \"pol-interval\" in the file, expected one of: " TOP_NAMES "\n"},
+	{"pool-interval = 5", "1: unknown setting \"pool-interval\" in the file, expected one of: " TOP_NAMES "\n"},
+	{"POOL \"x\" { }", "1: unknown setting \"POOL\" in the file, expected one of: " TOP_NAMES "\n"},
+	{"pool \"x\" {\n\tkinds = connect\n}", "2: unknown setting \"kinds\" in pool, expected one of: " POOL_NAMES "\n"},
+	{"pool \"x\" {\n warning {\n  raise = 5\n }\n}", "3: unknown setting \"raise\" in warning, expected one of: rise, fall\n"},
+	{"warning {\n rise = 20\n min-used = 5\n}", "3: unknown setting \"min-used\" in warning, expected one of: rise, fall\n"},
+	{"exhausted { rise = 99 }", "1: unknown setting \"rise\" in exhausted, expected one of: fall\n"},
+	{"nothing \"x\" {\n a = 5\n b { c = { 1 } }\n}\nelse { }\n",
+		"1: unknown setting \"nothing\" in the file, expected one of: " TOP_NAMES "\n"
+		"5: unknown setting \"else\" in the file, expected one of: " TOP_NAMES "\n"},
+	{"\ninclude(\"/etc/passwd\")\ntop = 0", "2: unknown setting \"include\" in the file, expected one of: " TOP_NAMES "\n"
+		"3: \"top\" is \"0\", expected a whole number from 1 to 1000\n"},
+	{"warning|rise = 5", "1: unknown setting \"warning|rise\" in the file, expected one of: " TOP_NAMES "\n"},
+	{"@line = 5", "1: unknown setting \"@line\" in the file, expected one of: " TOP_NAMES "\n"},
+	{"\"top\" = 5", "1: unexpected \"top\" here, expected the name of a setting\n"
+		"1: unexpected \"=\" here, expected the name of a setting\n"
+		"1: unknown setting \"5\" in the file, expected one of: " TOP_NAMES "\n"},
+	/* structure of a setting */
+	{"\nmin-used 5\ntop = 5", "2: \"=\" is missing, expected min-used = VALUE\n"},
+	{"pool \"x\" { port 443 }", "1: \"=\" is missing, expected port = { VALUE, ... }\n"},
+	{"linger =\ntop = 5", "1: \"linger\" has no value, expected one after \"=\"\n"},
+	{"linger =", "1: \"linger\" has no value, expected one after \"=\"\n"},
+	{"notify { for = }", "1: \"for\" has no value, expected one after \"=\"\n"},
+	{"top = = 5", "1: \"top\" has no value, expected one after \"=\"\n1: unexpected \"=\" here, expected the name of a setting\n"
+		"1: unknown setting \"5\" in the file, expected one of: " TOP_NAMES "\n"},
+	{"top += 4", "1: \"+=\" after \"top\", expected \"=\": it is no list\n"},
+	{"top = 5\n\ntop = 6\n", "3: \"top\" stands here again, expected it once in the file (first on line 1)\n"},
+	{"pool \"x\" { port = 5\nport = 6 }", "2: \"port\" stands here again, expected it once in pool (first on line 1)\n"},
+	{"snat { }\nsnat { }", "2: \"snat\" stands here again, expected it once in the file (first on line 1)\n"},
+	{"pool \"x\" {\nwarning { rise = 30 }\nwarning { rise = 31 }\n}",
+		"3: \"warning\" stands here again, expected it once in pool (first on line 2)\n"},
+	{"max-rows = { 5 }", "1: \"max-rows\" has a list, expected one value without braces\n"},
+	{"\n*", "2: unexpected \"*\" here, expected the name of a setting\n"},
+	{"top = 5;\n", "1: \"top\" is \"5;\", expected a whole number from 1 to 1000\n"},
+	/* lists */
+	{"pool \"x\" {\n remote = { }\n}",
+		"2: the list of \"remote\" is empty, expected at least one value (without \"remote\" every one matches)\n"},
+	{"pool \"x\" {\n port = { 1\n 2 }\n}", "3: unexpected \"2\" in a list, expected \",\" between its values\n"},
+	{"pool \"x\" { port = { 1, , 2 } }",
+		"1: unexpected \",\" in a list, expected values with \",\" between them, and \"}\"\n"},
+	{"pool \"x\" { port = { 1, { 2 }, 3 } }\ntop = 0",
+		"1: unexpected \"{\" in a list, expected values with \",\" between them, and \"}\"\n"
+		"2: \"top\" is \"0\", expected a whole number from 1 to 1000\n"},
+	{"namespaces {\n names = { \"a\",\n all = true\n}\n", "2: the list of \"names\" is not closed, expected \"}\"\n"},
+	/* sections */
+	{"notify = 5", "1: unexpected \"=\" after \"notify\", expected \"{\": it is a section\n"},
+	{"notify = { for = 5 }", "1: unexpected \"=\" after \"notify\", expected \"{\": it is a section\n"},
+	{"snat \"title\" { }", "1: unexpected \"title\" after \"snat\", expected \"{\": it is a section\n"},
+	{"pool {\n port = 0\n}", "1: \"pool\" has no title, expected pool \"TITLE\" { ... }\n"
+		"2: \"port\" contains \"0\", expected a whole number from 1 to 65535\n"},
+	{"pool = 5", "1: \"pool\" has no title, expected pool \"TITLE\" { ... }\n"},
+	{"pool \"x\"\n", "1: unexpected end of file after \"pool\", expected \"{\": it is a section\n"},
+	{"pool \"\" { }", "1: the title of \"pool\" has 0 bytes, expected 1 to 63\n"},
+	{"pool \"0123456789012345678901234567890123456789012345678901234567890123\" { }",
+		"1: the title of \"pool\" has 64 bytes, expected 1 to 63\n"},
+	{"pool \"a\tb\" { }", "1: the title of \"pool\" contains a tab or carriage return, expected none\n"},
+	{"\npool \"q\" {\n kind = connect\n", "2: section \"pool\" is not closed, expected \"}\" before end of file on line 4\n"},
+	{"warning {\n rise = 20\nagentx {\n ping-interval = 0\n}",
+		"1: section \"warning\" is not closed, expected \"}\" before \"agentx\" on line 3\n"
+		"4: \"ping-interval\" is \"0\", expected seconds from 1 to 3600, with at most three decimals\n"},
+	{"unknown {\n", "1: unknown setting \"unknown\" in the file, expected one of: " TOP_NAMES "\n"
+		"1: \"{\" is not closed, expected \"}\" before the end of the file\n"},
+	{"top = 5\n}\n", "2: unexpected \"}\" that closes nothing, expected the name of a setting\n"},
+	/* strings and comments */
+	{"\nsnmp { include = \"/etc/x\n}\n", "2: string is not closed, expected \" on the same line\n"},
+	{"pool 'x", "1: string is not closed, expected ' on the same line\n"},
+	{"pool \"x\\", "1: unknown escape in a string, expected one of \\\\ \\\" \\' \\$ after the backslash\n"
+		"1: string is not closed, expected \" on the same line\n"},
+	{"top = 5\n/* one\ntwo", "2: comment is not closed, expected \"*/\"\n"},
+	{"agentx {\n socket = \"/run/${USER}/x\"\n}", "2: \"${\" in a string: environment variables are not used here, "
+		"expected the value itself (or \"\\${\" for these two characters)\n"},
+	{"snmp { include = ${HOME} }", "1: unexpected \"{\" here, expected the name of a setting\n"},
+	{"pool \"a\\nb\" { }", "1: unknown escape in a string, expected one of \\\\ \\\" \\' \\$ after the backslash\n"},
+	{"pool \"a\\0b\" { }", "1: unknown escape in a string, expected one of \\\\ \\\" \\' \\$ after the backslash\n"},
+	/* bytes */
+	{"top = 5\n\x01", "2: byte 0x01 is not text, expected UTF-8 without control characters\n"},
+	{"\x7f" "ELF", "1: byte 0x7f is not text, expected UTF-8 without control characters\n"},
+	{"# caf\xe9\n", "1: byte 0xe9 is not text, expected UTF-8 without control characters\n"},
+	{"# \xc0\x80\n", "1: byte 0xc0 is not text, expected UTF-8 without control characters\n"},
+	{"# \xed\xa0\x80\n", "1: byte 0xed is not text, expected UTF-8 without control characters\n"},
+	{"# \xf4\x90\x80\x80\n", "1: byte 0xf4 is not text, expected UTF-8 without control characters\n"},
+	{"# \xe2\x82", "1: byte 0xe2 is not text, expected UTF-8 without control characters\n"},
+	/* numbers */
+	{"top = ten", "1: \"top\" is \"ten\", expected a whole number from 1 to 1000\n"},
+	{"top = -1", "1: \"top\" is \"-1\", expected a whole number from 1 to 1000\n"},
+	{"top = 1.5", "1: \"top\" is \"1.5\", expected a whole number from 1 to 1000\n"},
+	{"top = 0x10", "1: \"top\" is \"0x10\", expected a whole number from 1 to 1000\n"},
+	{"top = \" 5\"", "1: \"top\" is \" 5\", expected a whole number from 1 to 1000\n"},
+	{"top = \"\"", "1: \"top\" is \"\", expected a whole number from 1 to 1000\n"},
+	{"top = 18446744073709551617", "1: \"top\" is \"18446744073709551617\", expected a whole number from 1 to 1000\n"},
+	{"pool \"x\" {\n port = {\n 443,\n 65536,\n http } }",
+		"4: \"port\" contains \"65536\", expected a whole number from 1 to 65535\n"
+		"5: \"port\" contains \"http\", expected a whole number from 1 to 65535\n"},
+	{"top = " "0123456789012345678901234567890123456789012345678901234567890123456789",
+		"1: \"top\" is \"012345678901234567890123456789012345678901234567890123456789...\", "
+		"expected a whole number from 1 to 1000\n"},
+	/* seconds */
+	{"poll-interval = 10s", "1: \"poll-interval\" is \"10s\", expected seconds from 0.01 to 3600, with at most three decimals\n"},
+	{"poll-interval = 0", "1: \"poll-interval\" is \"0\", expected seconds from 0.01 to 3600, with at most three decimals\n"},
+	{"poll-interval = 0.009", "1: \"poll-interval\" is \"0.009\", expected seconds from 0.01 to 3600, with at most three decimals\n"},
+	{"poll-interval = 3600.001",
+		"1: \"poll-interval\" is \"3600.001\", expected seconds from 0.01 to 3600, with at most three decimals\n"},
+	{"poll-interval = 1e3", "1: \"poll-interval\" is \"1e3\", expected seconds from 0.01 to 3600, with at most three decimals\n"},
+	{"poll-interval = nan", "1: \"poll-interval\" is \"nan\", expected seconds from 0.01 to 3600, with at most three decimals\n"},
+	{"poll-interval = .", "1: \"poll-interval\" is \".\", expected seconds from 0.01 to 3600, with at most three decimals\n"},
+	{"poll-interval = 1.2.3", "1: \"poll-interval\" is \"1.2.3\", expected seconds from 0.01 to 3600, with at most three decimals\n"},
+	{"poll-interval = 0.0125", "1: \"poll-interval\" is \"0.0125\", expected seconds from 0.01 to 3600, with at most three decimals\n"},
+	{"agentx { reconnect-interval = 0.05 }",
+		"1: \"reconnect-interval\" is \"0.05\", expected seconds from 0.1 to 3600, with at most three decimals\n"},
+	/* words */
+	{"probe = sometimes", "1: \"probe\" is \"sometimes\", expected one of auto, on, off\n"},
+	{"connect-failures = 1", "1: \"connect-failures\" is \"1\", expected one of true, false, yes, no, on, off\n"},
+	{"pool \"x\" { kind = listen }", "1: \"kind\" contains \"listen\", expected one of connect, bind, snat\n"},
+	{"pool \"x\" { protocol = sctp }", "1: \"protocol\" contains \"sctp\", expected one of tcp, udp\n"},
+	/* addresses */
+	{"pool \"x\" {\n remote = {\n \"10.0.0.0/8\",\n \"10.0.0.1/8\" }\n}",
+		"4: \"remote\" contains \"10.0.0.1/8\", " NETWORK "(bits are set right of the prefix length)\n"},
+	{"ignore { local = 10.0.0.0/33 }", "1: \"local\" contains \"10.0.0.0/33\", " NETWORK
+		"(the prefix length is not a number from 0 to 32 (IPv4) or 128 (IPv6))\n"},
+	{"snat { addresses = \"host.example\" }", "1: \"addresses\" contains \"host.example\", " NETWORK
+		"(not an IPv4 or IPv6 address)\n"},
+	/* texts */
+	{"agentx { socket = \"\" }", "1: \"socket\" has 0 bytes, expected 1 to 255\n"},
+	{"namespaces { names = \"a/b\" }",
+		"1: \"names\" contains \"a/b\", expected a namespace name as ip-netns(8) lists it, not a path\n"},
+	{"namespaces { names = { \"..\" } }",
+		"1: \"names\" contains \"..\", expected a namespace name as ip-netns(8) lists it, not a path\n"},
+	{"namespaces { names = { \"\" } }", "1: \"names\" has 0 bytes, expected 1 to 255\n"},
+	{"pool \"x\" { namespace = \"/run/netns/a\" }",
+		"1: \"namespace\" is \"/run/netns/a\", expected a namespace name as ip-netns(8) lists it, not a path\n"},
+	/* between settings: at the line of their section */
+	{"\nwarning {\n rise = 50\n fall = 60\n}", "2: \"warning\" falls at 60, expected less than its rise of 50\n"},
+	{"critical { rise = 70 fall = 70 }", "1: \"critical\" falls at 70, expected less than its rise of 70\n"},
+	{"warning { fall = 50 }", "1: \"warning\" falls at 50, expected less than its rise of 50\n"},
+	{"warning { rise = 80 }", "1: \"warning\" rises at 80, expected less than the rise of \"critical\", 80\n"},
+	{"critical { rise = 60 }\n\nwarning { rise = 70 }",
+		"3: \"warning\" rises at 70, expected less than the rise of \"critical\", 60\n"},
+	{"pool \"x\" {\n warning { rise = 90 }\n}", "2: \"warning\" rises at 90, expected less than the rise of \"critical\", 80\n"},
+	{"pool \"x\" {\n critical { rise = 40 }\n}", "2: \"warning\" rises at 50, expected less than the rise of \"critical\", 40\n"},
+	{"warning { rise = 101 fall = 70 }\npool \"x\" { warning { fall = 5 } }\n",
+		"1: \"rise\" is \"101\", expected a whole number from 0 to 100\n"},
+	{"\npool \"x\" { warning { fall = 55 } }\nwarning { rise = 70 fall = 70 }",
+		"3: \"warning\" falls at 70, expected less than its rise of 70\n"},
+	{"poll-interval = 10\nidle-interval = 9.5",
+		"2: \"idle-interval\" is 9.5 seconds, expected 0 or at least the poll-interval of 10\n"},
+	{"\npool \"x\" {\n kind = bind\n port = 5\n}", "2: \"pool\" can't match: a bind pool has no remote address or port, "
+		"expected \"remote\" and \"port\" only with other kinds\n"},
+	{"ignore {\n kind = connect\n protocol = udp\n}",
+		"1: \"ignore\" can't match: connect pools are TCP only, expected kind = bind for UDP\n"},
+	{"top = 5\nignore { }", "2: \"ignore\" would hide every pool, expected at least one of kind, protocol, local, remote, port, "
+		"namespace\n"},
+	/* line numbers behind everything that spans lines, and all mistakes of a file in their order */
+	{"# 1\n// 2\n/* 3\n4 */ /* 5 */\n\n# 6\ntop = 0 # 7\r\nlinger = { # 8\n 1\n}\npool \"x\" # 11\n{ # 12\n"
+		" remote = { \"10.0.0.1\", # 13\n  # 14\n  \"10.0.0.x\" } }\nbad = 1\n",
+		"7: \"top\" is \"0\", expected a whole number from 1 to 1000\n"
+		"8: \"linger\" has a list, expected one value without braces\n"
+		"15: \"remote\" contains \"10.0.0.x\", " NETWORK "(not an IPv4 or IPv6 address)\n"
+		"16: unknown setting \"bad\" in the file, expected one of: " TOP_NAMES "\n"},
+};
+
+static void test_mistakes(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]); i++)
+		expect_reports(mistakes[i].text, mistakes[i].reports);
+}
+
+/* What a mistake leaves behind (libconfuse's scanner is global) must not touch the next file. */
+static void test_good_after_bad(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]); i++) {
+		expect_reports(mistakes[i].text, mistakes[i].reports);
+		pw_config_free(read_good("pool \"x\" { port = { 1, 2 } }\ntop = 7\n"));
+	}
+}
+
+static void test_embedded_nul(void **state)
+{
+	static struct log log;
+
+	(void)state;
+	write_file("top = 5\n\0top = 6\n", 17);
+	log.n = 0;
+	assert_null(pw_config_read(path, collect, &log));
+	assert_string_equal(log.text, "2: byte 0x00 is not text, expected UTF-8 without control characters\n");
+}
+
+static void expect_unreadable(const char *file, const char *reports)
+{
+	static struct log log;
+
+	log.n = 0;
+	assert_null(pw_config_read(file, collect, &log));
+	assert_string_equal(log.text, reports);
+}
+
+static void test_unreadable(void **state)
+{
+	char fifo[64];
+
+	(void)state;
+	expect_unreadable("/nonexistent/portwatchd.conf", "0: can't be read: No such file or directory\n");
+	expect_unreadable(dir, "0: is a directory, expected a file\n");
+	expect_unreadable("/proc/self/mem", "0: can't be read: Input/output error\n");
+	expect_unreadable("/dev/zero", "0: is too large, expected at most 1048576 bytes\n");
+	snprintf(fifo, sizeof(fifo), "%s/fifo", dir);
+	assert_int_equal(mkfifo(fifo, 0600), 0);
+	expect_unreadable(fifo, "0: is a pipe, socket or block device, expected a file\n");
+	unlink(fifo);
+}
+
+static void test_not_permitted(void **state)
+{
+	(void)state;
+	if (geteuid() == 0)
+		skip(); /* root may read everything */
+	write_file("", 0);
+	assert_int_equal(chmod(path, 0), 0);
+	expect_unreadable(path, "0: can't be read: Permission denied\n");
+	assert_int_equal(unlink(path), 0);
+}
+
+static void fill(char *text, size_t size, const char *piece)
+{
+	size_t n = strlen(piece);
+
+	for (size_t i = 0; i < size; i++)
+		text[i] = piece[i % n];
+}
+
+static void test_size_limit(void **state)
+{
+	size_t size = 1024 * 1024;
+	char *text = malloc(size + 1);
+
+	(void)state;
+	assert_non_null(text);
+	fill(text, size + 1, "# x\n");
+	write_file(text, size + 1);
+	expect_unreadable(path, "0: is too large, expected at most 1048576 bytes\n");
+	write_file(text, size);
+	pw_config_free(pw_config_read(path, collect, NULL));
+	free(text);
+}
+
+/* A file that is no configuration at all shows a bounded number of mistakes. */
+static void test_flood(void **state)
+{
+	static struct log log;
+	char text[4000];
+
+	(void)state;
+	fill(text, sizeof(text), "a=1\n");
+	write_file(text, sizeof(text));
+	log.n = 0;
+	assert_null(pw_config_read(path, collect, &log));
+	assert_non_null(strstr(log.text, "100: unknown setting"));
+	assert_null(strstr(log.text, "101: unknown setting"));
+	assert_non_null(strstr(log.text, "0: 900 more mistakes are not shown\n"));
+}
+
+static void test_section_limit(void **state)
+{
+	static struct log log;
+	struct pw_config *config;
+	char *text = malloc(16 * (PW_SECTIONS_MAX + 2) + 1);
+	size_t n = 0;
+
+	(void)state;
+	assert_non_null(text);
+	for (unsigned i = 0; i < PW_SECTIONS_MAX; i++)
+		n += (size_t)sprintf(text + n, "pool \"x\" { }\n");
+	config = read_good(text);
+	assert_int_equal(config->policy.n_rules, PW_SECTIONS_MAX);
+	pw_config_free(config);
+	sprintf(text + n, "pool \"x\" { }\npool \"x\" { }\n");
+	assert_null(read_text(text, &log));
+	assert_string_equal(log.text, "1001: too many \"pool\" sections, expected at most 1000\n");
+	free(text);
+}
+
+/* --- good files --------------------------------------------------------------------------------------------------- */
+
+static void assert_defaults(const struct pw_config *c)
+{
+	const struct pw_thresholds *t = &c->policy.defaults;
+
+	assert_int_equal(c->poll_interval_ms, 10000);
+	assert_int_equal(c->idle_interval_ms, 0);
+	assert_int_equal(c->probe, PW_PROBE_AUTO);
+	assert_true(c->connect_failures);
+	assert_int_equal(c->policy.min_used, 64);
+	assert_int_equal(c->policy.max_rows, 500);
+	assert_int_equal(c->policy.max_alarms, 10000);
+	assert_int_equal(c->policy.linger_s, 600);
+	assert_int_equal(c->policy.top, 10);
+	assert_int_equal(c->policy.n_rules, 0);
+	assert_int_equal(c->policy.n_ignore, 0);
+	assert_int_equal(t->warning.rise, 50);
+	assert_int_equal(t->warning.fall, 45);
+	assert_int_equal(t->critical.rise, 80);
+	assert_int_equal(t->critical.fall, 75);
+	assert_int_equal(t->exhausted_fall, 98);
+	assert_int_equal(t->free_below, 0);
+	assert_int_equal(t->forecast_within, 0);
+	assert_int_equal(t->for_polls, 1);
+	assert_int_equal(c->notify.max_per_minute, 60);
+	assert_int_equal(c->notify.renotify_s, 0);
+	assert_string_equal(c->agentx.socket, "/var/agentx/master");
+	assert_true(c->agentx.ping_interval == 15);
+	assert_true(c->agentx.reconnect_interval == 2);
+	assert_string_equal(c->snmp.include, "/etc/portwatch/snmp.conf");
+	assert_false(c->namespaces.all);
+	assert_int_equal(c->namespaces.n_names, 0);
+	assert_int_equal(c->snat.n_addresses, 0);
+	assert_int_equal(c->snat.interval_s, 60);
+}
+
+static void test_defaults(void **state)
+{
+	static const char *const empty[] = {"", "\n", "# only a comment", "/**/", "\xef\xbb\xbf\r\n", "notify { } snat { } warning { }"};
+	struct pw_config *config = pw_config_defaults();
+
+	(void)state;
+	assert_non_null(config);
+	assert_defaults(config);
+	pw_config_free(config);
+	for (size_t i = 0; i < sizeof(empty) / sizeof(empty[0]); i++) {
+		config = read_good(empty[i]);
+		assert_defaults(config);
+		pw_config_free(config);
+	}
+	pw_config_free(NULL);
+}
+
+static void test_every_setting(void **state)
+{
+	struct pw_config *c = read_good(
+		"poll-interval = 2.5 idle-interval = 0060.25\nmin-used = 0 max-rows = 0 max-alarms = 1 linger = 0 top = 1000\n"
+		"probe = Off connect-failures = NO\n"
+		"warning { rise = 20 fall = 10 } critical { rise = 30 fall = 25 } exhausted { fall = 90 } forecast { warn-within = 600 }\n"
+		"notify { for = 3 max-per-minute = 0 renotify = 3600 }\n"
+		"agentx { socket = tcp:localhost:705 ping-interval = 1.5 reconnect-interval = .25 }\n"
+		"snmp { include = \"/a b/c\\\"\\\\d\" }\n"
+		"namespaces { all = on names = { 'blue', \"re\\$d\", green } }\n"
+		"snat { addresses = { 198.51.100.1, \"2001:db8::/64\" } interval = 5 }\n");
+
+	(void)state;
+	assert_int_equal(c->poll_interval_ms, 2500);
+	assert_int_equal(c->idle_interval_ms, 60250);
+	assert_int_equal(c->policy.min_used, 1);
+	assert_int_equal(c->policy.max_rows, 0);
+	assert_int_equal(c->policy.max_alarms, 1);
+	assert_int_equal(c->policy.linger_s, 0);
+	assert_int_equal(c->policy.top, 1000);
+	assert_int_equal(c->probe, PW_PROBE_OFF);
+	assert_false(c->connect_failures);
+	assert_memory_equal(&c->policy.defaults, (&(struct pw_thresholds){{20, 10}, {30, 25}, 90, 0, 600, 3}), sizeof(struct pw_thresholds));
+	assert_int_equal(c->notify.max_per_minute, 0);
+	assert_int_equal(c->notify.renotify_s, 3600);
+	assert_string_equal(c->agentx.socket, "tcp:localhost:705");
+	assert_true(c->agentx.ping_interval == 1.5);
+	assert_true(c->agentx.reconnect_interval == 0.25);
+	assert_string_equal(c->snmp.include, "/a b/c\"\\d");
+	assert_true(c->namespaces.all);
+	assert_int_equal(c->namespaces.n_names, 3);
+	assert_string_equal(c->namespaces.names[0], "blue");
+	assert_string_equal(c->namespaces.names[1], "re$d");
+	assert_string_equal(c->namespaces.names[2], "green");
+	assert_int_equal(c->snat.n_addresses, 2);
+	assert_int_equal(c->snat.addresses[0].prefix, 32);
+	assert_int_equal(c->snat.addresses[1].prefix, 64);
+	assert_int_equal(c->snat.addresses[1].address.family, AF_INET6);
+	assert_int_equal(c->snat.interval_s, 5);
+	pw_config_free(c);
+}
+
+static void test_pool(void **state)
+{
+	struct pw_config *c = read_good(
+		"pool \"payment gateway\" { kind = connect local = \"10.0.0.0/24\" remote = { \"203.0.113.0/24\", # the first\n"
+		" \"2001:db8::1\", } port = { 443, 8443 } namespace = \"blue\" free-below = 2000 for = 4\n"
+		" warning { rise = 30 fall = 25 } exhausted { fall = 50 } forecast { warn-within = 60 } }\n"
+		"pool \"payment gateway\" { kind = { bind, snat } protocol = { tcp, udp } remote += 192.0.2.1 remote += 192.0.2.2\n"
+		" namespace = '' }\n");
+	const struct pw_rule *first = &c->policy.rules[0], *second = &c->policy.rules[1];
+
+	(void)state;
+	assert_int_equal(c->policy.n_rules, 2);
+	assert_string_equal(first->label, "payment gateway");
+	assert_int_equal(first->match.kinds, 1u << PW_KIND_CONNECT);
+	assert_int_equal(first->match.protocols, PW_MATCH_TCP);
+	assert_int_equal(first->match.n_local, 1);
+	assert_int_equal(first->match.n_remote, 2);
+	assert_int_equal(first->match.remote[1].prefix, 128);
+	assert_int_equal(first->match.n_ports, 2);
+	assert_int_equal(first->match.ports[1], 8443);
+	assert_string_equal(first->match.ns, "blue");
+	assert_memory_equal(&first->thresholds, (&(struct pw_thresholds){{30, 25}, {80, 75}, 50, 2000, 60, 4}), sizeof(first->thresholds));
+	assert_string_equal(second->label, "payment gateway");
+	assert_int_equal(second->match.kinds, 1u << PW_KIND_BIND | 1u << PW_KIND_SNAT);
+	assert_int_equal(second->match.protocols, PW_MATCH_TCP | PW_MATCH_UDP);
+	assert_int_equal(second->match.n_remote, 2);
+	assert_string_equal(second->match.ns, "");
+	assert_memory_equal(&second->thresholds, &c->policy.defaults, sizeof(second->thresholds));
+	pw_config_free(c);
+}
+
+static void test_ignore(void **state)
+{
+	struct pw_config *c = read_good("ignore { remote = { \"198.51.100.0/24\" } }\nignore { kind = bind protocol = udp }\n");
+
+	(void)state;
+	assert_int_equal(c->policy.n_ignore, 2);
+	assert_int_equal(c->policy.ignore[0].n_remote, 1);
+	assert_int_equal(c->policy.ignore[0].kinds, 0);
+	assert_null(c->policy.ignore[0].ns);
+	assert_int_equal(c->policy.ignore[1].kinds, 1u << PW_KIND_BIND);
+	assert_int_equal(c->policy.ignore[1].protocols, PW_MATCH_UDP);
+	pw_config_free(c);
+}
+
+/* What a pool leaves out comes from the file, wherever in the file it stands; a rise without fall falls 5 lower. */
+static void test_inheritance(void **state)
+{
+	static const struct { const char *text; struct pw_thresholds expected; } cases[] = {
+		{"pool \"x\" { }", {{50, 45}, {80, 75}, 98, 0, 0, 1}},
+		{"pool \"x\" { }\nwarning { rise = 20 } exhausted { fall = 7 } forecast { warn-within = 9 } notify { for = 2 }",
+			{{20, 15}, {80, 75}, 7, 0, 9, 2}},
+		{"pool \"x\" { warning { rise = 30 } }", {{30, 25}, {80, 75}, 98, 0, 0, 1}},
+		{"pool \"x\" { warning { rise = 5 } }", {{5, 0}, {80, 75}, 98, 0, 0, 1}},
+		{"pool \"x\" { warning { rise = 3 } }", {{3, 0}, {80, 75}, 98, 0, 0, 1}},
+		{"pool \"x\" { warning { fall = 20 } }", {{50, 20}, {80, 75}, 98, 0, 0, 1}},
+		{"warning { rise = 40 fall = 10 } pool \"x\" { warning { } }", {{40, 10}, {80, 75}, 98, 0, 0, 1}},
+		{"pool \"x\" { critical { rise = 100 } }", {{50, 45}, {100, 95}, 98, 0, 0, 1}},
+		{"pool \"x\" { warning { rise = 0 } }", {{0, 0}, {80, 75}, 98, 0, 0, 1}},
+		{"pool \"x\" { critical { rise = 0 } warning { rise = 90 } }", {{90, 85}, {0, 0}, 98, 0, 0, 1}},
+		{"warning { rise = 0 } pool \"x\" { warning { rise = 60 } }", {{60, 55}, {80, 75}, 98, 0, 0, 1}},
+		{"forecast { warn-within = 60 } pool \"x\" { forecast { warn-within = 0 } free-below = 65536 }",
+			{{50, 45}, {80, 75}, 98, 65536, 0, 1}},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct pw_config *c = read_good(cases[i].text);
+
+		assert_memory_equal(&c->policy.rules[0].thresholds, &cases[i].expected, sizeof(cases[i].expected));
+		pw_config_free(c);
+	}
+}
+
+static void test_include_can_be_switched_off(void **state)
+{
+	struct pw_config *c = read_good("snmp { include = \"\" }");
+
+	(void)state;
+	assert_null(c->snmp.include);
+	pw_config_free(c);
+}
+
+/* --- the grammar's own rules ---------------------------------------------------------------------------------------- */
+
+static void check_table(const struct pw_directive *table)
+{
+	size_t n = 0;
+
+	for (const struct pw_directive *d = table; d->name != NULL; d++, n++) {
+		assert_true((d->form == PW_FORM_SECTION || d->form == PW_FORM_TITLED) == (d->inside != NULL));
+		assert_ptr_equal(pw_directive_find(table, d->name, strlen(d->name)), d);
+		if (d->inside != NULL)
+			check_table(d->inside);
+	}
+	assert_true(n > 0 && n <= PW_DIRECTIVES_MAX);
+}
+
+static void test_grammar(void **state)
+{
+	(void)state;
+	check_table(pw_grammar);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_mistakes),
+		cmocka_unit_test(test_good_after_bad),
+		cmocka_unit_test(test_embedded_nul),
+		cmocka_unit_test(test_unreadable),
+		cmocka_unit_test(test_not_permitted),
+		cmocka_unit_test(test_size_limit),
+		cmocka_unit_test(test_flood),
+		cmocka_unit_test(test_section_limit),
+		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_every_setting),
+		cmocka_unit_test(test_pool),
+		cmocka_unit_test(test_ignore),
+		cmocka_unit_test(test_inheritance),
+		cmocka_unit_test(test_include_can_be_switched_off),
+		cmocka_unit_test(test_grammar),
+	};
+
+	return cmocka_run_group_tests(tests, make_dir, remove_dir);
+}
