@@ -23,7 +23,7 @@ class Mib:
     """Names, OIDs, syntaxes and enumerations of a MIB module, taken from its text: enough for tests, no MIB compiler."""
 
     ITEM = re.compile(r"([a-z][\w-]*)\s+(?:OBJECT-TYPE|OBJECT IDENTIFIER|MODULE-IDENTITY|OBJECT-IDENTITY|NOTIFICATION-TYPE)\b"
-                      r"(.*?)::=\s*\{\s*([\w-]+)\s+(\d+)\s*\}", re.S)
+                      r"(.*?)::=\s*\{\s*([^{}]+?)\s+(\d+)\s*\}", re.S)
     CONVENTION = re.compile(r"([A-Z]\w*)\s*::=\s*TEXTUAL-CONVENTION\b.*?SYNTAX\s+(\w+(?:\s+\w+)?)\s*(\{.*?\})?", re.S)
     SYNTAX = re.compile(r"SYNTAX\s+(OCTET STRING|OBJECT IDENTIFIER|\w+)\s*(\{[^}]*\})?", re.S)
 
@@ -46,11 +46,11 @@ class Mib:
 
     @staticmethod
     def _resolve(parents):
-        """{name: OID}; a parent may be declared after its children."""
+        """{name: OID}; a parent may be declared after its children, or be spelled out: iso org(3) ... enterprises(1)."""
 
         def oid(name):
-            if name == "enterprises":
-                return "1.3.6.1.4.1"
+            if name.startswith("iso "):
+                return ".".join(["1", *re.findall(r"\((\d+)\)", name)])
             parent, number = parents[name]
             return f"{oid(parent)}.{number}"
 
