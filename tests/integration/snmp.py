@@ -31,7 +31,6 @@ class Mib:
         text = re.sub(r'"[^"]*"', '""', pathlib.Path(path).read_text())
         text = re.sub(r"--[^\n]*", "", text)
         text = re.sub(r"\bIMPORTS\b.*?;", "", text, flags=re.S)
-        text = text.replace("iso org(3) dod(6) internet(1) private(4) enterprises(1)", "enterprises")
         conventions = {name: values for name, _, values in self.CONVENTION.findall(text)}
         items = self.ITEM.findall(text)
         self.oid = self._resolve({name: (parent, number) for name, _, parent, number in items})
