@@ -1,0 +1,427 @@
+/* The census against a slow and obvious reference: random sockets, every pool compared, the identity of the counts checked. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "model/census.h"
+
+#define MAX_SOCKETS 120
+
+struct world {
+	struct pw_range range;
+	struct pw_socket sockets[MAX_SOCKETS];
+	size_t n;
+	struct pw_census *census;
+};
+
+static uint64_t random_state;
+
+static uint32_t pick(uint32_t n)
+{
+	random_state = random_state * UINT64_C(6364136223846793005) + 1442695040888963407u;
+	return (uint32_t)(random_state >> 33) % n;
+}
+
+static void random_address(uint8_t out[16], int family)
+{
+	static const uint8_t lo6[16] = {[15] = 1};
+
+	memset(out, 0, 16);
+	if (family == AF_INET6) {
+		memcpy(out, lo6, 16);
+		out[15] = (uint8_t)(1 + pick(2));
+	} else {
+		out[0] = pick(2) ? 127 : 10;
+		out[3] = (uint8_t)(1 + pick(3));
+	}
+}
+
+static struct pw_socket random_socket(const struct world *w, uint64_t cookie)
+{
+	static const uint8_t states[] = {PW_ESTABLISHED, PW_SYN_SENT, PW_TIME_WAIT, PW_TIME_WAIT, PW_FIN_WAIT2, PW_CLOSE, PW_LISTEN};
+	struct pw_socket s = {.cookie = cookie, .family = pick(3) ? AF_INET : AF_INET6, .protocol = pick(5) ? IPPROTO_TCP : IPPROTO_UDP};
+	unsigned width = (unsigned)w->range.high - w->range.low + 1;
+
+	s.state = states[pick(pick(4) ? 5 : 7)];
+	random_address(s.local, s.family);
+	random_address(s.remote, s.family);
+	s.remote_port = (uint16_t)(80 + pick(3));
+	s.local_port = (uint16_t)(w->range.low - 2 + pick(width + 4));
+	s.ifindex = pick(8) == 0 ? 1 + pick(3) : 0;
+	s.expires_ms = s.state == PW_TIME_WAIT ? pick(60001) : 0;
+	if (s.state == PW_LISTEN || s.state == PW_CLOSE || s.protocol == IPPROTO_UDP) {
+		memset(s.remote, 0, 16);
+		s.remote_port = 0;
+		s.state = s.protocol == IPPROTO_UDP ? PW_CLOSE : s.state;
+		if (pick(3) == 0)
+			memset(s.local, 0, 16);
+		s.flags = s.family == AF_INET6 && pick(2) ? PW_SOCKET_V6ONLY : 0;
+	}
+	return s;
+}
+
+static void make_world(struct world *w)
+{
+	memset(&w->range, 0, sizeof(w->range));
+	w->range.low = (uint16_t)(40000 + pick(2));
+	w->range.high = (uint16_t)(w->range.low + pick(100));
+	w->range.tw_reuse = (enum pw_tw_reuse)pick(3);
+	w->range.tw_reuse_delay_ms = 1000;
+	w->range.timestamps = pick(4) != 0;
+	for (unsigned i = pick(10); i > 0; i--)
+		pw_portset_add(&w->range.reserved, (uint16_t)(39990 + pick(200)));
+	w->n = pick(MAX_SOCKETS);
+	for (size_t i = 0; i < w->n; i++)
+		w->sockets[i] = random_socket(w, i + 1);
+}
+
+/* --- the reference: one question per port, no state ----------------------------------------------------------------- */
+
+static bool in_capacity(const struct world *w, unsigned port)
+{
+	return port >= w->range.low && port <= w->range.high && !pw_portset_has(&w->range.reserved, (uint16_t)port);
+}
+
+static bool has_listener(const struct world *w, unsigned port)
+{
+	for (size_t i = 0; i < w->n; i++)
+		if (w->sockets[i].protocol == IPPROTO_TCP && w->sockets[i].state == PW_LISTEN && w->sockets[i].local_port == port)
+			return true;
+	return false;
+}
+
+static bool is_blocked(const struct world *w, unsigned port)
+{
+	for (size_t i = 0; i < w->n; i++)
+		if (w->sockets[i].protocol == IPPROTO_TCP && w->sockets[i].local_port == port &&
+			(w->sockets[i].state == PW_LISTEN || w->sockets[i].state == PW_CLOSE))
+			return true;
+	return false;
+}
+
+static bool is_loopback(const struct pw_socket *s, const uint8_t a[16])
+{
+	return s->family == AF_INET ? a[0] == 127 : a[15] == 1;
+}
+
+static bool is_reusable(const struct world *w, const struct pw_socket *s)
+{
+	bool loopback = is_loopback(s, s->local) || is_loopback(s, s->remote) || s->ifindex == 1;
+
+	return s->state == PW_TIME_WAIT && w->range.timestamps && 60000 - s->expires_ms > 1000 &&
+		(w->range.tw_reuse == PW_TW_REUSE_ON || (w->range.tw_reuse == PW_TW_REUSE_LOOPBACK && loopback));
+}
+
+static bool in_tuple(const struct pw_pool_key *key, const struct pw_socket *s)
+{
+	return s->protocol == IPPROTO_TCP && s->state != PW_LISTEN && s->state != PW_CLOSE && s->family == key->local.family &&
+		memcmp(s->local, key->local.bytes, 16) == 0 && memcmp(s->remote, key->remote.bytes, 16) == 0 &&
+		s->remote_port == key->port && (s->ifindex == 0 || s->ifindex == key->local.zone);
+}
+
+static void reference_connect(const struct world *w, const struct pw_pool_key *key, struct pw_pool_counts *out)
+{
+	bool edge = false;
+
+	memset(out, 0, sizeof(*out));
+	for (unsigned port = w->range.low; port <= w->range.high; port++) {
+		bool used = false, hard = false, waits = true, foreign = is_blocked(w, port);
+
+		if (!in_capacity(w, port))
+			continue;
+		for (size_t i = 0; i < w->n && !has_listener(w, port); i++) {
+			if (w->sockets[i].local_port != port || !in_tuple(key, &w->sockets[i]))
+				continue;
+			used = true;
+			hard |= !is_reusable(w, &w->sockets[i]);
+			waits &= w->sockets[i].state == PW_TIME_WAIT;
+		}
+		out->capacity++;
+		out->used += used;
+		out->time_wait += used && waits;
+		out->blocked += foreign && !used;
+		out->reusable += used && !hard && !foreign;
+		out->free += !hard && !foreign;
+		out->fast_free += !hard && !foreign && (port - w->range.low) % 2 == 0;
+		edge |= !hard && !foreign && (port == w->range.low || port == w->range.high);
+	}
+	if (edge && (w->range.high - w->range.low) % 2 == 0 && w->range.high != w->range.low) {
+		out->free--;
+		out->fast_free--;
+	}
+	out->utilization = pw_utilization(out->capacity, out->free);
+}
+
+static bool is_any(const uint8_t a[16])
+{
+	static const uint8_t zero[16];
+
+	return memcmp(a, zero, 16) == 0;
+}
+
+static bool conflicts(const struct pw_pool_key *key, const struct pw_socket *s)
+{
+	bool any = is_any(key->local.bytes);
+
+	if (s->protocol != key->protocol || (s->ifindex != 0 && key->local.zone != 0 && s->ifindex != key->local.zone))
+		return false;
+	if (s->family == key->local.family)
+		return any || is_any(s->local) || memcmp(s->local, key->local.bytes, 16) == 0;
+	if (s->family == AF_INET)
+		return any;
+	return (any || is_any(s->local)) && !(s->flags & PW_SOCKET_V6ONLY);
+}
+
+static void reference_bind(const struct world *w, const struct pw_pool_key *key, struct pw_pool_counts *out)
+{
+	memset(out, 0, sizeof(*out));
+	for (unsigned port = w->range.low; port <= w->range.high; port++) {
+		bool used = false, waits = true;
+
+		if (!in_capacity(w, port))
+			continue;
+		for (size_t i = 0; i < w->n; i++)
+			if (w->sockets[i].local_port == port && conflicts(key, &w->sockets[i])) {
+				used = true;
+				waits &= w->sockets[i].state == PW_TIME_WAIT;
+			}
+		out->capacity++;
+		out->used += used;
+		out->time_wait += used && waits;
+		out->free += !used;
+		out->fast_free += !used && (key->protocol == IPPROTO_UDP || (port - w->range.low) % 2 == 1);
+		out->bound += used && key->protocol == IPPROTO_TCP && is_blocked(w, port) && !has_listener(w, port);
+	}
+	out->utilization = pw_utilization(out->capacity, out->free);
+}
+
+static int compare_pool(const struct pw_pool_key *key, const struct pw_pool_counts *counts, void *context)
+{
+	const struct world *w = context;
+	struct pw_pool_counts expected, again;
+	uint32_t sum = counts->used + counts->blocked + counts->free - counts->reusable;
+	char name[PW_POOL_NAME_MAX];
+
+	if (key->kind == PW_KIND_CONNECT)
+		reference_connect(w, key, &expected);
+	else
+		reference_bind(w, key, &expected);
+	if (memcmp(&expected, counts, sizeof(expected)) != 0)
+		fail_msg("%s: used %u/%u blocked %u/%u free %u/%u reusable %u/%u time_wait %u/%u fast %u/%u bound %u/%u (got/expected)",
+			pw_pool_name(key, NULL, NULL, name), counts->used, expected.used, counts->blocked, expected.blocked,
+			counts->free, expected.free, counts->reusable, expected.reusable, counts->time_wait, expected.time_wait,
+			counts->fast_free, expected.fast_free, counts->bound, expected.bound);
+	assert_true(sum == counts->capacity || sum + 1 == counts->capacity);
+	assert_int_equal(counts->utilization == 100, counts->free == 0);
+	pw_census_pool(w->census, key, &again);
+	assert_memory_equal(&again, counts, sizeof(again));
+	return 0;
+}
+
+static void take_poll(struct world *w)
+{
+	pw_census_begin(w->census, &w->range);
+	/* in two portions, as a dump arrives */
+	assert_int_equal(pw_census_add(w->census, w->sockets, w->n / 2), 0);
+	assert_int_equal(pw_census_add(w->census, w->sockets + w->n / 2, w->n - w->n / 2), 0);
+	assert_int_equal(pw_census_finish(w->census), 0);
+}
+
+static void random_worlds_match_the_reference(void **state)
+{
+	struct world *w = calloc(1, sizeof(*w));
+	const char *seed = getenv("PW_SEED");
+
+	(void)state;
+	random_state = seed != NULL ? strtoull(seed, NULL, 10) : (uint64_t)time(NULL);
+	print_message("PW_SEED=%llu\n", (unsigned long long)random_state);
+	for (int round = 0; round < 150; round++) {
+		make_world(w);
+		w->census = pw_census_new(1);
+		take_poll(w);
+		assert_int_equal(pw_census_each(w->census, 1, compare_pool, w), 0);
+		pw_census_free(w->census);
+	}
+	free(w);
+}
+
+/* --- what is known about a port from poll to poll ------------------------------------------------------------------------ */
+
+static struct pw_socket connection(uint64_t cookie, uint16_t port, uint8_t state)
+{
+	struct pw_socket s = {.local = {10, 0, 0, 1}, .remote = {10, 0, 0, 2}, .cookie = cookie, .family = AF_INET,
+		.protocol = IPPROTO_TCP, .local_port = port, .remote_port = 443, .state = state};
+
+	return s;
+}
+
+static struct pw_range small_range(void)
+{
+	struct pw_range range = {.low = 40000, .high = 40009, .tw_reuse = PW_TW_REUSE_LOOPBACK, .tw_reuse_delay_ms = 1000, .timestamps = true};
+
+	return range;
+}
+
+static void poll_sockets(struct pw_census *census, const struct pw_socket *sockets, size_t n)
+{
+	struct pw_range range = small_range();
+
+	pw_census_begin(census, &range);
+	assert_int_equal(pw_census_add(census, sockets, n), 0);
+	assert_int_equal(pw_census_finish(census), 0);
+}
+
+static void an_explicitly_bound_socket_blocks_until_its_time_wait_ends(void **state)
+{
+	struct pw_census *census = pw_census_new(1);
+	struct pw_socket s = connection(7, 40004, PW_ESTABLISHED);
+
+	(void)state;
+	poll_sockets(census, &s, 1);
+	assert_int_equal(pw_census_totals(census)->blocked, 0);
+	assert_true(pw_census_wants_bound(census));
+	assert_int_equal(pw_census_add_bound(census, &s, 1), 0);
+	assert_int_equal(pw_census_finish(census), 0);
+	assert_int_equal(pw_census_totals(census)->blocked, 1);
+	assert_int_equal(pw_census_totals(census)->doubtful, 0);
+
+	s.state = PW_TIME_WAIT; /* the cookie stays */
+	s.expires_ms = 59000;
+	poll_sockets(census, &s, 1);
+	assert_int_equal(pw_census_totals(census)->blocked, 1);
+
+	s.cookie = 8; /* another socket on the same port: nothing is known about it */
+	poll_sockets(census, &s, 1);
+	assert_int_equal(pw_census_totals(census)->blocked, 0);
+	assert_int_equal(pw_census_totals(census)->doubtful, 1);
+	pw_census_free(census);
+}
+
+static void an_accepted_child_blocks_after_its_listener_closed(void **state)
+{
+	struct pw_census *census = pw_census_new(1);
+	struct pw_socket sockets[2] = {{.cookie = 1, .family = AF_INET, .protocol = IPPROTO_TCP, .local_port = 40003, .state = PW_LISTEN},
+		connection(2, 40003, PW_ESTABLISHED)};
+
+	(void)state;
+	poll_sockets(census, sockets, 2);
+	poll_sockets(census, sockets + 1, 1);
+	poll_sockets(census, sockets + 1, 1);
+	assert_int_equal(pw_census_totals(census)->blocked, 1);
+	pw_census_free(census);
+}
+
+static void a_verdict_holds_until_the_sockets_of_its_port_change(void **state)
+{
+	struct pw_census *census = pw_census_new(1);
+	struct pw_socket sockets[2] = {connection(1, 40005, PW_ESTABLISHED), connection(2, 40002, PW_ESTABLISHED)};
+	uint16_t doubts[4];
+
+	(void)state;
+	pw_census_set_probing(census, true);
+	poll_sockets(census, sockets, 2);
+	assert_int_equal(pw_census_doubts(census, doubts, 4), 2);
+	assert_int_equal(doubts[0], 40005); /* the parity that connect() tries last comes first */
+	pw_census_verdict(census, 40005, true);
+	pw_census_verdict(census, 40002, false);
+	assert_int_equal(pw_census_finish(census), 0);
+	assert_int_equal(pw_census_totals(census)->blocked, 1);
+	assert_int_equal(pw_census_totals(census)->basis, PW_BASIS_PROBED);
+
+	poll_sockets(census, sockets, 2);
+	assert_int_equal(pw_census_totals(census)->blocked, 1);
+	assert_int_equal(pw_census_doubts(census, doubts, 4), 0);
+
+	sockets[0].cookie = 3;
+	poll_sockets(census, sockets, 2);
+	assert_int_equal(pw_census_totals(census)->blocked, 0);
+	assert_int_equal(pw_census_doubts(census, doubts, 4), 1);
+	assert_int_equal(pw_census_totals(census)->basis, PW_BASIS_INFERRED);
+	pw_census_free(census);
+}
+
+static void a_socket_with_no_port_set_is_proven_by_a_pass_without_it(void **state)
+{
+	struct pw_census *census = pw_census_new(1);
+	struct pw_socket s = connection(5, 40001, PW_ESTABLISHED);
+
+	(void)state;
+	s.flags = PW_SOCKET_NO_PORT;
+	poll_sockets(census, &s, 1);
+	assert_int_equal(pw_census_totals(census)->doubtful, 1);
+	assert_int_equal(pw_census_add_bound(census, NULL, 0), 0);
+	assert_int_equal(pw_census_finish(census), 0);
+	assert_int_equal(pw_census_totals(census)->doubtful, 0);
+	assert_int_equal(pw_census_totals(census)->blocked, 0);
+	pw_census_free(census);
+}
+
+static void an_aborted_dump_leaves_nothing_behind(void **state)
+{
+	struct pw_census *census = pw_census_new(1);
+	struct pw_socket s = connection(5, 40001, PW_CLOSE);
+	struct pw_range range = small_range();
+
+	(void)state;
+	pw_census_begin(census, &range);
+	assert_int_equal(pw_census_add(census, &s, 1), 0);
+	poll_sockets(census, NULL, 0);
+	assert_int_equal(pw_census_totals(census)->sockets, 0);
+	assert_int_equal(pw_census_totals(census)->blocked, 0);
+	assert_int_equal(pw_census_totals(census)->pools, 0);
+	pw_census_free(census);
+}
+
+static int count_pools(const struct pw_pool_key *key, const struct pw_pool_counts *counts, void *context)
+{
+	(void)key;
+	assert_true(counts->used >= 64);
+	++*(unsigned *)context;
+	return 0;
+}
+
+/* 100,000 destinations with one port each, and one with 100: only what reaches the floor is visited. */
+static void a_crawler_makes_no_pools_above_the_floor(void **state)
+{
+	struct pw_census *census = pw_census_new(1);
+	struct pw_range range = {.low = 32768, .high = 60999};
+	unsigned visited = 0;
+
+	(void)state;
+	pw_census_begin(census, &range);
+	for (uint32_t i = 0; i < 100100; i++) {
+		struct pw_socket s = connection(i + 1, (uint16_t)(32768 + i % 28232), PW_ESTABLISHED);
+
+		if (i >= 100)
+			memcpy(s.remote, &i, sizeof(i));
+		assert_int_equal(pw_census_add(census, &s, 1), 0);
+	}
+	assert_int_equal(pw_census_finish(census), 0);
+	assert_int_equal(pw_census_each(census, 64, count_pools, &visited), 0);
+	assert_int_equal(visited, 2); /* the destination with 100, and the bind pool of the address */
+	pw_census_free(census);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(random_worlds_match_the_reference),
+		cmocka_unit_test(an_explicitly_bound_socket_blocks_until_its_time_wait_ends),
+		cmocka_unit_test(an_accepted_child_blocks_after_its_listener_closed),
+		cmocka_unit_test(a_verdict_holds_until_the_sockets_of_its_port_change),
+		cmocka_unit_test(a_socket_with_no_port_set_is_proven_by_a_pass_without_it),
+		cmocka_unit_test(an_aborted_dump_leaves_nothing_behind),
+		cmocka_unit_test(a_crawler_makes_no_pools_above_the_floor),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
