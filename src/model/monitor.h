@@ -19,12 +19,13 @@ struct pw_monitor;
 
 enum pw_poll_status {
 	PW_POLL_COUNTED, /* the census is complete */
-	PW_POLL_QUIET,   /* the pre-check showed that nothing can be above the floor; the census is empty */
+	PW_POLL_QUIET,   /* the pre-check showed that nothing can be above the floor; the census is empty. Pools that have a row all the
+	                  * same (idle-interval) keep their numbers and states */
 	PW_POLL_FAILED,  /* no numbers: the pools of this namespace keep those of the last good poll, and their states */
 	PW_POLL_GONE     /* the namespace does not exist any more: its pools end, alarms fall */
 };
 
-/* One namespace's part of a poll. */
+/* One namespace's part of a poll. A namespace that a poll does not mention any more is gone. */
 struct pw_ns_poll {
 	uint32_t index;             /* pwNsIndex */
 	const char *name;           /* "" = the daemon's own */
@@ -82,8 +83,11 @@ void pw_monitor_set_event_ids(struct pw_monitor *monitor,
 const struct pw_snapshot *pw_monitor_update(struct pw_monitor *monitor, const struct pw_poll *poll, pw_monitor_event *emit,
 	void *context);
 
-/* Whether a namespace has rows that need numbers (listed, configured, lingering or alarmed): if so a poll must not be skipped
- * by the pre-check. */
+/* An id for an event that the caller makes (a failing collector, failing connects): unique among all events of this monitor. */
+uint32_t pw_monitor_next_event_id(struct pw_monitor *monitor);
+
+/* Whether a namespace has rows that need numbers (listed, configured, lingering or alarmed), or a `pool` section may match
+ * something in it: if so a poll must not be skipped by the pre-check. */
 bool pw_monitor_needs(const struct pw_monitor *monitor, uint32_t ns);
 
 #endif

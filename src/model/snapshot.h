@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "model/arena.h"
 #include "model/pool.h"
 #include "model/range.h"
 
@@ -63,7 +64,9 @@ struct pw_snapshot {
 	uint64_t polls, poll_errors;
 	uint64_t sockets_seen;
 	uint32_t pools_seen, pools_listed, pools_omitted;
-	uint32_t active_alarms;
+	uint32_t active_alarms;        /* all of them, also those beyond max-alarms that have no row */
+	uint32_t alarms_omitted;       /* active alarms without a row */
+	uint64_t dropped;              /* pools and snapshots that could not be kept for want of memory, since start */
 	uint64_t alarms_changed_ms;    /* last change of the set of active alarms; 0 = never */
 	bool config_failed;            /* the last reload was refused */
 	uint64_t connect_failures;
@@ -81,6 +84,10 @@ struct pw_snapshot {
 	const struct pw_alarm_row *alarms;
 	size_t n_alarms;
 };
+
+/* A new, empty snapshot with one reference, for whoever builds one; NULL when out of memory. What it points to goes into the
+ * arena that *arena is set to, and lives as long as the snapshot. Once it is shared nothing of it changes. */
+struct pw_snapshot *pw_snapshot_new(struct pw_arena **arena);
 
 /* Adds a reader; thread-safe. Returns the snapshot. */
 const struct pw_snapshot *pw_snapshot_ref(const struct pw_snapshot *snapshot);

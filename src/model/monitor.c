@@ -1,0 +1,570 @@
+#include "model/monitor.h"
+
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "model/compose.h"
+#include "model/listing.h"
+#include "model/newcomers.h"
+#include "model/tracker.h"
+
+/* Pools that a policy can name exactly; the rest of an absurd list is matched like any other. */
+#define EXACT_MAX 10000
+
+/* Allocations measured in one poll. */
+#define LATENCIES 16
+
+struct pw_monitor {
+	const struct pw_policy *policy;
+	uint32_t epoch;              /* of the policy */
+	uint32_t renotify_s;
+	struct pw_tracker tracker;
+	struct pw_listing listing;
+	struct pw_newcomers newcomers;
+	struct pw_event_ids ids;
+	struct pw_snapshot scalars;  /* what the next snapshot says beside its tables */
+	uint64_t poll_number;
+	uint32_t last_event_id, last_alarm_index;
+	uint32_t refused;            /* pools worth a row that are not even tracked, in this poll */
+	struct pw_tracked *events;   /* pools that this poll has an event of */
+};
+
+/* --- life and settings ------------------------------------------------------------------------------------------------ */
+
+struct pw_monitor *pw_monitor_new(const struct pw_policy *policy, struct timespec start_time)
+{
+	struct pw_monitor *m = calloc(1, sizeof(*m));
+
+	if (m == NULL)
+		return NULL;
+	m->policy = policy;
+	m->epoch = 1;
+	m->scalars.start_time = start_time;
+	return m;
+}
+
+void pw_monitor_free(struct pw_monitor *m)
+{
+	if (m == NULL)
+		return;
+	pw_tracker_clear(&m->tracker);
+	pw_listing_clear(&m->listing);
+	pw_newcomers_clear(&m->newcomers);
+	free(m);
+}
+
+/* What the policy says about a pool. */
+static void apply_policy(const struct pw_monitor *m, struct pw_tracked *pool)
+{
+	pool->rule = pw_policy_rule(m->policy, &pool->key, pool->ns->name);
+	pool->ignored = pw_policy_ignores(m->policy, &pool->key, pool->ns->name);
+}
+
+static bool is_tcp_bind(const struct pw_tracked *pool)
+{
+	return pool->key.kind == PW_KIND_BIND && pool->key.protocol == IPPROTO_TCP;
+}
+
+/* The thresholds in force, or NULL. A TCP bind pool counts every port in use on its address, and connect() shares these between
+ * destinations: that it is full harms nobody but those who call bind(). */
+static const struct pw_thresholds *in_force(const struct pw_monitor *m, const struct pw_tracked *pool)
+{
+	if (pool->ignored)
+		return NULL;
+	if (is_tcp_bind(pool) && !pool->bound_holds && (pool->rule == NULL || !pw_rule_names_bind(pool->rule)))
+		return NULL;
+	return pool->rule != NULL ? &pool->rule->thresholds : &m->policy->defaults;
+}
+
+void pw_monitor_set_policy(struct pw_monitor *m, const struct pw_policy *policy)
+{
+	struct pw_tracked *pool, *next;
+
+	m->policy = policy;
+	m->epoch++;
+	HASH_ITER(hh, m->tracker.pools, pool, next) {
+		apply_policy(m, pool);
+		pool->thresholds = in_force(m, pool);
+	}
+}
+
+void pw_monitor_set_renotify(struct pw_monitor *m, uint32_t seconds)
+{
+	m->renotify_s = seconds;
+}
+
+void pw_monitor_set_config_failed(struct pw_monitor *m, bool failed)
+{
+	m->scalars.config_failed = failed;
+}
+
+void pw_monitor_set_event_ids(struct pw_monitor *m, uint32_t (*last_id)(const struct pw_pool_key *key, void *context), void *context)
+{
+	m->ids = (struct pw_event_ids){last_id, context};
+}
+
+uint32_t pw_monitor_next_event_id(struct pw_monitor *m)
+{
+	m->last_event_id += m->last_event_id == UINT32_MAX ? 2 : 1; /* 0 means none */
+	return m->last_event_id;
+}
+
+static bool rule_reaches(const struct pw_policy *policy, const char *ns_name)
+{
+	for (size_t i = 0; i < policy->n_rules; i++)
+		if (pw_match_ns(&policy->rules[i].match, ns_name))
+			return true;
+	return false;
+}
+
+bool pw_monitor_needs(const struct pw_monitor *m, uint32_t index)
+{
+	const struct pw_tracked_ns *ns = pw_tracker_ns(&m->tracker, index);
+
+	if (ns == NULL) /* its name is not known yet */
+		return m->policy->n_rules != 0;
+	return ns->tracked != 0 || rule_reaches(m->policy, ns->name);
+}
+
+/* --- taking the numbers of a poll --------------------------------------------------------------------------------------- */
+
+struct intake {
+	struct pw_monitor *monitor;
+	const struct pw_poll *poll;
+	struct pw_tracked_ns *ns;
+	bool rules; /* a `pool` section may match in this namespace */
+};
+
+static void take_numbers(const struct intake *in, struct pw_tracked *pool, const struct pw_pool_counts *counts)
+{
+	pool->counts = *counts;
+	pool->poll = in->monitor->poll_number;
+	if (pool->history != NULL)
+		pw_history_add(pool->history, in->poll->now_ms, counts->free);
+	if (counts->used >= pool->peak) {
+		pool->peak = counts->used;
+		pool->peak_ms = in->poll->now_ms;
+	}
+}
+
+static const char *zone_name(const struct pw_ns_poll *ns, uint32_t zone)
+{
+	const char *name = zone != 0 && ns->ifname != NULL ? ns->ifname(zone, ns->context) : NULL;
+
+	return name != NULL ? name : "";
+}
+
+/* Starts to track a pool, unless it is ignored. */
+static struct pw_tracked *track(const struct intake *in, const struct pw_pool_key *key)
+{
+	struct pw_monitor *m = in->monitor;
+	struct pw_tracked *pool;
+
+	if (pw_policy_ignores(m->policy, key, in->ns->name))
+		return NULL;
+	pool = pw_tracker_add(&m->tracker, in->ns, key);
+	if (pool == NULL) {
+		m->refused++;
+		m->scalars.dropped++;
+		return NULL;
+	}
+	apply_policy(m, pool);
+	pool->state_ms = in->poll->now_ms;
+	snprintf(pool->zone_name, sizeof(pool->zone_name), "%s", zone_name(in->ns->poll, key->local.zone));
+	return pool;
+}
+
+static int visit(const struct pw_pool_key *key, const struct pw_pool_counts *counts, void *context)
+{
+	const struct intake *in = context;
+	struct pw_monitor *m = in->monitor;
+	struct pw_tracked *pool = pw_tracker_find(&m->tracker, key);
+
+	if (pool == NULL && counts->used >= in->ns->floor)
+		pool = track(in, key);
+	else if (pool == NULL && in->rules && pw_policy_rule(m->policy, key, in->ns->name) != NULL &&
+		!pw_policy_ignores(m->policy, key, in->ns->name))
+		pw_newcomers_add(&m->newcomers, key, counts);
+	if (pool != NULL)
+		take_numbers(in, pool, counts);
+	return 0;
+}
+
+static void take_newcomers(const struct intake *in)
+{
+	struct pw_newcomers *newcomers = &in->monitor->newcomers;
+
+	for (size_t i = 0; i < newcomers->n; i++) {
+		struct pw_tracked *pool = track(in, &newcomers->heap[i].key);
+
+		if (pool != NULL)
+			take_numbers(in, pool, &newcomers->heap[i].counts);
+	}
+	in->monitor->refused += newcomers->refused;
+}
+
+/* A section without namespace names pools of the daemon's own. */
+static bool names_in(const struct pw_match *match, const struct pw_tracked_ns *ns)
+{
+	return strcmp(match->ns != NULL ? match->ns : "", ns->name) == 0;
+}
+
+static void take_exact(const struct intake *in)
+{
+	const struct pw_policy *policy = in->monitor->policy;
+	unsigned n = 0;
+
+	for (size_t i = 0; i < policy->n_rules; i++) {
+		struct pw_pool_key key;
+		size_t position = 0;
+
+		while (names_in(&policy->rules[i].match, in->ns) && n < EXACT_MAX &&
+			pw_match_next_exact(&policy->rules[i].match, &position, &key)) {
+			struct pw_tracked *pool;
+
+			key.ns = in->ns->index;
+			pool = pw_tracker_find(&in->monitor->tracker, &key);
+			pool = pool != NULL ? pool : track(in, &key);
+			if (pool != NULL)
+				pool->exact_epoch = in->monitor->epoch;
+			n++;
+		}
+	}
+}
+
+/* Pools of this namespace that the walk did not meet hold fewer ports than it looked for; most of them none. */
+static void take_unmet(const struct intake *in)
+{
+	struct pw_tracked *pool, *next;
+
+	HASH_ITER(hh, in->monitor->tracker.pools, pool, next) {
+		struct pw_pool_counts counts;
+
+		if (pool->ns != in->ns || pool->poll == in->monitor->poll_number || pool->key.kind == PW_KIND_SNAT ||
+			(pool->key.protocol == IPPROTO_UDP && !in->ns->udp_counted))
+			continue;
+		pw_census_pool(in->ns->poll->census, &pool->key, &counts);
+		take_numbers(in, pool, &counts);
+	}
+}
+
+static void take_range(struct pw_tracked_ns *ns)
+{
+	const struct pw_ns_poll *poll = ns->poll;
+	const struct pw_range *range = pw_census_range(poll->census);
+	const struct pw_census_totals *totals = pw_census_totals(poll->census);
+
+	ns->sockets = totals->sockets;
+	ns->pools = totals->pools;
+	ns->row = (struct pw_ns_row){
+		.low = range->low,
+		.high = range->high,
+		.reserved = (uint32_t)range->high - range->low + 1 - totals->capacity,
+		.capacity = totals->capacity,
+		.tcp = poll->tcp,
+		.tcp_time_wait = poll->tcp_time_wait,
+		.udp = poll->udp,
+		.tw_reuse = range->tw_reuse,
+		.blocked = totals->blocked,
+		.basis = totals->basis,
+		.failing = poll->udp_status == PW_POLL_FAILED,
+		.snat_failures = poll->snat_failures,
+	};
+}
+
+static void take_census(struct intake *in)
+{
+	struct pw_tracked_ns *ns = in->ns;
+	struct pw_census *census = ns->poll->census;
+	const struct pw_census_totals *totals = pw_census_totals(census);
+	const struct pw_policy *policy = in->monitor->policy;
+
+	ns->counted = true;
+	ns->udp_counted = ns->poll->udp_status == PW_POLL_COUNTED;
+	ns->floor = pw_policy_pool_floor(policy, totals->capacity, totals->blocked);
+	in->rules = rule_reaches(policy, ns->name);
+	if (pw_newcomers_reset(&in->monitor->newcomers, policy->max_rows) < 0)
+		in->monitor->scalars.dropped++;
+	pw_census_each(census, in->rules ? 1 : ns->floor, visit, in);
+	take_newcomers(in);
+	take_exact(in);
+	take_unmet(in);
+}
+
+static void take_ns(struct pw_monitor *m, const struct pw_poll *poll, struct pw_tracked_ns *ns)
+{
+	struct intake in = {.monitor = m, .poll = poll, .ns = ns};
+
+	if (ns->poll->status == PW_POLL_FAILED) {
+		ns->row.failing = true;
+		ns->row.basis = ns->row.basis != 0 ? ns->row.basis : PW_BASIS_INFERRED;
+		return;
+	}
+	take_range(ns);
+	if (ns->poll->status == PW_POLL_COUNTED)
+		take_census(&in);
+}
+
+static void take_poll(struct pw_monitor *m, const struct pw_poll *poll)
+{
+	struct pw_tracked_ns *ns, *next;
+
+	HASH_ITER(hh, m->tracker.namespaces, ns, next) {
+		ns->poll = NULL;
+		ns->counted = ns->udp_counted = false;
+	}
+	for (size_t i = 0; i < poll->n_ns; i++) {
+		if (poll->ns[i].status == PW_POLL_GONE)
+			continue;
+		ns = pw_tracker_add_ns(&m->tracker, poll->ns[i].index, poll->ns[i].name);
+		if (ns == NULL)
+			m->scalars.dropped++;
+		else
+			ns->poll = &poll->ns[i];
+	}
+	HASH_ITER(hh, m->tracker.namespaces, ns, next)
+		if (ns->poll != NULL)
+			take_ns(m, poll, ns);
+}
+
+/* --- states --------------------------------------------------------------------------------------------------------------- */
+
+static void note_event(struct pw_monitor *m, const struct pw_poll *poll, struct pw_tracked *pool)
+{
+	pool->notified_ms = poll->now_ms;
+	LL_PREPEND2(m->events, pool, next_event);
+}
+
+static void state_changed(struct pw_monitor *m, const struct pw_poll *poll, struct pw_tracked *pool)
+{
+	pool->state_ms = poll->now_ms;
+	if (pool->previous == PW_STATE_NORMAL) {
+		pool->alarm_index = ++m->last_alarm_index;
+		pool->alarm_since = poll->wall;
+	}
+	m->scalars.alarms_changed_ms = poll->now_ms;
+	note_event(m, poll, pool);
+}
+
+static void step(struct pw_monitor *m, const struct pw_poll *poll, struct pw_tracked *pool)
+{
+	const struct pw_thresholds *t = pool->thresholds;
+	struct pw_alarm_input input = {.utilization = pool->counts.utilization, .free = pool->counts.free,
+		.time_to_exhaustion = PW_NOT_IN_SIGHT};
+
+	if (t != NULL && t->forecast_within != 0)
+		input.time_to_exhaustion = pw_tracked_time_to_exhaustion(pool);
+	pool->previous = pool->result.state;
+	pool->result = pw_alarm_step(&pool->alarm, t, &input);
+	if (pool->result.state != pool->previous)
+		state_changed(m, poll, pool);
+	else if (pw_tracked_alarmed(pool) && m->renotify_s != 0 && poll->now_ms - pool->notified_ms >= (uint64_t)m->renotify_s * 1000)
+		note_event(m, poll, pool);
+	pool->latency_us = 0;
+}
+
+/* Whether bind() holds enough of a TCP bind pool to make it alarm; once it does, until a quarter less is held. */
+static bool bound_holds(const struct pw_monitor *m, const struct pw_tracked *pool)
+{
+	uint32_t enough = pw_policy_pool_floor(m->policy, pool->counts.capacity, 0);
+
+	return pool->counts.bound >= (pool->bound_holds ? enough - enough / 4 : enough);
+}
+
+/* Whether it deserves a row of itself, not only because it had one. */
+static bool is_worthy(const struct pw_monitor *m, const struct pw_tracked *pool)
+{
+	return pool->counts.used >= pool->ns->floor || (pool->rule != NULL && pool->counts.used != 0) ||
+		pool->exact_epoch == m->epoch || pw_tracked_alarmed(pool);
+}
+
+static void end(struct pw_monitor *m, const struct pw_poll *poll, struct pw_tracked *pool)
+{
+	if (pool->ns->poll == NULL)
+		pool->counts = (struct pw_pool_counts){0};
+	pool->ended = true;
+	pool->thresholds = NULL;
+	step(m, poll, pool);
+}
+
+static void evaluate(struct pw_monitor *m, const struct pw_poll *poll)
+{
+	struct pw_tracked *pool, *next;
+
+	HASH_ITER(hh, m->tracker.pools, pool, next) {
+		if (pool->ns->poll == NULL || pool->ignored) {
+			end(m, poll, pool);
+			continue;
+		}
+		if (pool->poll != m->poll_number)
+			continue; /* nothing new is known */
+		pool->bound_holds = is_tcp_bind(pool) && bound_holds(m, pool);
+		pool->thresholds = in_force(m, pool);
+		step(m, poll, pool);
+		if (is_worthy(m, pool))
+			pool->worthy_ms = poll->now_ms;
+	}
+}
+
+/* --- events --------------------------------------------------------------------------------------------------------------- */
+
+static int by_urgency(const struct pw_tracked *a, const struct pw_tracked *b)
+{
+	int a_rank = a->result.state < a->previous ? 0 : (int)a->result.state;
+	int b_rank = b->result.state < b->previous ? 0 : (int)b->result.state;
+
+	if (a_rank != b_rank)
+		return b_rank - a_rank;
+	if (a->counts.utilization != b->counts.utilization)
+		return a->counts.utilization < b->counts.utilization ? 1 : -1;
+	return pw_tracked_compare(a, b);
+}
+
+static void fill_event(struct pw_monitor *m, const struct pw_poll *poll, const struct pw_tracked *pool, struct pw_event *event)
+{
+	*event = (struct pw_event){
+		.id = pw_monitor_next_event_id(m),
+		.time = poll->wall,
+		.key = pool->key,
+		.counts = pool->counts,
+		.state = pool->result.state,
+		.rise = {pool->result.reason, pool->result.rise},
+		.fall = {pool->result.fall_reason, pool->result.fall},
+		.time_to_exhaustion = pw_tracked_time_to_exhaustion(pool),
+	};
+	pw_event_set_previous(event, pool->previous);
+	pw_tracked_name(pool, event->name);
+	pw_address_text(&pool->key.local, pool->zone_name, event->local_text);
+	pw_address_text(&pool->key.remote, NULL, event->remote_text);
+	snprintf(event->label, sizeof(event->label), "%s", pw_tracked_label(pool));
+	snprintf(event->owner, sizeof(event->owner), "%s", pool->owner);
+}
+
+static void emit_events(struct pw_monitor *m, const struct pw_poll *poll, pw_monitor_event *emit, void *context)
+{
+	struct pw_tracked *pool;
+	struct pw_event event;
+
+	LL_SORT2(m->events, by_urgency, next_event);
+	LL_FOREACH2(m->events, pool, next_event) {
+		fill_event(m, poll, pool, &event);
+		if (emit != NULL)
+			emit(&event, context);
+	}
+	m->events = NULL;
+}
+
+/* --- rows ------------------------------------------------------------------------------------------------------------------- */
+
+/* Forgets what has ended, and what was worth no row for so long that it need not linger any more. */
+static void expire(struct pw_monitor *m, const struct pw_poll *poll)
+{
+	uint64_t linger_ms = (uint64_t)m->policy->linger_s * 1000;
+	struct pw_tracked_ns *ns, *next_ns;
+	struct pw_tracked *pool, *next;
+
+	HASH_ITER(hh, m->tracker.pools, pool, next) {
+		bool idle = pool->poll == m->poll_number && pool->worthy_ms != poll->now_ms;
+
+		if (pool->ended || (idle && (!pool->listed || poll->now_ms - pool->worthy_ms >= linger_ms)))
+			pw_tracker_remove(&m->tracker, pool);
+	}
+	HASH_ITER(hh, m->tracker.namespaces, ns, next_ns)
+		if (ns->poll == NULL)
+			pw_tracker_remove_ns(&m->tracker, ns);
+}
+
+/* Forgets small pools that a `pool` section matches but that found no place in the table. */
+static void trim(struct pw_monitor *m)
+{
+	struct pw_tracked *pool, *next;
+
+	HASH_ITER(hh, m->tracker.pools, pool, next)
+		if (!pool->listed && pool->poll == m->poll_number && !pw_tracked_alarmed(pool) && pool->counts.used < pool->ns->floor)
+			pw_tracker_remove(&m->tracker, pool);
+}
+
+static bool is_measurable(const struct pw_monitor *m, const struct pw_tracked *pool)
+{
+	return pool->poll == m->poll_number && pool->key.kind == PW_KIND_CONNECT && pool->counts.free > 2 &&
+		pool->ns->poll->alloc_latency != NULL;
+}
+
+/* Measures the worst of the alarmed pools. */
+static void measure(struct pw_monitor *m)
+{
+	struct pw_tracked *worst[LATENCIES];
+	size_t n = 0, at;
+
+	for (size_t i = 0; i < m->listing.n_alarms; i++) {
+		struct pw_tracked *pool = m->listing.alarms[i];
+
+		if (!is_measurable(m, pool) || (n == LATENCIES && pw_tracked_worse(worst[n - 1], pool) <= 0))
+			continue;
+		n += n < LATENCIES;
+		for (at = n - 1; at > 0 && pw_tracked_worse(worst[at - 1], pool) > 0; at--)
+			worst[at] = worst[at - 1];
+		worst[at] = pool;
+	}
+	for (size_t i = 0; i < n; i++)
+		worst[i]->latency_us = worst[i]->ns->poll->alloc_latency(&worst[i]->key, worst[i]->ns->poll->context);
+}
+
+static bool all_failed(const struct pw_poll *poll)
+{
+	for (size_t i = 0; i < poll->n_ns; i++)
+		if (poll->ns[i].status != PW_POLL_FAILED)
+			return false;
+	return poll->n_ns != 0;
+}
+
+static void take_scalars(struct pw_monitor *m, const struct pw_poll *poll)
+{
+	struct pw_snapshot *s = &m->scalars;
+
+	s->generation++;
+	s->poll_interval_ms = poll->interval_ms;
+	s->connect_failures = poll->connect_failures;
+	s->connect_failures_counting = poll->connect_failures_counting;
+	s->connect_failures_reason = poll->connect_failures_reason != NULL ? poll->connect_failures_reason : "";
+	if (all_failed(poll)) {
+		s->poll_errors++;
+		return;
+	}
+	s->polls++;
+	s->poll_ms = poll->now_ms;
+	s->poll_duration_us = poll->duration_us;
+}
+
+static const struct pw_snapshot *build(struct pw_monitor *m, const struct pw_poll *poll)
+{
+	const struct pw_snapshot *snapshot;
+
+	if (pw_listing_choose(&m->listing, &m->tracker, m->policy, m->epoch, poll->now_ms) < 0)
+		return NULL;
+	measure(m);
+	m->scalars.pools_omitted = m->listing.omitted + m->refused;
+	snapshot = pw_compose(&m->scalars, &m->tracker, &m->listing, m->policy->top, &m->ids);
+	trim(m);
+	return snapshot;
+}
+
+const struct pw_snapshot *pw_monitor_update(struct pw_monitor *m, const struct pw_poll *poll, pw_monitor_event *emit, void *context)
+{
+	const struct pw_snapshot *snapshot;
+
+	m->poll_number++;
+	m->refused = 0;
+	take_scalars(m, poll);
+	take_poll(m, poll);
+	evaluate(m, poll);
+	emit_events(m, poll, emit, context);
+	expire(m, poll);
+	snapshot = build(m, poll);
+	if (snapshot == NULL)
+		m->scalars.dropped++;
+	return snapshot;
+}

@@ -1,0 +1,147 @@
+#include "model/tracker.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* --- namespaces ------------------------------------------------------------------------------------------------------- */
+
+struct pw_tracked_ns *pw_tracker_ns(const struct pw_tracker *tracker, uint32_t index)
+{
+	struct pw_tracked_ns *ns;
+
+	HASH_FIND(hh, tracker->namespaces, &index, sizeof(index), ns);
+	return ns;
+}
+
+/* Returns 0, or -1 when out of memory: the old name then stays. */
+static int rename_ns(struct pw_tracked_ns *ns, const char *name)
+{
+	char *copy;
+
+	if (ns->name != NULL && strcmp(ns->name, name) == 0)
+		return 0;
+	copy = strdup(name);
+	if (copy == NULL)
+		return -1;
+	free(ns->name);
+	ns->name = copy;
+	return 0;
+}
+
+static void free_ns(struct pw_tracked_ns *ns)
+{
+	free(ns->name);
+	free(ns);
+}
+
+struct pw_tracked_ns *pw_tracker_add_ns(struct pw_tracker *tracker, uint32_t index, const char *name)
+{
+	struct pw_tracked_ns *ns = pw_tracker_ns(tracker, index);
+
+	if (ns != NULL) {
+		rename_ns(ns, name);
+		return ns;
+	}
+	ns = calloc(1, sizeof(*ns));
+	if (ns == NULL)
+		return NULL;
+	ns->index = index;
+	if (rename_ns(ns, name) == 0)
+		HASH_ADD(hh, tracker->namespaces, index, sizeof(ns->index), ns);
+	if (pw_tracker_ns(tracker, index) == NULL) {
+		free_ns(ns);
+		return NULL;
+	}
+	return ns;
+}
+
+void pw_tracker_remove_ns(struct pw_tracker *tracker, struct pw_tracked_ns *ns)
+{
+	HASH_DELETE(hh, tracker->namespaces, ns);
+	free_ns(ns);
+}
+
+/* --- pools -------------------------------------------------------------------------------------------------------------- */
+
+struct pw_tracked *pw_tracker_find(const struct pw_tracker *tracker, const struct pw_pool_key *key)
+{
+	struct pw_tracked *pool;
+
+	HASH_FIND(hh, tracker->pools, key, sizeof(*key), pool);
+	return pool;
+}
+
+struct pw_tracked *pw_tracker_add(struct pw_tracker *tracker, struct pw_tracked_ns *ns, const struct pw_pool_key *key)
+{
+	uint32_t index[PW_POOL_INDEX_MAX];
+	size_t len = pw_pool_index(key, index);
+	struct pw_tracked *pool;
+
+	if (HASH_COUNT(tracker->pools) >= PW_TRACKED_MAX)
+		return NULL;
+	pool = calloc(1, sizeof(*pool) + len * sizeof(*index));
+	if (pool == NULL)
+		return NULL;
+	pool->key = *key;
+	pool->ns = ns;
+	pool->result.state = pool->previous = PW_STATE_NORMAL;
+	pool->result.reason = PW_REASON_NONE;
+	pool->position = PW_NO_POSITION;
+	pool->index_len = len;
+	memcpy(pool->index, index, len * sizeof(*index));
+	HASH_ADD(hh, tracker->pools, key, sizeof(pool->key), pool);
+	if (pw_tracker_find(tracker, key) == NULL) { /* the table could not grow */
+		free(pool);
+		return NULL;
+	}
+	pool->history = pw_history_new();
+	ns->tracked++;
+	return pool;
+}
+
+void pw_tracker_remove(struct pw_tracker *tracker, struct pw_tracked *pool)
+{
+	HASH_DELETE(hh, tracker->pools, pool);
+	pool->ns->tracked--;
+	pw_history_free(pool->history);
+	free(pool);
+}
+
+void pw_tracker_clear(struct pw_tracker *tracker)
+{
+	struct pw_tracked *pool, *next_pool;
+	struct pw_tracked_ns *ns, *next_ns;
+
+	HASH_ITER(hh, tracker->pools, pool, next_pool)
+		pw_tracker_remove(tracker, pool);
+	HASH_ITER(hh, tracker->namespaces, ns, next_ns)
+		pw_tracker_remove_ns(tracker, ns);
+}
+
+/* --- orders ------------------------------------------------------------------------------------------------------------- */
+
+int pw_tracked_compare(const struct pw_tracked *a, const struct pw_tracked *b)
+{
+	for (size_t i = 0; i < a->index_len && i < b->index_len; i++)
+		if (a->index[i] != b->index[i])
+			return a->index[i] < b->index[i] ? -1 : 1;
+	return (a->index_len > b->index_len) - (a->index_len < b->index_len);
+}
+
+static int more_first(uint32_t a, uint32_t b)
+{
+	return (a < b) - (a > b);
+}
+
+int pw_tracked_worse(const struct pw_tracked *a, const struct pw_tracked *b)
+{
+	int order = more_first(a->thresholds != NULL, b->thresholds != NULL);
+
+	if (order == 0)
+		order = more_first(a->counts.utilization, b->counts.utilization);
+	if (order == 0)
+		order = more_first(b->counts.free, a->counts.free);
+	if (order == 0)
+		order = more_first(a->counts.used, b->counts.used);
+	return order;
+}
