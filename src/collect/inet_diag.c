@@ -18,6 +18,8 @@
 /* Reads in a row that gave nothing, by signals or strange senders, before a dump is given up. */
 #define IDLE_READS_MAX 64
 
+#define ERRNO_MAX 4095
+
 /* Timers, as idiag_timer has them (include/uapi/linux/inet_diag.h has no names for them). */
 #define TIMER_RETRANSMIT 1
 
@@ -295,18 +297,19 @@ static enum step failure(const struct dump *dump, int error)
 	}
 }
 
-/* The number at the start of NLMSG_DONE (a dump's error since Linux 4.15, 0 before) and NLMSG_ERROR. */
+/* The number at the start of NLMSG_DONE (a dump's error since Linux 4.15, nothing before) and NLMSG_ERROR (0: an acknowledgement). */
 static enum step end_of_dump(const struct dump *dump, const struct nlmsghdr *message)
 {
+	const enum step success = message->nlmsg_type == NLMSG_DONE ? STEP_DONE : STEP_MORE;
 	int error = 0;
 
 	if (message->nlmsg_len >= NLMSG_HDRLEN + sizeof(error))
 		memcpy(&error, (const uint8_t *)message + NLMSG_HDRLEN, sizeof(error));
 	else if (message->nlmsg_type == NLMSG_ERROR)
 		return stop(dump, STEP_AGAIN, "short error message");
-	if (error < 0)
-		return failure(dump, -error);
-	return STEP_DONE;
+	if (error < -ERRNO_MAX || error > 0)
+		return stop(dump, STEP_FAILED, "no error number");
+	return error < 0 ? failure(dump, -error) : success;
 }
 
 static inline enum step take_socket(const struct dump *dump, const struct nlmsghdr *message)

@@ -162,7 +162,7 @@ struct reader {
 	uint8_t protocol;
 	uint16_t low, high;
 	struct pw_batch *batch;
-	unsigned line;          /* number of the next one, from 1: the first is the heading */
+	unsigned line;          /* number of the one at hand, from 1: the first is the heading */
 	const char *why;        /* what is wrong, or NULL */
 };
 
@@ -170,7 +170,7 @@ static int take_socket(struct reader *reader, const char *line)
 {
 	struct pw_socket *socket = pw_batch_next(reader->batch);
 
-	if (reader->line++ == 1)
+	if (reader->line == 1)
 		return 0;
 	if (pw_proc_net_parse(line, reader->family, reader->protocol, socket) < 0) {
 		reader->why = "not understood";
@@ -194,6 +194,7 @@ static ssize_t take_lines(struct reader *reader, char *buf, size_t len)
 		*end = '\0';
 		if (take_socket(reader, p) < 0)
 			return -1;
+		reader->line++;
 		p = end + 1;
 	}
 	len -= (size_t)(p - buf);
