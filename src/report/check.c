@@ -1,0 +1,181 @@
+#include "report/check.h"
+
+#include <string.h>
+
+#include "report/text.h"
+
+/* Further pools in trouble that are named below the first line. */
+#define MAX_FURTHER 10
+
+/* What the pools in sight come to. */
+struct verdict {
+	const struct pw_pool_row *worst; /* NULL without any pool */
+	enum pw_check_status status;
+	unsigned warning, critical;      /* pools in these states */
+};
+
+static const char *status_name(enum pw_check_status status)
+{
+	static const char *const names[] = {"OK", "WARNING", "CRITICAL", "UNKNOWN"};
+
+	return names[status];
+}
+
+static enum pw_check_status row_status(const struct pw_pool_row *row)
+{
+	if (row->state >= PW_STATE_CRITICAL)
+		return PW_CHECK_CRITICAL;
+	return row->state == PW_STATE_WARNING ? PW_CHECK_WARNING : PW_CHECK_OK;
+}
+
+/* The worst is the one of the worst state; among those, and where all are normal, the first of the ranking. */
+static void judge(struct verdict *verdict, const struct pw_selection *selection)
+{
+	*verdict = (struct verdict){0};
+	for (size_t i = 0; i < selection->n; i++) {
+		const struct pw_pool_row *row = selection->rows[i];
+		enum pw_check_status status = row_status(row);
+
+		if (!pw_row_has_threshold(row) && status == PW_CHECK_OK)
+			continue;
+		verdict->warning += status == PW_CHECK_WARNING;
+		verdict->critical += status == PW_CHECK_CRITICAL;
+		if (verdict->worst == NULL || status > verdict->status) {
+			verdict->worst = row;
+			verdict->status = status;
+		}
+	}
+}
+
+/* A text of others, fit for a plugin's line: '|' would begin the performance data. */
+static char *plain(const char *text, char *buf, size_t size)
+{
+	pw_text_safe(text, true, buf, size);
+	for (char *bar = strchr(buf, '|'); bar != NULL; bar = strchr(bar, '|'))
+		*bar = '?';
+	return buf;
+}
+
+static void print_row(FILE *out, const struct pw_pool_row *row)
+{
+	char name[PW_POOL_NAME_MAX], label[128];
+
+	fprintf(out, "%s", plain(row->name, name, sizeof(name)));
+	if (row->label[0] != '\0')
+		fprintf(out, " (%s)", plain(row->label, label, sizeof(label)));
+	fprintf(out, " at %u%%, %u of %u ports free", row->counts.utilization, row->counts.free, row->counts.capacity);
+	if (row->counts.time_wait > 0)
+		fprintf(out, ", %u in TIME_WAIT", row->counts.time_wait);
+	if (row->reason == PW_REASON_FREE)
+		fprintf(out, ", fewer than %u free", row->free_threshold);
+}
+
+static const struct pw_ns_row *failing_namespace(const struct pw_selection *selection)
+{
+	for (size_t i = 0; i < selection->snapshot->n_namespaces; i++)
+		if (selection->snapshot->namespaces[i].failing)
+			return &selection->snapshot->namespaces[i];
+	return NULL;
+}
+
+static void print_threshold(FILE *out, uint32_t percent)
+{
+	if (percent != 0)
+		fprintf(out, "%u", percent);
+	fputc(';', out);
+}
+
+/* The numbers of a pool without sockets, for a host where no pool is in sight: graphs then go on at their lowest. */
+static struct pw_pool_counts empty_pool(const struct pw_snapshot *snapshot)
+{
+	struct pw_pool_counts counts = {0};
+
+	if (snapshot->n_namespaces == 0)
+		return counts;
+	counts.capacity = snapshot->namespaces[0].capacity;
+	counts.blocked = snapshot->namespaces[0].blocked;
+	counts.free = counts.capacity - counts.blocked;
+	counts.utilization = pw_utilization(counts.capacity, counts.free);
+	return counts;
+}
+
+static void print_gauge(FILE *out, const char *label, uint32_t value, uint32_t max)
+{
+	fprintf(out, " %s=%u;;;0;%u", label, value, max);
+}
+
+/* label=value[unit];warn;crit;min;max. The labels are always the same, whichever pool is the worst: graphs go by them. In the
+ * range syntax of the guidelines "N:" alerts below N, which is what a minimum of free ports is. */
+static void print_performance(FILE *out, const struct verdict *verdict, const struct pw_selection *selection)
+{
+	struct pw_pool_row none = {.counts = empty_pool(selection->snapshot)};
+	const struct pw_pool_row *row = verdict->worst != NULL ? verdict->worst : &none;
+	const struct pw_pool_counts *counts = &row->counts;
+
+	fprintf(out, " | utilization=%u%%;", counts->utilization);
+	print_threshold(out, row->warning_threshold);
+	print_threshold(out, row->critical_threshold);
+	fprintf(out, "0;100 free=%u;", counts->free);
+	if (row->free_threshold != 0)
+		fprintf(out, "%u:", row->free_threshold);
+	fprintf(out, ";;0;%u", counts->capacity);
+	print_gauge(out, "used", counts->used, counts->capacity);
+	print_gauge(out, "time_wait", counts->time_wait, counts->capacity);
+	print_gauge(out, "blocked", counts->blocked, counts->capacity);
+	fprintf(out, " pools=%zu;;;0 pools_warning=%u;;;0 pools_critical=%u;;;0\n", selection->matched, verdict->warning,
+		verdict->critical);
+}
+
+static void print_headline(FILE *out, const struct verdict *verdict, const struct pw_ns_row *failing)
+{
+	char name[128];
+
+	fprintf(out, "PORTWATCH %s - ", status_name(verdict->status));
+	if (verdict->worst != NULL)
+		print_row(out, verdict->worst);
+	else
+		fputs("no pool in sight holds a port", out);
+	if (failing != NULL)
+		fprintf(out, "; namespace %s could not be read in full",
+			failing->name[0] != '\0' ? plain(failing->name, name, sizeof(name)) : "of this host");
+}
+
+static void print_further(FILE *out, const struct verdict *verdict, const struct pw_selection *selection)
+{
+	unsigned in_trouble = verdict->warning + verdict->critical, printed = 0;
+
+	for (size_t i = 0; i < selection->n && printed < MAX_FURTHER; i++) {
+		const struct pw_pool_row *row = selection->rows[i];
+
+		if (row == verdict->worst || row_status(row) == PW_CHECK_OK)
+			continue;
+		fprintf(out, "%s: ", status_name(row_status(row)));
+		print_row(out, row);
+		fputc('\n', out);
+		printed++;
+	}
+	if (in_trouble > printed + 1)
+		fprintf(out, "and %u more\n", in_trouble - printed - 1);
+}
+
+enum pw_check_status pw_check_print(FILE *out, const struct pw_selection *selection)
+{
+	const struct pw_ns_row *failing = failing_namespace(selection);
+	struct verdict verdict;
+
+	judge(&verdict, selection);
+	if (failing != NULL && verdict.status == PW_CHECK_OK)
+		verdict.status = PW_CHECK_UNKNOWN;
+	print_headline(out, &verdict, failing);
+	print_performance(out, &verdict, selection);
+	print_further(out, &verdict, selection);
+	return verdict.status;
+}
+
+enum pw_check_status pw_check_unknown(FILE *out, const char *text)
+{
+	char line[512];
+
+	fprintf(out, "PORTWATCH UNKNOWN - %s\n", plain(text, line, sizeof(line)));
+	return PW_CHECK_UNKNOWN;
+}

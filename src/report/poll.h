@@ -1,0 +1,26 @@
+/* poll.h: polls of the kernel (or of a record) without a daemon: settings -> sockets -> pools -> snapshot */
+#ifndef PW_REPORT_POLL_H
+#define PW_REPORT_POLL_H
+
+#include "base/error.h"
+#include "config/config.h"
+#include "report/options.h"
+#include "report/report.h"
+
+struct pw_poller;
+
+/* Prepares polls of the namespaces that the options name. Options and configuration are borrowed. With options->record the file is
+ * made (mode 0600: it holds addresses). NULL with an error. */
+struct pw_poller *pw_poller_new(const struct pw_options *options, const struct pw_config *config, struct pw_error *err);
+
+/* Deletes an unfinished record file. NULL is allowed. */
+void pw_poller_free(struct pw_poller *poller);
+
+/* One poll. Fills everything of *report but the selection, and returns the snapshot with one reference for the caller, or NULL
+ * with an error when no namespace could be read. report->facts live until the next poll. */
+const struct pw_snapshot *pw_poller_poll(struct pw_poller *poller, struct pw_report *report, struct pw_error *err);
+
+/* Ends the record. Returns 0, also without one, or -1 with an error when it could not be written in full. */
+int pw_poller_finish_record(struct pw_poller *poller, struct pw_error *err);
+
+#endif

@@ -1,0 +1,50 @@
+/* report.h: one poll as the printers get it */
+#ifndef PW_REPORT_REPORT_H
+#define PW_REPORT_REPORT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "report/select.h"
+
+/* What is known about a namespace beyond its row in the snapshot. */
+struct pw_facts {
+	uint32_t ns;                /* its index */
+	const char *name;           /* "" = the own one */
+	uint32_t doubtful;          /* ports of the capacity whose sockets may or may not block them */
+	uint32_t bound;             /* of the blocked ports: known to be held by bind() without a listener */
+	bool timestamps;            /* net.ipv4.tcp_timestamps */
+	uint32_t tw_reuse_delay_ms; /* net.ipv4.tcp_tw_reuse_delay */
+	const char *unprobed;       /* why the allocator was not asked about ports in doubt; NULL when it was */
+	const char *error;          /* what went wrong at this poll, "" for nothing */
+};
+
+struct pw_report {
+	struct pw_selection selection;
+	const struct pw_facts *facts; /* one for each namespace that was asked for, also where it could not be read */
+	size_t n_facts;
+	struct timespec wall;         /* time of the poll */
+	uint64_t now_ms;              /* CLOCK_BOOTTIME, for ages */
+	bool watching;                /* there were polls before: growth means something */
+};
+
+/* How and where to draw. */
+struct pw_view {
+	unsigned width;               /* columns of the terminal; 0 = none: plain columns */
+	unsigned height;              /* lines to keep to, 0 = any number */
+	bool colour;
+	bool unicode;                 /* UTF-8 locale */
+	bool fine_bars;               /* the font has eighths of a block, not only halves */
+};
+
+/* What is known about a namespace; never NULL. */
+const struct pw_facts *pw_report_facts(const struct pw_report *report, uint32_t ns);
+
+/* Prints one poll as the options want it: check, JSON, or table and explanation. *status becomes the exit status of --check, else
+ * stays as it is. Returns 0, or -1 when writing failed or memory ran out. */
+int pw_report_print(FILE *out, const struct pw_report *report, const struct pw_options *options, const struct pw_view *view,
+	int *status);
+
+#endif

@@ -1,0 +1,151 @@
+#include <config.h>
+
+#include "report/text.h"
+
+#include <string.h>
+#include <wchar.h>
+
+#include "model/pool.h"
+
+/* The smallest code point that a form of this length may carry: below it the form is overlong. */
+static const uint32_t least_code[] = {0, 0, 0x80, 0x800, 0x10000};
+
+static size_t lead_length(uint8_t lead)
+{
+	if (lead < 0x80)
+		return lead != 0;
+	if (lead < 0xc2)
+		return 0;
+	return lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : lead < 0xf5 ? 4 : 0;
+}
+
+size_t pw_utf8_length(const char *text)
+{
+	const uint8_t *bytes = (const uint8_t *)text;
+	size_t len = lead_length(bytes[0]);
+	uint32_t code;
+
+	if (len < 2)
+		return len;
+	code = bytes[0] & (0x7fu >> len);
+	for (size_t i = 1; i < len; i++) {
+		if ((bytes[i] & 0xc0) != 0x80)
+			return 0;
+		code = code << 6 | (bytes[i] & 0x3f);
+	}
+	return code < least_code[len] || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff) ? 0 : len;
+}
+
+/* C1 controls are U+0080 to U+009F: two bytes, the first of them 0xc2. */
+static bool is_control(const char *text, size_t len)
+{
+	const uint8_t *bytes = (const uint8_t *)text;
+
+	return len == 1 ? bytes[0] < 0x20 || bytes[0] == 0x7f : len == 2 && bytes[0] == 0xc2 && bytes[1] < 0xa0;
+}
+
+char *pw_text_safe(const char *text, bool unicode, char *buf, size_t size)
+{
+	size_t out = 0;
+
+	while (*text != '\0' && out + 1 < size) {
+		size_t len = pw_utf8_length(text);
+
+		if (len == 0 || is_control(text, len) || (len > 1 && !unicode)) {
+			buf[out++] = '?';
+			text += len != 0 ? len : 1;
+			continue;
+		}
+		if (out + len >= size)
+			break;
+		memcpy(buf + out, text, len);
+		out += len;
+		text += len;
+	}
+	buf[out] = '\0';
+	return buf;
+}
+
+/* Columns of the character at text, whose bytes are written to *len; what the locale can't decode counts as one. */
+static size_t char_width(const char *text, size_t *len)
+{
+	mbstate_t state = {0};
+	wchar_t wide;
+	size_t bytes = mbrtowc(&wide, text, strlen(text), &state);
+	int columns;
+
+	if (bytes == 0 || bytes > 4) {
+		*len = 1;
+		return 1;
+	}
+	*len = bytes;
+	columns = wcwidth(wide);
+	return columns < 0 ? 1 : (size_t)columns;
+}
+
+size_t pw_text_width(const char *text)
+{
+	size_t width = 0, len;
+
+	for (; *text != '\0'; text += len)
+		width += char_width(text, &len);
+	return width;
+}
+
+/* Bytes of text that fit into `width` columns, at least one character. */
+static size_t bytes_in_width(const char *text, size_t width)
+{
+	size_t bytes = 0, columns = 0, len;
+
+	while (text[bytes] != '\0') {
+		columns += char_width(text + bytes, &len);
+		if (columns > width && bytes > 0)
+			break;
+		bytes += len;
+	}
+	return bytes;
+}
+
+/* Bytes of the next line: up to the last blank that fits, or as much as fits. */
+static size_t line_length(const char *text, size_t width)
+{
+	size_t fits = bytes_in_width(text, width), cut = fits;
+
+	if (text[fits] == '\0' || text[fits] == ' ')
+		return fits;
+	while (cut > 0 && text[cut] != ' ')
+		cut--;
+	return cut > 0 ? cut : fits;
+}
+
+void pw_text_wrap(FILE *out, const char *text, unsigned width, const char *first, const char *rest)
+{
+	const char *lead = first;
+
+	do {
+		size_t indent = pw_text_width(lead), len;
+
+		len = width == 0 ? strlen(text) : line_length(text, width > indent ? width - indent : 1);
+		fprintf(out, "%s%.*s\n", lead, (int)len, text);
+		text += len;
+		text += strspn(text, " ");
+		lead = rest;
+	} while (*text != '\0');
+}
+
+char *pw_text_duration(uint32_t seconds, char buf[PW_TEXT_SHORT_MAX])
+{
+	if (seconds == PW_NOT_IN_SIGHT)
+		snprintf(buf, PW_TEXT_SHORT_MAX, "-");
+	else if (seconds < 60)
+		snprintf(buf, PW_TEXT_SHORT_MAX, "%us", seconds);
+	else if (seconds < 3600)
+		snprintf(buf, PW_TEXT_SHORT_MAX, "%um", seconds / 60);
+	else if (seconds < 48 * 3600)
+		snprintf(buf, PW_TEXT_SHORT_MAX, "%uh", seconds / 3600);
+	else if (seconds < 1000u * 86400)
+		snprintf(buf, PW_TEXT_SHORT_MAX, "%ud", seconds / 86400);
+	else
+		snprintf(buf, PW_TEXT_SHORT_MAX, ">2y");
+	return buf;
+}
