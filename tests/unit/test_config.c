@@ -594,6 +594,180 @@ static void test_grammar(void **state)
 	check_table(pw_grammar);
 }
 
+/* --- the manual and the sample file ----------------------------------------------------------------------------------- */
+
+/* What a document says about settings: "section name = default\n" each, "name" alone at the top of the file. */
+struct document {
+	char settings[16384];
+	size_t n;
+};
+
+static void note(struct document *doc, const char *section, const char *name, const char *value)
+{
+	doc->n += (size_t)snprintf(doc->settings + doc->n, sizeof(doc->settings) - doc->n, "\n%s%s%s =%s%s", section,
+		section[0] != '\0' ? " " : "", name, value[0] != '\0' ? " " : "", value);
+	assert_true(doc->n < sizeof(doc->settings));
+}
+
+static FILE *open_source(const char *name)
+{
+	const char *srcdir = getenv("PW_SRCDIR");
+	char file[512];
+	FILE *f;
+
+	snprintf(file, sizeof(file), "%s/%s", srcdir != NULL ? srcdir : ".", name);
+	f = fopen(file, "r");
+	if (f == NULL)
+		fail_msg("%s can't be read", file);
+	return f;
+}
+
+/* The manual has ".Ss SECTION" ("General" is the top), ".It Ic NAME No = ...", and a line "Default: VALUE.". */
+static void read_manual(struct document *doc)
+{
+	FILE *f = open_source("man/portwatchd.conf.5");
+	char line[512], section[64] = "", name[64] = "", value[256];
+
+	*doc = (struct document){.n = 0};
+	while (fgets(line, sizeof(line), f) != NULL) {
+		if (sscanf(line, ".Ss %63s", section) == 1) {
+			note(doc, "", section, "");
+			if (strcmp(section, "General") == 0)
+				section[0] = '\0';
+		}
+		if (sscanf(line, ".It Ic %63s", name) == 1)
+			note(doc, section, name, "");
+		if (sscanf(line, "Default: %255[^\n]", value) == 1) {
+			value[strlen(value) - 1] = '\0';
+			note(doc, section, name, value);
+		}
+	}
+	fclose(f);
+	note(doc, "", "end", "");
+}
+
+/* The sample has one setting or brace on a line; examples stand behind "# " between "# NAME" and "# }". */
+static void read_sample(struct document *doc)
+{
+	FILE *f = open_source("conf/portwatchd.conf");
+	char line[512], path_of[3][130] = {"", "", ""}, name[64], value[256];
+	unsigned depth = 0;
+
+	*doc = (struct document){.n = 0};
+	while (fgets(line, sizeof(line), f) != NULL) {
+		char *p = line + (strncmp(line, "# ", 2) == 0 ? 2 : 0) + strspn(line[0] == '#' ? line + 2 : line, "\t ");
+
+		if (sscanf(p, "%63[a-z-] = %255[^#\n]", name, value) == 2) {
+			for (size_t n = strlen(value); n > 0 && strchr(" \t", value[n - 1]) != NULL; n--)
+				value[n - 1] = '\0';
+			note(doc, path_of[depth], name, value);
+		} else if (sscanf(p, "%63[a-z-]", name) == 1 && strstr(p, " {\n") != NULL) {
+			note(doc, path_of[depth], name, "");
+			assert_true(depth < 2);
+			snprintf(path_of[depth + 1], sizeof(path_of[0]), "%.63s%s%s", path_of[depth], depth > 0 ? " " : "", name);
+			depth++;
+		} else if (p[0] == '}' && depth > 0) {
+			depth--;
+		}
+	}
+	fclose(f);
+	note(doc, "", "end", "");
+}
+
+/* Finds "\nsection name =" and copies what follows on the line. */
+static bool find_setting(const struct document *doc, const char *section, const char *name, char value[256])
+{
+	char key[140];
+	const char *p = doc->settings;
+	bool found = false;
+
+	snprintf(key, sizeof(key), "\n%s%s%s =", section, section[0] != '\0' ? " " : "", name);
+	value[0] = '\0';
+	while ((p = strstr(p, key)) != NULL) {
+		p += strlen(key);
+		found = true;
+		if (*p == ' ')
+			snprintf(value, 256, "%.*s", (int)strcspn(p + 1, "\n"), p + 1);
+	}
+	return found;
+}
+
+static void require_setting(const char *what, const struct document *doc, const char *section, const char *name, char value[256])
+{
+	if (!find_setting(doc, section, name, value))
+		fail_msg("the %s lacks %s \"%s\"", what, section, name);
+}
+
+static void check_rule(const char *what, const struct document *doc, const struct pw_directive *rule)
+{
+	char value[256];
+
+	for (const struct pw_directive *d = rule->inside; d->name != NULL; d++)
+		require_setting(what, doc, rule->name, d->name, value);
+}
+
+/* Every setting must be in the document; what it says are the defaults is written into a file. */
+static void check_document(const char *what, const struct document *doc, const struct pw_directive *table, const char *section,
+	struct log *file)
+{
+	char value[256];
+
+	for (const struct pw_directive *d = table; d->name != NULL; d++) {
+		require_setting(what, doc, section, d->name, value);
+		if (d->repeats) {
+			check_rule(what, doc, d);
+		} else if (d->inside != NULL) {
+			file->n += (size_t)sprintf(file->text + file->n, "%s {\n", d->name);
+			check_document(what, doc, d->inside, d->name, file);
+			file->n += (size_t)sprintf(file->text + file->n, "}\n");
+		} else {
+			if (value[0] == '\0')
+				fail_msg("the %s has no default of %s \"%s\"", what, section, d->name);
+			file->n += (size_t)sprintf(file->text + file->n, "%s = %s\n", d->name, value);
+		}
+	}
+}
+
+static void check_defaults_in(const char *what, const struct document *doc)
+{
+	static struct log file;
+	struct pw_config *config;
+
+	file.n = 0;
+	check_document(what, doc, pw_grammar, "", &file);
+	config = read_good(file.text);
+	assert_defaults(config);
+	pw_config_free(config);
+}
+
+static void test_manual(void **state)
+{
+	static struct document doc;
+
+	(void)state;
+	read_manual(&doc);
+	check_defaults_in("manual", &doc);
+}
+
+static void test_sample(void **state)
+{
+	static struct document doc;
+	static struct log log;
+	const char *srcdir = getenv("PW_SRCDIR");
+	struct pw_config *config;
+	char file[512];
+
+	(void)state;
+	read_sample(&doc);
+	check_defaults_in("sample", &doc);
+	snprintf(file, sizeof(file), "%s/conf/portwatchd.conf", srcdir != NULL ? srcdir : ".");
+	log.n = 0;
+	config = pw_config_read(file, collect, &log);
+	assert_string_equal(log.text, "");
+	assert_defaults(config);
+	pw_config_free(config);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -612,6 +786,8 @@ int main(void)
 		cmocka_unit_test(test_inheritance),
 		cmocka_unit_test(test_include_can_be_switched_off),
 		cmocka_unit_test(test_grammar),
+		cmocka_unit_test(test_manual),
+		cmocka_unit_test(test_sample),
 	};
 
 	return cmocka_run_group_tests(tests, make_dir, remove_dir);
