@@ -1,0 +1,26 @@
+/* collector.h: one poll after the other: kernel -> census -> monitor -> snapshot and notifications */
+#ifndef PW_DAEMON_COLLECTOR_H
+#define PW_DAEMON_COLLECTOR_H
+
+#include <stdbool.h>
+
+#include "base/error.h"
+#include "config/config.h"
+#include "daemon/handover.h"
+
+struct pw_collector;
+
+/* Prepares the polls of the daemon's own network namespace. Configuration and handover are borrowed. NULL with an error. */
+struct pw_collector *pw_collector_new(const struct pw_config *config, struct pw_handover *handover, struct pw_error *err);
+void pw_collector_free(struct pw_collector *collector);
+
+/* Another configuration from the next poll on; borrowed until the next call. States and history stay. */
+void pw_collector_set_config(struct pw_collector *collector, const struct pw_config *config);
+
+/* Whether the last reload was refused: the snapshots say so. */
+void pw_collector_set_config_failed(struct pw_collector *collector, bool failed);
+
+/* One poll: publishes a snapshot, posts and logs its events. A failure is logged and counted; the last good numbers stay. */
+void pw_collector_poll(struct pw_collector *collector);
+
+#endif

@@ -1,0 +1,316 @@
+#include <config.h>
+
+#include "daemon/daemon.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+#ifdef HAVE_LIBSYSTEMD
+#include <systemd/sd-daemon.h>
+#endif
+
+#include "agent/agent.h"
+#include "base/log.h"
+#include "config/config.h"
+#include "daemon/collector.h"
+#include "daemon/detach.h"
+#include "daemon/handover.h"
+#include "daemon/options.h"
+#include "daemon/privileges.h"
+
+/* How long the agent may take to send the last notifications and close its session. A hung master must not hold up the
+ * end of the daemon: whoever stops it expects that within 2 s. */
+#define STOP_MS 1500
+
+struct daemon {
+	struct pw_daemon_options options;
+	struct pw_config *config;
+	struct pw_handover *handover;
+	struct pw_collector *collector;
+	struct pw_agent *agent;
+	int signal_fd, timer_fd;
+	int watchdog_ms; /* -1: systemd watches nothing */
+	bool stop;
+};
+
+/* --- configuration --------------------------------------------------------------------------------------------------- */
+
+static void report_to_log(const char *file, unsigned line, const char *message, void *context)
+{
+	(void)context;
+	if (line != 0)
+		pw_log(LOG_ERR, "%s:%u: %s", file, line, message);
+	else
+		pw_log(LOG_ERR, "%s: %s", file, message);
+}
+
+static void report_to_stderr(const char *file, unsigned line, const char *message, void *context)
+{
+	(void)context;
+	if (line != 0)
+		fprintf(stderr, "%s:%u: %s\n", file, line, message);
+	else
+		fprintf(stderr, "%s: %s\n", file, message);
+}
+
+/* Only the default file may be missing: every setting has a default. */
+static struct pw_config *read_config(const struct pw_daemon_options *options, pw_config_report *report)
+{
+	if (options->config == NULL && access(PW_DEFAULT_CONFIG, F_OK) < 0 && errno == ENOENT)
+		return pw_config_defaults();
+	return pw_config_read(options->config != NULL ? options->config : PW_DEFAULT_CONFIG, report, NULL);
+}
+
+static int check_config(const struct pw_daemon_options *options)
+{
+	struct pw_config *config = read_config(options, report_to_stderr);
+
+	if (config == NULL)
+		return 1;
+	pw_config_free(config);
+	return 0;
+}
+
+/* What only a restart can change is said, so that nobody waits for it. */
+static void log_restart_settings(const struct pw_config *was, const struct pw_config *now)
+{
+	if (strcmp(was->agentx.socket, now->agentx.socket) != 0 || was->agentx.ping_interval != now->agentx.ping_interval ||
+		was->agentx.reconnect_interval != now->agentx.reconnect_interval)
+		pw_log(LOG_NOTICE, "the agentx settings changed: they take effect at the next start");
+}
+
+static void notify_systemd(const char *state)
+{
+#ifdef HAVE_LIBSYSTEMD
+	sd_notify(0, state);
+#else
+	(void)state;
+#endif
+}
+
+static int arm_timer(const struct daemon *d)
+{
+	const struct timespec interval = {.tv_sec = d->config->poll_interval_ms / 1000,
+		.tv_nsec = (long)(d->config->poll_interval_ms % 1000) * 1000000};
+	const struct itimerspec timer = {.it_value = interval, .it_interval = interval};
+
+	return timerfd_settime(d->timer_fd, 0, &timer, NULL);
+}
+
+static void reload(struct daemon *d)
+{
+	struct pw_config *config, *was = d->config;
+
+	notify_systemd("RELOADING=1");
+	config = read_config(&d->options, report_to_log);
+	pw_collector_set_config_failed(d->collector, config == NULL);
+	if (config == NULL) {
+		pw_log(LOG_ERR, "reload refused: the running configuration stays");
+	} else {
+		d->config = config;
+		pw_collector_set_config(d->collector, config);
+		log_restart_settings(was, config);
+		pw_config_free(was);
+		if (arm_timer(d) < 0)
+			pw_log(LOG_ERR, "poll timer: %s", strerror(errno));
+		pw_log(LOG_INFO, "configuration reloaded");
+	}
+	notify_systemd("READY=1");
+	pw_collector_poll(d->collector);
+}
+
+/* --- the loop ----------------------------------------------------------------------------------------------------------- */
+
+static void handle_signals(struct daemon *d)
+{
+	struct signalfd_siginfo info;
+
+	while (read(d->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+		if (info.ssi_signo == SIGHUP) {
+			reload(d);
+			continue;
+		}
+		pw_log(LOG_INFO, "stopping on signal %u", info.ssi_signo);
+		d->stop = true;
+	}
+}
+
+static void handle_timer(struct daemon *d)
+{
+	uint64_t expirations;
+
+	if (read(d->timer_fd, &expirations, sizeof(expirations)) != (ssize_t)sizeof(expirations))
+		return;
+	/* after a suspend, or when a poll took longer than the interval */
+	if (expirations > 1)
+		pw_log(LOG_DEBUG, "%llu polls were skipped", (unsigned long long)expirations - 1);
+	pw_collector_poll(d->collector);
+}
+
+static void loop(struct daemon *d)
+{
+	struct pollfd fds[2] = {{.fd = d->signal_fd, .events = POLLIN}, {.fd = d->timer_fd, .events = POLLIN}};
+
+	while (!d->stop) {
+		if (poll(fds, 2, d->watchdog_ms) < 0 && errno != EINTR) {
+			pw_log(LOG_ERR, "poll: %s", strerror(errno));
+			return;
+		}
+		if (fds[1].revents != 0)
+			handle_timer(d);
+		if (fds[0].revents != 0)
+			handle_signals(d);
+		notify_systemd("WATCHDOG=1");
+	}
+}
+
+/* --- start and stop ------------------------------------------------------------------------------------------------------ */
+
+/* Before any thread: all of them inherit that signals come by descriptor only. */
+static int block_signals(struct pw_error *err)
+{
+	sigset_t set;
+	int fd;
+
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&set);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+	return fd >= 0 ? fd : pw_error_set(err, "signalfd: %s", strerror(errno));
+}
+
+static int drop_privileges(const struct daemon *d, struct pw_error *err)
+{
+	const struct pw_privileges keep = {.probe = d->config->probe != PW_PROBE_OFF, .low_port = d->options.listen != NULL};
+
+	return d->options.user != NULL ? pw_privileges_drop(d->options.user, &keep, err) : 0;
+}
+
+static int start_agent(struct daemon *d, struct pw_error *err)
+{
+	struct pw_agent_options agent = {.role = PW_AGENT_SUBAGENT, .address = d->config->agentx.socket,
+		.ping_interval = d->config->agentx.ping_interval, .reconnect_interval = d->config->agentx.reconnect_interval,
+		.snmp_include = d->config->snmp.include};
+
+	if (d->options.agentx != NULL)
+		agent.address = d->options.agentx;
+	if (d->options.listen != NULL) {
+		agent.role = PW_AGENT_STANDALONE;
+		agent.address = d->options.listen;
+	}
+	d->agent = pw_agent_start(&agent, d->handover, err);
+	return d->agent != NULL ? 0 : -1;
+}
+
+/* Half of the time that systemd allows between two signs of life. */
+static int watchdog_interval(void)
+{
+#ifdef HAVE_LIBSYSTEMD
+	uint64_t usec;
+
+	if (sd_watchdog_enabled(0, &usec) > 0)
+		return (int)(usec / 2000);
+#endif
+	return -1;
+}
+
+static int start(struct daemon *d, struct pw_error *err)
+{
+	d->signal_fd = block_signals(err);
+	if (d->signal_fd < 0 || drop_privileges(d, err) < 0)
+		return -1;
+	d->timer_fd = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (d->timer_fd < 0 || arm_timer(d) < 0)
+		return pw_error_set(err, "poll timer: %s", strerror(errno));
+	d->handover = pw_handover_new(d->config->policy.max_alarms);
+	if (d->handover == NULL)
+		return pw_error_set(err, "out of memory");
+	d->collector = pw_collector_new(d->config, d->handover, err);
+	if (d->collector == NULL)
+		return -1;
+	d->watchdog_ms = watchdog_interval();
+	/* the first poll comes before the agent, so that it never answers without numbers */
+	pw_collector_poll(d->collector);
+	return start_agent(d, err);
+}
+
+static void stop(struct daemon *d)
+{
+	notify_systemd("STOPPING=1");
+	if (d->agent != NULL && !pw_agent_stop(d->agent, STOP_MS)) {
+		pw_log(LOG_WARNING, "the master agent hangs: ending without it");
+		_exit(0); /* its thread still uses what would be freed now */
+	}
+	pw_collector_free(d->collector);
+	pw_handover_free(d->handover);
+	pw_config_free(d->config);
+	if (d->timer_fd >= 0)
+		close(d->timer_fd);
+	if (d->signal_fd >= 0)
+		close(d->signal_fd);
+}
+
+static int run(struct daemon *d)
+{
+	struct pw_error err = {.text = ""};
+	int parent = -1, status;
+
+	d->config = read_config(&d->options, report_to_stderr);
+	if (d->config == NULL)
+		return 1;
+	if (!d->options.foreground && (parent = pw_detach(&err)) < 0) {
+		fprintf(stderr, "portwatchd: %s\n", err.text);
+		pw_config_free(d->config);
+		return 1;
+	}
+	if (!d->options.foreground)
+		pw_log_open(PW_LOG_SYSLOG, "portwatchd", d->options.debug ? LOG_DEBUG : LOG_INFO);
+	pw_log(LOG_INFO, "portwatchd %s starts, polling every %u ms", PACKAGE_VERSION, d->config->poll_interval_ms);
+	status = start(d, &err) < 0 ? 1 : 0;
+	if (status != 0) {
+		pw_log(LOG_ERR, "%s", err.text);
+		if (!d->options.foreground)
+			fprintf(stderr, "portwatchd: %s\n", err.text);
+	}
+	if (parent >= 0)
+		pw_detach_done(parent, status);
+	if (status == 0) {
+		notify_systemd("READY=1");
+		loop(d);
+	}
+	stop(d);
+	return status;
+}
+
+int pw_daemon_main(int argc, char **argv)
+{
+	struct daemon d = {.signal_fd = -1, .timer_fd = -1, .watchdog_ms = -1};
+
+	pw_daemon_options(&d.options, argc, argv);
+	pw_log_open(PW_LOG_STDERR, "portwatchd", d.options.debug ? LOG_DEBUG : LOG_INFO);
+	switch (d.options.action) {
+	case PW_DAEMON_USAGE:
+		fputs(pw_daemon_usage, stderr);
+		return 2;
+	case PW_DAEMON_HELP:
+		fputs(pw_daemon_usage, stdout);
+		return 0;
+	case PW_DAEMON_VERSION:
+		puts("portwatchd " PACKAGE_VERSION);
+		return 0;
+	case PW_DAEMON_CHECK:
+		return check_config(&d.options);
+	case PW_DAEMON_RUN:
+		break;
+	}
+	return run(&d);
+}
