@@ -33,7 +33,7 @@ static void compose_index(struct composer *c, const struct pw_tracked *pool, str
 		memcpy(index, pool->index, size);
 }
 
-static void compose_pool(struct composer *c, const struct pw_tracked *pool, struct pw_pool_row *row)
+static void compose_pool(struct composer *c, struct pw_tracked *pool, struct pw_pool_row *row)
 {
 	const struct pw_thresholds *t = pool->thresholds;
 
@@ -43,8 +43,8 @@ static void compose_pool(struct composer *c, const struct pw_tracked *pool, stru
 	compose_index(c, pool, row);
 	row->peak = pool->peak;
 	row->peak_ms = pool->peak_ms;
-	row->growth = pool->history != NULL ? pw_history_growth(pool->history) : 0;
-	row->time_to_exhaustion = pw_tracked_time_to_exhaustion(pool);
+	row->growth = pw_tracked_trend(pool)->growth;
+	row->time_to_exhaustion = pw_tracked_trend(pool)->time_to_exhaustion;
 	row->alloc_latency_us = pool->latency_us;
 	row->state = pool->result.state;
 	row->state_ms = pool->state_ms;

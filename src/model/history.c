@@ -7,22 +7,23 @@
 
 /* How growth is found
  *
- * Polls are gathered into slots of about 10 s, and the last slots kept. Two slots that lie one or two TIME_WAIT periods (60 s, TCP_TIMEWAIT_LEN)
- * apart give one estimate of the slope; over that distance a wave of that period is back where it was, and adds nothing. The growth is the
- * median of these estimates, a Theil-Sen line restricted to the distances that TIME_WAIT leaves alone: it takes more than a
- * quarter of odd slots to move it. It counts only when a clear majority of the estimates agree on the sign; otherwise
- * what is seen is noise, or a wave of another period, and the growth is 0. */
+ * Polls are gathered into slots of about 10 s, and the last slots kept. Two slots that lie one, two or three TIME_WAIT
+ * periods (60 s, TCP_TIMEWAIT_LEN) apart give one estimate of the slope; over that distance a wave of that period is back where it was, and
+ * adds nothing. The growth is the median of these estimates: a Theil-Sen line, restricted to the distances that TIME_WAIT leaves alone. It
+ * takes more than a quarter of odd slots to move it. It counts only when two thirds of the estimates agree on the sign; otherwise what
+ * is seen is noise, or a wave of another period, and the growth is 0. docs/forecast.md shows what that is worth. */
 
 #define SLOT_MS 9500        /* a bit below 10 s, so that polls each 10 s get one slot each whatever their jitter */
 #define SLOTS 38            /* the window and one to spare */
 #define WINDOW_S 360        /* six TIME_WAIT periods */
 #define WINDOW_SLOTS 12     /* or so many polls, where the interval is long */
 #define PERIOD_S 60.0f
-#define PERIODS 2
+#define PERIODS 3
 #define TOLERANCE_S 6.0f    /* of the distance between two slots */
-#define MIN_ESTIMATES 6     /* with polls each 10 s: two minutes after the first one */
-#define MIN_SLOTS 4         /* fewer can't make as many estimates */
-#define MAX_S 1000000000    /* further away than 30 years is not in sight */
+#define MIN_PERIODS 3.1f    /* that must be covered: before, the rise after a start passes for growth */
+#define MIN_ESTIMATES 6
+#define MIN_POINTS 4        /* fewer can't make as many estimates */
+#define MAX_S 1e9f          /* further away than 30 years is not in sight */
 
 /* The share of the estimates that must have the sign of the growth. */
 #define AGREE_NUM 2
@@ -135,26 +136,55 @@ static unsigned estimate(const struct window *w, float distance_s, float toleran
 	return n;
 }
 
-static int by_value(const void *a, const void *b)
+static void swap(float *a, float *b)
 {
-	float x = *(const float *)a, y = *(const float *)b;
+	float t = *a;
 
-	return (x > y) - (x < y);
+	*a = *b;
+	*b = t;
+}
+
+/* The value that would stand at place k if the values were sorted (Hoare's selection); reorders them so that none before it is
+ * greater. */
+static float select_kth(float *values, unsigned n, unsigned k)
+{
+	unsigned low = 0, high = n - 1;
+
+	while (low < high) {
+		float pivot = values[(low + high) / 2];
+		unsigned i = low, j = high;
+
+		for (;; i++, j--) {
+			while (values[i] < pivot)
+				i++;
+			while (values[j] > pivot)
+				j--;
+			if (i >= j)
+				break;
+			swap(&values[i], &values[j]);
+		}
+		if (k <= j)
+			high = j;
+		else
+			low = j + 1;
+	}
+	return values[k];
 }
 
 static float median(float *values, unsigned n)
 {
-	qsort(values, n, sizeof(*values), by_value);
-	return (values[(n - 1) / 2] + values[n / 2]) / 2;
+	float upper = select_kth(values, n, n / 2);
+
+	return n % 2 != 0 ? upper : (upper + select_kth(values, n / 2, n / 2 - 1)) / 2;
 }
 
-/* Whether so many of the sorted values have the sign of their median that it is no accident. */
-static bool agree(const float *sorted, unsigned n, float middle)
+/* Whether so many of the values have the sign of their median that it is no accident. */
+static bool agree(const float *values, unsigned n, float middle)
 {
 	unsigned same = 0;
 
 	for (unsigned i = 0; i < n; i++)
-		same += middle > 0 ? sorted[i] > 0 : sorted[i] < 0;
+		same += middle > 0 ? values[i] > 0 : values[i] < 0;
 	return same * AGREE_DEN >= n * AGREE_NUM;
 }
 
@@ -162,14 +192,16 @@ static bool agree(const float *sorted, unsigned n, float middle)
 static float slope(const struct pw_history *h)
 {
 	float values[ESTIMATES_MAX], middle, period_s, tolerance_s;
-	struct window w;
+	struct window w = {.n = 0};
 	unsigned n = 0;
 
-	if (h->n < MIN_SLOTS)
+	if (h->n < MIN_POINTS)
 		return 0;
 	fill_window(h, &w);
 	period_s = fmaxf(PERIOD_S, w.gap_s);
 	tolerance_s = fmaxf(TOLERANCE_S, w.gap_s / 2);
+	if (w.points[w.n - 1].time_s - w.points[0].time_s < MIN_PERIODS * period_s)
+		return 0;
 	for (unsigned i = 1; i <= PERIODS; i++)
 		n += estimate(&w, (float)i * period_s, tolerance_s, values + n);
 	if (n < MIN_ESTIMATES)
@@ -178,20 +210,24 @@ static float slope(const struct pw_history *h)
 	return agree(values, n, middle) ? middle : 0;
 }
 
+struct pw_trend pw_history_trend(const struct pw_history *history)
+{
+	float growth = slope(history);
+	struct pw_trend trend = {(int32_t)lroundf(growth * 60), PW_NOT_IN_SIGHT};
+
+	if (history->n != 0 && history->free == 0)
+		trend.time_to_exhaustion = 0;
+	else if (trend.growth > 0 && (float)history->free / growth < MAX_S)
+		trend.time_to_exhaustion = (uint32_t)((float)history->free / growth);
+	return trend;
+}
+
 int32_t pw_history_growth(const struct pw_history *history)
 {
-	return (int32_t)lroundf(slope(history) * 60);
+	return pw_history_trend(history).growth;
 }
 
 uint32_t pw_history_time_to_exhaustion(const struct pw_history *history)
 {
-	float growth, seconds;
-
-	if (history->n != 0 && history->free == 0)
-		return 0;
-	growth = slope(history);
-	if (growth * 60 < 0.5f) /* less than what pw_history_growth() shows */
-		return PW_NOT_IN_SIGHT;
-	seconds = (float)history->free / growth;
-	return seconds < (float)MAX_S ? (uint32_t)seconds : PW_NOT_IN_SIGHT;
+	return pw_history_trend(history).time_to_exhaustion;
 }

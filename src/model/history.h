@@ -17,6 +17,14 @@ void pw_history_free(struct pw_history *history);
 /* Adds the free ports at one poll; now_ms is CLOCK_BOOTTIME and strictly increasing. */
 void pw_history_add(struct pw_history *history, uint64_t now_ms, uint32_t free);
 
+struct pw_trend {
+	int32_t growth;              /* as pw_history_growth() */
+	uint32_t time_to_exhaustion; /* as pw_history_time_to_exhaustion() */
+};
+
+/* Both at once: each of them alone costs as much. */
+struct pw_trend pw_history_trend(const struct pw_history *history);
+
 /* Ports a minute by which the pool fills (positive) or drains (negative); 0 while too little is known. */
 int32_t pw_history_growth(const struct pw_history *history);
 

@@ -356,7 +356,7 @@ static void step(struct pw_monitor *m, const struct pw_poll *poll, struct pw_tra
 		.time_to_exhaustion = PW_NOT_IN_SIGHT};
 
 	if (t != NULL && t->forecast_within != 0)
-		input.time_to_exhaustion = pw_tracked_time_to_exhaustion(pool);
+		input.time_to_exhaustion = pw_tracked_trend(pool)->time_to_exhaustion;
 	pool->previous = pool->result.state;
 	pool->result = pw_alarm_step(&pool->alarm, t, &input);
 	if (pool->result.state != pool->previous)
@@ -423,7 +423,7 @@ static int by_urgency(const struct pw_tracked *a, const struct pw_tracked *b)
 	return pw_tracked_compare(a, b);
 }
 
-static void fill_event(struct pw_monitor *m, const struct pw_poll *poll, const struct pw_tracked *pool, struct pw_event *event)
+static void fill_event(struct pw_monitor *m, const struct pw_poll *poll, struct pw_tracked *pool, struct pw_event *event)
 {
 	*event = (struct pw_event){
 		.id = pw_monitor_next_event_id(m),
@@ -433,7 +433,7 @@ static void fill_event(struct pw_monitor *m, const struct pw_poll *poll, const s
 		.state = pool->result.state,
 		.rise = {pool->result.reason, pool->result.rise},
 		.fall = {pool->result.fall_reason, pool->result.fall},
-		.time_to_exhaustion = pw_tracked_time_to_exhaustion(pool),
+		.time_to_exhaustion = pool->ended ? PW_NOT_IN_SIGHT : pw_tracked_trend(pool)->time_to_exhaustion,
 	};
 	pw_event_set_previous(event, pool->previous);
 	pw_tracked_name(pool, event->name);

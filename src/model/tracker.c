@@ -86,6 +86,7 @@ struct pw_tracked *pw_tracker_add(struct pw_tracker *tracker, struct pw_tracked_
 	pool->ns = ns;
 	pool->result.state = pool->previous = PW_STATE_NORMAL;
 	pool->result.reason = PW_REASON_NONE;
+	pool->trend.time_to_exhaustion = PW_NOT_IN_SIGHT;
 	pool->position = PW_NO_POSITION;
 	pool->index_len = len;
 	memcpy(pool->index, index, len * sizeof(*index));
@@ -116,6 +117,15 @@ void pw_tracker_clear(struct pw_tracker *tracker)
 		pw_tracker_remove(tracker, pool);
 	HASH_ITER(hh, tracker->namespaces, ns, next_ns)
 		pw_tracker_remove_ns(tracker, ns);
+}
+
+const struct pw_trend *pw_tracked_trend(struct pw_tracked *pool)
+{
+	if (pool->trend_poll == pool->poll)
+		return &pool->trend;
+	pool->trend = pool->history != NULL ? pw_history_trend(pool->history) : (struct pw_trend){0, PW_NOT_IN_SIGHT};
+	pool->trend_poll = pool->poll;
+	return &pool->trend;
 }
 
 /* --- orders ------------------------------------------------------------------------------------------------------------- */

@@ -53,6 +53,8 @@ struct pw_tracked {
 	const struct pw_thresholds *thresholds; /* in force, or NULL */
 
 	struct pw_history *history;    /* NULL when there was no memory for it */
+	struct pw_trend trend;         /* of trend_poll; see pw_tracked_trend() */
+	uint64_t trend_poll;
 	uint32_t peak;
 	uint64_t peak_ms;
 	uint64_t worthy_ms;            /* when it last was worth a row of itself */
@@ -123,10 +125,7 @@ static inline const char *pw_tracked_label(const struct pw_tracked *pool)
 	return pool->rule != NULL && pool->rule->label != NULL ? pool->rule->label : "";
 }
 
-/* Seconds; PW_NOT_IN_SIGHT where nothing is known. */
-static inline uint32_t pw_tracked_time_to_exhaustion(const struct pw_tracked *pool)
-{
-	return pool->history != NULL ? pw_history_time_to_exhaustion(pool->history) : PW_NOT_IN_SIGHT;
-}
+/* Growth and forecast after the last poll that had numbers; worked out once a poll, and only where somebody asks. */
+const struct pw_trend *pw_tracked_trend(struct pw_tracked *pool);
 
 #endif
