@@ -1,0 +1,85 @@
+"""The contract with those who use portwatch: what PORTWATCH-MIB and `portwatch --json` promised in a release stays.
+
+tests/contract/ holds one promise a line. A line that disappears or changes breaks somebody's template; new ones are free
+until they are released. Before a release, with the programs built:
+
+    PW_BUILDDIR=BUILD /usr/bin/python3 tests/integration/contract.py
+"""
+
+import json
+import re
+
+from harness import BUILD, SOURCE, Namespace, Workshop, program
+from snmp import Mib
+
+FOLDER = SOURCE / "tests" / "contract"
+ROOT = "portwatchMIB"
+BODY = {
+    "units": re.compile(r"UNITS\s+(\S+)"),
+    "access": re.compile(r"MAX-ACCESS\s+([\w-]+)"),
+    "index": re.compile(r"INDEX\s*\{([^}]*)\}"),
+    "objects": re.compile(r"OBJECTS\s*\{([^}]*)\}"),
+}
+TYPES = {str: "string", int: "number", float: "number", bool: "boolean", list: "array", dict: "object"}
+
+
+def bodies(text):
+    """{name: what the MIB says between a name and its OID}"""
+    text = re.sub(r'(UNITS\s+)"([^"]*)"', lambda unit: unit[1] + unit[2].replace(" ", "-"), text)
+    return {name: body for name, body, _, _ in Mib.ITEM.findall(re.sub(r'"[^"]*"', '""', text))}
+
+
+def describe(mib, name, body):
+    """What a manager relies on: syntax with its named values, access, index, and the objects of a notification in their order."""
+    words = []
+    for key, pattern in BODY.items():
+        found = pattern.search(body)
+        if found:
+            words.append(f"{key} {' '.join(found[1].replace(',', ' ').split())}")
+    if name in mib.syntax:
+        values = " ".join(f"{word}({number})" for number, word in sorted(mib.enum[name].items()))
+        words.insert(0, f"{mib.syntax[name]} {values}".strip())
+    return "; ".join(words)
+
+
+def mib_lines(path=BUILD / "mibs" / "PORTWATCH-MIB.txt"):
+    """One line for each node below the root, relative to it: where the MIB is rooted is chosen by configure."""
+    mib, text = Mib(path), bodies(path.read_text())
+    root = mib.oid[ROOT] + "."
+    below = sorted((tuple(int(part) for part in oid[len(root):].split(".")), name)
+                   for name, oid in mib.oid.items() if oid.startswith(root))
+    return [f"{'.'.join(map(str, oid))} {name}: {describe(mib, name, text[name])}".rstrip(": ") for oid, name in below]
+
+
+def json_lines(document, path=""):
+    """One line for each member: its path and type; the elements of an array are alike."""
+    if isinstance(document, dict):
+        lines = [line for name, value in document.items() for line in json_lines(value, f"{path}.{name}" if path else name)]
+        return sorted(lines)
+    if isinstance(document, list):
+        return sorted({line for element in document for line in json_lines(element, f"{path}[]")})
+    return [f"{path}: {TYPES[type(document)]}"]
+
+
+def sample_document():
+    """What `portwatch --json --all` prints for a connection of our own."""
+    with Workshop() as workshop:
+        ns = Namespace(ip_local_port_range="40000 40999")
+        workshop.callback(ns.close)
+        load = workshop.load(ns)
+        load.listen("127.0.0.1", 80)
+        load.connect(3, "127.0.0.1", 80)
+        return json.loads(ns.run(program("portwatch"), "--json", "--all").stdout)
+
+
+def promised(name):
+    return (FOLDER / name).read_text().splitlines()
+
+
+def write(name, lines):
+    (FOLDER / name).write_text("".join(f"{line}\n" for line in lines))
+
+
+if __name__ == "__main__":
+    write("mib.txt", mib_lines())
+    write("json.txt", json_lines(sample_document()))

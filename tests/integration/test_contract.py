@@ -1,0 +1,40 @@
+"""OIDs and JSON members that were released stay as they are."""
+
+import contract
+
+
+def broken(promises, now):
+    """Promises that do not hold any more."""
+    return sorted(set(promises) - set(now))
+
+
+def test_objects_of_the_mib_stay():
+    promises = contract.promised("mib.txt")
+    assert len(promises) > 100
+    assert not broken(promises, contract.mib_lines())
+
+
+def test_members_of_the_json_document_stay():
+    promises = contract.promised("json.txt")
+    assert len(promises) > 30
+    assert not broken(promises, contract.json_lines(contract.sample_document()))
+
+
+def test_changes_are_noticed(tmp_path):
+    """The comparison itself: a renumbered, retyped or removed object breaks the promise, an added one does not."""
+    source = contract.BUILD / "mibs" / "PORTWATCH-MIB.txt"
+    text = source.read_text()
+    before = contract.mib_lines()
+    changes = {
+        "::= { pwAgent 1 }": "::= { pwAgent 99 }",
+        "pwPoolRising NOTIFICATION-TYPE\n    OBJECTS { pwEventId, ": "pwPoolRising NOTIFICATION-TYPE\n    OBJECTS { ",
+        "SYNTAX INTEGER { connect(1), bind(2)": "SYNTAX INTEGER { connect(2), bind(1)",
+    }
+    for old, new in changes.items():
+        assert old in text
+        file = tmp_path / "changed.txt"
+        file.write_text(text.replace(old, new))
+        assert broken(before, contract.mib_lines(file))
+    added = text.replace("pwPolls OBJECT-TYPE", "pwNew OBJECT IDENTIFIER ::= { pwAgent 98 }\n\npwPolls OBJECT-TYPE")
+    file.write_text(added)
+    assert not broken(before, contract.mib_lines(file))
