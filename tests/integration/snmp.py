@@ -8,7 +8,6 @@ hexadecimal strings, so that no text can be mistaken for another varbind.
 import os
 import pathlib
 import re
-import subprocess
 
 from harness import BUILD, Process, eventually
 
@@ -167,7 +166,14 @@ class Manager:
         return self
 
 
-class Master(Process):
+class NetSnmp(Process):
+    """A program of net-snmp. It can miss a SIGTERM that comes just before it waits, and has nothing to save."""
+
+    def stop(self, deadline=5.0):
+        return self.kill() if self.running else self.wait(deadline)
+
+
+class Master(NetSnmp):
     """snmpd as AgentX master, on the well-known port of its namespace. `config` is added to its configuration file."""
 
     def __init__(self, ns, directory, config="", socket=None):
@@ -186,7 +192,7 @@ def environment(persistent):
     return {**os.environ, "MIBS": "", "SNMPCONFPATH": str(persistent), "SNMP_PERSISTENT_DIR": str(persistent)}
 
 
-class Trapd(Process):
+class Trapd(NetSnmp):
     """snmptrapd: receives notifications in every version of the protocol and writes each to its log."""
 
     # A line in front of each, a varbind a line (%V sets what separates them), and a line that shows that all has been written.

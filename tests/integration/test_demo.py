@@ -62,7 +62,8 @@ def test_demo_shows_table_and_notifications(workshop):
 @pytest.mark.parametrize("moment", ["portwatchd start", "600 connections"])
 def test_interrupted_demo_leaves_nothing(workshop, moment, number):
     demo = start_demo(workshop.directory)
-    eventually(lambda: moment in said(workshop.directory), 30)
+    eventually(lambda: moment in said(workshop.directory) or demo.poll() is not None, 30)
+    assert demo.poll() is None, said(workshop.directory)
     os.killpg(demo.pid, number)
     assert demo.wait(10 * PATIENCE) > 128
     assert_nothing_left(workshop.directory)
