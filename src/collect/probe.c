@@ -89,41 +89,6 @@ static struct pw_address loopback(int family)
 	return pw_address_make(family, family == AF_INET ? v4 : v6, 0);
 }
 
-struct pw_probe *pw_probe_open(void)
-{
-	static const int families[] = {AF_INET, AF_INET6};
-	struct pw_probe *probe = malloc(sizeof(*probe));
-	struct pw_address from;
-	int first_error = 0;
-
-	if (probe == NULL)
-		return NULL;
-	if (getrandom(&probe->random, sizeof(probe->random), GRND_NONBLOCK) != sizeof(probe->random))
-		probe->random = pw_clock_boot_us();
-	for (size_t i = 0; i < 2; i++) {
-		from = loopback(families[i]);
-		probe->family = families[i];
-		probe->fd = repair_socket(&from);
-		if (probe->fd >= 0 && set_port_range(probe->fd, 0, 0) == 0)
-			return probe;
-		first_error = first_error != 0 ? first_error : errno;
-		if (probe->fd >= 0)
-			close(probe->fd);
-	}
-	free(probe);
-	errno = first_error;
-	return NULL;
-}
-
-void pw_probe_close(struct pw_probe *probe)
-{
-	if (probe == NULL)
-		return;
-	if (probe->fd >= 0)
-		close(probe->fd);
-	free(probe);
-}
-
 /* splitmix64: any spread of destinations will do. */
 static uint64_t next_random(struct pw_probe *probe)
 {
@@ -181,6 +146,53 @@ static uint16_t connect_once(struct pw_probe *probe)
 	}
 	errno = 0;
 	return port;
+}
+
+/* A connect to anywhere must work or find no port: whatever else fails would fail at every question. A namespace whose loopback
+ * interface was never up lets a socket be bound to 127.0.0.1, and has no route. */
+static int try_family(struct pw_probe *probe, int family)
+{
+	const struct pw_address from = loopback(family);
+	int saved;
+
+	probe->family = family;
+	probe->fd = repair_socket(&from);
+	if (probe->fd < 0)
+		return -1;
+	if (set_port_range(probe->fd, 0, 0) == 0 && (connect_once(probe) != 0 || errno == EADDRNOTAVAIL))
+		return 0;
+	saved = errno;
+	close(probe->fd);
+	errno = saved;
+	return -1;
+}
+
+struct pw_probe *pw_probe_open(void)
+{
+	struct pw_probe *probe = malloc(sizeof(*probe));
+	int first_error;
+
+	if (probe == NULL)
+		return NULL;
+	if (getrandom(&probe->random, sizeof(probe->random), GRND_NONBLOCK) != sizeof(probe->random))
+		probe->random = pw_clock_boot_us();
+	if (try_family(probe, AF_INET) == 0)
+		return probe;
+	first_error = errno;
+	if (try_family(probe, AF_INET6) == 0)
+		return probe;
+	free(probe);
+	errno = first_error;
+	return NULL;
+}
+
+void pw_probe_close(struct pw_probe *probe)
+{
+	if (probe == NULL)
+		return;
+	if (probe->fd >= 0)
+		close(probe->fd);
+	free(probe);
 }
 
 /* Another port than the one asked for comes when it is no longer in the system's range, which then counts instead. A failure could
