@@ -6,63 +6,69 @@ import subprocess
 import pytest
 from harness import BUILD, SOURCE, program
 
-README = SOURCE / "README.md"
-FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.S | re.M)
+README = (SOURCE / "README.md").read_text()
 LINK = re.compile(r"\]\(([^)#\s]+)")
-PROGRAMS = ("portwatchd", "portwatch")
+IN_TREE = re.compile(r"(?<![\w/.-])((?:scripts|conf|docs|tests|bench|man)/[\w./-]*\w)")
+OPTION = re.compile(r"(?<![\w-])--?[a-zA-Z][\w-]*")
+SETTING = re.compile(r"^(poll-interval =|pool \")", re.M)
 
-pytestmark = pytest.mark.skipif(not README.exists() or README.stat().st_size == 0, reason="there is no README yet")
 
-
-def blocks(*languages):
-    return [text for language, text in FENCE.findall(README.read_text()) if language in languages]
+def examples():
+    """The indented blocks of the text, without their indentation."""
+    blocks = re.findall(r"(?:^ {4,}\S.*\n|^\s*\n(?= {4,}))+", README, re.M)
+    return [re.sub(r"^ {4,}", "", block, flags=re.M).strip() for block in blocks if block.strip()]
 
 
 def commands():
-    """Command lines of the shell blocks: all lines of sh blocks, those after "$ " or "# " of console blocks."""
-    lines = [line for text in blocks("sh", "bash", "shell") for line in text.replace("\\\n", " ").splitlines()]
-    lines += [line[2:] for text in blocks("console") for line in text.splitlines() if line[:2] in ("$ ", "# ")]
-    return [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    """Everything that is set as code, one command each, as lists of words."""
+    lines = [line for text in examples() for line in text.splitlines()] + re.findall(r"`([^`\n]+)`", README)
+    parts = [part for line in lines for part in re.split(r"&&|\||;", line.split(" # ")[0])]
+    return [part.split() for part in parts if part.strip()]
 
 
-def help_of(name):
-    result = subprocess.run([program(name), "--help"], capture_output=True, text=True, check=True, timeout=10)
+def arguments_of(*names):
+    return [word for words in commands() if words[0].rpartition("/")[2] in names for word in words[1:]]
+
+
+def help_of(path):
+    result = subprocess.run([path, "--help"], capture_output=True, text=True, check=True, timeout=30)
     return result.stdout + result.stderr
 
 
 def test_links_lead_somewhere():
-    local = [target for target in LINK.findall(README.read_text()) if "://" not in target and not target.startswith("mailto:")]
-    missing = [target for target in local if not (SOURCE / target).exists()]
-    assert not missing
+    local = [target for target in LINK.findall(README) if "://" not in target and not target.startswith("mailto:")]
+    assert local
+    assert not [target for target in local if not (SOURCE / target).exists()]
 
 
-def test_commands_name_files_of_the_tree():
-    named = {word for line in commands() for word in re.findall(r"(?:^|\s)\.?/?((?:scripts|conf|docs|tests|bench)/[\w./-]+)", line)}
-    missing = [path for path in named if not (SOURCE / path).exists()]
-    assert not missing
+def test_files_that_are_named_exist():
+    named = set(IN_TREE.findall(README))
+    assert {"scripts/demo", "scripts/test"} <= named
+    assert not [path for path in named if not (SOURCE / path).exists() and not (BUILD / path).exists()]
 
 
 def test_make_targets_exist():
-    targets = {word for line in commands() for part in re.split(r"&&|;|\|", line)
-               for word in part.split()[1:] if part.split()[:1] == ["make"] and re.fullmatch(r"[a-z][a-z-]*", word)}
-    unknown = [target for target in targets
-               if subprocess.run(["make", "-n", "-C", BUILD, target], capture_output=True, check=False).returncode != 0]
-    assert not unknown
+    targets = {word for word in arguments_of("make") if re.fullmatch(r"[a-z][a-z-]*", word)}
+    known = set(re.findall(r"^([a-z][a-z-]*):", (BUILD / "Makefile").read_text(), re.M))
+    assert targets and not targets - known
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
-def test_options_are_known_to_the_programs(name):
-    known = set(re.findall(r"(?<![\w-])--?[\w][\w-]*", help_of(name)))
-    used = {option.split("=")[0] for line in commands() for part in re.split(r"&&|;|\|", line)
-            for option in part.split() if option.startswith("-") and re.search(rf"(^|/|\s){name}\s", part)}
-    assert used <= known, f"{sorted(used - known)} not in --help"
+@pytest.mark.parametrize("name", ["portwatchd", "portwatch", "configure"])
+def test_options_are_known(name):
+    path = SOURCE / "configure" if name == "configure" else program(name)
+    used = {option for word in arguments_of(name) for option in OPTION.findall(word.split("=")[0])}
+    known = set(OPTION.findall(help_of(path)))
+    if name == "configure":
+        used |= {option for words in commands() for option in OPTION.findall(words[0].split("=")[0])
+                 if option.startswith(("--enable", "--with"))}
+    assert used and used <= known
 
 
 def test_configuration_examples_are_valid(tmp_path):
-    for number, text in enumerate(blocks("conf")):
-        if "snmpd.conf" in text.splitlines()[0]:
-            continue
+    found = [text for text in examples() if SETTING.search(text)]
+    assert found
+    for number, text in enumerate(found):
         file = tmp_path / f"example-{number}.conf"
-        file.write_text(text)
+        file.write_text(text + "\n")
         result = subprocess.run([program("portwatchd"), "-t", "-c", file], capture_output=True, text=True, check=False, timeout=10)
         assert result.returncode == 0, result.stderr
