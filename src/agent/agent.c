@@ -1,0 +1,310 @@
+#include "agent/agent.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "agent/library.h"
+#include "agent/notify.h"
+#include "agent/serve.h"
+#include "agent/session.h"
+#include "agent/standalone.h"
+#include "agent/transport.h"
+#include "agent/window.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+/* Of the time that pw_agent_stop() has, the part for the last notifications; the rest is for closing the session. */
+enum { DRAIN_PERCENT = 40, CUT_PERCENT = 70 };
+
+struct pw_agent {
+	struct pw_agent_options options; /* with copies of its texts */
+	struct pw_handover *handover;
+	pthread_t thread;
+	int wake; /* eventfd: the thread is asked to end */
+	atomic_bool stopping;
+	atomic_uint_fast64_t drain_until_ms;
+
+	/* how the start went: the starter waits for it */
+	pthread_mutex_t mutex;
+	pthread_cond_t started_changed;
+	enum { STARTING, STARTED, FAILED } started;
+	struct pw_error error;
+
+	/* of the thread alone */
+	struct pw_server server;
+	struct pw_notifier notifier;
+	struct pw_session session;
+	struct pw_window window;
+	struct pw_standalone standalone;
+};
+
+static bool is_standalone(const struct pw_agent *agent)
+{
+	return agent->options.role == PW_AGENT_STANDALONE;
+}
+
+/* --- in the thread ------------------------------------------------------------------------------------------------- */
+
+static void on_handover(int fd, void *context)
+{
+	struct pw_agent *agent = context;
+
+	(void)fd;
+	pw_handover_clear(agent->handover);
+	pw_notifier_pump(&agent->notifier);
+}
+
+/* Only ends the wait of the loop, which looks at `stopping`. */
+static void on_wake(int fd, void *context)
+{
+	eventfd_t count;
+
+	(void)context;
+	eventfd_read(fd, &count);
+}
+
+static void on_session_changed(void *context)
+{
+	struct pw_agent *agent = context;
+
+	pw_window_session_changed(&agent->window);
+}
+
+/* Nothing outside of our own files is read or written: no snmp.conf, no MIB files, no state. */
+static void isolate_library(void)
+{
+	netsnmp_ds_set_boolean(NETSNMP_DS_LIBRARY_ID, NETSNMP_DS_LIB_DONT_READ_CONFIGS, 1);
+	netsnmp_ds_set_boolean(NETSNMP_DS_LIBRARY_ID, NETSNMP_DS_LIB_DISABLE_PERSISTENT_LOAD, 1);
+	netsnmp_ds_set_boolean(NETSNMP_DS_LIBRARY_ID, NETSNMP_DS_LIB_DISABLE_PERSISTENT_SAVE, 1);
+}
+
+static int open_role(struct pw_agent *agent, struct pw_error *err)
+{
+	if (is_standalone(agent)) {
+		agent->notifier.sender = &agent->standalone.sender;
+		return pw_standalone_open(&agent->standalone, &agent->options, agent->handover, err);
+	}
+	pw_window_init(&agent->window, &agent->session, &agent->notifier);
+	agent->notifier.sender = &agent->window.sender;
+	return pw_session_open(&agent->session, &agent->options, on_session_changed, agent, err);
+}
+
+static int open_library(struct pw_agent *agent, struct pw_error *err)
+{
+	if (is_standalone(agent))
+		netsnmp_ds_set_boolean(NETSNMP_DS_APPLICATION_ID, NETSNMP_DS_AGENT_ROLE, 0);
+	else
+		netsnmp_enable_subagent();
+	pw_library_log_open();
+	isolate_library();
+	if (init_agent(PW_LIBRARY_NAME) != 0)
+		return pw_error_set(err, "libnetsnmpagent can't be initialized");
+	agent->notifier.handover = agent->handover;
+	if (open_role(agent, err) < 0 || pw_server_open(&agent->server, agent->handover, err) < 0)
+		return -1;
+	if (register_readfd(pw_handover_fd(agent->handover), on_handover, agent) != 0 ||
+		register_readfd(agent->wake, on_wake, agent) != 0)
+		return pw_error_set(err, "libnetsnmpagent takes no more descriptors");
+	return 0;
+}
+
+static void tell_started(struct pw_agent *agent, int rc)
+{
+	pthread_mutex_lock(&agent->mutex);
+	agent->started = rc == 0 ? STARTED : FAILED;
+	pthread_cond_signal(&agent->started_changed);
+	pthread_mutex_unlock(&agent->mutex);
+}
+
+/* Whether the last notifications have left, or can't. */
+static bool drained(struct pw_agent *agent)
+{
+	struct pw_outbox_stats stats;
+
+	if (is_standalone(agent) || agent->session.session == NULL || pw_clock_boot_ms() >= atomic_load(&agent->drain_until_ms))
+		return true;
+	pw_handover_stats(agent->handover, &stats);
+	return stats.owed == 0;
+}
+
+static void drain_over(void *context)
+{
+	(void)context; /* the loop looks again */
+}
+
+static void run_loop(struct pw_agent *agent)
+{
+	struct pw_timer drain = {0};
+
+	while (!atomic_load(&agent->stopping) || !drained(agent)) {
+		if (atomic_load(&agent->stopping) && !pw_timer_runs(&drain))
+			pw_timer_start(&drain, 50, drain_over, NULL);
+		/* A failing select() must not become a busy loop. */
+		if (agent_check_and_process(1) < 0 && errno != EINTR)
+			poll(NULL, 0, 100);
+		pw_server_end_turn(&agent->server);
+	}
+	pw_timer_stop(&drain);
+}
+
+static void close_library(struct pw_agent *agent)
+{
+	pw_timer_stop(&agent->notifier.timer);
+	pw_timer_stop(&agent->window.pause);
+	pw_session_close(&agent->session);
+	unregister_readfd(pw_handover_fd(agent->handover));
+	unregister_readfd(agent->wake);
+	snmp_shutdown(PW_LIBRARY_NAME);
+	shutdown_agent();
+	pw_server_end_turn(&agent->server);
+	pw_handover_return_all(agent->handover);
+}
+
+static void *run(void *context)
+{
+	struct pw_agent *agent = context;
+	bool standalone = is_standalone(agent);
+	int rc = open_library(agent, &agent->error);
+
+	if (rc == 0 && !standalone)
+		tell_started(agent, 0); /* the rest may block, and can't fail */
+	if (rc == 0)
+		init_snmp(PW_LIBRARY_NAME);
+	if (rc == 0 && standalone)
+		rc = pw_standalone_start(&agent->standalone, &agent->error);
+	if (rc < 0 || standalone)
+		tell_started(agent, rc);
+	if (rc == 0) {
+		if (!standalone)
+			pw_session_start(&agent->session);
+		pw_notifier_pump(&agent->notifier);
+		run_loop(agent);
+	}
+	close_library(agent);
+	return NULL;
+}
+
+/* --- outside ------------------------------------------------------------------------------------------------------- */
+
+static void free_agent(struct pw_agent *agent)
+{
+	if (agent->wake >= 0)
+		close(agent->wake);
+	free((char *)(uintptr_t)agent->options.address);
+	free((char *)(uintptr_t)agent->options.snmp_include);
+	pthread_cond_destroy(&agent->started_changed);
+	pthread_mutex_destroy(&agent->mutex);
+	free(agent);
+}
+
+static struct pw_agent *new_agent(const struct pw_agent_options *options, struct pw_handover *handover)
+{
+	struct pw_agent *agent = calloc(1, sizeof(*agent));
+
+	if (agent == NULL)
+		return NULL;
+	pthread_mutex_init(&agent->mutex, NULL);
+	pthread_cond_init(&agent->started_changed, NULL);
+	agent->handover = handover;
+	agent->options = *options;
+	agent->options.address = strdup(options->address);
+	agent->options.snmp_include = options->snmp_include != NULL ? strdup(options->snmp_include) : NULL;
+	agent->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (agent->wake >= 0 && agent->options.address != NULL &&
+		(agent->options.snmp_include != NULL) == (options->snmp_include != NULL))
+		return agent;
+	free_agent(agent);
+	return NULL;
+}
+
+/* Signals belong to the thread that started us. */
+static int start_thread(struct pw_agent *agent)
+{
+	sigset_t all, before;
+	int rc;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, &before);
+	rc = pthread_create(&agent->thread, NULL, run, agent);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return rc;
+}
+
+static int wait_started(struct pw_agent *agent)
+{
+	bool started;
+
+	pthread_mutex_lock(&agent->mutex);
+	while (agent->started == STARTING)
+		pthread_cond_wait(&agent->started_changed, &agent->mutex);
+	started = agent->started == STARTED;
+	pthread_mutex_unlock(&agent->mutex);
+	return started ? 0 : -1;
+}
+
+struct pw_agent *pw_agent_start(const struct pw_agent_options *options, struct pw_handover *handover, struct pw_error *err)
+{
+	struct pw_agent *agent = new_agent(options, handover);
+	int rc;
+
+	if (agent == NULL) {
+		pw_error_set(err, "out of memory or descriptors");
+		return NULL;
+	}
+	setenv("MIBS", "", 1); /* the only way to keep the library from parsing all MIB files that it finds */
+	rc = start_thread(agent);
+	if (rc != 0) {
+		pw_error_set(err, "no thread for the agent: %s", strerror(rc));
+		free_agent(agent);
+		return NULL;
+	}
+	if (wait_started(agent) == 0)
+		return agent;
+	pthread_join(agent->thread, NULL);
+	pw_error_set(err, "%s", agent->error.text);
+	free_agent(agent);
+	return NULL;
+}
+
+/* Waits for the end of the thread until a time of CLOCK_REALTIME, the only clock that this function knows. */
+static bool joined(struct pw_agent *agent, unsigned timeout_ms)
+{
+	struct timespec until = pw_clock_wall();
+
+	until.tv_sec += timeout_ms / 1000;
+	until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_sec++;
+		until.tv_nsec -= 1000000000;
+	}
+	return pthread_timedjoin_np(agent->thread, NULL, &until) == 0;
+}
+
+bool pw_agent_stop(struct pw_agent *agent, unsigned timeout_ms)
+{
+	unsigned cut_ms = timeout_ms * CUT_PERCENT / 100;
+
+	atomic_store(&agent->drain_until_ms, pw_clock_boot_ms() + timeout_ms * DRAIN_PERCENT / 100);
+	atomic_store(&agent->stopping, true);
+	eventfd_write(agent->wake, 1);
+	if (!joined(agent, cut_ms)) {
+		/* It waits for a master that hangs: let it find that the master is gone. */
+		pw_transport_shut();
+		if (!joined(agent, timeout_ms - cut_ms))
+			return false;
+	}
+	free_agent(agent);
+	return true;
+}
+
+bool pw_agent_connected(const struct pw_agent *agent)
+{
+	return is_standalone(agent) || atomic_load(&agent->session.open);
+}

@@ -1,0 +1,173 @@
+#include "agent/notify.h"
+
+#include <string.h>
+
+#include "agent/object.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+/* UDP payload of an Ethernet frame (1500 - 20 - 8), and what an SNMPv3 authPriv message adds to its varbinds at most, with engine IDs,
+ * user and context names of 32 octets and SHA-512: RFC 3412 6, RFC 3414 2.4. */
+enum { DATAGRAM = 1472, MESSAGE_OVERHEAD = 276 };
+
+/* The pace: snmpd forwards as fast as it is told, and what overruns a receiver's socket buffer is lost without a trace. */
+enum { PACE_US = 2000, BURST = 32 };
+
+/* After a failure to send, memory perhaps, or a connection that has just ended. */
+enum { AGAIN_MS = 1000 };
+
+/* --- varbinds ------------------------------------------------------------------------------------------------------ */
+
+static int add_header(netsnmp_variable_list **list, enum pw_event_type type)
+{
+	static const oid uptime_name[] = {1, 3, 6, 1, 2, 1, 1, 3, 0};
+	static const oid trap_name[] = {1, 3, 6, 1, 6, 3, 1, 1, 4, 1, 0};
+	struct pw_value uptime = {.syntax = PW_SYNTAX_TIMESTAMP, .number = pw_uptime()};
+	struct pw_value trap = {.syntax = PW_SYNTAX_ROW};
+
+	pw_value_row(&trap, (const uint32_t[]){0, type}, 2); /* pwNotifications */
+	if (pw_varbind_add(list, uptime_name, OID_LENGTH(uptime_name), &uptime) < 0)
+		return -1;
+	return pw_varbind_add(list, trap_name, OID_LENGTH(trap_name), &trap);
+}
+
+static int add_object(netsnmp_variable_list **list, const struct pw_object *object, const struct pw_event *event)
+{
+	uint32_t below[5] = {0};
+	size_t len = pw_object_path(&pw_event_group, object, below) + 1; /* with the .0 of a scalar */
+	oid name[MAX_OID_LEN];
+	struct pw_value value;
+
+	pw_object_read(object, NULL, event, &value);
+	return pw_varbind_add(list, name, pw_full_oid(name, below, len), &value);
+}
+
+static netsnmp_variable_list *build(const struct pw_event *event)
+{
+	netsnmp_variable_list *list = NULL;
+	size_t n;
+	const struct pw_object *const *objects = pw_notification_objects(event->type, &n);
+	int rc = add_header(&list, event->type);
+
+	for (size_t i = 0; i < n && rc == 0; i++)
+		rc = add_object(&list, objects[i], event);
+	if (rc == 0)
+		return list;
+	snmp_free_varbind(list);
+	return NULL;
+}
+
+/* --- size in BER --------------------------------------------------------------------------------------------------- */
+
+static size_t ber_oid(const oid *name, size_t len)
+{
+	size_t size = len > 1 ? len - 1 : 1; /* the first two share an octet */
+
+	for (size_t i = 2; i < len; i++)
+		for (oid rest = name[i] >> 7; rest > 0; rest >>= 7)
+			size++;
+	return size;
+}
+
+static size_t ber_header(size_t content)
+{
+	return content < 128 ? 2 : content < 256 ? 3 : 4;
+}
+
+static size_t ber_value(const netsnmp_variable_list *v)
+{
+	switch (v->type) {
+	case ASN_OCTET_STR:
+		return v->val_len;
+	case ASN_OBJECT_ID:
+		return ber_oid(v->val.objid, v->val_len / sizeof(oid));
+	default:
+		return 5; /* no number here is longer */
+	}
+}
+
+static size_t ber_varbinds(const netsnmp_variable_list *list)
+{
+	size_t total = 0;
+
+	for (const netsnmp_variable_list *v = list; v != NULL; v = v->next_variable) {
+		size_t name = ber_oid(v->name, v->name_length), value = ber_value(v);
+		size_t pair = ber_header(name) + name + ber_header(value) + value;
+
+		total += ber_header(pair) + pair;
+	}
+	return total;
+}
+
+/* Cuts a text by up to `excess` octets, not inside a character; returns what is left of the excess. */
+static size_t shorten(char *text, size_t excess)
+{
+	size_t len = strlen(text), keep = len > excess ? len - excess : 0;
+
+	while (keep > 0 && ((unsigned char)text[keep] & 0xc0) == 0x80)
+		keep--;
+	text[keep] = '\0';
+	return excess > len - keep ? excess - (len - keep) : 0;
+}
+
+netsnmp_variable_list *pw_notification_varbinds(const struct pw_event *event)
+{
+	netsnmp_variable_list *list = build(event);
+	size_t size = ber_varbinds(list);
+	struct pw_event cut;
+
+	if (list == NULL || size <= DATAGRAM - MESSAGE_OVERHEAD)
+		return list;
+	snmp_free_varbind(list);
+	cut = *event;
+	size = shorten(cut.owner, size - (DATAGRAM - MESSAGE_OVERHEAD));
+	shorten(cut.label, size);
+	return build(&cut);
+}
+
+/* --- sending ------------------------------------------------------------------------------------------------------- */
+
+static void pump_again(void *notifier)
+{
+	pw_notifier_pump(notifier);
+}
+
+/* Milliseconds until the pace lets the next one go: a burst at once, then one each PACE_US. */
+static uint64_t pace_wait_ms(const struct pw_notifier *n, uint64_t now_us)
+{
+	uint64_t ahead = n->paced_us > now_us ? n->paced_us - now_us : 0;
+
+	return ahead <= BURST * PACE_US ? 0 : (ahead - BURST * PACE_US + 999) / 1000;
+}
+
+/* Sends one notification, if one is owed. Returns the milliseconds until it is worth trying again: 0 at once, UINT64_MAX never. */
+static uint64_t send_one(struct pw_notifier *n)
+{
+	uint64_t now_us = pw_clock_boot_us(), wait_ms = pace_wait_ms(n, now_us);
+	netsnmp_variable_list *varbinds;
+	struct pw_event event;
+	uint32_t rate_ms;
+
+	if (wait_ms > 0)
+		return wait_ms;
+	if (!pw_handover_take(n->handover, now_us / 1000, &event, &rate_ms))
+		return rate_ms == UINT32_MAX ? UINT64_MAX : rate_ms + 1;
+	varbinds = pw_notification_varbinds(&event);
+	if (varbinds == NULL || n->sender->send(n->sender->context, &event, varbinds) < 0) {
+		pw_handover_return(n->handover, event.id);
+		return AGAIN_MS;
+	}
+	n->paced_us = (n->paced_us > now_us ? n->paced_us : now_us) + PACE_US;
+	return 0;
+}
+
+void pw_notifier_pump(struct pw_notifier *n)
+{
+	uint64_t wait_ms = 0;
+
+	pw_timer_stop(&n->timer);
+	while (wait_ms == 0 && n->sender->ready(n->sender->context))
+		wait_ms = send_one(n);
+	if (wait_ms != 0 && wait_ms != UINT64_MAX)
+		pw_timer_start(&n->timer, wait_ms, pump_again, n);
+}

@@ -1,0 +1,282 @@
+#include "agent/session.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/transport.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+/* PDU types and errors of RFC 2741 6.1 and 6.2.16; the library does not install its header of them. */
+enum { MSG_REGISTER = 3, MSG_NOTIFY = 12, MSG_PING = 13 };
+enum { ERROR_NOT_OPEN = 257, ERROR_DUPLICATE_REGISTRATION = 263 };
+
+/* How long the library waits for the answer to the Open-PDU: a busy master may take a second or two, and only this thread waits. */
+enum { OPEN_SECONDS = 3 };
+/* How long it waits for that to the Close-PDU. */
+enum { CLOSE_US = 1000000 };
+/* Answers are not timed one by one, since a master can be slow for good reasons (an SNMPv3 inform to a silent receiver blocks snmpd for
+ * seconds): watch() judges whether it is still there. */
+#define ANSWER_US (600L * 1000000)
+/* A master that has said nothing for so many ping intervals, and at least so long, is gone. */
+enum { SILENT_PINGS = 3, SILENT_MIN_MS = 10000 };
+enum { RECONNECT_MIN_MS = 100 };
+enum { REGISTER_AGAIN_MS = 5000 };
+
+static void attempt(void *context);
+static void watch(void *context);
+static void enlist(void *context);
+
+/* --- open and closed ----------------------------------------------------------------------------------------------- */
+
+static void set_session(struct pw_session *s, netsnmp_session *session)
+{
+	s->session = session;
+	atomic_store(&s->open, session != NULL);
+}
+
+/* The same trouble is logged once, however often it comes back at the retries. */
+static void tell_trouble(struct pw_session *s, const char *what)
+{
+	const char *why = pw_transport_error();
+
+	if (strcmp(s->trouble, why) == 0)
+		return;
+	snprintf(s->trouble, sizeof(s->trouble), "%s", why);
+	pw_log(LOG_WARNING, "%s the AgentX master agent at %s: %s; trying again every %.1f s", what, s->address, why,
+		(double)s->reconnect_ms / 1000);
+}
+
+static int on_start(int major, int minor, void *session, void *context)
+{
+	struct pw_session *s = context;
+
+	(void)major;
+	(void)minor;
+	pw_log(LOG_INFO, "connected to the AgentX master agent at %s", s->address);
+	s->trouble[0] = '\0';
+	s->ping_under_way = false;
+	s->refusal_told = false;
+	((netsnmp_session *)session)->timeout = ANSWER_US;
+	set_session(s, session);
+	enlist(s);
+	watch(s);
+	s->changed(s->context);
+	return 0;
+}
+
+/* The library also calls this when a connection ends that never became a session. */
+static int on_stop(int major, int minor, void *session, void *context)
+{
+	struct pw_session *s = context;
+
+	(void)major;
+	(void)minor;
+	if (session != s->session)
+		return 0;
+	pw_timer_stop(&s->watch);
+	pw_timer_stop(&s->registration);
+	set_session(s, NULL);
+	tell_trouble(s, "lost");
+	pw_timer_start(&s->retry, s->reconnect_ms, attempt, s);
+	s->changed(s->context);
+	return 0;
+}
+
+/* With the library's ping interval at 0, this callback makes it try to connect once, and nothing else. */
+static void attempt(void *context)
+{
+	struct pw_session *s = context;
+
+	snmp_call_callbacks(SNMP_CALLBACK_LIBRARY, SNMP_CALLBACK_POST_READ_CONFIG, NULL);
+	pw_session_start(s);
+}
+
+void pw_session_start(struct pw_session *s)
+{
+	if (s->session != NULL || pw_timer_runs(&s->retry))
+		return;
+	tell_trouble(s, "can't connect to");
+	pw_timer_start(&s->retry, s->reconnect_ms, attempt, s);
+}
+
+/* --- requests to the master ---------------------------------------------------------------------------------------- */
+
+static netsnmp_pdu *new_pdu(const struct pw_session *s, int type)
+{
+	netsnmp_pdu *pdu = snmp_pdu_create(type);
+
+	if (pdu == NULL)
+		return NULL;
+	pdu->version = s->session->version;
+	pdu->sessid = s->session->sessid;
+	return pdu;
+}
+
+static int send_pdu(struct pw_session *s, netsnmp_pdu *pdu, snmp_callback done, void *magic)
+{
+	if (pdu == NULL)
+		return -1;
+	if (snmp_async_send(s->session, pdu, done, magic) != 0)
+		return 0;
+	snmp_free_pdu(pdu);
+	return -1;
+}
+
+/* Every answer carries the master's sysUpTime (RFC 2741 6.2.16). */
+static void synchronize(const netsnmp_pdu *pdu)
+{
+	netsnmp_set_agent_uptime((u_long)pdu->time);
+}
+
+/* Whether this is the answer of the session that is open now. The library calls back for each unanswered request when it frees a
+ * session, too, and at a failed send. */
+static bool answered(const struct pw_session *s, int operation, const netsnmp_session *session)
+{
+	return operation == NETSNMP_CALLBACK_OP_RECEIVED_MESSAGE && session == s->session;
+}
+
+static int on_registered(int operation, netsnmp_session *session, int request, netsnmp_pdu *pdu, void *magic)
+{
+	struct pw_session *s = magic;
+
+	(void)request;
+	if (!answered(s, operation, session))
+		return 1;
+	synchronize(pdu);
+	if (pdu->errstat == 0) {
+		if (s->refusal_told)
+			pw_log(LOG_NOTICE, "PORTWATCH-MIB is registered with the master agent at last");
+		s->refusal_told = false;
+		return 1;
+	}
+	if (pdu->errstat == ERROR_NOT_OPEN) {
+		pw_transport_cut("it forgot the session");
+		return 1;
+	}
+	if (!s->refusal_told)
+		pw_log(LOG_WARNING, "the AgentX master agent at %s refuses PORTWATCH-MIB: %s (error %ld); trying again every %d s",
+			s->address, pdu->errstat == ERROR_DUPLICATE_REGISTRATION ? "another subagent serves it" : "no reason given",
+			pdu->errstat, REGISTER_AGAIN_MS / 1000);
+	s->refusal_told = true;
+	pw_timer_start(&s->registration, REGISTER_AGAIN_MS, enlist, s);
+	return 1;
+}
+
+/* One registration for the whole subtree. The library would do it for us, but synchronously, and it tells of a refusal only in a line
+ * of its log. */
+static void enlist(void *context)
+{
+	struct pw_session *s = context;
+	netsnmp_pdu *pdu = new_pdu(s, MSG_REGISTER);
+	oid base[MAX_OID_LEN];
+
+	if (pdu != NULL) {
+		pdu->priority = DEFAULT_MIB_PRIORITY;
+		snmp_add_null_var(pdu, base, pw_full_oid(base, NULL, 0));
+	}
+	if (send_pdu(s, pdu, on_registered, s) < 0)
+		pw_timer_start(&s->registration, REGISTER_AGAIN_MS, enlist, s);
+}
+
+static int on_ping(int operation, netsnmp_session *session, int request, netsnmp_pdu *pdu, void *magic)
+{
+	struct pw_session *s = magic;
+
+	(void)request;
+	if (!answered(s, operation, session))
+		return 1;
+	s->ping_under_way = false;
+	if (pdu->errstat == 0)
+		synchronize(pdu);
+	else
+		pw_transport_cut("it forgot the session");
+	return 1;
+}
+
+static uint64_t silence_limit(const struct pw_session *s)
+{
+	uint64_t limit = SILENT_PINGS * s->ping_ms;
+
+	return limit > SILENT_MIN_MS ? limit : SILENT_MIN_MS;
+}
+
+/* Pings a master that has been silent for an interval, and gives up one that stays silent. Whatever arrives is a sign of life: a
+ * master that is busy with our notifications is not pinged, and not given up. */
+static void watch(void *context)
+{
+	struct pw_session *s = context;
+	uint64_t silent = pw_clock_boot_ms() - pw_transport_heard_ms();
+	uint64_t next = s->ping_ms;
+
+	if (silent >= silence_limit(s)) {
+		pw_transport_cut("it does not answer");
+		return;
+	}
+	if (silent < s->ping_ms)
+		next = s->ping_ms - silent;
+	else if (!s->ping_under_way)
+		s->ping_under_way = send_pdu(s, new_pdu(s, MSG_PING), on_ping, s) == 0;
+	pw_timer_start(&s->watch, next, watch, s);
+}
+
+int pw_session_notify(struct pw_session *s, netsnmp_variable_list *varbinds, snmp_callback done, void *magic)
+{
+	netsnmp_pdu *pdu = new_pdu(s, MSG_NOTIFY);
+
+	if (pdu == NULL) {
+		snmp_free_varbind(varbinds);
+		return -1;
+	}
+	pdu->variables = varbinds;
+	return send_pdu(s, pdu, done, magic);
+}
+
+/* --- life ---------------------------------------------------------------------------------------------------------- */
+
+static uint64_t milliseconds(double seconds, uint64_t least)
+{
+	return seconds * 1000 > (double)least ? (uint64_t)(seconds * 1000) : least;
+}
+
+static void set_library(const char *address)
+{
+	netsnmp_ds_set_string(NETSNMP_DS_APPLICATION_ID, NETSNMP_DS_AGENT_X_SOCKET, address);
+	netsnmp_ds_set_boolean(NETSNMP_DS_APPLICATION_ID, NETSNMP_DS_AGENT_NO_CONNECTION_WARNINGS, 1);
+	netsnmp_ds_set_int(NETSNMP_DS_APPLICATION_ID, NETSNMP_DS_AGENT_AGENTX_PING_INTERVAL, 0);
+	netsnmp_ds_set_int(NETSNMP_DS_LIBRARY_ID, NETSNMP_DS_LIB_TIMEOUT, OPEN_SECONDS);
+	netsnmp_ds_set_int(NETSNMP_DS_LIBRARY_ID, NETSNMP_DS_LIB_RETRIES, 0);
+}
+
+int pw_session_open(struct pw_session *s, const struct pw_agent_options *options, void (*changed)(void *context), void *context,
+	struct pw_error *err)
+{
+	char *address = pw_transport_address(options->address, err);
+
+	if (address == NULL)
+		return -1;
+	set_library(address);
+	free(address);
+	s->address = strdup(options->address);
+	if (s->address == NULL)
+		return pw_error_set(err, "out of memory");
+	s->ping_ms = milliseconds(options->ping_interval, 1000);
+	s->reconnect_ms = milliseconds(options->reconnect_interval, RECONNECT_MIN_MS);
+	s->changed = changed;
+	s->context = context;
+	pw_transport_register();
+	snmp_register_callback(SNMP_CALLBACK_APPLICATION, SNMPD_CALLBACK_INDEX_START, on_start, s);
+	snmp_register_callback(SNMP_CALLBACK_APPLICATION, SNMPD_CALLBACK_INDEX_STOP, on_stop, s);
+	return 0;
+}
+
+void pw_session_close(struct pw_session *s)
+{
+	pw_timer_stop(&s->retry);
+	pw_timer_stop(&s->watch);
+	pw_timer_stop(&s->registration);
+	if (s->session != NULL)
+		s->session->timeout = CLOSE_US;
+	free(s->address);
+	s->address = NULL;
+}
