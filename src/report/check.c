@@ -10,6 +10,8 @@
 /* What the pools in sight come to. */
 struct verdict {
 	const struct pw_pool_row *worst; /* NULL without any pool */
+	size_t position;                 /* of the worst */
+	struct pw_row_buffer buffer;     /* it may stand here */
 	enum pw_check_status status;
 	unsigned warning, critical;      /* pools in these states */
 };
@@ -21,30 +23,36 @@ static const char *status_name(enum pw_check_status status)
 	return names[status];
 }
 
-static enum pw_check_status row_status(const struct pw_pool_row *row)
+static enum pw_check_status status_of(const struct pw_selection *selection, size_t i)
 {
-	if (row->state >= PW_STATE_CRITICAL)
+	enum pw_state state = pw_selection_state(selection, i);
+
+	if (state >= PW_STATE_CRITICAL)
 		return PW_CHECK_CRITICAL;
-	return row->state == PW_STATE_WARNING ? PW_CHECK_WARNING : PW_CHECK_OK;
+	return state == PW_STATE_WARNING ? PW_CHECK_WARNING : PW_CHECK_OK;
 }
 
 /* The worst is the one of the worst state; among those, and where all are normal, the first of the ranking. */
 static void judge(struct verdict *verdict, const struct pw_selection *selection)
 {
-	*verdict = (struct verdict){0};
-	for (size_t i = 0; i < selection->n; i++) {
-		const struct pw_pool_row *row = selection->rows[i];
-		enum pw_check_status status = row_status(row);
+	bool found = false;
 
-		if (!pw_row_has_threshold(row) && status == PW_CHECK_OK)
+	*verdict = (struct verdict){0};
+	for (size_t i = 0; i < selection->matched; i++) {
+		enum pw_check_status status = status_of(selection, i);
+
+		if (!pw_selection_has_threshold(selection, i) && status == PW_CHECK_OK)
 			continue;
 		verdict->warning += status == PW_CHECK_WARNING;
 		verdict->critical += status == PW_CHECK_CRITICAL;
-		if (verdict->worst == NULL || status > verdict->status) {
-			verdict->worst = row;
+		if (!found || status > verdict->status) {
+			verdict->position = i;
 			verdict->status = status;
+			found = true;
 		}
 	}
+	if (found)
+		verdict->worst = pw_selection_row(selection, verdict->position, &verdict->buffer);
 }
 
 /* A text of others, fit for a plugin's line: '|' would begin the performance data. */
@@ -143,14 +151,15 @@ static void print_headline(FILE *out, const struct verdict *verdict, const struc
 static void print_further(FILE *out, const struct verdict *verdict, const struct pw_selection *selection)
 {
 	unsigned in_trouble = verdict->warning + verdict->critical, printed = 0;
+	struct pw_row_buffer buffer;
 
-	for (size_t i = 0; i < selection->n && printed < MAX_FURTHER; i++) {
-		const struct pw_pool_row *row = selection->rows[i];
+	for (size_t i = 0; i < selection->matched && printed < MAX_FURTHER; i++) {
+		enum pw_check_status status = status_of(selection, i);
 
-		if (row == verdict->worst || row_status(row) == PW_CHECK_OK)
+		if (i == verdict->position || status == PW_CHECK_OK)
 			continue;
-		fprintf(out, "%s: ", status_name(row_status(row)));
-		print_row(out, row);
+		fprintf(out, "%s: ", status_name(status));
+		print_row(out, pw_selection_row(selection, i, &buffer));
 		fputc('\n', out);
 		printed++;
 	}

@@ -142,19 +142,24 @@ static void tell_time_wait(const struct matter *m)
 	tell_reuse(m);
 }
 
-/* Other local addresses in sight that connect to the same address and port. */
+static bool same_destination(const struct pw_pool_key *a, const struct pw_pool_key *b)
+{
+	return a->ns == b->ns && a->kind == b->kind && a->protocol == b->protocol && a->port == b->port &&
+		pw_address_equal(&a->remote, &b->remote);
+}
+
+/* Other local addresses that connect to the same address and port. */
 static uint32_t other_sources(const struct matter *m)
 {
 	const struct pw_snapshot *snapshot = m->report->selection.snapshot;
+	const struct pw_unlisted_list *unlisted = m->report->selection.unlisted;
 	uint32_t found = 0;
 
-	for (size_t i = 0; i < snapshot->n_pools; i++) {
-		const struct pw_pool_key *key = &snapshot->pools[i].key, *own = &m->row->key;
-
-		found += key != own && key->ns == own->ns && key->kind == own->kind && key->protocol == own->protocol &&
-			key->port == own->port && pw_address_equal(&key->remote, &own->remote);
-	}
-	return found;
+	for (size_t i = 0; i < snapshot->n_pools; i++)
+		found += same_destination(&snapshot->pools[i].key, &m->row->key);
+	for (size_t i = 0; unlisted != NULL && i < unlisted->n; i++)
+		found += same_destination(&unlisted->pools[i].key, &m->row->key);
+	return found > 0 ? found - 1 : 0;
 }
 
 static void tell_destination(const struct matter *m)
@@ -236,8 +241,8 @@ static void tell_udp(const struct matter *m)
 static void tell_doubt(const struct matter *m)
 {
 	if (m->facts->unprobed != NULL && m->facts->doubtful > 0)
-		say(m, "%u ports are in doubt: sockets of unknown origin sit on them, and the allocator was not asked (%s). They count "
-			"as free for other destinations, so free can be too high by as many.", m->facts->doubtful,
+		say(m, "%u ports are in doubt: sockets of unknown origin sit on them (%s). They count as free for other "
+			"destinations, so free can be too high by as many.", m->facts->doubtful,
 			m->facts->unprobed);
 }
 
@@ -253,6 +258,7 @@ static void advise(const struct matter *m)
 void pw_explain_print(FILE *out, const struct pw_report *report, const struct pw_view *view)
 {
 	const struct pw_selection *selection = &report->selection;
+	struct pw_row_buffer buffer;
 	struct matter m = {.report = report, .view = view, .out = out,
 		.width = view->width != 0 ? view->width : TEXT_WIDTH};
 
@@ -260,7 +266,7 @@ void pw_explain_print(FILE *out, const struct pw_report *report, const struct pw
 		pw_text_wrap(out, "No pool in sight holds a port: there is nothing to explain.", m.width, "", "");
 		return;
 	}
-	m.row = selection->rows[0];
+	m.row = pw_selection_row(selection, 0, &buffer);
 	m.counts = &m.row->counts;
 	m.ns = pw_selection_ns(selection, m.row);
 	if (m.ns == NULL)

@@ -212,6 +212,7 @@ static void put_head(struct writer *w, const struct pw_snapshot *snapshot, struc
 int pw_json_print(FILE *out, const struct pw_selection *selection, uint64_t now_ms, struct timespec wall)
 {
 	const struct pw_snapshot *snapshot = selection->snapshot;
+	struct pw_row_buffer buffer;
 	struct writer w;
 
 	w.out = out;
@@ -226,7 +227,7 @@ int pw_json_print(FILE *out, const struct pw_selection *selection, uint64_t now_
 	put_key(&w, NEXT, "pools");
 	for (size_t i = 0; i < selection->n; i++) {
 		put(&w, i == 0 ? "[" : ",", 1);
-		put_pool(&w, selection->rows[i], now_ms);
+		put_pool(&w, pw_selection_row(selection, i, &buffer), now_ms);
 	}
 	put_text(&w, selection->n == 0 ? "[]}\n" : "]}\n");
 	flush(&w);

@@ -500,23 +500,22 @@ static bool is_filtered(const struct pw_options *o)
 		o->match.n_ports > 0 || o->states != 0;
 }
 
-/* Rows that the daemon would not list are wanted: those below min-used (--all), and those beyond max-rows (a filter must see
- * them). The ranking is made anew for the rows that pass the filters, so all of them must be in it. */
-static void override_limits(struct pw_options *o, struct pw_policy *policy)
+/* Which pools are wanted besides the rows of the daemon: those below min-used too (--all), or only those beyond max-rows, which a
+ * filter must see. min-used itself stays, since the thresholds in force hang on it. The ranking is made anew for the pools that
+ * pass the filters, so the monitor need not make one; but every alarm needs its row for its state. */
+static void set_limits(struct pw_options *o, struct pw_policy *policy)
 {
-	bool every_row = o->all || o->explain || o->format == PW_FORMAT_CHECK;
 	bool ranked = o->format != PW_FORMAT_JSON || o->top != 0;
 
-	if (o->format == PW_FORMAT_CHECK || (o->top == 0 && (o->all || !ranked)))
-		o->top = UINT32_MAX;
-	else if (o->top == 0)
-		o->top = policy->top;
-	if (every_row)
-		policy->min_used = 1;
-	if (every_row || is_filtered(o))
-		policy->max_rows = policy->max_alarms = UINT32_MAX;
+	if (o->all || o->explain || o->format == PW_FORMAT_CHECK)
+		o->unlisted = PW_UNLISTED_ALL;
+	else if (is_filtered(o))
+		o->unlisted = PW_UNLISTED_OMITTED;
+	if (o->top == 0)
+		o->top = o->all || !ranked ? UINT32_MAX : policy->top;
 	o->ranked = ranked;
-	policy->top = ranked ? UINT32_MAX : 1;
+	policy->top = 1;
+	policy->max_alarms = UINT32_MAX;
 }
 
 struct pw_config *pw_options_config(struct pw_options *options, struct pw_error *err)
@@ -536,7 +535,7 @@ struct pw_config *pw_options_config(struct pw_options *options, struct pw_error 
 	override_thresholds(options, &config->policy.defaults);
 	for (size_t i = 0; i < config->policy.n_rules; i++)
 		override_thresholds(options, &config->policy.rules[i].thresholds);
-	override_limits(options, &config->policy);
+	set_limits(options, &config->policy);
 	defaults = &config->policy.defaults;
 	if (options->warning > defaults->critical.rise && defaults->critical.rise != 0) {
 		pw_error_set(err, "-w %u is above the critical threshold of %u: give -c too", options->warning,

@@ -76,7 +76,7 @@ static int choose_probing(struct pw_poller *poller, struct pw_error *err)
 	const char *reason = NULL;
 
 	if (poller->options->replay != NULL)
-		poller->unprobed = "a record answers no questions";
+		poller->unprobed = "a record can't be probed";
 	else if (poller->config->probe == PW_PROBE_OFF)
 		poller->unprobed = "probing is off";
 	else if (!pw_probe_available(&reason))
@@ -258,7 +258,7 @@ static void poll_one(struct pw_poller *poller, size_t i)
 	facts->bound = bound_ports(target->census);
 	facts->unprobed = poller->unprobed;
 	if (facts->unprobed == NULL && facts->doubtful > 0)
-		facts->unprobed = "only some are asked about at each poll";
+		facts->unprobed = "only the most suspicious ones are probed at each poll";
 }
 
 /* One namespace that can be read is enough; and who watches keeps the last numbers when none can. */
@@ -271,6 +271,27 @@ static int poll_targets(struct pw_poller *poller, struct pw_error *err)
 	return poller->polled ? 0 : pw_error_set(err, "%s", poller->targets[0].err.text);
 }
 
+static int add_unlisted(struct pw_poller *poller, const struct pw_snapshot *snapshot, struct pw_unlisted_list *list)
+{
+	const struct pw_policy *policy = &poller->config->policy;
+
+	for (size_t i = 0; i < poller->n; i++) {
+		const struct pw_ns_poll *poll = &poller->polls[i];
+		struct pw_unlisted_source source = {.census = poll->census, .snapshot = snapshot, .policy = policy,
+			.ns_name = poll->name, .floor = 1, .ifname = poll->ifname, .context = poll->context};
+		const struct pw_census_totals *totals;
+
+		if (poll->status != PW_POLL_COUNTED || poller->options->unlisted == PW_UNLISTED_NONE)
+			continue;
+		totals = pw_census_totals(poll->census);
+		if (poller->options->unlisted == PW_UNLISTED_OMITTED)
+			source.floor = pw_policy_pool_floor(policy, totals->capacity, totals->blocked);
+		if (pw_unlisted_add(list, &source) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 const struct pw_snapshot *pw_poller_poll(struct pw_poller *poller, struct pw_report *report, struct pw_error *err)
 {
 	uint64_t start_us = pw_clock_boot_us();
@@ -278,6 +299,7 @@ const struct pw_snapshot *pw_poller_poll(struct pw_poller *poller, struct pw_rep
 	struct pw_poll poll = {.ns = poller->polls, .n_ns = poller->n, .connect_failures_reason = "not counted by portwatch"};
 	const struct pw_snapshot *snapshot;
 
+	pw_unlisted_clear(&report->unlisted);
 	if (poll_targets(poller, err) < 0)
 		return NULL;
 	poll.duration_us = (uint32_t)(pw_clock_boot_us() - start_us);
@@ -285,7 +307,8 @@ const struct pw_snapshot *pw_poller_poll(struct pw_poller *poller, struct pw_rep
 	poll.wall = pw_clock_wall();
 	poll.interval_ms = options->watch_ms != 0 ? options->watch_ms : poller->config->poll_interval_ms;
 	snapshot = pw_monitor_update(poller->monitor, &poll, NULL, NULL);
-	if (snapshot == NULL) {
+	if (snapshot == NULL || add_unlisted(poller, snapshot, &report->unlisted) < 0) {
+		pw_snapshot_unref(snapshot);
 		pw_error_set(err, "out of memory");
 		return NULL;
 	}

@@ -17,12 +17,13 @@ struct pw_facts {
 	uint32_t bound;             /* of the blocked ports: known to be held by bind() without a listener */
 	bool timestamps;            /* net.ipv4.tcp_timestamps */
 	uint32_t tw_reuse_delay_ms; /* net.ipv4.tcp_tw_reuse_delay */
-	const char *unprobed;       /* why the allocator was not asked about ports in doubt; NULL when it was */
+	const char *unprobed;       /* why the allocator was not asked about all ports in doubt; NULL when it was */
 	const char *error;          /* what went wrong at this poll, "" for nothing */
 };
 
 struct pw_report {
 	struct pw_selection selection;
+	struct pw_unlisted_list unlisted; /* pools without a row, as far as they are wanted */
 	const struct pw_facts *facts; /* one for each namespace that was asked for, also where it could not be read */
 	size_t n_facts;
 	struct timespec wall;         /* time of the poll */

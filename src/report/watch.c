@@ -39,19 +39,20 @@ static void add_signals(sigset_t *set)
 static void drop_poll(struct watch *w)
 {
 	pw_selection_clear(&w->report.selection);
+	pw_unlisted_clear(&w->report.unlisted);
 	pw_snapshot_unref(w->snapshot);
 	w->snapshot = NULL;
 }
 
 static int take_poll(struct watch *w, struct pw_error *err)
 {
-	const struct pw_snapshot *snapshot = pw_poller_poll(w->poller, &w->report, err);
-
-	if (snapshot == NULL)
-		return -1;
 	drop_poll(w);
-	w->snapshot = snapshot;
-	return pw_selection_make(&w->report.selection, snapshot, w->options) == 0 ? 0 : pw_error_set(err, "out of memory");
+	w->snapshot = pw_poller_poll(w->poller, &w->report, err);
+	if (w->snapshot == NULL)
+		return -1;
+	if (pw_selection_make(&w->report.selection, w->snapshot, &w->report.unlisted, w->options) < 0)
+		return pw_error_set(err, "out of memory");
+	return 0;
 }
 
 static int print_frame(struct watch *w, FILE *out)

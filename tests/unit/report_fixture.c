@@ -19,7 +19,7 @@ void fixture_init(struct fixture *f)
 		.tw_reuse = PW_TW_REUSE_LOOPBACK, .basis = PW_BASIS_PROBED};
 	f->facts[0] = (struct pw_facts){.ns = 1, .name = "", .error = "", .timestamps = true, .tw_reuse_delay_ms = 1000};
 	f->snapshot = (struct pw_snapshot){.generation = 1, .poll_ms = NOW_MS, .poll_interval_ms = 2000, .poll_duration_us = 12345,
-		.polls = 1, .pools = f->pools, .namespaces = f->ns, .n_namespaces = 1, .top = f->top,
+		.polls = 1, .pools = f->pools, .namespaces = f->ns, .n_namespaces = 1,
 		.connect_failures_reason = ""};
 	f->report = (struct pw_report){.facts = f->facts, .n_facts = 1, .now_ms = NOW_MS,
 		.wall = {.tv_sec = 1767225600, .tv_nsec = 250000000}};
@@ -79,9 +79,7 @@ void fixture_close(struct fixture *f, const struct pw_options *options)
 	f->snapshot.n_top = f->snapshot.n_pools;
 	if (f->snapshot.pools_seen == 0)
 		f->snapshot.pools_seen = f->snapshot.pools_listed = (uint32_t)f->snapshot.n_pools;
-	for (uint32_t i = 0; i < f->snapshot.n_pools; i++)
-		f->top[i] = i;
-	assert_int_equal(pw_selection_make(&f->report.selection, &f->snapshot, options != NULL ? options : &every_row), 0);
+	assert_int_equal(pw_selection_make(&f->report.selection, &f->snapshot, &f->report.unlisted, options != NULL ? options : &every_row), 0);
 }
 
 void fixture_free(struct fixture *f)

@@ -17,7 +17,6 @@ struct fixture {
 	struct pw_pool_row pools[FIXTURE_MAX];
 	char names[FIXTURE_MAX][PW_POOL_NAME_MAX];
 	char locals[FIXTURE_MAX][PW_ADDRESS_TEXT_MAX], remotes[FIXTURE_MAX][PW_ADDRESS_TEXT_MAX];
-	uint32_t top[FIXTURE_MAX];
 };
 
 /* One quiet namespace: the default range, nothing blocked, no pools; probed. */
@@ -28,7 +27,7 @@ void fixture_init(struct fixture *f);
 struct pw_pool_row *fixture_pool(struct fixture *f, int protocol, const char *local, const char *remote, uint16_t port,
 	uint32_t used, uint32_t time_wait);
 
-/* Ranks the pools in the order of their addition and selects by the options (NULL: all of them, ranked). */
+/* Selects by the options (NULL: all of them, the worst first). */
 void fixture_close(struct fixture *f, const struct pw_options *options);
 
 void fixture_free(struct fixture *f);

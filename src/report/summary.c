@@ -1,0 +1,156 @@
+#include "report/summary.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "report/text.h"
+
+/* A line of the summary is put together from parts, which are never broken. */
+struct parts {
+	char text[6][160];
+	size_t n;
+};
+
+static void add_part(struct parts *parts, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void add_part(struct parts *parts, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(parts->text[parts->n], sizeof(parts->text[0]), format, args);
+	va_end(args);
+	parts->n++;
+}
+
+static void print_parts(FILE *out, const struct pw_layout *l, const struct parts *parts)
+{
+	const char *between = l->plain ? "; " : l->view->unicode ? " · " : " | ";
+	size_t column = 0;
+
+	for (size_t i = 0; i < parts->n; i++) {
+		size_t width = pw_text_width(parts->text[i]);
+
+		if (i > 0 && !l->plain && column + 3 + width > l->view->width) {
+			fputc('\n', out);
+			column = 0;
+		} else if (i > 0) {
+			fputs(between, out);
+			column += 3;
+		}
+		fprintf(out, "%s%s", i == 0 && l->plain ? "# " : "", parts->text[i]);
+		column += width;
+	}
+	fputc('\n', out);
+}
+
+static void print_namespace(FILE *out, const struct pw_layout *l, const struct pw_ns_row *ns)
+{
+	struct parts parts = {.n = 0};
+	char name[64];
+
+	if (ns->name[0] != '\0')
+		add_part(&parts, "namespace %s", pw_text_safe(ns->name, l->view->unicode, name, sizeof(name)));
+	add_part(&parts, "ports %u-%u", ns->low, ns->high);
+	if (ns->reserved > 0)
+		add_part(&parts, "%u usable (%u reserved, %u blocked)", ns->capacity, ns->reserved, ns->blocked);
+	else
+		add_part(&parts, "%u usable (%u blocked)", ns->capacity, ns->blocked);
+	add_part(&parts, "TCP %u (%u TIME_WAIT)", ns->tcp + ns->tcp_time_wait, ns->tcp_time_wait);
+	add_part(&parts, "UDP %u", ns->udp);
+	print_parts(out, l, &parts);
+}
+
+static void print_clock(FILE *out, const struct pw_layout *l)
+{
+	const struct pw_snapshot *snapshot = l->report->selection.snapshot;
+	struct parts parts = {.n = 0};
+	char stamp[32];
+	struct tm tm;
+
+	localtime_r(&l->report->wall.tv_sec, &tm);
+	strftime(stamp, sizeof(stamp), "%Y-%m-%d %H:%M:%S", &tm);
+	add_part(&parts, "%s", stamp);
+	add_part(&parts, "every %g s", snapshot->poll_interval_ms / 1000.0);
+	add_part(&parts, "poll took %.1f ms", snapshot->poll_duration_us / 1000.0);
+	if (l->view->height > 0)
+		add_part(&parts, "q quits");
+	print_parts(out, l, &parts);
+}
+
+static void print_worst(FILE *out, const struct pw_layout *l)
+{
+	const struct pw_selection *selection = &l->report->selection;
+	const struct pw_pool_row *worst;
+	struct pw_row_buffer buffer;
+	char name[PW_CELL_MAX], text[PW_CELL_MAX + 64];
+
+	if (selection->n == 0)
+		return;
+	worst = pw_selection_row(selection, 0, &buffer);
+	pw_format_full_name(l, worst, name, sizeof(name));
+	snprintf(text, sizeof(text), "worst %u%% (%s): %s", worst->counts.utilization, pw_state_name(worst->state), name);
+	pw_text_wrap(out, text, l->view->width, l->plain ? "# " : "", l->plain ? "# " : "  ");
+}
+
+void pw_print_summary(FILE *out, const struct pw_layout *l)
+{
+	const struct pw_snapshot *snapshot = l->report->selection.snapshot;
+
+	if (l->report->watching)
+		print_clock(out, l);
+	for (size_t i = 0; i < snapshot->n_namespaces; i++)
+		print_namespace(out, l, &snapshot->namespaces[i]);
+	print_worst(out, l);
+}
+
+static void note(FILE *out, const struct pw_layout *l, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+static void note(FILE *out, const struct pw_layout *l, const char *format, ...)
+{
+	char text[1024], safe[1024];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	pw_text_wrap(out, pw_text_safe(text, l->view->unicode, safe, sizeof(safe)), l->view->width, l->plain ? "# " : "",
+		l->plain ? "# " : "  ");
+}
+
+static void note_rows(FILE *out, const struct pw_layout *l, size_t shown)
+{
+	const struct pw_selection *selection = &l->report->selection;
+	const struct pw_snapshot *snapshot = selection->snapshot;
+	size_t known = snapshot->n_pools + (selection->unlisted != NULL ? selection->unlisted->n : 0);
+
+	if (selection->matched > shown)
+		note(out, l, "%zu of %zu pools shown.", shown, selection->matched);
+	else if (selection->matched == 0 && known > 0)
+		note(out, l, "No pool matches the filters.");
+	if (snapshot->pools_seen > known)
+		note(out, l, "%zu pools hold too few ports to be listed: --all shows them.", snapshot->pools_seen - known);
+	else if (known == 0)
+		note(out, l, "No pool holds a port.");
+}
+
+static void note_facts(FILE *out, const struct pw_layout *l, const struct pw_facts *facts)
+{
+	char of[96] = "";
+
+	if (facts->name[0] != '\0')
+		snprintf(of, sizeof(of), "Namespace %.64s: ", facts->name);
+	if (facts->error[0] != '\0')
+		note(out, l, "%s%s", of, facts->error);
+	if (facts->unprobed != NULL && facts->doubtful > 0)
+		note(out, l, "%s%u ports are in doubt (%s): free can be too high by as many.", of, facts->doubtful,
+			facts->unprobed);
+}
+
+void pw_print_notes(FILE *out, const struct pw_layout *l, size_t shown)
+{
+	note_rows(out, l, shown);
+	for (size_t i = 0; i < l->report->n_facts; i++)
+		note_facts(out, l, &l->report->facts[i]);
+}
