@@ -159,6 +159,7 @@ static void close_library(struct pw_agent *agent)
 	pw_timer_stop(&agent->notifier.timer);
 	pw_timer_stop(&agent->window.pause);
 	pw_session_close(&agent->session);
+	pw_standalone_close(&agent->standalone);
 	unregister_readfd(pw_handover_fd(agent->handover));
 	unregister_readfd(agent->wake);
 	snmp_shutdown(PW_LIBRARY_NAME);

@@ -275,8 +275,12 @@ void pw_session_close(struct pw_session *s)
 	pw_timer_stop(&s->retry);
 	pw_timer_stop(&s->watch);
 	pw_timer_stop(&s->registration);
+	/* the library would free our argument */
+	snmp_unregister_callback(SNMP_CALLBACK_APPLICATION, SNMPD_CALLBACK_INDEX_START, on_start, s, 1);
+	snmp_unregister_callback(SNMP_CALLBACK_APPLICATION, SNMPD_CALLBACK_INDEX_STOP, on_stop, s, 1);
 	if (s->session != NULL)
 		s->session->timeout = CLOSE_US;
+	set_session(s, NULL);
 	free(s->address);
 	s->address = NULL;
 }

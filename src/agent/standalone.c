@@ -80,6 +80,11 @@ int pw_standalone_open(struct pw_standalone *standalone, const struct pw_agent_o
 	return pw_system_open(err);
 }
 
+void pw_standalone_close(struct pw_standalone *standalone)
+{
+	snmp_unregister_callback(SNMP_CALLBACK_LIBRARY, SNMP_CALLBACK_PRE_READ_CONFIG, on_read_config, standalone, 1);
+}
+
 int pw_standalone_start(struct pw_standalone *standalone, struct pw_error *err)
 {
 	char text[sizeof(err->text)];

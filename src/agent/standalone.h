@@ -17,6 +17,9 @@ int pw_standalone_open(struct pw_standalone *standalone, const struct pw_agent_o
 /* After init_snmp(): listens. Fails when the address can't be had, or the include file had a mistake. */
 int pw_standalone_start(struct pw_standalone *standalone, struct pw_error *err);
 
+/* Before snmp_shutdown(): the library forgets about the structure. */
+void pw_standalone_close(struct pw_standalone *standalone);
+
 /* Registers the system group of SNMPv2-MIB (RFC 3418), which the library leaves to snmpd. */
 int pw_system_open(struct pw_error *err);
 
