@@ -1,17 +1,17 @@
 /* pwEvent: what notifications carry */
 #include "agent/object.h"
 
-void pw_value_pool_row(struct pw_value *value, const struct pw_pool_key *key)
+void pw_value_set_pool_row(struct pw_value *value, const struct pw_pool_key *key)
 {
 	uint32_t below[4 + PW_POOL_INDEX_MAX] = {1, 3, 1, 8}; /* pwPoolName */
 
-	pw_value_row(value, below, 4 + pw_pool_index(key, below + 4));
+	pw_value_set_row(value, below, 4 + pw_pool_index(key, below + 4));
 }
 
 static void get_pool(const struct pw_scene *scene, const void *row, struct pw_value *value)
 {
 	(void)scene;
-	pw_value_pool_row(value, &((const struct pw_event *)row)->key);
+	pw_value_set_pool_row(value, &((const struct pw_event *)row)->key);
 }
 
 static const struct pw_object objects[] = {

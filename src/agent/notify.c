@@ -25,7 +25,7 @@ static int add_header(netsnmp_variable_list **list, enum pw_event_type type)
 	struct pw_value uptime = {.syntax = PW_SYNTAX_TIMESTAMP, .number = pw_uptime()};
 	struct pw_value trap = {.syntax = PW_SYNTAX_ROW};
 
-	pw_value_row(&trap, (const uint32_t[]){0, type}, 2); /* pwNotifications */
+	pw_value_set_row(&trap, (const uint32_t[]){0, type}, 2); /* pwNotifications */
 	if (pw_varbind_add(list, uptime_name, OID_LENGTH(uptime_name), &uptime) < 0)
 		return -1;
 	return pw_varbind_add(list, trap_name, OID_LENGTH(trap_name), &trap);

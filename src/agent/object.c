@@ -14,23 +14,23 @@ static void read_number(const struct pw_object *object, const void *at, struct p
 	switch (object->field) {
 	case PW_FIELD_U8:
 		memcpy(&raw.u8, at, sizeof(raw.u8));
-		pw_value_number(value, raw.u8);
+		pw_value_set_number(value, raw.u8);
 		break;
 	case PW_FIELD_U16:
 		memcpy(&raw.u16, at, sizeof(raw.u16));
-		pw_value_number(value, raw.u16);
+		pw_value_set_number(value, raw.u16);
 		break;
 	case PW_FIELD_U32:
 		memcpy(&raw.u32, at, sizeof(raw.u32));
-		pw_value_number(value, raw.u32);
+		pw_value_set_number(value, raw.u32);
 		break;
 	case PW_FIELD_I32:
 		memcpy(&raw.i32, at, sizeof(raw.i32));
-		pw_value_number(value, raw.i32);
+		pw_value_set_number(value, raw.i32);
 		break;
 	default:
 		memcpy(&raw.u64, at, sizeof(raw.u64));
-		pw_value_number(value, (int64_t)raw.u64);
+		pw_value_set_number(value, (int64_t)raw.u64);
 		break;
 	}
 }
@@ -48,14 +48,14 @@ void pw_object_read(const struct pw_object *object, const struct pw_scene *scene
 		break;
 	case PW_FIELD_TEXT:
 		memcpy(&text, at, sizeof(text));
-		pw_value_text(value, text, PW_TEXT_MAX);
+		pw_value_set_text(value, text, PW_TEXT_MAX);
 		break;
 	case PW_FIELD_CHARS:
-		pw_value_text(value, (const char *)at, PW_TEXT_MAX);
+		pw_value_set_text(value, (const char *)at, PW_TEXT_MAX);
 		break;
 	case PW_FIELD_TIME:
 		memcpy(&time, at, sizeof(time));
-		pw_value_date(value, time);
+		pw_value_set_date(value, time);
 		break;
 	default:
 		read_number(object, at, value);

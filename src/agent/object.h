@@ -90,7 +90,7 @@ enum pw_lookup pw_lookup_get(const struct pw_snapshot *snapshot, const uint32_t 
 bool pw_lookup_next(const struct pw_snapshot *snapshot, const uint32_t *oid, size_t len, struct pw_instance *out);
 
 /* The OID that a RowPointer to a pool has: the base OID and its first accessible column. */
-void pw_value_pool_row(struct pw_value *value, const struct pw_pool_key *key);
+void pw_value_set_pool_row(struct pw_value *value, const struct pw_pool_key *key);
 
 /* For the tables below: objects with a field of `row_type`, computed ones, and index objects. */
 #define PW_FIELD_OF(row_type, member) \

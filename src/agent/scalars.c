@@ -18,14 +18,14 @@ static void get_version(const struct pw_scene *scene, const void *row, struct pw
 {
 	(void)scene;
 	(void)row;
-	pw_value_text(value, PACKAGE_VERSION, PW_TEXT_MAX);
+	pw_value_set_text(value, PACKAGE_VERSION, PW_TEXT_MAX);
 }
 
 static void get_poll_age(const struct pw_scene *scene, const void *row, struct pw_value *value)
 {
 	const struct pw_snapshot *snapshot = row;
 
-	pw_value_number(value, snapshot->poll_ms == 0 ? UINT32_MAX : age_ms(scene, snapshot->poll_ms));
+	pw_value_set_number(value, snapshot->poll_ms == 0 ? UINT32_MAX : age_ms(scene, snapshot->poll_ms));
 }
 
 static void get_worst_utilization(const struct pw_scene *scene, const void *row, struct pw_value *value)
@@ -33,7 +33,7 @@ static void get_worst_utilization(const struct pw_scene *scene, const void *row,
 	const struct pw_pool_row *pool = worst(row);
 
 	(void)scene;
-	pw_value_number(value, pool != NULL ? pool->counts.utilization : 0);
+	pw_value_set_number(value, pool != NULL ? pool->counts.utilization : 0);
 }
 
 static void get_worst_name(const struct pw_scene *scene, const void *row, struct pw_value *value)
@@ -41,7 +41,7 @@ static void get_worst_name(const struct pw_scene *scene, const void *row, struct
 	const struct pw_pool_row *pool = worst(row);
 
 	(void)scene;
-	pw_value_text(value, pool != NULL ? pool->name : "", PW_TEXT_MAX);
+	pw_value_set_text(value, pool != NULL ? pool->name : "", PW_TEXT_MAX);
 }
 
 static void get_connect_failures_status(const struct pw_scene *scene, const void *row, struct pw_value *value)
@@ -49,7 +49,7 @@ static void get_connect_failures_status(const struct pw_scene *scene, const void
 	const struct pw_snapshot *snapshot = row;
 
 	(void)scene;
-	pw_value_number(value, snapshot->connect_failures_counting ? 1 : 2);
+	pw_value_set_number(value, snapshot->connect_failures_counting ? 1 : 2);
 }
 
 static void get_connect_failures_reason(const struct pw_scene *scene, const void *row, struct pw_value *value)
@@ -58,19 +58,19 @@ static void get_connect_failures_reason(const struct pw_scene *scene, const void
 	const char *reason = snapshot->connect_failures_reason;
 
 	(void)scene;
-	pw_value_text(value, reason != NULL ? reason : "", PW_TEXT_MAX);
+	pw_value_set_text(value, reason != NULL ? reason : "", PW_TEXT_MAX);
 }
 
 static void get_sent(const struct pw_scene *scene, const void *row, struct pw_value *value)
 {
 	(void)row;
-	pw_value_number(value, (int64_t)scene->outbox.acknowledged);
+	pw_value_set_number(value, (int64_t)scene->outbox.acknowledged);
 }
 
 static void get_suppressed(const struct pw_scene *scene, const void *row, struct pw_value *value)
 {
 	(void)row;
-	pw_value_number(value, (int64_t)scene->outbox.suppressed);
+	pw_value_set_number(value, (int64_t)scene->outbox.suppressed);
 }
 
 /* RFC 2579, TimeStamp: 0 when it happened before sysUpTime was 0. */
@@ -79,7 +79,7 @@ static void get_alarms_last_change(const struct pw_scene *scene, const void *row
 	const struct pw_snapshot *snapshot = row;
 	int64_t age = age_ms(scene, snapshot->alarms_changed_ms) / 10;
 
-	pw_value_number(value, snapshot->alarms_changed_ms == 0 || age > scene->uptime ? 0 : scene->uptime - age);
+	pw_value_set_number(value, snapshot->alarms_changed_ms == 0 || age > scene->uptime ? 0 : scene->uptime - age);
 }
 
 static void get_config_status(const struct pw_scene *scene, const void *row, struct pw_value *value)
@@ -87,7 +87,7 @@ static void get_config_status(const struct pw_scene *scene, const void *row, str
 	const struct pw_snapshot *snapshot = row;
 
 	(void)scene;
-	pw_value_number(value, snapshot->config_failed ? 2 : 1);
+	pw_value_set_number(value, snapshot->config_failed ? 2 : 1);
 }
 
 static const struct pw_object objects[] = {

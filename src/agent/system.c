@@ -37,7 +37,7 @@ static void value_of(oid number, struct pw_value *value)
 	switch (number) {
 	case NUMBER_OBJECT_ID:
 		value->syntax = PW_SYNTAX_ROW;
-		pw_value_row(value, NULL, 0);
+		pw_value_set_row(value, NULL, 0);
 		break;
 	case NUMBER_UPTIME:
 		value->syntax = PW_SYNTAX_TIMESTAMP;
@@ -49,7 +49,7 @@ static void value_of(oid number, struct pw_value *value)
 		break;
 	default:
 		value->syntax = PW_SYNTAX_TEXT;
-		pw_value_text(value, texts[number], PW_TEXT_MAX);
+		pw_value_set_text(value, texts[number], PW_TEXT_MAX);
 		break;
 	}
 }

@@ -36,7 +36,7 @@ static void get_tw_reuse(const struct pw_scene *scene, const void *row, struct p
 	const struct pw_ns_row *ns = row;
 
 	(void)scene;
-	pw_value_number(value, (int)ns->tw_reuse + 1);
+	pw_value_set_number(value, (int)ns->tw_reuse + 1);
 }
 
 static void get_ns_status(const struct pw_scene *scene, const void *row, struct pw_value *value)
@@ -44,7 +44,7 @@ static void get_ns_status(const struct pw_scene *scene, const void *row, struct 
 	const struct pw_ns_row *ns = row;
 
 	(void)scene;
-	pw_value_number(value, ns->failing ? 2 : 1);
+	pw_value_set_number(value, ns->failing ? 2 : 1);
 }
 
 static const struct pw_object namespace_objects[] = {
@@ -94,7 +94,7 @@ const struct pw_group pw_namespace_group = {
 
 static void put_age(const struct pw_scene *scene, uint64_t since_ms, struct pw_value *value)
 {
-	pw_value_number(value, scene->now_ms > since_ms ? (int64_t)((scene->now_ms - since_ms) / 1000) : 0);
+	pw_value_set_number(value, scene->now_ms > since_ms ? (int64_t)((scene->now_ms - since_ms) / 1000) : 0);
 }
 
 static void get_peak_age(const struct pw_scene *scene, const void *row, struct pw_value *value)
@@ -236,22 +236,22 @@ static const struct pw_pool_row *alarm_pool(const struct pw_scene *scene, const 
 
 static void get_alarm_pool_name(const struct pw_scene *scene, const void *row, struct pw_value *value)
 {
-	pw_value_text(value, alarm_pool(scene, row)->name, PW_TEXT_MAX);
+	pw_value_set_text(value, alarm_pool(scene, row)->name, PW_TEXT_MAX);
 }
 
 static void get_alarm_utilization(const struct pw_scene *scene, const void *row, struct pw_value *value)
 {
-	pw_value_number(value, alarm_pool(scene, row)->counts.utilization);
+	pw_value_set_number(value, alarm_pool(scene, row)->counts.utilization);
 }
 
 static void get_alarm_free(const struct pw_scene *scene, const void *row, struct pw_value *value)
 {
-	pw_value_number(value, alarm_pool(scene, row)->counts.free);
+	pw_value_set_number(value, alarm_pool(scene, row)->counts.free);
 }
 
 static void get_alarm_pool(const struct pw_scene *scene, const void *row, struct pw_value *value)
 {
-	pw_value_pool_row(value, &alarm_pool(scene, row)->key);
+	pw_value_set_pool_row(value, &alarm_pool(scene, row)->key);
 }
 
 static const struct pw_object alarm_objects[] = {

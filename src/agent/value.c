@@ -7,7 +7,7 @@
 const uint32_t pw_base[] = {PW_OID_BASE};
 const size_t pw_base_len = sizeof(pw_base) / sizeof(pw_base[0]);
 
-void pw_value_number(struct pw_value *value, int64_t number)
+void pw_value_set_number(struct pw_value *value, int64_t number)
 {
 	switch (value->syntax) {
 	case PW_SYNTAX_INTEGER32:
@@ -49,7 +49,7 @@ static size_t character(const char *text)
 	return (size_t)(more + 1);
 }
 
-void pw_value_text(struct pw_value *value, const char *text, size_t max)
+void pw_value_set_text(struct pw_value *value, const char *text, size_t max)
 {
 	size_t n;
 
@@ -68,7 +68,7 @@ void pw_value_text(struct pw_value *value, const char *text, size_t max)
 	}
 }
 
-void pw_value_date(struct pw_value *value, struct timespec time)
+void pw_value_set_date(struct pw_value *value, struct timespec time)
 {
 	struct tm tm;
 	unsigned year;
@@ -89,7 +89,7 @@ void pw_value_date(struct pw_value *value, struct timespec time)
 	value->octets[10] = 0;
 }
 
-void pw_value_row(struct pw_value *value, const uint32_t *below, size_t len)
+void pw_value_set_row(struct pw_value *value, const uint32_t *below, size_t len)
 {
 	memcpy(value->oid, pw_base, sizeof(pw_base));
 	for (size_t i = 0; i < len; i++)

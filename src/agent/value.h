@@ -46,16 +46,16 @@ struct pw_value {
 
 /* A number of the value's syntax, which must not be one of TEXT, DATE and ROW. A gauge that does not fit stays at its maximum, and
  * a 32-bit counter wraps around (RFC 2578). */
-void pw_value_number(struct pw_value *value, int64_t number);
+void pw_value_set_number(struct pw_value *value, int64_t number);
 
 /* TEXT: at most `max` octets of UTF-8. What is no UTF-8 and control characters become question marks; a character is never
  * cut in two. */
-void pw_value_text(struct pw_value *value, const char *text, size_t max);
+void pw_value_set_text(struct pw_value *value, const char *text, size_t max);
 
 /* DATE: 11 octets, in UTC. */
-void pw_value_date(struct pw_value *value, struct timespec time);
+void pw_value_set_date(struct pw_value *value, struct timespec time);
 
 /* ROW: the base OID and what is below it. */
-void pw_value_row(struct pw_value *value, const uint32_t *below, size_t len);
+void pw_value_set_row(struct pw_value *value, const uint32_t *below, size_t len);
 
 #endif
