@@ -1,0 +1,457 @@
+#include "exam.h"
+
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "judge.h"
+#include "population.h"
+
+/* The book is compared pool by pool, which takes its square. */
+#define LISTING_MAX 200
+
+struct exam {
+	struct population population;
+	struct observer observers[OBSERVERS];
+	const struct exam_options *options;
+	struct report *report;
+	FILE *log;
+};
+
+/* One question with everything that is known about it. */
+struct inquiry {
+	struct question question;
+	struct pw_pool_counts counts[OBSERVERS];
+	struct verdict verdict;
+	struct pw_portset truth;    /* given or missed */
+	struct pw_portset blocked;  /* as the kernel answered */
+	unsigned odd;               /* 1 where the search may lose an end of the range */
+};
+
+/* The right answers: a number from low to high. */
+struct interval {
+	unsigned low, high;
+};
+
+static struct interval around(unsigned value, unsigned less, unsigned more)
+{
+	return (struct interval){.low = value > less ? value - less : 0, .high = value + more};
+}
+
+static unsigned count_common(const struct pw_portset *a, const struct pw_portset *b)
+{
+	struct pw_portset both = *a;
+
+	pw_portset_intersect(&both, b);
+	return pw_portset_count(&both);
+}
+
+static unsigned count_without(const struct pw_portset *a, const struct pw_portset *b)
+{
+	return pw_portset_count(a) - count_common(a, b);
+}
+
+/* --- words ---------------------------------------------------------------------------------------------------------------- */
+
+static void print_ports(FILE *out, const char *title, const struct pw_portset *set)
+{
+	fprintf(out, "  %s:", title);
+	for (unsigned port = 0; port < 65536; port++)
+		if (pw_portset_has(set, (uint16_t)port))
+			fprintf(out, " %u", port);
+	fputc('\n', out);
+}
+
+static void describe(const struct exam *exam, const struct inquiry *q)
+{
+	char name[PW_POOL_NAME_MAX];
+	const struct verdict *v = &q->verdict;
+
+	fprintf(exam->log, "question %s (how %d%s): the kernel gave %u%s, %u more by the port, fast %u%s\n",
+		pw_pool_name(&q->question.key, NULL, NULL, name), q->question.spec.how, q->question.spec.mapped ? ", mapped" : "", v->n_given,
+		v->endless ? " and on" : "", v->n_missed, v->fast, v->in_order ? "" : ", out of order");
+	for (int i = 0; i < OBSERVERS; i++) {
+		const struct pw_pool_counts *c = &q->counts[i];
+
+		fprintf(exam->log, "  %-18s capacity %u used %u time_wait %u blocked %u reusable %u free %u fast %u utilization %u bound %u\n",
+			exam->observers[i].name, c->capacity, c->used, c->time_wait, c->blocked, c->reusable, c->free, c->fast_free,
+			c->utilization, c->bound);
+	}
+}
+
+/* A wrong answer or a fault: everything that helps to find out why. */
+static void explain(struct exam *exam, const struct inquiry *q, const char *what)
+{
+	struct pw_portset given = q->verdict.given;
+
+	fprintf(exam->log, "*** %s\n", what);
+	describe(exam, q);
+	print_ports(exam->log, "given", &given);
+	print_ports(exam->log, "missed", &q->verdict.missed);
+	print_ports(exam->log, "blocked, says the kernel", &q->blocked);
+	for (int i = 0; i < OBSERVERS; i++)
+		print_ports(exam->log, exam->observers[i].name, pw_census_blocked(exam->observers[i].census));
+	ledger_explain(&exam->population.maker.ledger, 0, exam->log);
+}
+
+static void wrong(struct exam *exam, const struct inquiry *q, const char *what)
+{
+	exam->report->wrong++;
+	explain(exam, q, what);
+}
+
+static void fault(struct exam *exam, const struct inquiry *q, const char *what)
+{
+	exam->report->faults++;
+	explain(exam, q, what);
+}
+
+/* --- what the kernel's answer allows ------------------------------------------------------------------------------------ */
+
+static bool is_tcp_bind(const struct inquiry *q)
+{
+	return q->question.key.kind == PW_KIND_BIND && q->question.key.protocol == IPPROTO_TCP;
+}
+
+static bool searches_by_parity(const struct inquiry *q)
+{
+	return q->question.key.protocol == IPPROTO_TCP;
+}
+
+/* An odd width above 1 loses one end when one of them is among the free ports. UDP loses nothing. */
+static unsigned odd_loss(const struct exam *exam, const struct inquiry *q)
+{
+	const struct pw_range *range = &exam->population.maker.range;
+
+	if (!searches_by_parity(q) || !pw_range_is_odd(range))
+		return 0;
+	return pw_portset_has(&q->truth, range->low) || pw_portset_has(&q->truth, range->high);
+}
+
+/* Of the truth: the ports of the parity that is tried first. */
+static unsigned fast_truth(const struct exam *exam, const struct inquiry *q)
+{
+	unsigned low_parity = exam->population.maker.range.low & 1;
+
+	if (!searches_by_parity(q))
+		return pw_portset_count(&q->truth);
+	return pw_portset_count_parity(&q->truth, is_tcp_bind(q) ? !low_parity : low_parity);
+}
+
+/* --- the oracle against the kernel -------------------------------------------------------------------------------------- */
+
+/* The search must have kept to the rules: all but one end of an odd range, parity by parity. */
+static void check_search(struct exam *exam, const struct inquiry *q)
+{
+	const struct verdict *v = &q->verdict;
+	const struct pw_range *range = &exam->population.maker.range;
+	bool edge = pw_portset_has(&v->missed, range->low) || pw_portset_has(&v->missed, range->high);
+
+	if (v->n_missed > q->odd || (v->n_missed == 1 && !edge))
+		fault(exam, q, "the search missed a port that is no end of an odd range");
+	else if (searches_by_parity(q) && !v->in_order)
+		fault(exam, q, "the kernel did not hand out parity by parity");
+}
+
+/* The book must say the same as the kernel, or its explanations are worth nothing. */
+static void check_book(struct exam *exam, const struct inquiry *q, const struct expectation *e)
+{
+	const struct ledger *ledger = &exam->population.maker.ledger;
+	struct pw_portset different = e->open, blocked;
+
+	for (int i = 0; i < PW_PORTSET_WORDS; i++)
+		different.word[i] = (e->open.word[i] ^ q->truth.word[i]) & ~e->unsure.word[i];
+	if (pw_portset_count(&different) != 0) {
+		print_ports(exam->log, "book and kernel disagree about", &different);
+		fault(exam, q, "the book does not expect what the kernel gave");
+	}
+	ledger_blocked(ledger, &exam->population.maker.range, &blocked);
+	if (memcmp(&blocked, &q->blocked, sizeof(blocked)) != 0)
+		fault(exam, q, "the book does not expect what the kernel blocks");
+}
+
+/* --- portwatch against the kernel ------------------------------------------------------------------------------------------ */
+
+/* Whether a number lies inside, and else whether this scenario may be wrong on that side. */
+static bool acceptable(unsigned value, struct interval right, enum side side)
+{
+	if (value > right.high)
+		return side == SIDE_HIGH || side == SIDE_EITHER;
+	return value >= right.low || side == SIDE_LOW || side == SIDE_EITHER;
+}
+
+static void mark(struct marks *marks, unsigned value, struct interval right)
+{
+	if (value > right.high) {
+		marks->high++;
+		marks->worst_high = value - right.high > marks->worst_high ? value - right.high : marks->worst_high;
+	} else if (value < right.low) {
+		marks->low++;
+		marks->worst_low = right.low - value > marks->worst_low ? right.low - value : marks->worst_low;
+	} else if (right.low == right.high) {
+		marks->exact++;
+	} else {
+		marks->inside++;
+	}
+}
+
+static void check_number(struct exam *exam, const struct inquiry *q, const char *name, unsigned value, struct interval right,
+	enum side side, const char *observer)
+{
+	char what[128];
+
+	if (acceptable(value, right, side))
+		return;
+	snprintf(what, sizeof(what), "%s: %s is %u, right is %u..%u", observer, name, value, right.low, right.high);
+	wrong(exam, q, what);
+}
+
+/* used + blocked + free - reusable = capacity, less 1 where an end is lost; utilization follows from free. */
+static void check_identity(struct exam *exam, const struct inquiry *q, int observer)
+{
+	const struct pw_pool_counts *c = &q->counts[observer];
+	unsigned sum = c->used + c->blocked + c->free - c->reusable, width = pw_range_is_odd(&exam->population.maker.range);
+	unsigned percent = c->capacity == 0 || c->free == 0 ? 100 : (c->capacity - c->free) * 100 / c->capacity;
+
+	if (sum > c->capacity || sum + width < c->capacity)
+		wrong(exam, q, "used + blocked + free - reusable is not the capacity");
+	if (c->utilization != percent || (c->utilization == 100) != (c->free == 0) || c->fast_free > c->free || c->time_wait > c->used)
+		wrong(exam, q, "numbers that do not go together");
+}
+
+/* The numbers beside free. */
+static void check_details(struct exam *exam, const struct inquiry *q, int observer, const struct expectation *e, unsigned unsure)
+{
+	const struct pw_pool_counts *c = &q->counts[observer];
+	const char *name = exam->observers[observer].name;
+	bool bind = q->question.key.kind == PW_KIND_BIND;
+	unsigned loose = bind ? unsure : 0;
+	struct pw_portset capacity;
+
+	pw_range_capacity(&exam->population.maker.range, &capacity);
+	check_number(exam, q, "capacity", c->capacity, around(pw_portset_count(&capacity), 0, 0), SIDE_NONE, name);
+	check_number(exam, q, "used", c->used, around(pw_portset_count(&e->used), loose, loose), SIDE_NONE, name);
+	check_number(exam, q, "time_wait", c->time_wait, around(count_without(&e->used, &e->active), loose, loose), SIDE_NONE, name);
+	if (!exam->observers[observer].probe)
+		return;
+	check_number(exam, q, "blocked", c->blocked, around(bind ? 0 : count_without(&q->blocked, &e->used), 0, 0), SIDE_NONE, name);
+	check_number(exam, q, "reusable", c->reusable, around(bind ? 0 : count_common(&q->truth, &e->used), unsure, unsure),
+		exam->options->scenario->probed, name);
+}
+
+/* The set of blocked ports: with probes the kernel's, without a part of it, unless a scenario says otherwise. */
+static void check_blocked(struct exam *exam, const struct inquiry *q, int observer)
+{
+	const struct observer *o = &exam->observers[observer];
+	const struct pw_portset *said = pw_census_blocked(o->census);
+
+	if (o->probe && memcmp(said, &q->blocked, sizeof(*said)) != 0)
+		wrong(exam, q, "probed, and the blocked ports are not the kernel's");
+	else if (count_without(said, &q->blocked) != 0 && exam->options->scenario->inferred != SIDE_EITHER)
+		wrong(exam, q, "a port is called blocked that is not");
+}
+
+static void check_observer(struct exam *exam, const struct inquiry *q, int observer)
+{
+	const struct observer *o = &exam->observers[observer];
+	const struct scenario *scenario = exam->options->scenario;
+	struct window window = {.from_us = o->window.from_us, .to_us = q->verdict.window.to_us};
+	enum side side = o->probe ? scenario->probed : scenario->inferred;
+	unsigned unsure, fast = fast_truth(exam, q);
+	struct interval right;
+	struct expectation e;
+
+	ledger_expect(&exam->population.maker.ledger, &exam->population.maker.range, &q->question.key, window, &e);
+	unsure = pw_portset_count(&e.unsure);
+	right = around(pw_portset_count(&q->truth), q->odd + unsure, unsure);
+	if (q->verdict.endless)
+		right.high = q->verdict.n_given;
+	mark(&exam->report->marks[observer], q->counts[observer].free, right);
+	exam->report->intervals += observer == 0 && right.low != right.high;
+	check_number(exam, q, "free", q->counts[observer].free, right, side, o->name);
+	right = around(fast, (is_tcp_bind(q) ? 0 : q->odd) + unsure, unsure);
+	if (!q->verdict.endless)
+		check_number(exam, q, "fast_free", q->counts[observer].fast_free, right, side, o->name);
+	check_identity(exam, q, observer);
+	if (scenario->twist != TWIST_AUTOBIND_CLIENT)
+		check_details(exam, q, observer, &e, unsure);
+	check_blocked(exam, q, observer);
+	if (observer == 0 && unsure == 0 && scenario->twist != TWIST_AUTOBIND_CLIENT)
+		check_search(exam, q);
+}
+
+/* --- asking ------------------------------------------------------------------------------------------------------------------ */
+
+/* The observers in turn, then the kernel. Returns 0, or -1 when somebody could not be asked. */
+static int inquire(struct exam *exam, struct inquiry *q)
+{
+	struct maker *maker = &exam->population.maker;
+	unsigned first = rng_below(&maker->rng, OBSERVERS);
+
+	population_question(&exam->population, &q->question);
+	ledger_refresh(&maker->ledger);
+	if (judge_blocked(maker, &q->blocked, exam->log) < 0)
+		return -1;
+	for (unsigned i = 0; i < OBSERVERS; i++) {
+		struct observer *o = &exam->observers[(first + i) % OBSERVERS];
+
+		if (observer_poll(o, exam->log) < 0)
+			return -1;
+		pw_census_pool(o->census, &q->question.key, &q->counts[o - exam->observers]);
+	}
+	return judge_pool(maker, &q->question, &q->verdict, exam->log);
+}
+
+static void ask(struct exam *exam)
+{
+	struct maker *maker = &exam->population.maker;
+	struct inquiry q = {.odd = 0};
+	struct expectation e;
+
+	exam->report->questions++;
+	if (inquire(exam, &q) < 0) {
+		fault(exam, &q, "a question could not be asked");
+		return;
+	}
+	q.truth = q.verdict.given;
+	pw_portset_union(&q.truth, &q.verdict.missed);
+	q.odd = odd_loss(exam, &q);
+	describe(exam, &q);
+	if (exam->options->scenario->twist == TWIST_NONE) {
+		ledger_expect(&maker->ledger, &maker->range, &q.question.key, q.verdict.window, &e);
+		check_book(exam, &q, &e);
+	}
+	for (int i = 0; i < OBSERVERS; i++)
+		check_observer(exam, &q, i);
+	judge_settle(maker, &q.question, &q.verdict);
+}
+
+/* --- the list of pools ------------------------------------------------------------------------------------------------------- */
+
+struct listing {
+	struct exam *exam;
+	struct pw_pool_key *keys;
+	size_t n, size;
+	unsigned different;
+};
+
+/* What is listed must have the same numbers as when it is asked for. */
+static int list_pool(const struct pw_pool_key *key, const struct pw_pool_counts *counts, void *context)
+{
+	struct listing *listing = context;
+	struct pw_pool_counts again;
+
+	pw_census_pool(listing->exam->observers[PROBED_WATCHING].census, key, &again);
+	listing->different += memcmp(&again, counts, sizeof(again)) != 0;
+	if (listing->n < listing->size)
+		listing->keys[listing->n++] = *key;
+	return 0;
+}
+
+static bool is_listed(const struct listing *listing, const struct pw_pool_key *key)
+{
+	for (size_t i = 0; i < listing->n; i++)
+		if (memcmp(&listing->keys[i], key, sizeof(*key)) == 0)
+			return true;
+	return false;
+}
+
+/* Whether an entry's own pools, if they have a port in use, are in the list. */
+static bool entry_listed(const struct listing *listing, const struct entry *e)
+{
+	const struct maker *maker = &listing->exam->population.maker;
+	struct pw_pool_key key = {.local = e->local, .remote = e->remote, .ns = 1, .port = e->remote_port, .kind = PW_KIND_CONNECT,
+		.protocol = e->protocol};
+	struct window now = {.from_us = space_now_us(), .to_us = space_now_us()};
+	struct expectation expected;
+
+	if (e->gone || e->protocol != IPPROTO_TCP || e->remote_port == 0)
+		return true;
+	ledger_expect(&maker->ledger, &maker->range, &key, now, &expected);
+	return pw_portset_count(&expected.used) == 0 || is_listed(listing, &key);
+}
+
+/* Every pool with a port in use must be listed, once. */
+static void check_listing(struct exam *exam)
+{
+	const struct ledger *ledger = &exam->population.maker.ledger;
+	struct listing listing = {.exam = exam, .size = 4 * LISTING_MAX};
+	struct inquiry nothing = {.odd = 0};
+
+	if (ledger->n > LISTING_MAX)
+		return;
+	listing.keys = calloc(listing.size, sizeof(*listing.keys));
+	if (listing.keys == NULL)
+		return;
+	ledger_refresh(&exam->population.maker.ledger);
+	if (observer_poll(&exam->observers[PROBED_WATCHING], exam->log) < 0)
+		fault(exam, &nothing, "no poll for the list");
+	pw_census_each(exam->observers[PROBED_WATCHING].census, 1, list_pool, &listing);
+	if (listing.different != 0)
+		wrong(exam, &nothing, "a pool has other numbers in the list");
+	for (size_t i = 0; i < ledger->n; i++)
+		if (!entry_listed(&listing, &ledger->entries[i]))
+			wrong(exam, &nothing, "a pool is not in the list");
+	free(listing.keys);
+}
+
+/* --- a population ------------------------------------------------------------------------------------------------------------ */
+
+static int watch(struct exam *exam)
+{
+	struct inquiry nothing = {.odd = 0};
+
+	if (observers_watch(exam->observers, exam->log) == 0)
+		return 0;
+	fault(exam, &nothing, "a poll failed");
+	return -1;
+}
+
+static void run(struct exam *exam)
+{
+	struct population *p = &exam->population;
+
+	observers_begin(exam->observers);
+	population_grow(p);
+	if (watch(exam) == 0) {
+		population_change(p);
+		population_age(p);
+		for (unsigned i = 0; i < p->questions; i++)
+			ask(exam);
+		check_listing(exam);
+	}
+	observers_end(exam->observers);
+}
+
+void examine(const struct exam_options *options, struct report *out, FILE *log)
+{
+	struct exam exam = {.options = options, .report = out, .log = log};
+
+	memset(out, 0, sizeof(*out));
+	if (population_begin(&exam.population, options->scenario, options->seed, log) < 0)
+		out->faults++;
+	else
+		run(&exam);
+	fprintf(log, "took %.1f ms\n", (double)(space_now_us() - exam.population.begun_us) / 1000);
+	population_end(&exam.population);
+}
+
+void report_add(struct report *sum, const struct report *one)
+{
+	for (int i = 0; i < OBSERVERS; i++) {
+		struct marks *s = &sum->marks[i];
+		const struct marks *o = &one->marks[i];
+
+		s->exact += o->exact;
+		s->inside += o->inside;
+		s->high += o->high;
+		s->low += o->low;
+		s->worst_high = o->worst_high > s->worst_high ? o->worst_high : s->worst_high;
+		s->worst_low = o->worst_low > s->worst_low ? o->worst_low : s->worst_low;
+	}
+	sum->questions += one->questions;
+	sum->intervals += one->intervals;
+	sum->commands += one->commands;
+	sum->wrong += one->wrong;
+	sum->faults += one->faults;
+}

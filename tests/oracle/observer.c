@@ -1,0 +1,120 @@
+#include "observer.h"
+
+#include <linux/capability.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "collect/collect.h"
+#include "space.h"
+
+#define PROBES_A_POLL 256
+
+/* Takes CAP_NET_ADMIN away from this process, or gives it back: without it the kernel refuses a probe. */
+static int set_net_admin(bool on)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[2];
+
+	if (syscall(SYS_capget, &header, data) < 0)
+		return -1;
+	if (on)
+		data[0].effective |= 1u << CAP_NET_ADMIN;
+	else
+		data[0].effective &= ~(1u << CAP_NET_ADMIN);
+	return (int)syscall(SYS_capset, &header, data);
+}
+
+static void begin(struct observer *o)
+{
+	struct pw_source_options options = {.probe = o->probe};
+
+	o->source = pw_source_kernel(&options, NULL);
+	o->census = pw_census_new(1);
+}
+
+static void end(struct observer *o)
+{
+	pw_source_free(o->source);
+	pw_census_free(o->census);
+	o->source = NULL;
+	o->census = NULL;
+}
+
+void observers_begin(struct observer observers[OBSERVERS])
+{
+	static const struct observer all[OBSERVERS] = {
+		[PROBED_WATCHING] = {.name = "probed, watching", .probe = true},
+		[PROBED_FRESH] = {.name = "probed, fresh", .probe = true, .fresh = true},
+		[INFERRED_WATCHING] = {.name = "inferred, watching"},
+		[INFERRED_FRESH] = {.name = "inferred, fresh", .fresh = true},
+	};
+
+	for (int i = 0; i < OBSERVERS; i++) {
+		observers[i] = all[i];
+		begin(&observers[i]);
+	}
+}
+
+void observers_end(struct observer observers[OBSERVERS])
+{
+	for (int i = 0; i < OBSERVERS; i++)
+		end(&observers[i]);
+}
+
+static int poll_once(struct observer *o, FILE *log)
+{
+	struct pw_range range;
+	struct pw_error err = {""};
+	bool udp_failed = false;
+
+	if (o->source == NULL || o->census == NULL)
+		return fprintf(log, "%s: no source\n", o->name), -1;
+	o->window.from_us = space_now_us();
+	if (pw_source_range(o->source, &range, &err) != PW_COLLECT_OK ||
+		pw_source_sockets(o->source, &range, o->census, &udp_failed, NULL, &err) != PW_COLLECT_OK || udp_failed)
+		return fprintf(log, "%s: %s\n", o->name, err.text), -1;
+	o->window.to_us = space_now_us();
+	return 0;
+}
+
+static int poll_until_known(struct observer *o, FILE *log)
+{
+	const struct pw_census_totals *totals = pw_census_totals(o->census);
+	unsigned polls;
+
+	if (poll_once(o, log) < 0)
+		return -1;
+	polls = totals->doubtful / PROBES_A_POLL + 1;
+	while (o->probe && totals->basis != PW_BASIS_PROBED && polls-- > 0)
+		if (poll_once(o, log) < 0)
+			return -1;
+	if (!o->probe || totals->basis == PW_BASIS_PROBED)
+		return 0;
+	fprintf(log, "%s: %u ports stay in doubt\n", o->name, totals->doubtful);
+	return -1;
+}
+
+int observer_poll(struct observer *o, FILE *log)
+{
+	int status;
+
+	if (o->fresh) {
+		end(o);
+		begin(o);
+	}
+	if (!o->probe && set_net_admin(false) < 0)
+		return -1;
+	status = poll_until_known(o, log);
+	if (!o->probe && set_net_admin(true) < 0)
+		return -1;
+	return status;
+}
+
+int observers_watch(struct observer observers[OBSERVERS], FILE *log)
+{
+	for (int i = 0; i < OBSERVERS; i++)
+		if (!observers[i].fresh && observer_poll(&observers[i], log) < 0)
+			return -1;
+	return 0;
+}

@@ -1,0 +1,294 @@
+/* oracle: random populations of sockets, each in a network namespace of its own: does portwatch say what the kernel does? */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "exam.h"
+#include "random.h"
+#include "scenario.h"
+
+/* A population takes well under a second; one that hangs is a fault. */
+#define POPULATION_TIMEOUT_S 120
+
+struct options {
+	const char *scenario;   /* NULL: the mix; "all": each in turn */
+	const char *command;
+	unsigned populations;
+	unsigned jobs;
+	uint64_t seed;
+	bool replay;            /* seed is that of one population */
+	bool verbose;
+};
+
+/* A population under way in a child process. */
+struct job {
+	pid_t pid;
+	struct report *report;  /* shared with the child */
+	FILE *log;
+	uint64_t seed;
+};
+
+/* --- one population in a child ---------------------------------------------------------------------------------------------- */
+
+static void child(const struct options *options, const struct scenario *scenario, struct job *job)
+{
+	struct exam_options exam = {.scenario = scenario, .seed = job->seed, .command = options->command};
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	alarm(POPULATION_TIMEOUT_S);
+	examine(&exam, job->report, job->log);
+	fflush(job->log);
+	_exit(0);
+}
+
+static int start(const struct options *options, const struct scenario *scenario, uint64_t seed, struct job *job)
+{
+	job->seed = seed;
+	job->log = tmpfile();
+	if (job->log == NULL)
+		return -1;
+	memset(job->report, 0, sizeof(*job->report));
+	fflush(NULL);
+	job->pid = fork();
+	if (job->pid == 0)
+		child(options, scenario, job);
+	return job->pid > 0 ? 0 : -1;
+}
+
+static void copy_log(FILE *log)
+{
+	char buffer[4096];
+	size_t n;
+
+	rewind(log);
+	while ((n = fread(buffer, 1, sizeof(buffer), log)) > 0)
+		fwrite(buffer, 1, n, stdout);
+}
+
+/* Takes the result of a child that has ended. */
+static void collect(const struct options *options, struct job *job, int status, struct report *sum)
+{
+	bool died = !WIFEXITED(status) || WEXITSTATUS(status) != 0;
+
+	job->report->faults += died;
+	if (died)
+		printf("population %#llx: the process ended by status %#x\n", (unsigned long long)job->seed, (unsigned)status);
+	if (job->report->wrong != 0 || job->report->faults != 0)
+		printf("population %#llx: %u wrong answers, %u faults\n", (unsigned long long)job->seed, job->report->wrong,
+			job->report->faults);
+	if (options->verbose || job->report->wrong != 0 || job->report->faults != 0)
+		copy_log(job->log);
+	fclose(job->log);
+	report_add(sum, job->report);
+	job->pid = 0;
+}
+
+/* --- many ---------------------------------------------------------------------------------------------------------------------- */
+
+static struct job *find_job(struct job *jobs, unsigned n, pid_t pid)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (jobs[i].pid == pid)
+			return &jobs[i];
+	return NULL;
+}
+
+static void wait_one(const struct options *options, struct job *jobs, struct report *sum)
+{
+	int status;
+	pid_t pid = wait(&status);
+	struct job *job = pid > 0 ? find_job(jobs, options->jobs, pid) : NULL;
+
+	if (job != NULL)
+		collect(options, job, status, sum);
+}
+
+static bool any_running(const struct job *jobs, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (jobs[i].pid != 0)
+			return true;
+	return false;
+}
+
+/* The seeds of the populations follow from the run's seed and the scenario's name, not from their order. */
+static uint64_t population_seed(const struct options *options, const struct scenario *scenario, unsigned i)
+{
+	struct rng rng = {.state = options->seed};
+
+	if (options->replay)
+		return options->seed;
+	for (const char *c = scenario->name; *c != '\0'; c++)
+		rng.state = rng_next(&rng) ^ (uint8_t)*c;
+	rng.state = rng_next(&rng) + i;
+	return rng_next(&rng);
+}
+
+static int run_scenario(const struct options *options, const struct scenario *scenario, struct job *jobs, struct report *sum)
+{
+	memset(sum, 0, sizeof(*sum));
+	for (unsigned i = 0; i < options->populations; i++) {
+		struct job *job;
+
+		while ((job = find_job(jobs, options->jobs, 0)) == NULL)
+			wait_one(options, jobs, sum);
+		if (start(options, scenario, population_seed(options, scenario, i), job) < 0) {
+			perror("a child");
+			return -1;
+		}
+	}
+	while (any_running(jobs, options->jobs))
+		wait_one(options, jobs, sum);
+	return 0;
+}
+
+/* --- output ---------------------------------------------------------------------------------------------------------------------- */
+
+static void print_share(const struct marks *m)
+{
+	unsigned right = m->exact + m->inside, all = right + m->high + m->low;
+
+	/* 100.0 only when it is true */
+	if (right == all)
+		printf(" 100 %%");
+	else
+		printf(" %.1f %%", 99.9 < 100.0 * right / all ? 99.9 : 100.0 * right / all);
+	if (m->high != 0)
+		printf(" (%u too high, by up to %u)", m->high, m->worst_high);
+	if (m->low != 0)
+		printf(" (%u too low, by up to %u)", m->low, m->worst_low);
+	printf(" |");
+}
+
+static void print_head(void)
+{
+	printf("| scenario | populations | questions | of these with an interval | probed, watching | probed, fresh | inferred, watching "
+		"| inferred, fresh |\n|---|---|---|---|---|---|---|---|\n");
+}
+
+static void print_row(const struct scenario *scenario, unsigned populations, const struct report *r)
+{
+	printf("| %s | %u | %u | %u |", scenario->title, populations, r->questions, r->intervals);
+	for (int i = 0; i < OBSERVERS; i++)
+		print_share(&r->marks[i]);
+	printf("\n");
+	fflush(stdout);
+}
+
+static void print_line(const struct options *options, unsigned populations, const struct report *r)
+{
+	printf("oracle: seed %llu: %u populations, %u questions (%u with an interval), %u answers of the command, %u wrong, %u faults\n",
+		(unsigned long long)options->seed, populations, r->questions, r->intervals, r->commands, r->wrong, r->faults);
+}
+
+/* --- the program ------------------------------------------------------------------------------------------------------------------ */
+
+static int run_all(const struct options *options, struct job *jobs)
+{
+	struct report sum = {.questions = 0}, one;
+	unsigned populations = 0;
+
+	print_head();
+	for (unsigned i = 0; i < n_scenarios; i++) {
+		const struct scenario *s = &scenarios[i];
+
+		if (strcmp(options->scenario, "all") != 0 && strcmp(options->scenario, s->name) != 0)
+			continue;
+		if (run_scenario(options, s, jobs, &one) < 0)
+			return -1;
+		print_row(s, options->populations, &one);
+		report_add(&sum, &one);
+		populations += options->populations;
+	}
+	print_line(options, populations, &sum);
+	return sum.wrong == 0 && sum.faults == 0 ? 0 : 1;
+}
+
+static int prepare_jobs(const struct options *options, struct job *jobs)
+{
+	struct report *shared = mmap(NULL, options->jobs * sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (shared == MAP_FAILED)
+		return -1;
+	for (unsigned i = 0; i < options->jobs; i++)
+		jobs[i] = (struct job){.report = &shared[i]};
+	return 0;
+}
+
+static void usage(FILE *out)
+{
+	fprintf(out,
+		"usage: oracle [-n POPULATIONS] [-s SEED] [-S SCENARIO|all] [-j JOBS] [-b PORTWATCH] [-v]\n"
+		"       oracle -r SEED-OF-A-POPULATION [-S SCENARIO] [-v]\n"
+		"scenarios:\n");
+	for (unsigned i = 0; i < n_scenarios; i++)
+		fprintf(out, "  %-20s %s\n", scenarios[i].name, scenarios[i].title);
+}
+
+static uint64_t random_seed(void)
+{
+	uint32_t seed = 1;
+
+	if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
+		perror("getrandom");
+	return seed;
+}
+
+static int parse(int argc, char **argv, struct options *options)
+{
+	*options = (struct options){.scenario = scenario_mix->name, .populations = 100, .jobs = 3, .seed = random_seed()};
+	for (int c; (c = getopt(argc, argv, "n:s:S:j:b:r:vh")) != -1;) {
+		switch (c) {
+		case 'n': options->populations = (unsigned)strtoul(optarg, NULL, 0); break;
+		case 's': options->seed = strtoull(optarg, NULL, 0); break;
+		case 'S': options->scenario = optarg; break;
+		case 'j': options->jobs = (unsigned)strtoul(optarg, NULL, 0); break;
+		case 'b': options->command = optarg; break;
+		case 'v': options->verbose = true; break;
+		case 'r':
+			options->replay = true;
+			options->seed = strtoull(optarg, NULL, 0);
+			options->populations = 1;
+			break;
+		default: return -1;
+		}
+	}
+	if (strcmp(options->scenario, "all") != 0 && scenario_find(options->scenario) == NULL)
+		return -1;
+	return optind == argc && options->jobs >= 1 && options->jobs <= 64 ? 0 : -1;
+}
+
+static void raise_limits(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	struct options options;
+	struct job jobs[64];
+
+	if (parse(argc, argv, &options) < 0) {
+		usage(stderr);
+		return 2;
+	}
+	raise_limits();
+	if (prepare_jobs(&options, jobs) < 0 || options.jobs > 64) {
+		perror("memory");
+		return 2;
+	}
+	return run_all(&options, jobs) == 0 ? 0 : 1;
+}
