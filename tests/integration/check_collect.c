@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/netlink.h>
+#include <linux/seccomp.h>
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <netinet/ip.h>
@@ -16,7 +17,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -498,6 +502,66 @@ static void a_real_poll_can_be_recorded(void **state)
 	pw_source_free(live);
 }
 
+/* What a sandbox without AF_NETLINK does (RestrictAddressFamilies= of systemd). */
+static int forbid_netlink(void)
+{
+	struct sock_filter program[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_NETLINK, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EAFNOSUPPORT),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	const struct sock_fprog filter = {.len = sizeof(program) / sizeof(program[0]), .filter = program};
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return -1;
+	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter);
+}
+
+/* In a child: a filter cannot be taken off again. Its exit status says what went wrong. */
+static int poll_without_netlink(void)
+{
+	struct pw_source *source = pw_source_kernel(NULL, NULL);
+	struct pw_census *census = pw_census_new(1);
+	const struct pw_census_totals *totals = pw_census_totals(census);
+	struct pw_range range;
+	bool udp_failed;
+
+	if (forbid_netlink() < 0)
+		return 1;
+	for (int poll = 0; poll < 3; poll++) {
+		if (pw_source_range(source, &range, NULL) != PW_COLLECT_OK ||
+		    pw_source_sockets(source, &range, census, &udp_failed, NULL, NULL) != PW_COLLECT_OK || udp_failed)
+			return 2;
+		if (totals->tcp != 2 || totals->udp != 1)
+			return 3;
+	}
+	pw_census_free(census);
+	pw_source_free(source);
+	return 0;
+}
+
+static void a_sandbox_without_netlink(void **state)
+{
+	int listening = socket_listening("::1", 40005, 0), udp = socket_bound(SOCK_DGRAM, "127.0.0.1", 0, 0);
+	int connected = socket_connected(SOCK_STREAM, "::1", 1000, "::1", 40005, 0);
+	int status;
+	pid_t child;
+
+	(void)state;
+	fflush(NULL);
+	child = fork();
+	if (child == 0)
+		_exit(poll_without_netlink());
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	socket_reset(connected);
+	close(udp);
+	close(listening);
+}
+
 #define IN_NETNS(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -515,6 +579,7 @@ int main(void)
 		IN_NETNS(counts_are_bounds),
 		IN_NETNS(a_deleted_namespace_is_gone),
 		IN_NETNS(a_real_poll_can_be_recorded),
+		IN_NETNS(a_sandbox_without_netlink),
 	};
 
 	if (!netns_possible())
