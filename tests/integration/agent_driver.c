@@ -1,7 +1,7 @@
 /* agent_driver: the real agent thread without a collector, for tests
  *
  * agent_driver [-L] [-i INCLUDE] [-p PING-SECONDS] [-r RECONNECT-SECONDS] [-d] ADDRESS
- * agent_driver -o             prints the objects that the agent knows: name, OID, syntax, access
+ * agent_driver -o             prints what the agent knows of the MIB: objects, enumerations, notifications
  *
  * Snapshots and notifications are made by commands on standard input, one a line; each is answered by one line:
  *   rows N             publishes a snapshot of N pools, of which every tenth has an alarm
@@ -275,28 +275,59 @@ static void post_other(enum pw_event_type type, const char *what, uint32_t failu
 
 /* --- commands ------------------------------------------------------------------------------------------------------ */
 
-static void print_objects(void)
+static const char *access_of(const struct pw_group *group, const struct pw_object *object)
+{
+	if (object->field == PW_FIELD_NONE)
+		return "not-accessible";
+	return group->readable ? "read-only" : "accessible-for-notify";
+}
+
+static void print_object(const struct pw_group *group, const struct pw_object *object)
 {
 	static const char *const syntaxes[] = {"Integer32", "INTEGER", "Gauge32", "Unsigned32", "Counter32", "Counter64", "TimeStamp",
 		"SnmpAdminString", "DateAndTime", "RowPointer"};
+	uint32_t path[4];
+	size_t n = pw_object_path(group, object, path);
 
-	for (size_t g = 0; g < pw_n_groups; g++) {
-		const struct pw_group *group = pw_groups[g];
+	printf("object %s " PW_OID_BASE_TEXT, object->name);
+	for (size_t i = 0; i < n; i++)
+		printf(".%" PRIu32, path[i]);
+	printf(" %s %s\n", access_of(group, object), object->field == PW_FIELD_NONE ? "-" : syntaxes[object->syntax]);
+}
 
-		for (size_t i = 0; i < group->n_objects; i++) {
-			const struct pw_object *object = &group->objects[i];
-			uint32_t path[4];
-			size_t n = pw_object_path(group, object, path);
+static void print_enumerations(void)
+{
+	for (int i = PW_KIND_CONNECT; i <= PW_KIND_SNAT; i++)
+		printf("enumeration PwKind %d %s\n", i, pw_kind_name((enum pw_kind)i));
+	for (int i = PW_STATE_NORMAL; i <= PW_STATE_EXHAUSTED; i++)
+		printf("enumeration PwState %d %s\n", i, pw_state_name((enum pw_state)i));
+	for (int i = PW_REASON_NONE; i <= PW_REASON_FORECAST; i++)
+		printf("enumeration PwReason %d %s\n", i, pw_reason_name((enum pw_reason)i));
+	for (int i = PW_BASIS_INFERRED; i <= PW_BASIS_PROBED; i++)
+		printf("enumeration PwBasis %d %s\n", i, pw_basis_name((enum pw_basis)i));
+	printf("enumeration PwProtocol %d %s\n", IPPROTO_TCP, pw_protocol_name(IPPROTO_TCP));
+	printf("enumeration PwProtocol %d %s\n", IPPROTO_UDP, pw_protocol_name(IPPROTO_UDP));
+}
 
-			printf("%s " PW_OID_BASE_TEXT, object->name);
-			for (size_t k = 0; k < n; k++)
-				printf(".%" PRIu32, path[k]);
-			printf(" %s %s\n", object->field == PW_FIELD_NONE ? "-" : syntaxes[object->syntax],
-				object->field == PW_FIELD_NONE ? "not-accessible"
-				: group->readable              ? "read-only"
-							       : "accessible-for-notify");
-		}
-	}
+static void print_notification(enum pw_event_type type)
+{
+	size_t n;
+	const struct pw_object *const *objects = pw_notification_objects(type, &n);
+
+	printf("notification " PW_OID_BASE_TEXT ".0.%d", (int)type);
+	for (size_t i = 0; i < n; i++)
+		printf(" %s", objects[i]->name);
+	printf("\n");
+}
+
+static void print_mib(void)
+{
+	for (size_t g = 0; g < pw_n_groups; g++)
+		for (size_t i = 0; i < pw_groups[g]->n_objects; i++)
+			print_object(pw_groups[g], &pw_groups[g]->objects[i]);
+	print_enumerations();
+	for (int type = PW_EVENT_RISING; type <= PW_EVENT_COLLECTOR_RECOVERED; type++)
+		print_notification((enum pw_event_type)type);
 }
 
 static void print_stats(void)
@@ -396,7 +427,7 @@ static struct pw_agent_options options_of(int argc, char **argv)
 			pw_log_open(PW_LOG_STDERR, "agent_driver", LOG_DEBUG);
 			break;
 		case 'o':
-			print_objects();
+			print_mib();
 			exit(0);
 		default:
 			exit(2);

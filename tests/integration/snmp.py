@@ -31,15 +31,18 @@ class Mib:
         text = re.sub(r"--[^\n]*", "", text)
         text = re.sub(r"\bIMPORTS\b.*?;", "", text, flags=re.S)
         conventions = {name: values for name, _, values in self.CONVENTION.findall(text)}
+        self.conventions = {name: self._enumeration(values) for name, values in conventions.items()}
         items = self.ITEM.findall(text)
         self.oid = self._resolve({name: (parent, number) for name, _, parent, number in items})
-        self.syntax, self.enum = {}, {}
+        self.syntax, self.enum, self.access, self.carries = {}, {}, {}, {}
         for name, body, _, _ in items:
             found = self.SYNTAX.search(body)
             if found:
                 self.syntax[name] = found[1]
-                values = found[2] or conventions.get(found[1])
-                self.enum[name] = {int(value): word for word, value in re.findall(r"([\w-]+)\s*\(\s*(\d+)\s*\)", values or "")}
+                self.enum[name] = self._enumeration(found[2] or conventions.get(found[1]))
+                self.access[name] = re.search(r"MAX-ACCESS\s+([\w-]+)", body)[1]
+            elif carried := re.search(r"OBJECTS\s*\{([^}]*)\}", body):
+                self.carries[name] = re.findall(r"\w+", carried[1])
         self._names = {oid: name for name, oid in self.oid.items()}
 
     @staticmethod
@@ -53,6 +56,10 @@ class Mib:
             return f"{oid(parent)}.{number}"
 
         return {name: oid(name) for name in parents}
+
+    @staticmethod
+    def _enumeration(text):
+        return {int(value): word for word, value in re.findall(r"([\w-]+)\s*\(\s*(\d+)\s*\)", text or "")}
 
     def split(self, oid):
         """(name, instance suffix) of an OID; the longest known prefix names it."""

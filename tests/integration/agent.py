@@ -1,0 +1,150 @@
+"""The agent without a collector (agent_driver), real masters and false ones: for tests of the SNMP side alone."""
+
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import threading
+import time
+
+from harness import PATIENCE, Process, eventually, program
+from snmp import Manager, Master, Trapd
+
+# The long forms of the fault tests: PW_LONG=1.
+LONG = os.environ.get("PW_LONG", "") not in ("", "0")
+
+STOP_MS = 2000
+
+
+class Driver(Process):
+    """agent_driver: the real agent thread; snapshots and notifications are made by commands."""
+
+    def __init__(self, ns, directory, address, *options, name="agent", wrapper=()):
+        argv = [*wrapper, program("tests/integration/agent_driver"), "-d", *options, address]
+        super().__init__(ns, argv, pathlib.Path(directory) / f"{name}.log", stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                         bufsize=1)
+
+    def started(self):
+        """Waits until the agent has started; returns the driver."""
+        line = self.popen.stdout.readline()
+        assert line == "started\n", self.log()
+        return self
+
+    def ask(self, command):
+        """One command; returns its answer."""
+        self.popen.stdin.write(command + "\n")
+        answer = self.popen.stdout.readline().strip()
+        assert answer and not answer.startswith("error"), f"{command}: {answer!r}: {self.log()}"
+        return json.loads(answer) if answer.startswith("{") else answer
+
+    def stats(self):
+        return self.ask("stats")
+
+    def until(self, deadline=10, **expected):
+        """Waits until the statistics have these values."""
+
+        def probe():
+            stats = self.stats()
+            found = {name: stats[name] for name in expected}
+            assert found == expected, f"{found}, expected {expected}; the agent says:\n{self.log()[-2000:]}"
+            return stats
+
+        return eventually(probe, deadline)
+
+    def connected(self, deadline=10):
+        return self.until(deadline, connected=True)
+
+    def end(self, limit_ms=STOP_MS):
+        """Ends the agent as SIGTERM ends the daemon; returns how many milliseconds it took. The thread must have ended by itself."""
+        answer = self.ask(f"stop {limit_ms}")
+        assert answer["stopped"] and answer["ms"] <= limit_ms * PATIENCE, answer
+        return answer["ms"]
+
+    def stop(self, deadline=5.0):
+        self.popen.stdin.close()
+        try:
+            return self.wait(deadline)
+        except subprocess.TimeoutExpired:
+            return super().stop()
+        finally:
+            self.popen.stdout.close()
+
+    def resident_kib(self):
+        """The memory that the process holds."""
+        text = pathlib.Path(f"/proc/{self.pid}/status").read_text()
+        return next(int(line.split()[1]) for line in text.splitlines() if line.startswith("VmRSS:"))
+
+    def descriptors(self):
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+
+class Stage:
+    """A namespace with a place for a master, and a receiver of notifications."""
+
+    def __init__(self, workshop, mib, receiver=True):
+        self.workshop, self.mib = workshop, mib
+        self.directory = workshop.directory
+        self.ns = workshop.namespace()
+        self.socket = self.directory / "agentx"
+        self.manager = Manager(self.ns, mib)
+        self.trapd = workshop.keep(Trapd(self.ns, self.directory)) if receiver else None
+        self.master = None
+
+    def start_master(self, config="trap2sink 127.0.0.1:162 public", socket_path=None):
+        self.master = self.workshop.keep(Master(self.ns, self.directory, config, socket_path or self.socket))
+        return self.master
+
+    def kill_master(self):
+        self.master.kill()
+
+    def driver(self, *options, address=None, name="agent", wrapper=()):
+        found = Driver(self.ns, self.directory, address or self.socket, *options, name=name, wrapper=wrapper)
+        return self.workshop.keep(found).started()
+
+    def served(self, deadline=10):
+        """Waits until the master answers for PORTWATCH-MIB; returns the seconds that it took."""
+        begun = time.monotonic()
+        eventually(lambda: self.manager.get("pwVersion"), deadline)
+        return time.monotonic() - begun
+
+    def received(self):
+        """What the receiver has got: [{object name: value}], oldest first."""
+        return self.trapd.notifications(self.mib)
+
+    def received_ids(self):
+        return [event["pwEventId"] for event in self.received()]
+
+
+class FalseMaster:
+    """Listens where the master should, and lets `behave(connection)` deal with each connection in turn."""
+
+    def __init__(self, path, behave, backlog=16):
+        self.connections = 0
+        self._behave = behave
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(path))
+        self._listener.listen(backlog)
+        self._ended = False
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self):
+        while not self._ended:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            with connection:
+                connection.settimeout(5)
+                try:
+                    self._behave(connection)
+                except OSError:
+                    pass
+
+    def stop(self):
+        self._ended = True
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join(10)
