@@ -36,21 +36,21 @@ struct local {
 	uint8_t address[16];
 	uint32_t zone;
 	uint8_t family, protocol;
-	uint16_t any;         /* the wildcard address */
+	uint8_t any;          /* the wildcard address */
+	uint8_t loopback;     /* 127/8 or ::1 */
 	uint32_t first_tuple;
 	uint32_t records;     /* chain of the sockets without tuple */
 	uint32_t count;       /* sockets, with and without tuple */
 	uint32_t pad;
 };
 
-struct tuple {
+struct tuple { /* 32 bytes: one line of the cache, or two */
 	uint8_t remote[16];
 	uint32_t local;
 	uint16_t port;
-	uint16_t pad;
+	uint16_t count; /* sockets; stays at its largest value */
 	uint32_t records;
-	uint32_t count;
-	uint32_t next; /* of the same local */
+	uint32_t next;  /* of the same local */
 };
 
 /* Open addressing with linear probing; slots hold position + 1, 0 is empty. */
@@ -357,6 +357,13 @@ static int index_locals(struct pw_census *c)
 	return 0;
 }
 
+static bool is_loopback(uint8_t family, const uint8_t address[16])
+{
+	static const uint8_t one[16] = {[15] = 1};
+
+	return family == AF_INET ? address[0] == 127 : memcmp(address, one, sizeof(one)) == 0;
+}
+
 static uint32_t new_local(struct pw_census *c, const struct pw_socket *s, uint64_t hash)
 {
 	static const uint8_t any[16];
@@ -370,6 +377,7 @@ static uint32_t new_local(struct pw_census *c, const struct pw_socket *s, uint64
 	*local = (struct local){.zone = s->ifindex, .family = s->family, .protocol = s->protocol, .first_tuple = NONE, .records = NONE};
 	memcpy(local->address, s->local, sizeof(local->address));
 	local->any = memcmp(s->local, any, sizeof(any)) == 0;
+	local->loopback = is_loopback(s->family, s->local);
 	if (local->any || local->zone != 0) {
 		if (c->n_special == c->size_special && grow(&c->special, &c->size_special, sizeof(*c->special)) < 0)
 			return NONE;
@@ -451,27 +459,22 @@ static uint32_t lookup_tuple(const struct pw_census *c, uint32_t local, const ui
 
 /* tcp_twsk_unique(): which TIME_WAIT sockets connect() may take over. Its age is what has passed of TCP_TIMEWAIT_LEN. Whether both ends used
  * timestamps is not visible; the sysctl stands for it. */
-static bool reusable(const struct pw_census *c, const struct pw_socket *s)
+static bool reusable(const struct pw_census *c, const struct local *local, const struct pw_socket *s)
 {
 	const uint32_t timewait_len_ms = 60000;
-	struct pw_address local, remote;
 
 	if (c->range.tw_reuse == PW_TW_REUSE_OFF || !c->range.timestamps || s->expires_ms >= timewait_len_ms ||
 		timewait_len_ms - s->expires_ms <= c->range.tw_reuse_delay_ms)
 		return false;
-	if (c->range.tw_reuse == PW_TW_REUSE_ON || s->ifindex == 1)
-		return true;
-	local = pw_address_make(s->family, s->local, 0);
-	remote = pw_address_make(s->family, s->remote, 0);
-	return pw_address_is_loopback(&local) || pw_address_is_loopback(&remote);
+	return c->range.tw_reuse == PW_TW_REUSE_ON || s->ifindex == 1 || local->loopback || is_loopback(s->family, s->remote);
 }
 
-static uint16_t record_flags(const struct pw_census *c, const struct pw_socket *s, bool foreign)
+static uint16_t record_flags(const struct pw_census *c, const struct local *local, const struct pw_socket *s, bool foreign)
 {
 	uint16_t flags = 0;
 
 	if (s->protocol == IPPROTO_TCP && s->state == PW_TIME_WAIT)
-		flags |= RECORD_TIME_WAIT | (reusable(c, s) ? RECORD_REUSABLE : 0);
+		flags |= RECORD_TIME_WAIT | (reusable(c, local, s) ? RECORD_REUSABLE : 0);
 	if (s->flags & PW_SOCKET_HALF_OPEN)
 		flags |= RECORD_HALF_OPEN;
 	/* an explicit bind to a specific IPv6 address makes the socket v6only (__inet6_bind()), which diag does not show later on */
@@ -507,9 +510,8 @@ static bool classify(struct pw_census *c, const struct pw_socket *s)
 	return false;
 }
 
-static int add_tuple_socket(struct pw_census *c, uint32_t local, const struct pw_socket *s)
+static int add_tuple_socket(struct pw_census *c, uint32_t local, const struct pw_socket *s, uint64_t hash)
 {
-	uint64_t hash = tuple_hash(c, local, s->remote, s->remote_port);
 	uint32_t tuple = lookup_tuple(c, local, s->remote, s->remote_port, hash);
 	bool foreign = classify(c, s);
 
@@ -517,11 +519,11 @@ static int add_tuple_socket(struct pw_census *c, uint32_t local, const struct pw
 		return -1;
 	if (tuple == NONE && (tuple = new_tuple(c, local, s, hash)) == NONE)
 		return -1;
-	c->tuples[tuple].count++;
-	return add_record(c, &c->tuples[tuple].records, s, record_flags(c, s, foreign));
+	c->tuples[tuple].count += c->tuples[tuple].count != UINT16_MAX;
+	return add_record(c, &c->tuples[tuple].records, s, record_flags(c, &c->locals[local], s, foreign));
 }
 
-static int add_tcp(struct pw_census *c, uint32_t local, const struct pw_socket *s)
+static int add_tcp(struct pw_census *c, uint32_t local, const struct pw_socket *s, uint64_t hash)
 {
 	c->totals.tcp++;
 	c->totals.tcp_time_wait += s->state == PW_TIME_WAIT;
@@ -532,34 +534,91 @@ static int add_tcp(struct pw_census *c, uint32_t local, const struct pw_socket *
 		if (cookie_add(&c->foreign_next, s->cookie) < 0)
 			return -1;
 	} else if (!pw_portset_has(&c->listening, s->local_port)) {
-		return add_tuple_socket(c, local, s);
+		return add_tuple_socket(c, local, s, hash);
 	} else if ((s->flags & PW_SOCKET_HALF_OPEN) == 0 && cookie_add(&c->foreign_next, s->cookie) < 0) {
 		/* inbound: accepted by that listener, and foreign also when the listener is gone */
 		return -1;
 	}
-	return add_record(c, &c->locals[local].records, s, record_flags(c, s, false));
+	return add_record(c, &c->locals[local].records, s, record_flags(c, &c->locals[local], s, false));
 }
 
-static int add_one(struct pw_census *c, const struct pw_socket *s)
+static int add_one(struct pw_census *c, uint32_t local, const struct pw_socket *s, uint64_t hash)
 {
-	uint32_t local;
-
-	if (s->local_port < c->range.low || s->local_port > c->range.high)
-		return 0;
-	local = find_local(c, s);
-	if (local == NONE)
-		return -1;
 	c->locals[local].count++;
 	if (s->protocol == IPPROTO_TCP)
-		return add_tcp(c, local, s);
+		return add_tcp(c, local, s, hash);
 	c->totals.udp++;
-	return add_record(c, &c->locals[local].records, s, record_flags(c, s, false));
+	return add_record(c, &c->locals[local].records, s, record_flags(c, &c->locals[local], s, false));
+}
+
+/* Where a socket belongs. */
+struct place {
+	uint32_t local; /* NONE: outside the range */
+	uint64_t hash;  /* of its tuple */
+};
+
+#define AHEAD 64
+
+/* With many destinations each socket waits for memory twice, for its slot of the index and for its tuple. Asked for ahead, many come at
+ * once. It is only a hint: the index may grow before they are used. Inlined by force: to gcc a function that only prefetches
+ * has no effect, and it drops the call. */
+#define PREFETCHES static inline __attribute__((always_inline)) void
+
+PREFETCHES fetch_slot(const struct pw_census *c, uint64_t hash)
+{
+	if (c->tuple_index.slot != NULL)
+		__builtin_prefetch(&c->tuple_index.slot[hash & c->tuple_index.mask]);
+}
+
+/* No branch on the slot: it would wait for each of them in turn. */
+PREFETCHES fetch_tuples(const struct pw_census *c, const struct place *places, size_t n)
+{
+	const struct index *index = &c->tuple_index;
+
+	for (size_t i = 0; i < n && c->n_tuples != 0; i++) {
+		uint32_t slot = index->slot[places[i].hash & index->mask];
+		const struct tuple *tuple = &c->tuples[slot - (slot != 0)];
+
+		__builtin_prefetch(tuple, 1);
+		__builtin_prefetch((const char *)(tuple + 1) - 1, 1);
+	}
+}
+
+static int find_places(struct pw_census *c, const struct pw_socket *sockets, size_t n, struct place places[AHEAD])
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct pw_socket *s = &sockets[i];
+
+		places[i] = (struct place){.local = NONE};
+		if (s->local_port < c->range.low || s->local_port > c->range.high)
+			continue;
+		places[i].local = find_local(c, s);
+		if (places[i].local == NONE)
+			return -1;
+		if (s->protocol == IPPROTO_TCP)
+			places[i].hash = tuple_hash(c, places[i].local, s->remote, s->remote_port);
+		fetch_slot(c, places[i].hash);
+	}
+	return 0;
+}
+
+static int add_ahead(struct pw_census *c, const struct pw_socket *sockets, size_t n)
+{
+	struct place places[AHEAD];
+
+	if (find_places(c, sockets, n, places) < 0)
+		return -1;
+	fetch_tuples(c, places, n);
+	for (size_t i = 0; i < n; i++)
+		if (places[i].local != NONE && add_one(c, places[i].local, &sockets[i], places[i].hash) < 0)
+			return -1;
+	return 0;
 }
 
 int pw_census_add(struct pw_census *c, const struct pw_socket *sockets, size_t n)
 {
-	for (size_t i = 0; i < n; i++)
-		if (add_one(c, &sockets[i]) < 0)
+	for (size_t i = 0; i < n; i += AHEAD)
+		if (add_ahead(c, sockets + i, n - i < AHEAD ? n - i : AHEAD) < 0)
 			return -1;
 	return 0;
 }
