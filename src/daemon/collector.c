@@ -1,80 +1,137 @@
 #include "daemon/collector.h"
 
-#include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "collect/collect.h"
+#include "collect/netns_list.h"
+#include "collect/target.h"
 #include "model/failure.h"
 #include "model/monitor.h"
 
 /* pwNsIndex of the daemon's own namespace. */
 #define OWN_INDEX 1
 
+/* A watched namespace. */
+struct watch {
+	struct pw_target *target;
+	struct pw_failure failure;
+	bool failing;  /* the last poll failed: log only changes */
+	bool listed;   /* still wanted, and there */
+};
+
 struct pw_collector {
 	const struct pw_config *config;
 	struct pw_handover *handover;
 	struct pw_monitor *monitor;
-	struct pw_source *source;
-	struct pw_census *census;
-	struct pw_failure failure;
-	struct pw_error err;
-	bool failing;               /* the last poll failed: log only changes */
+	struct pw_netns_list *namespaces;
+	struct watch *watches;      /* the own namespace first */
+	struct pw_ns_poll *polls;   /* one a watch, as the monitor wants them */
+	size_t n, size;
 	bool probing;
-	uint64_t last_dump_ms;
-	char ifname[IF_NAMESIZE];   /* what the last interface_name() returned */
 };
-
-/* --- the monitor's questions --- */
-
-static const char *interface_name(uint32_t ifindex, void *context)
-{
-	struct pw_collector *collector = context;
-
-	return if_indextoname(ifindex, collector->ifname);
-}
-
-static uint32_t alloc_latency(const struct pw_pool_key *key, void *context)
-{
-	struct pw_collector *collector = context;
-	bool exhausted;
-
-	return pw_source_alloc_latency(collector->source, key, &exhausted);
-}
 
 static uint32_t last_event_id(const struct pw_pool_key *key, void *context)
 {
 	return pw_handover_last_id(context, key);
 }
 
-/* --- making one --- */
+/* --- namespaces --- */
 
-/* Opens the source with or without probes. Settings of an open source do not change, so a reload that switches probing opens
- * another one. */
-static int open_source(struct pw_collector *collector, struct pw_error *err)
+static bool names_others(const struct pw_config *config)
 {
-	const char *reason = "probe = off";
-	bool can = collector->config->probe != PW_PROBE_OFF && pw_probe_available(&reason);
-	const struct pw_source_options options = {.probe = can};
-	struct pw_source *source;
+	return config->namespaces.all || config->namespaces.n_names > 0;
+}
 
-	if (collector->source != NULL && can == collector->probing)
-		return 0;
-	source = pw_source_kernel(&options, err);
-	if (source == NULL)
+static int grow_watches(struct pw_collector *collector)
+{
+	size_t size = collector->size == 0 ? 8 : collector->size * 2;
+	struct watch *watches = realloc(collector->watches, size * sizeof(*watches));
+	struct pw_ns_poll *polls;
+
+	if (watches == NULL)
 		return -1;
-	if (!can && collector->config->probe == PW_PROBE_ON)
-		pw_log(LOG_WARNING, "probe = on, but ports in doubt cannot be probed: %s", reason);
-	else
-		pw_log(LOG_INFO, "ports in doubt are %s%s%s", can ? "probed" : "not probed: ", can ? "" : reason,
-			can ? "" : " (doubtful ports count as free)");
-	pw_source_free(collector->source);
-	collector->source = source;
-	collector->probing = can;
+	collector->watches = watches;
+	polls = realloc(collector->polls, size * sizeof(*polls));
+	if (polls == NULL)
+		return -1;
+	collector->polls = polls;
+	collector->size = size;
 	return 0;
 }
+
+static int add_watch(struct pw_collector *collector, uint32_t index, const char *name, const char *path)
+{
+	struct pw_target *target;
+
+	if (collector->n == collector->size && grow_watches(collector) < 0)
+		return -1;
+	target = pw_target_new(index, name, path);
+	if (target == NULL)
+		return -1;
+	pw_target_set_probe(target, collector->probing);
+	collector->watches[collector->n++] = (struct watch){.target = target, .listed = true};
+	return 0;
+}
+
+static struct watch *find_watch(struct pw_collector *collector, uint32_t index)
+{
+	for (size_t i = 0; i < collector->n; i++)
+		if (pw_target_index(collector->watches[i].target) == index)
+			return &collector->watches[i];
+	return NULL;
+}
+
+static void follow_entry(struct pw_collector *collector, const struct pw_netns_entry *entry)
+{
+	struct watch *watch = find_watch(collector, entry->index);
+
+	if (watch != NULL) {
+		watch->listed = true;
+		pw_target_set_path(watch->target, entry->path);
+	} else if (add_watch(collector, entry->index, entry->name, entry->path) == 0) {
+		pw_log(LOG_INFO, "network namespace %s: watched from now on", entry->name);
+	} else {
+		pw_log(LOG_ERR, "network namespace %s: not watched: out of memory", entry->name);
+	}
+}
+
+static void drop_gone(struct pw_collector *collector)
+{
+	size_t kept = 1;
+
+	for (size_t i = 1; i < collector->n; i++) {
+		struct watch *watch = &collector->watches[i];
+
+		if (watch->listed) {
+			collector->watches[kept++] = *watch;
+			continue;
+		}
+		pw_log(LOG_INFO, "network namespace %s: gone", pw_target_name(watch->target));
+		pw_target_free(watch->target);
+	}
+	collector->n = kept;
+}
+
+/* Brings the watches in line with the namespaces that are there and wanted. */
+static void find_namespaces(struct pw_collector *collector)
+{
+	const struct pw_config *config = collector->config;
+
+	if (!names_others(config) && collector->n == 1)
+		return;
+	pw_netns_list_update(collector->namespaces, config->namespaces.all, config->namespaces.names, config->namespaces.n_names,
+		pw_clock_boot_ms());
+	for (size_t i = 1; i < collector->n; i++)
+		collector->watches[i].listed = false;
+	for (size_t i = 0; i < pw_netns_list_count(collector->namespaces); i++)
+		follow_entry(collector, pw_netns_list_entry(collector->namespaces, i));
+	drop_gone(collector);
+}
+
+/* --- making one --- */
 
 struct pw_collector *pw_collector_new(const struct pw_config *config, struct pw_handover *handover, struct pw_error *err)
 {
@@ -82,11 +139,10 @@ struct pw_collector *pw_collector_new(const struct pw_config *config, struct pw_
 
 	if (collector == NULL)
 		goto out_of_memory;
-	collector->config = config;
 	collector->handover = handover;
 	collector->monitor = pw_monitor_new(&config->policy, pw_clock_wall());
-	collector->census = pw_census_new(OWN_INDEX);
-	if (collector->monitor == NULL || collector->census == NULL)
+	collector->namespaces = pw_netns_list_new();
+	if (collector->monitor == NULL || collector->namespaces == NULL || add_watch(collector, OWN_INDEX, "", NULL) < 0)
 		goto out_of_memory;
 	pw_monitor_set_event_ids(collector->monitor, last_event_id, handover);
 	pw_collector_set_config(collector, config);
@@ -102,10 +158,30 @@ void pw_collector_free(struct pw_collector *collector)
 {
 	if (collector == NULL)
 		return;
-	pw_source_free(collector->source);
-	pw_census_free(collector->census);
+	for (size_t i = 0; i < collector->n; i++)
+		pw_target_free(collector->watches[i].target);
+	free(collector->watches);
+	free(collector->polls);
+	pw_netns_list_free(collector->namespaces);
 	pw_monitor_free(collector->monitor);
 	free(collector);
+}
+
+/* Whether ports in doubt are probed from now on; said at the start and when it changes. */
+static void choose_probing(struct pw_collector *collector)
+{
+	const char *reason = "probe = off";
+	bool can = collector->config->probe != PW_PROBE_OFF && pw_probe_available(&reason);
+	bool first = pw_target_dumped_ms(collector->watches[0].target) == 0;
+
+	if (!can && collector->config->probe == PW_PROBE_ON)
+		pw_log(LOG_WARNING, "probe = on, but ports in doubt cannot be probed: %s", reason);
+	else if (first || can != collector->probing)
+		pw_log(LOG_INFO, "ports in doubt are %s%s%s", can ? "probed" : "not probed: ", can ? "" : reason,
+			can ? "" : " (they count as free)");
+	collector->probing = can;
+	for (size_t i = 0; i < collector->n; i++)
+		pw_target_set_probe(collector->watches[i].target, can);
 }
 
 void pw_collector_set_config(struct pw_collector *collector, const struct pw_config *config)
@@ -114,8 +190,7 @@ void pw_collector_set_config(struct pw_collector *collector, const struct pw_con
 	pw_monitor_set_policy(collector->monitor, &config->policy);
 	pw_monitor_set_renotify(collector->monitor, config->notify.renotify_s);
 	pw_handover_set_rate(collector->handover, config->notify.max_per_minute);
-	if (collector->source != NULL && open_source(collector, &collector->err) < 0)
-		pw_log(LOG_WARNING, "probing stays as it was: %s", collector->err.text);
+	choose_probing(collector);
 }
 
 void pw_collector_set_config_failed(struct pw_collector *collector, bool failed)
@@ -127,55 +202,22 @@ void pw_collector_set_config_failed(struct pw_collector *collector, bool failed)
 
 /* Whether the socket counts alone show that no dump is needed: nothing can be listed, or (with idle-interval) nothing can be near a
  * threshold and the last dump is recent enough. */
-static bool is_quiet(const struct pw_collector *collector, const struct pw_range *range, const struct pw_sockstat *counts)
+static bool is_quiet(const struct pw_target *target, const struct pw_range *range, const struct pw_sockstat *counts, void *context)
 {
+	const struct pw_collector *collector = context;
 	const struct pw_config *config = collector->config;
+	const uint64_t dumped_ms = pw_target_dumped_ms(target);
 	struct pw_portset capacity;
 	struct pw_policy thresholds = config->policy;
 	uint32_t ports = counts->tcp_ports_max > counts->udp ? counts->tcp_ports_max : counts->udp, n;
 
 	pw_range_capacity(range, &capacity);
 	n = pw_portset_count(&capacity);
-	if (ports < pw_policy_floor(&config->policy, n) && !pw_monitor_needs(collector->monitor, OWN_INDEX))
+	if (ports < pw_policy_floor(&config->policy, n) && !pw_monitor_needs(collector->monitor, pw_target_index(target)))
 		return true;
 	thresholds.min_used = UINT32_MAX; /* of the floor, leave the thresholds alone */
-	return config->idle_interval_ms > config->poll_interval_ms && ports < pw_policy_floor(&thresholds, n) &&
-		collector->last_dump_ms != 0 && pw_clock_boot_ms() - collector->last_dump_ms < config->idle_interval_ms;
-}
-
-static enum pw_poll_status count_sockets(struct pw_collector *collector, const struct pw_range *range, struct pw_ns_poll *poll)
-{
-	struct pw_collect_stats stats = {0};
-	bool udp_failed = false;
-
-	if (pw_source_sockets(collector->source, range, collector->census, &udp_failed, &stats, &collector->err) != PW_COLLECT_OK)
-		return PW_POLL_FAILED;
-	poll->udp_status = udp_failed ? PW_POLL_FAILED : PW_POLL_COUNTED;
-	collector->last_dump_ms = pw_clock_boot_ms();
-	pw_log(LOG_DEBUG, "dump: %u messages, %u bytes, %u retries in %llu us; %u not-AUTO passes in %llu us; %u probes in %llu us",
-		stats.messages, stats.bytes, stats.retries, (unsigned long long)stats.dump_us, stats.bound_dumps,
-		(unsigned long long)stats.bound_us, stats.probes, (unsigned long long)stats.probe_us);
-	return PW_POLL_COUNTED;
-}
-
-static enum pw_poll_status poll_namespace(struct pw_collector *collector, struct pw_ns_poll *poll)
-{
-	struct pw_range range;
-	struct pw_sockstat counts;
-
-	if (collector->source == NULL && open_source(collector, &collector->err) < 0)
-		return PW_POLL_FAILED;
-	if (pw_source_range(collector->source, &range, &collector->err) != PW_COLLECT_OK ||
-		pw_source_sockstat(collector->source, &counts, &collector->err) != PW_COLLECT_OK)
-		return PW_POLL_FAILED;
-	poll->tcp = counts.tcp;
-	poll->tcp_time_wait = counts.tcp_time_wait;
-	poll->udp = counts.udp;
-	if (!is_quiet(collector, &range, &counts))
-		return count_sockets(collector, &range, poll);
-	pw_census_begin(collector->census, &range);
-	pw_census_finish(collector->census);
-	return PW_POLL_QUIET;
+	return config->idle_interval_ms > config->poll_interval_ms && ports < pw_policy_floor(&thresholds, n) && dumped_ms != 0 &&
+		pw_clock_boot_ms() - dumped_ms < config->idle_interval_ms;
 }
 
 static void emit(const struct pw_event *event, void *context)
@@ -190,34 +232,47 @@ static void emit(const struct pw_event *event, void *context)
 }
 
 /* Failing polls: the log says it when it begins and when it ends, a notification goes out after some in a row. */
-static void follow_failure(struct pw_collector *collector, bool failed)
+static void follow_failure(struct pw_collector *collector, struct watch *watch, bool failed)
 {
+	const char *name = pw_target_name(watch->target), *error = pw_target_error(watch->target);
 	struct pw_event event;
 
-	if (failed && !collector->failing)
-		pw_log(LOG_ERR, "poll failed: %s", collector->err.text);
-	else if (!failed && collector->failing)
-		pw_log(LOG_NOTICE, "polls succeed again");
-	collector->failing = failed;
-	if (!pw_failure_step(&collector->failure, OWN_INDEX, "", failed ? collector->err.text : NULL, &event))
+	if (failed && !watch->failing)
+		pw_log(LOG_ERR, "%s%spoll failed: %s", name, name[0] != '\0' ? ": " : "", error);
+	else if (!failed && watch->failing)
+		pw_log(LOG_NOTICE, "%s%spolls succeed again", name, name[0] != '\0' ? ": " : "");
+	watch->failing = failed;
+	if (!pw_failure_step(&watch->failure, pw_target_index(watch->target), name, failed ? error : NULL, &event))
 		return;
 	event.id = pw_monitor_next_event_id(collector->monitor);
 	event.time = pw_clock_wall();
 	emit(&event, collector);
 }
 
+static void poll_watch(struct pw_collector *collector, struct watch *watch, struct pw_ns_poll *poll)
+{
+	struct pw_collect_stats stats = {0};
+
+	pw_target_poll(watch->target, is_quiet, collector, poll, &stats);
+	follow_failure(collector, watch, poll->status == PW_POLL_FAILED || poll->udp_status == PW_POLL_FAILED);
+	if (poll->status == PW_POLL_COUNTED && pw_log_enabled(LOG_DEBUG))
+		pw_log(LOG_DEBUG, "%sdump: %u messages, %u bytes, %u retries in %llu us; %u not-AUTO passes in %llu us; %u probes in %llu us",
+			poll->name, stats.messages, stats.bytes, stats.retries, (unsigned long long)stats.dump_us, stats.bound_dumps,
+			(unsigned long long)stats.bound_us, stats.probes, (unsigned long long)stats.probe_us);
+}
+
 void pw_collector_poll(struct pw_collector *collector)
 {
 	uint64_t start_us = pw_clock_boot_us();
-	struct pw_ns_poll ns = {.index = OWN_INDEX, .name = "", .udp_status = PW_POLL_COUNTED, .census = collector->census,
-		.ifname = interface_name, .alloc_latency = collector->probing ? alloc_latency : NULL, .context = collector};
-	struct pw_poll poll = {.ns = &ns, .n_ns = 1, .interval_ms = collector->config->poll_interval_ms,
+	struct pw_poll poll = {.interval_ms = collector->config->poll_interval_ms,
 		.connect_failures_reason = "this build does not count failing connects"};
 	const struct pw_snapshot *snapshot;
 
-	collector->err.text[0] = '\0';
-	ns.status = poll_namespace(collector, &ns);
-	follow_failure(collector, ns.status == PW_POLL_FAILED || ns.udp_status == PW_POLL_FAILED);
+	find_namespaces(collector);
+	for (size_t i = 0; i < collector->n; i++)
+		poll_watch(collector, &collector->watches[i], &collector->polls[i]);
+	poll.ns = collector->polls;
+	poll.n_ns = collector->n;
 	poll.wall = pw_clock_wall();
 	poll.now_ms = pw_clock_boot_ms();
 	poll.duration_us = (uint32_t)(pw_clock_boot_us() - start_us);

@@ -190,7 +190,8 @@ static int block_signals(struct pw_error *err)
 
 static int drop_privileges(const struct daemon *d, struct pw_error *err)
 {
-	const struct pw_privileges keep = {.probe = d->config->probe != PW_PROBE_OFF, .low_port = d->options.listen != NULL};
+	const struct pw_privileges keep = {.probe = d->config->probe != PW_PROBE_OFF, .low_port = d->options.listen != NULL,
+		.namespaces = d->config->namespaces.all || d->config->namespaces.n_names > 0};
 
 	return d->options.user != NULL ? pw_privileges_drop(d->options.user, &keep, err) : 0;
 }

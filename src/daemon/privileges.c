@@ -10,7 +10,7 @@
 
 static int keep_capabilities(const struct pw_privileges *keep)
 {
-	cap_value_t list[2];
+	cap_value_t list[4];
 	int n = 0, status;
 	cap_t caps = cap_init(); /* all flags cleared */
 
@@ -20,6 +20,10 @@ static int keep_capabilities(const struct pw_privileges *keep)
 		list[n++] = CAP_NET_ADMIN;
 	if (keep->low_port)
 		list[n++] = CAP_NET_BIND_SERVICE;
+	if (keep->namespaces) {
+		list[n++] = CAP_SYS_ADMIN;
+		list[n++] = CAP_SYS_PTRACE;
+	}
 	status = cap_set_flag(caps, CAP_PERMITTED, n, list, CAP_SET);
 	if (status == 0)
 		status = cap_set_flag(caps, CAP_EFFECTIVE, n, list, CAP_SET);

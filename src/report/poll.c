@@ -13,7 +13,7 @@
 #include "base/clock.h"
 #include "collect/collect.h"
 #include "model/monitor.h"
-#include "report/netns.h"
+#include "collect/netns.h"
 
 /* pwNsIndex of the own namespace; others follow. */
 #define OWN_INDEX 1

@@ -1,6 +1,4 @@
-#include <config.h>
-
-#include "report/netns.h"
+#include "collect/netns.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "base/log.h"
 
 /* Where ip-netns(8) keeps its names. */
 #define NETNS_DIR "/run/netns/"
@@ -59,7 +59,7 @@ void pw_netns_leave(void)
 {
 	if (own_fd >= 0 && setns(own_fd, CLONE_NEWNET) < 0) {
 		/* it was ours, and with the same privilege: what follows would be told of the wrong namespace */
-		perror("portwatch: cannot return to the own network namespace");
+		pw_log(LOG_ERR, "cannot return to the own network namespace: %s", strerror(errno));
 		abort();
 	}
 }

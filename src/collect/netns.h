@@ -1,8 +1,8 @@
 /* netns.h: looks into another network namespace for the time of a poll
  *
  * The calling thread enters and leaves; between two polls nothing of the namespace is kept open, so that it can be deleted. */
-#ifndef PW_REPORT_NETNS_H
-#define PW_REPORT_NETNS_H
+#ifndef PW_COLLECT_NETNS_H
+#define PW_COLLECT_NETNS_H
 
 #include <stdbool.h>
 
