@@ -53,7 +53,9 @@ class Driver(Process):
         return eventually(probe, deadline)
 
     def connected(self, deadline=10):
-        return self.until(deadline, connected=True)
+        """Waits until a session with a master is open; returns the driver."""
+        self.until(deadline, connected=True)
+        return self
 
     def end(self, limit_ms=STOP_MS):
         """Ends the agent as SIGTERM ends the daemon; returns how many milliseconds it took. The thread must have ended by itself."""

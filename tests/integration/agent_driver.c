@@ -7,7 +7,8 @@
  *   rows N             publishes a snapshot of N pools, of which every tenth has an alarm
  *   churn N MS         publishes one of up to N pools every MS milliseconds, until the next command
  *   rise N | fall N    posts an event for each of the first N pools
- *   longest            posts a rising event of an IPv6 pool whose texts are as long as can be
+ *   longest N          posts a rising event of an IPv6 pool whose texts are as long as can be, in a namespace with a name of
+ *                      N characters
  *   collector failed | collector recovered | connects N
  *   rate N             notifications a minute, 0 without limit
  *   stats              {"connected": ..., "acknowledged": ..., ...}
@@ -75,6 +76,11 @@ static struct pw_pool_key pool_key(uint32_t i)
 	return key;
 }
 
+static const char *ns_name(const struct pw_pool_key *key)
+{
+	return key->ns == 2 ? "blue" : "";
+}
+
 static enum pw_state pool_state(uint32_t i)
 {
 	return i % 10 == 0 ? (enum pw_state)(PW_STATE_WARNING + i / 10 % 3) : PW_STATE_NORMAL;
@@ -107,7 +113,7 @@ static void fill_row(struct pw_arena *arena, struct pw_pool_row *row, uint32_t i
 	row->counts = pool_counts(i);
 	row->index_len = pw_pool_index(&row->key, index);
 	row->index = index;
-	row->name = pw_arena_text(arena, pw_pool_name(&row->key, "eth0", row->key.ns == 2 ? "blue" : "", name));
+	row->name = pw_arena_text(arena, pw_pool_name(&row->key, "eth0", ns_name(&row->key), name));
 	row->local_text = pw_arena_text(arena, pw_address_text(&row->key.local, "eth0", address));
 	row->remote_text = pw_arena_text(arena, pw_address_text(&row->key.remote, NULL, address));
 	row->owner = numbered(arena, "unit", i, ".service (uid 33)");
@@ -222,7 +228,8 @@ static struct pw_event new_event(enum pw_event_type type)
 	return event;
 }
 
-static void fill_crossing(struct pw_event *event, const struct pw_pool_key *key, enum pw_state state, const char *zone)
+static void fill_crossing(struct pw_event *event, const struct pw_pool_key *key, enum pw_state state, const char *zone,
+	const char *ns)
 {
 	event->key = *key;
 	event->state = state;
@@ -232,7 +239,7 @@ static void fill_crossing(struct pw_event *event, const struct pw_pool_key *key,
 	event->rise = (struct pw_crossing){PW_REASON_UTILIZATION, 50};
 	event->fall = (struct pw_crossing){PW_REASON_UTILIZATION, 45};
 	event->time_to_exhaustion = PW_NOT_IN_SIGHT;
-	pw_pool_name(key, zone, "", event->name);
+	pw_pool_name(key, zone, ns, event->name);
 	pw_address_text(&key->local, zone, event->local_text);
 	pw_address_text(&key->remote, NULL, event->remote_text);
 }
@@ -243,7 +250,7 @@ static void post_crossings(unsigned n, enum pw_state state)
 		struct pw_event event = new_event(state == PW_STATE_NORMAL ? PW_EVENT_FALLING : PW_EVENT_RISING);
 		struct pw_pool_key key = pool_key(i);
 
-		fill_crossing(&event, &key, state, "eth0");
+		fill_crossing(&event, &key, state, "eth0", ns_name(&key));
 		event.counts = pool_counts(i);
 		snprintf(event.label, sizeof(event.label), "label %u", i);
 		snprintf(event.owner, sizeof(event.owner), "unit%u.service (uid 33)", i);
@@ -251,13 +258,15 @@ static void post_crossings(unsigned n, enum pw_state state)
 	}
 }
 
-static void post_longest(void)
+static void post_longest(unsigned ns_len)
 {
+	char ns[256] = "";
 	struct pw_event event = new_event(PW_EVENT_RISING);
-	struct pw_pool_key key = {.local = address6(0x7ff, UINT32_MAX), .remote = address6(0xfff, 0), .ns = UINT32_MAX, .port = 65535,
+	struct pw_pool_key key = {.local = address6(0x7ff, UINT32_MAX), .remote = address6(0xfff, 0), .ns = UINT32_MAX, .port = (uint16_t)(65535 - ns_len),
 		.kind = PW_KIND_CONNECT, .protocol = IPPROTO_TCP};
 
-	fill_crossing(&event, &key, PW_STATE_EXHAUSTED, "fifteen-charact");
+	memset(ns, 'n', ns_len < sizeof(ns) ? ns_len : sizeof(ns) - 1);
+	fill_crossing(&event, &key, PW_STATE_EXHAUSTED, "fifteen-charact", ns);
 	event.counts = (struct pw_pool_counts){.capacity = 64512, .used = 64512, .time_wait = 64512, .utilization = 100};
 	memset(event.label, 'L', sizeof(event.label) - 1);
 	memset(event.owner, 'O', sizeof(event.owner) - 1);
@@ -377,8 +386,8 @@ static bool command(const char *line)
 		post_crossings(n, PW_STATE_WARNING);
 	} else if (sscanf(line, "fall %u", &n) == 1) {
 		post_crossings(n, PW_STATE_NORMAL);
-	} else if (strcmp(line, "longest") == 0) {
-		post_longest();
+	} else if (sscanf(line, "longest %u", &n) == 1) {
+		post_longest(n);
 	} else if (sscanf(line, "rate %u", &n) == 1) {
 		pw_handover_set_rate(driver.handover, n);
 	} else if (strcmp(line, "collector failed") == 0) {
