@@ -34,6 +34,13 @@ struct pw_monitor {
 
 /* --- life and settings ------------------------------------------------------------------------------------------------ */
 
+/* Pools remembered at most, whatever the host does: all that can have rows, and as many again as fewer than four million sockets
+ * can't have of 64 ports each. */
+static size_t tracked_max(const struct pw_policy *policy)
+{
+	return 65536 + (size_t)policy->max_rows + policy->max_alarms;
+}
+
 struct pw_monitor *pw_monitor_new(const struct pw_policy *policy, struct timespec start_time)
 {
 	struct pw_monitor *m = calloc(1, sizeof(*m));
@@ -42,6 +49,7 @@ struct pw_monitor *pw_monitor_new(const struct pw_policy *policy, struct timespe
 		return NULL;
 	m->policy = policy;
 	m->epoch = 1;
+	m->tracker.max = tracked_max(policy);
 	m->scalars.start_time = start_time;
 	return m;
 }
@@ -85,6 +93,7 @@ void pw_monitor_set_policy(struct pw_monitor *m, const struct pw_policy *policy)
 
 	m->policy = policy;
 	m->epoch++;
+	m->tracker.max = tracked_max(policy);
 	HASH_ITER(hh, m->tracker.pools, pool, next) {
 		apply_policy(m, pool);
 		pool->thresholds = in_force(m, pool);
@@ -206,6 +215,11 @@ static void take_newcomers(const struct intake *in)
 	in->monitor->refused += newcomers->refused;
 }
 
+static uint32_t least(uint32_t a, uint32_t b)
+{
+	return a < b ? a : b;
+}
+
 /* A section without namespace names pools of the daemon's own. */
 static bool names_in(const struct pw_match *match, const struct pw_tracked_ns *ns)
 {
@@ -286,7 +300,7 @@ static void take_census(struct intake *in)
 	ns->udp_counted = ns->poll->udp_status == PW_POLL_COUNTED;
 	ns->floor = pw_policy_pool_floor(policy, totals->capacity, totals->blocked);
 	in->rules = rule_reaches(policy, ns->name);
-	if (pw_newcomers_reset(&in->monitor->newcomers, policy->max_rows) < 0)
+	if (pw_newcomers_reset(&in->monitor->newcomers, in->rules ? least(policy->max_rows, totals->pools) : 0) < 0)
 		in->monitor->scalars.dropped++;
 	pw_census_each(census, in->rules ? 1 : ns->floor, visit, in);
 	take_newcomers(in);

@@ -5,14 +5,15 @@
 
 int pw_newcomers_reset(struct pw_newcomers *newcomers, size_t max)
 {
-	newcomers->n = 0;
+	newcomers->n = newcomers->max = 0;
 	newcomers->refused = 0;
-	if (max == newcomers->max)
-		return 0;
-	pw_newcomers_clear(newcomers);
-	newcomers->heap = calloc(max, sizeof(*newcomers->heap));
-	if (newcomers->heap == NULL && max != 0)
-		return -1;
+	if (max > newcomers->size) {
+		pw_newcomers_clear(newcomers);
+		newcomers->heap = calloc(max, sizeof(*newcomers->heap));
+		if (newcomers->heap == NULL)
+			return -1;
+		newcomers->size = max;
+	}
 	newcomers->max = max;
 	return 0;
 }

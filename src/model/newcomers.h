@@ -18,11 +18,11 @@ struct pw_newcomer {
 /* Zeroed = no room. */
 struct pw_newcomers {
 	struct pw_newcomer *heap;
-	size_t n, max;
+	size_t n, max, size; /* size: of the memory, kept from poll to poll */
 	uint32_t refused; /* did not fit in since n was last set to 0 */
 };
 
-/* Makes room for `max`, and empties it. Returns 0, or -1 when out of memory: then there is no room. */
+/* Empties it and makes room for `max`. Returns 0, or -1 when out of memory: then there is no room. */
 int pw_newcomers_reset(struct pw_newcomers *newcomers, size_t max);
 
 /* Puts one in, if need be in the place of a smaller one. */

@@ -77,7 +77,7 @@ struct pw_tracked *pw_tracker_add(struct pw_tracker *tracker, struct pw_tracked_
 	size_t len = pw_pool_index(key, index);
 	struct pw_tracked *pool;
 
-	if (HASH_COUNT(tracker->pools) >= PW_TRACKED_MAX)
+	if (HASH_COUNT(tracker->pools) >= tracker->max)
 		return NULL;
 	pool = calloc(1, sizeof(*pool) + len * sizeof(*index));
 	if (pool == NULL)

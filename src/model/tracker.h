@@ -20,9 +20,6 @@
 #include "model/policy.h"
 #include "model/snapshot.h"
 
-/* Pools remembered at most, whatever the host does. Fewer than four million sockets can't have so many of 64 ports each. */
-#define PW_TRACKED_MAX 65536
-
 #define PW_NO_POSITION UINT32_MAX
 
 /* A namespace of the polls. */
@@ -83,6 +80,7 @@ struct pw_tracked {
 struct pw_tracker {
 	struct pw_tracked *pools;
 	struct pw_tracked_ns *namespaces;
+	size_t max; /* pools */
 };
 
 /* The namespace with this index, or NULL. */

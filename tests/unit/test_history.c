@@ -1,0 +1,249 @@
+/* Growth and forecast over made-up series: what they must find, and what they must not take for growth. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <math.h>
+
+#include "model/history.h"
+#include "random.h"
+
+/* Free ports at a time in seconds. */
+typedef double series(double t);
+
+static void run(struct pw_history *history, series *free_at, double from_s, double to_s, double interval_s)
+{
+	for (double t = from_s; t < to_s; t += interval_s)
+		pw_history_add(history, (uint64_t)(t * 1000) + 1, (uint32_t)lround(free_at(t)));
+}
+
+static struct pw_trend trend_of(series *free_at, double seconds, double interval_s)
+{
+	struct pw_history *history = pw_history_new();
+	struct pw_trend trend;
+
+	run(history, free_at, 0, seconds, interval_s);
+	trend = pw_history_trend(history);
+	assert_int_equal(trend.growth, pw_history_growth(history));
+	assert_int_equal(trend.time_to_exhaustion, pw_history_time_to_exhaustion(history));
+	pw_history_free(history);
+	return trend;
+}
+
+static double noise(double deviation)
+{
+	double sum = 0;
+
+	for (int i = 0; i < 12; i++)
+		sum += pick(1000000) / 1e6;
+	return (sum - 6) * deviation;
+}
+
+static double leak_600(double t) { return 20000 - 10 * t; }
+static double drain_600(double t) { return 2000 + 10 * t; }
+static double level(double t) { (void)t; return 12345; }
+static double leak_under_noise(double t) { return leak_600(t) + noise(100); }
+static double level_under_noise(double t) { return level(t) + noise(300); }
+static double time_wait_saw(double t) { return 20000 - 100 * fmod(t, 60); }
+static double leak_under_saw(double t) { return leak_600(t) - 50 * fmod(t + 17, 60); }
+static double nonsense_at_times(double t) { (void)t; return chance(12) ? pick(28000) : 9000; }
+static double step_down(double t) { return t < 700 ? 25000 : 15000; }
+static double nothing_left(double t) { (void)t; return 0; }
+
+static void leak_is_measured_at_any_interval(void **unused)
+{
+	static const double intervals[] = {0.2, 1, 2, 3, 5, 7, 10, 13, 17, 25, 30, 45, 60, 70};
+
+	(void)unused;
+	for (size_t i = 0; i < sizeof(intervals) / sizeof(intervals[0]); i++) {
+		struct pw_trend trend = trend_of(leak_600, 1200, intervals[i]);
+		double left = leak_600(1200) / 10; /* s */
+
+		assert_in_range(trend.growth, 599, 601);
+		assert_true(fabs(trend.time_to_exhaustion - left) <= intervals[i] + 12);
+	}
+}
+
+static void leak_is_measured_at_long_intervals(void **unused)
+{
+	struct pw_trend trend;
+	static const double intervals[] = {120, 300};
+
+	(void)unused;
+	for (size_t i = 0; i < 2; i++) {
+		trend = trend_of(leak_600, 1990, intervals[i]);
+		assert_in_range(trend.growth, 599, 601);
+	}
+}
+
+static void draining_is_negative_and_out_of_sight(void **unused)
+{
+	struct pw_trend trend = trend_of(drain_600, 1200, 10);
+
+	(void)unused;
+	assert_int_equal(trend.growth, -600);
+	assert_int_equal(trend.time_to_exhaustion, PW_NOT_IN_SIGHT);
+}
+
+static void level_does_not_grow(void **unused)
+{
+	struct pw_trend trend = trend_of(level, 1200, 10);
+
+	(void)unused;
+	assert_int_equal(trend.growth, 0);
+	assert_int_equal(trend.time_to_exhaustion, PW_NOT_IN_SIGHT);
+}
+
+static void too_little_is_nothing(void **unused)
+{
+	struct pw_history *history = pw_history_new();
+
+	(void)unused;
+	assert_int_equal(pw_history_growth(history), 0);
+	assert_int_equal(pw_history_time_to_exhaustion(history), PW_NOT_IN_SIGHT);
+	run(history, leak_600, 0, 180, 10);
+	assert_int_equal(pw_history_growth(history), 0);
+	run(history, leak_600, 180, 220, 10);
+	assert_int_equal(pw_history_growth(history), 600);
+	pw_history_free(history);
+}
+
+static void exhausted_is_now(void **unused)
+{
+	(void)unused;
+	assert_int_equal(trend_of(nothing_left, 20, 10).time_to_exhaustion, 0);
+	assert_int_equal(trend_of(nothing_left, 2000, 10).time_to_exhaustion, 0);
+}
+
+static void noise_is_averaged_out(void **unused)
+{
+	(void)unused;
+	random_start();
+	for (int i = 0; i < 100; i++)
+		assert_true(abs(trend_of(leak_under_noise, 1000, 10).growth - 600) < 120);
+}
+
+static void noise_alone_is_no_growth(void **unused)
+{
+	unsigned seen = 0;
+
+	(void)unused;
+	random_start();
+	for (int i = 0; i < 400; i++)
+		seen += trend_of(level_under_noise, 1000, 10).growth != 0;
+	assert_in_range(seen, 0, 20);
+}
+
+/* Each sample of the wave has its like a period earlier, whatever the phase at which polls and wave meet. */
+static void time_wait_waves_are_no_growth(void **unused)
+{
+	struct pw_history *history = pw_history_new();
+
+	(void)unused;
+	for (double t = 0; t < 2000; t += 10) {
+		pw_history_add(history, (uint64_t)(t * 1000) + 1, (uint32_t)time_wait_saw(t + 3));
+		assert_int_equal(pw_history_growth(history), 0);
+		assert_int_equal(pw_history_time_to_exhaustion(history), PW_NOT_IN_SIGHT);
+	}
+	pw_history_free(history);
+}
+
+static void leak_shows_under_time_wait_waves(void **unused)
+{
+	(void)unused;
+	for (int seconds = 700; seconds < 900; seconds += 10)
+		assert_in_range(trend_of(leak_under_saw, seconds, 10).growth, 590, 610);
+}
+
+static void odd_polls_are_no_growth(void **unused)
+{
+	struct pw_history *history = pw_history_new();
+
+	(void)unused;
+	random_start();
+	for (double t = 0; t < 20000; t += 10) {
+		pw_history_add(history, (uint64_t)(t * 1000) + 1, (uint32_t)nonsense_at_times(t));
+		assert_true(abs(pw_history_growth(history)) < 5);
+	}
+	pw_history_free(history);
+}
+
+/* One jump, however large, is no slope: not when it comes, nor on its whole way through the window. */
+static void step_is_no_growth(void **unused)
+{
+	struct pw_history *history = pw_history_new();
+
+	(void)unused;
+	for (double t = 0; t < 1500; t += 10) {
+		pw_history_add(history, (uint64_t)(t * 1000) + 1, (uint32_t)step_down(t));
+		assert_int_equal(pw_history_growth(history), 0);
+	}
+	pw_history_free(history);
+}
+
+static void growth_that_has_ended_is_forgotten(void **unused)
+{
+	struct pw_history *history = pw_history_new();
+
+	(void)unused;
+	run(history, leak_600, 0, 1000, 10);
+	for (double t = 1000; t < 1300; t += 10)
+		pw_history_add(history, (uint64_t)(t * 1000) + 1, 10000);
+	assert_int_equal(pw_history_growth(history), 0);
+	pw_history_free(history);
+}
+
+static void polls_may_be_missing_and_late(void **unused)
+{
+	struct pw_history *history = pw_history_new();
+
+	(void)unused;
+	random_start();
+	for (double t = 0; t < 1500; t += 10)
+		if (!chance(4))
+			pw_history_add(history, (uint64_t)((t + pick(900) / 1000.0) * 1000) + 1, (uint32_t)leak_600(t));
+	assert_in_range(pw_history_growth(history), 590, 610);
+	pw_history_free(history);
+}
+
+/* Times of CLOCK_BOOTTIME after a year, and polls that bring no new time. */
+static void time_may_be_large_and_may_stand(void **unused)
+{
+	struct pw_history *history = pw_history_new();
+	uint64_t start = UINT64_C(366) * 86400 * 1000;
+
+	(void)unused;
+	pw_history_add(history, 5, 28000);
+	for (uint64_t t = 0; t < 1000; t += 10) {
+		pw_history_add(history, start + t * 1000, (uint32_t)(20000 - 10 * t));
+		pw_history_add(history, start + t * 1000, 0);
+		pw_history_add(history, start, 0);
+	}
+	assert_in_range(pw_history_growth(history), 599, 601);
+	pw_history_free(history);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(leak_is_measured_at_any_interval),
+		cmocka_unit_test(leak_is_measured_at_long_intervals),
+		cmocka_unit_test(draining_is_negative_and_out_of_sight),
+		cmocka_unit_test(level_does_not_grow),
+		cmocka_unit_test(too_little_is_nothing),
+		cmocka_unit_test(exhausted_is_now),
+		cmocka_unit_test(noise_is_averaged_out),
+		cmocka_unit_test(noise_alone_is_no_growth),
+		cmocka_unit_test(time_wait_waves_are_no_growth),
+		cmocka_unit_test(leak_shows_under_time_wait_waves),
+		cmocka_unit_test(odd_polls_are_no_growth),
+		cmocka_unit_test(step_is_no_growth),
+		cmocka_unit_test(growth_that_has_ended_is_forgotten),
+		cmocka_unit_test(polls_may_be_missing_and_late),
+		cmocka_unit_test(time_may_be_large_and_may_stand),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

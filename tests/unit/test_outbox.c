@@ -1,0 +1,582 @@
+/* The outbox, seen by a manager: one that believes what was acknowledged, over random histories of states and connections. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <time.h>
+
+#include "model/outbox.h"
+#include "random.h"
+
+static struct pw_pool_key pool_key(uint32_t number)
+{
+	return (struct pw_pool_key){.ns = 1, .kind = PW_KIND_CONNECT, .protocol = IPPROTO_TCP, .port = (uint16_t)number,
+		.local.zone = number >> 16};
+}
+
+static struct pw_event pool_event(uint32_t id, uint32_t pool, enum pw_state previous, enum pw_state state, uint32_t utilization)
+{
+	struct pw_event event = {.id = id, .time.tv_sec = id, .key = pool_key(pool), .state = state, .counts.utilization = utilization,
+		.rise = {PW_REASON_UTILIZATION, 10 * state}, .fall = {PW_REASON_UTILIZATION, 10 * state + 5}};
+
+	pw_event_set_previous(&event, previous);
+	return event;
+}
+
+static int post(struct pw_outbox *box, uint32_t id, uint32_t pool, enum pw_state previous, enum pw_state state, uint32_t utilization)
+{
+	struct pw_event event = pool_event(id, pool, previous, state, utilization);
+
+	return pw_outbox_post(box, &event);
+}
+
+/* Takes one and tells its id, 0 when there is none. */
+static uint32_t take(struct pw_outbox *box, struct pw_event *out)
+{
+	return pw_outbox_take(box, 0, out, NULL) ? out->id : 0;
+}
+
+static void assert_owed(const struct pw_outbox *box, size_t owed, size_t in_flight)
+{
+	struct pw_outbox_stats stats;
+
+	pw_outbox_stats(box, &stats);
+	assert_int_equal(stats.owed, owed);
+	assert_int_equal(stats.in_flight, in_flight);
+}
+
+static void falling_waits_for_acknowledged_rising(void **unused)
+{
+	struct pw_outbox *box = pw_outbox_new(10);
+	struct pw_event event;
+
+	(void)unused;
+	post(box, 1, 7, PW_STATE_NORMAL, PW_STATE_WARNING, 60);
+	assert_int_equal(take(box, &event), 1);
+	post(box, 2, 7, PW_STATE_WARNING, PW_STATE_NORMAL, 10);
+	assert_int_equal(take(box, &event), 0);
+	assert_owed(box, 1, 1);
+	pw_outbox_acknowledge(box, 1);
+	assert_int_equal(take(box, &event), 2);
+	assert_int_equal(event.type, PW_EVENT_FALLING);
+	assert_int_equal(event.threshold, 10 * PW_STATE_NORMAL + 5);
+	pw_outbox_acknowledge(box, 2);
+	assert_owed(box, 0, 0);
+	assert_int_equal(pw_outbox_last_id(box, &event.key), 0); /* nothing is kept of it */
+	pw_outbox_free(box);
+}
+
+static void rise_and_fall_unsent_is_nothing(void **unused)
+{
+	struct pw_outbox *box = pw_outbox_new(10);
+	struct pw_event event;
+
+	(void)unused;
+	post(box, 1, 7, PW_STATE_NORMAL, PW_STATE_EXHAUSTED, 100);
+	post(box, 2, 7, PW_STATE_EXHAUSTED, PW_STATE_NORMAL, 10);
+	assert_int_equal(take(box, &event), 0);
+	assert_owed(box, 0, 0);
+	pw_outbox_free(box);
+}
+
+static void lost_one_goes_again_first_and_unchanged(void **unused)
+{
+	struct pw_outbox *box = pw_outbox_new(10);
+	struct pw_event first, again, event;
+
+	(void)unused;
+	post(box, 1, 7, PW_STATE_NORMAL, PW_STATE_WARNING, 60);
+	assert_int_equal(take(box, &first), 1);
+	post(box, 2, 7, PW_STATE_WARNING, PW_STATE_CRITICAL, 85);
+	post(box, 3, 8, PW_STATE_NORMAL, PW_STATE_EXHAUSTED, 100);
+	pw_outbox_return_all(box);
+	assert_int_equal(take(box, &again), 1);
+	assert_memory_equal(&again, &first, sizeof(first));
+	assert_int_equal(take(box, &event), 3);
+	assert_int_equal(take(box, &event), 0);
+	pw_outbox_acknowledge(box, 1);
+	assert_int_equal(take(box, &event), 2);
+	assert_int_equal(event.previous, PW_STATE_WARNING);
+	pw_outbox_free(box);
+}
+
+/* What the receiver has not heard of is no part of the chain: type and threshold follow from what it knows. */
+static void newest_state_is_told_from_the_acknowledged_one(void **unused)
+{
+	struct pw_outbox *box = pw_outbox_new(10);
+	struct pw_event event;
+
+	(void)unused;
+	post(box, 1, 7, PW_STATE_NORMAL, PW_STATE_WARNING, 60);
+	take(box, &event);
+	post(box, 2, 7, PW_STATE_WARNING, PW_STATE_EXHAUSTED, 100);
+	post(box, 3, 7, PW_STATE_EXHAUSTED, PW_STATE_CRITICAL, 97);
+	pw_outbox_acknowledge(box, 1);
+	assert_int_equal(take(box, &event), 3);
+	assert_int_equal(event.type, PW_EVENT_RISING);
+	assert_int_equal(event.previous, PW_STATE_WARNING);
+	assert_int_equal(event.threshold, 10 * PW_STATE_CRITICAL);
+	pw_outbox_free(box);
+}
+
+static void worst_go_first(void **unused)
+{
+	static const struct { enum pw_state state; uint32_t utilization; } posts[] = {{PW_STATE_WARNING, 60}, {PW_STATE_CRITICAL, 85},
+		{PW_STATE_EXHAUSTED, 100}, {PW_STATE_WARNING, 70}, {PW_STATE_CRITICAL, 90}, {PW_STATE_WARNING, 70}};
+	static const uint32_t order[] = {3, 5, 2, 4, 6, 1, 102};
+	struct pw_outbox *box = pw_outbox_new(100);
+	struct pw_event event;
+
+	(void)unused;
+	post(box, 101, 99, PW_STATE_NORMAL, PW_STATE_EXHAUSTED, 100);
+	take(box, &event);
+	pw_outbox_acknowledge(box, 101);
+	post(box, 102, 99, PW_STATE_EXHAUSTED, PW_STATE_CRITICAL, 97); /* better than before: last */
+	for (uint32_t i = 0; i < sizeof(posts) / sizeof(posts[0]); i++)
+		post(box, i + 1, i, PW_STATE_NORMAL, posts[i].state, posts[i].utilization);
+	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++)
+		assert_int_equal(take(box, &event), order[i]);
+	pw_outbox_free(box);
+}
+
+static void collector_failure_goes_before_all(void **unused)
+{
+	struct pw_outbox *box = pw_outbox_new(1);
+	struct pw_event event, failed = {.id = 10, .type = PW_EVENT_COLLECTOR_FAILED, .key.ns = 1, .text = "EPERM"},
+		recovered = {.id = 11, .type = PW_EVENT_COLLECTOR_RECOVERED, .key.ns = 1};
+
+	(void)unused;
+	post(box, 1, 7, PW_STATE_NORMAL, PW_STATE_EXHAUSTED, 100);
+	assert_int_equal(pw_outbox_post(box, &failed), 0); /* the outbox is full of pools */
+	assert_int_equal(take(box, &event), 10);
+	assert_int_equal(event.type, PW_EVENT_COLLECTOR_FAILED);
+	assert_string_equal(event.text, "EPERM");
+	assert_int_equal(pw_outbox_post(box, &recovered), 0);
+	assert_int_equal(take(box, &event), 1);
+	pw_outbox_acknowledge(box, 10);
+	assert_int_equal(take(box, &event), 11);
+	assert_int_equal(event.type, PW_EVENT_COLLECTOR_RECOVERED);
+	pw_outbox_acknowledge(box, 11);
+	assert_int_equal(pw_outbox_post(box, &recovered), 0); /* nobody has heard of a failure */
+	assert_int_equal(take(box, &event), 0);
+	pw_outbox_free(box);
+}
+
+static void failed_and_recovered_unsent_is_nothing(void **unused)
+{
+	struct pw_outbox *box = pw_outbox_new(1);
+	struct pw_event event, failed = {.id = 10, .type = PW_EVENT_COLLECTOR_FAILED}, recovered = {.id = 11, .type = PW_EVENT_COLLECTOR_RECOVERED};
+
+	(void)unused;
+	pw_outbox_post(box, &failed);
+	pw_outbox_post(box, &recovered);
+	assert_int_equal(take(box, &event), 0);
+	pw_outbox_free(box);
+}
+
+static void connect_failures_add_up_while_they_wait(void **unused)
+{
+	struct pw_outbox *box = pw_outbox_new(1);
+	struct pw_event event, failing = {.id = 1, .type = PW_EVENT_CONNECT_FAILING, .failures = 5};
+
+	(void)unused;
+	pw_outbox_post(box, &failing);
+	failing.id = 2;
+	pw_outbox_post(box, &failing);
+	assert_int_equal(take(box, &event), 2);
+	assert_int_equal(event.failures, 10);
+	failing.id = 3;
+	pw_outbox_post(box, &failing);
+	assert_int_equal(take(box, &event), 0); /* one is under way */
+	pw_outbox_acknowledge(box, 2);
+	assert_int_equal(take(box, &event), 3);
+	assert_int_equal(event.failures, 5);
+	pw_outbox_acknowledge(box, 3);
+	assert_owed(box, 0, 0);
+	pw_outbox_free(box);
+}
+
+static void repetition_tells_the_same_state_again(void **unused)
+{
+	struct pw_outbox *box = pw_outbox_new(10);
+	struct pw_event event;
+
+	(void)unused;
+	post(box, 1, 7, PW_STATE_NORMAL, PW_STATE_WARNING, 60);
+	post(box, 2, 7, PW_STATE_WARNING, PW_STATE_WARNING, 61); /* not even told once */
+	assert_int_equal(take(box, &event), 1);
+	post(box, 3, 7, PW_STATE_WARNING, PW_STATE_WARNING, 62); /* under way */
+	pw_outbox_acknowledge(box, 1);
+	assert_int_equal(take(box, &event), 0);
+	post(box, 4, 7, PW_STATE_WARNING, PW_STATE_WARNING, 63);
+	assert_int_equal(take(box, &event), 4);
+	assert_int_equal(event.type, PW_EVENT_RISING);
+	assert_int_equal(event.previous, PW_STATE_WARNING);
+	pw_outbox_acknowledge(box, 4);
+	post(box, 5, 7, PW_STATE_WARNING, PW_STATE_WARNING, 63);
+	post(box, 6, 7, PW_STATE_WARNING, PW_STATE_NORMAL, 10); /* replaces the repetition */
+	assert_int_equal(take(box, &event), 6);
+	pw_outbox_free(box);
+}
+
+/* An alarm that was refused for want of room is told when it is repeated or gets worse. */
+static void full_outbox_refuses_and_heals(void **unused)
+{
+	struct pw_outbox *box = pw_outbox_new(2);
+	struct pw_event event;
+
+	(void)unused;
+	assert_int_equal(post(box, 1, 1, PW_STATE_NORMAL, PW_STATE_WARNING, 60), 0);
+	assert_int_equal(post(box, 2, 2, PW_STATE_NORMAL, PW_STATE_WARNING, 60), 0);
+	assert_int_equal(post(box, 3, 3, PW_STATE_NORMAL, PW_STATE_WARNING, 60), -1);
+	assert_int_equal(post(box, 4, 3, PW_STATE_WARNING, PW_STATE_NORMAL, 10), 0);
+	assert_int_equal(post(box, 5, 3, PW_STATE_NORMAL, PW_STATE_WARNING, 60), -1);
+	assert_int_equal(post(box, 6, 1, PW_STATE_WARNING, PW_STATE_NORMAL, 10), 0);
+	assert_int_equal(post(box, 7, 3, PW_STATE_WARNING, PW_STATE_CRITICAL, 80), 0);
+	assert_int_equal(take(box, &event), 7);
+	assert_int_equal(event.previous, PW_STATE_NORMAL);
+	pw_outbox_free(box);
+}
+
+static void last_id_is_that_of_the_newest_sent(void **unused)
+{
+	struct pw_outbox *box = pw_outbox_new(2);
+	struct pw_pool_key key = pool_key(7);
+	struct pw_event event;
+
+	(void)unused;
+	post(box, 1, 7, PW_STATE_NORMAL, PW_STATE_WARNING, 60);
+	assert_int_equal(pw_outbox_last_id(box, &key), 0);
+	take(box, &event);
+	assert_int_equal(pw_outbox_last_id(box, &key), 1);
+	pw_outbox_acknowledge(box, 1);
+	post(box, 2, 7, PW_STATE_WARNING, PW_STATE_CRITICAL, 80);
+	assert_int_equal(pw_outbox_last_id(box, &key), 1);
+	take(box, &event);
+	assert_int_equal(pw_outbox_last_id(box, &key), 2);
+	pw_outbox_free(box);
+}
+
+/* --- the rate limit --------------------------------------------------------------------------------------------------- */
+
+static void rate_limit_holds_in_any_minute(void **unused)
+{
+	struct pw_outbox *box = pw_outbox_new(100000);
+	uint64_t times[4000], now = 1000;
+	uint32_t n = 0, id = 0, wait, rate = 7;
+	struct pw_event event;
+
+	(void)unused;
+	random_start();
+	pw_outbox_set_rate(box, rate);
+	while (n < 4000) {
+		now += pick(5000);
+		for (uint32_t i = pick(4); i > 0; i--, id++)
+			post(box, id + 1, id, PW_STATE_NORMAL, PW_STATE_WARNING, 60);
+		while (n < 4000 && pw_outbox_take(box, now, &event, &wait)) {
+			pw_outbox_acknowledge(box, event.id);
+			if (n >= rate)
+				assert_true(now - times[n - rate] >= 60000);
+			times[n++] = now;
+		}
+	}
+	pw_outbox_free(box);
+}
+
+static void rate_limit_says_how_long_to_wait(void **unused)
+{
+	struct pw_outbox *box = pw_outbox_new(10);
+	struct pw_outbox_stats stats;
+	struct pw_event event;
+	uint32_t wait;
+
+	(void)unused;
+	pw_outbox_set_rate(box, 1);
+	assert_false(pw_outbox_take(box, 1000, &event, &wait));
+	assert_int_equal(wait, UINT32_MAX);
+	for (uint32_t i = 1; i <= 3; i++)
+		post(box, i, i, PW_STATE_NORMAL, PW_STATE_WARNING, 60);
+	assert_true(pw_outbox_take(box, 1000, &event, &wait));
+	for (int i = 0; i < 5; i++) {
+		assert_false(pw_outbox_take(box, 11000, &event, &wait));
+		assert_int_equal(wait, 50000);
+	}
+	pw_outbox_stats(box, &stats);
+	assert_int_equal(stats.suppressed, 2); /* however often somebody asks */
+	assert_true(pw_outbox_take(box, 61000, &event, &wait));
+	assert_false(pw_outbox_take(box, 61000, &event, &wait));
+	post(box, 4, 4, PW_STATE_NORMAL, PW_STATE_WARNING, 60);
+	assert_false(pw_outbox_take(box, 61000, &event, &wait));
+	pw_outbox_stats(box, &stats);
+	assert_int_equal(stats.suppressed, 3);
+	pw_outbox_free(box);
+}
+
+static unsigned take_all(struct pw_outbox *box, uint64_t now)
+{
+	struct pw_event event;
+	unsigned n = 0;
+
+	while (pw_outbox_take(box, now, &event, NULL))
+		n++;
+	return n;
+}
+
+static void changed_rate_remembers_what_was_sent(void **unused)
+{
+	struct pw_outbox *box = pw_outbox_new(1000);
+
+	(void)unused;
+	for (uint32_t i = 1; i <= 500; i++)
+		post(box, i, i, PW_STATE_NORMAL, PW_STATE_WARNING, 60);
+	pw_outbox_set_rate(box, 10);
+	assert_int_equal(take_all(box, 1000), 10);
+	pw_outbox_set_rate(box, 15);
+	assert_int_equal(take_all(box, 2000), 5);
+	pw_outbox_set_rate(box, 5);
+	assert_int_equal(take_all(box, 60999), 0);
+	assert_int_equal(take_all(box, 61999), 0);
+	assert_int_equal(take_all(box, 62000), 5);
+	pw_outbox_set_rate(box, 0);
+	assert_int_equal(take_all(box, 62000), 480);
+	pw_outbox_free(box);
+}
+
+/* --- random histories --------------------------------------------------------------------------------------------------- */
+
+#define POOLS 12
+#define FLIGHT 64
+
+struct world {
+	struct pw_outbox *box;
+	enum pw_state now[POOLS];      /* what the collector knows */
+	enum pw_state believed[POOLS]; /* what a manager derives from the acknowledged notifications */
+	struct pw_event flying[FLIGHT];
+	size_t n_flying;
+	bool sent_before[20000];       /* by id */
+	bool was_lost[20000];          /* was under way when a connection broke */
+	uint32_t next_id;
+};
+
+static void change_some_pool(struct world *w)
+{
+	uint32_t pool = pick(POOLS);
+	enum pw_state state = (enum pw_state)(PW_STATE_NORMAL + pick(4));
+
+	if (state == w->now[pool] && state == PW_STATE_NORMAL)
+		return;
+	assert_int_equal(post(w->box, w->next_id++, pool, w->now[pool], state, pick(101)), 0);
+	w->now[pool] = state;
+}
+
+static uint32_t pool_of(const struct pw_event *event)
+{
+	return event->key.port;
+}
+
+static int urgency(const struct pw_event *event)
+{
+	return event->type == PW_EVENT_FALLING ? 0 : (int)event->state;
+}
+
+/* Each notification goes out while no other of its pool is under way, continues what the manager believes, and comes twice only after a
+ * broken connection. */
+static void check_taken(struct world *w, const struct pw_event *event)
+{
+	uint32_t pool = pool_of(event);
+
+	for (size_t i = 0; i < w->n_flying; i++)
+		assert_int_not_equal(pool_of(&w->flying[i]), pool);
+	assert_int_equal(event->previous, w->believed[pool]);
+	if (event->type == PW_EVENT_FALLING)
+		assert_true(event->state < w->believed[pool]);
+	else
+		assert_true(event->state >= w->believed[pool] && event->state > PW_STATE_NORMAL);
+	assert_true(!w->sent_before[event->id] || w->was_lost[event->id]);
+	w->sent_before[event->id] = true;
+}
+
+/* Takes as many as there are; among those that were never lost, each is at least as urgent as the next. */
+static void take_some(struct world *w)
+{
+	struct pw_event event;
+	int last = INT32_MAX;
+
+	while (w->n_flying < FLIGHT && !chance(6) && pw_outbox_take(w->box, 0, &event, NULL)) {
+		if (!w->was_lost[event.id]) {
+			assert_true(urgency(&event) <= last);
+			last = urgency(&event);
+		} else {
+			assert_int_equal(last, INT32_MAX);
+		}
+		check_taken(w, &event);
+		w->flying[w->n_flying++] = event;
+	}
+}
+
+static void acknowledge_some(struct world *w)
+{
+	size_t i;
+
+	if (w->n_flying == 0)
+		return;
+	i = pick((uint32_t)w->n_flying);
+	w->believed[pool_of(&w->flying[i])] = w->flying[i].state;
+	pw_outbox_acknowledge(w->box, w->flying[i].id);
+	w->flying[i] = w->flying[--w->n_flying];
+}
+
+static void give_one_back(struct world *w)
+{
+	size_t i;
+
+	if (w->n_flying == 0)
+		return;
+	i = pick((uint32_t)w->n_flying);
+	w->was_lost[w->flying[i].id] = true;
+	pw_outbox_return(w->box, w->flying[i].id);
+	w->flying[i] = w->flying[--w->n_flying];
+}
+
+static void break_connection(struct world *w)
+{
+	for (size_t i = 0; i < w->n_flying; i++)
+		w->was_lost[w->flying[i].id] = true;
+	w->n_flying = 0;
+	pw_outbox_return_all(w->box);
+}
+
+/* An answer to something that is not under way, from a connection that is gone. */
+static void answer_nonsense(struct world *w)
+{
+	pw_outbox_acknowledge(w->box, w->next_id + 1000);
+	pw_outbox_return(w->box, w->next_id + 1000);
+}
+
+static void settle(struct world *w)
+{
+	struct pw_event event;
+
+	while (w->n_flying > 0)
+		acknowledge_some(w);
+	while (pw_outbox_take(w->box, 0, &event, NULL)) {
+		check_taken(w, &event);
+		w->believed[pool_of(&event)] = event.state;
+		pw_outbox_acknowledge(w->box, event.id);
+	}
+	assert_owed(w->box, 0, 0);
+	for (int i = 0; i < POOLS; i++)
+		assert_int_equal(w->believed[i], w->now[i]);
+}
+
+static void random_history(void)
+{
+	static struct world w;
+
+	memset(&w, 0, sizeof(w));
+	w.box = pw_outbox_new(POOLS);
+	w.next_id = 1;
+	for (int i = 0; i < POOLS; i++)
+		w.now[i] = w.believed[i] = PW_STATE_NORMAL;
+	for (int i = 0; i < 1500; i++) {
+		static void (*const acts[])(struct world *) = {change_some_pool, change_some_pool, change_some_pool, take_some, take_some,
+			acknowledge_some, acknowledge_some, give_one_back};
+
+		if (chance(60))
+			break_connection(&w);
+		else if (chance(60))
+			answer_nonsense(&w);
+		else if (chance(100))
+			settle(&w);
+		else
+			acts[pick(8)](&w);
+	}
+	settle(&w);
+	pw_outbox_free(w.box);
+}
+
+static void manager_ends_up_with_the_truth(void **unused)
+{
+	(void)unused;
+	random_start();
+	for (int i = 0; i < 200; i++)
+		random_history();
+}
+
+/* --- many at once ------------------------------------------------------------------------------------------------------- */
+
+static double seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* Posts, takes and acknowledges n alarms; the time for it all. */
+static double burst(uint32_t n)
+{
+	struct pw_outbox *box = pw_outbox_new(n);
+	double start = seconds();
+	struct pw_event event;
+	uint32_t last = 101;
+
+	for (uint32_t i = 0; i < n; i++)
+		assert_int_equal(post(box, i + 1, i, PW_STATE_NORMAL, PW_STATE_CRITICAL, pick(101)), 0);
+	for (uint32_t i = 0; i < n; i++) {
+		assert_true(pw_outbox_take(box, 0, &event, NULL));
+		assert_true(event.counts.utilization <= last);
+		last = event.counts.utilization;
+	}
+	for (uint32_t i = 0; i < n; i++)
+		pw_outbox_acknowledge(box, i + 1);
+	assert_owed(box, 0, 0);
+	pw_outbox_free(box);
+	return seconds() - start;
+}
+
+/* Eight times as many may take thirty times as long at most (caches have their say): quadratic would be sixty-four. */
+static void many_at_once_take_no_quadratic_time(void **unused)
+{
+	double few = 1e9, many = 1e9;
+
+	(void)unused;
+	random_start();
+	for (int i = 0; i < 3; i++) {
+		double t = burst(5000);
+
+		few = t < few ? t : few;
+		t = burst(40000);
+		many = t < many ? t : many;
+	}
+	print_message("5,000 at once: %.1f ms; 40,000: %.1f ms\n", few * 1000, many * 1000);
+	assert_true(many < 30 * few);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(falling_waits_for_acknowledged_rising),
+		cmocka_unit_test(rise_and_fall_unsent_is_nothing),
+		cmocka_unit_test(lost_one_goes_again_first_and_unchanged),
+		cmocka_unit_test(newest_state_is_told_from_the_acknowledged_one),
+		cmocka_unit_test(worst_go_first),
+		cmocka_unit_test(collector_failure_goes_before_all),
+		cmocka_unit_test(failed_and_recovered_unsent_is_nothing),
+		cmocka_unit_test(connect_failures_add_up_while_they_wait),
+		cmocka_unit_test(repetition_tells_the_same_state_again),
+		cmocka_unit_test(full_outbox_refuses_and_heals),
+		cmocka_unit_test(last_id_is_that_of_the_newest_sent),
+		cmocka_unit_test(rate_limit_holds_in_any_minute),
+		cmocka_unit_test(rate_limit_says_how_long_to_wait),
+		cmocka_unit_test(changed_rate_remembers_what_was_sent),
+		cmocka_unit_test(manager_ends_up_with_the_truth),
+		cmocka_unit_test(many_at_once_take_no_quadratic_time),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
