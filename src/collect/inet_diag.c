@@ -68,8 +68,8 @@ static struct inet_diag_bc_op port_operand(uint16_t port)
 	return (struct inet_diag_bc_op){.no = port};
 }
 
-/* The program (inet_diag_bc_run()): `yes` and `no` are distances to the next instruction; an end is reached exactly when the socket
- * is wanted, beyond the end when it is not. */
+/* The program (inet_diag_bc_run()): `yes` and `no` are distances to the next instruction; an end is reached exactly
+ * when the socket is wanted, beyond the end when it is not. */
 static void put_program(struct nlmsghdr *message, uint16_t low, uint16_t high, bool only_bound)
 {
 	const unsigned char next = sizeof(struct inet_diag_bc_op), pair = 2 * next;
@@ -214,7 +214,7 @@ static inline uint8_t socket_flags(const struct inet_diag_msg *msg, const struct
 	if (msg->idiag_inode != 0)
 		flags |= PW_SOCKET_HAS_OWNER;
 	else if ((msg->idiag_state == PW_SYN_RECV || msg->idiag_state == STATE_NEW_SYN_RECV) &&
-		 msg->idiag_timer == TIMER_RETRANSMIT && !attributes->full_socket)
+		msg->idiag_timer == TIMER_RETRANSMIT && !attributes->full_socket)
 		flags |= PW_SOCKET_HALF_OPEN;
 	return flags;
 }
@@ -230,7 +230,7 @@ static inline int parse(const struct nlmsghdr *message, uint8_t protocol, struct
 		return -1;
 	memcpy(&msg, body, sizeof(msg));
 	if (put_addresses(out, &msg) < 0 || put_state(out, &msg) < 0 ||
-	    take_attributes(&attributes, body + sizeof(msg), len - sizeof(msg)) < 0)
+		take_attributes(&attributes, body + sizeof(msg), len - sizeof(msg)) < 0)
 		return -1;
 	out->cookie = (uint64_t)msg.id.idiag_cookie[1] << 32 | msg.id.idiag_cookie[0];
 	out->cgroup = attributes.cgroup;
@@ -273,31 +273,28 @@ static enum step stop(const struct dump *dump, enum step step, const char *why)
 	return step;
 }
 
-/* What an errno means, from a system call or from the kernel's answer. The second group: no such module, no AF_NETLINK in this
- * sandbox, no permission by a security module. */
+/* What an errno means, from a system call or from the kernel's answer. The second group: no such module, no AF_NETLINK
+ * in this sandbox, no permission by a security module. */
 static enum step failure(const struct dump *dump, int error)
 {
 	switch (error) {
 	case EINTR:
 	case ENOBUFS:
 	case EMSGSIZE:
-	case EBUSY:
-		return stop(dump, STEP_AGAIN, strerror(error));
+	case EBUSY: return stop(dump, STEP_AGAIN, strerror(error));
 	case ENOENT:
 	case EPROTONOSUPPORT:
 	case EAFNOSUPPORT:
 	case EOPNOTSUPP:
 	case EACCES:
-	case EPERM:
-		return stop(dump, STEP_UNAVAILABLE, strerror(error));
-	case EAGAIN:
-		return stop(dump, STEP_FAILED, "no answer from the kernel");
-	default:
-		return stop(dump, STEP_FAILED, strerror(error));
+	case EPERM: return stop(dump, STEP_UNAVAILABLE, strerror(error));
+	case EAGAIN: return stop(dump, STEP_FAILED, "no answer from the kernel");
+	default: return stop(dump, STEP_FAILED, strerror(error));
 	}
 }
 
-/* The number at the start of NLMSG_DONE (a dump's error since Linux 4.15, nothing before) and NLMSG_ERROR (0: an acknowledgement). */
+/* The number at the start of NLMSG_DONE (a dump's error since Linux 4.15, nothing before) and NLMSG_ERROR (0: an
+ * acknowledgement). */
 static enum step end_of_dump(const struct dump *dump, const struct nlmsghdr *message)
 {
 	const enum step success = message->nlmsg_type == NLMSG_DONE ? STEP_DONE : STEP_MORE;
@@ -331,12 +328,9 @@ static inline enum step take_message(const struct dump *dump, const struct nlmsg
 		return take_socket(dump, message);
 	switch (message->nlmsg_type) {
 	case NLMSG_DONE:
-	case NLMSG_ERROR:
-		return end_of_dump(dump, message);
-	case NLMSG_OVERRUN:
-		return stop(dump, STEP_AGAIN, "messages were lost");
-	default:
-		return STEP_MORE;
+	case NLMSG_ERROR: return end_of_dump(dump, message);
+	case NLMSG_OVERRUN: return stop(dump, STEP_AGAIN, "messages were lost");
+	default: return STEP_MORE;
 	}
 }
 
@@ -409,13 +403,9 @@ enum pw_dump_status pw_inet_diag_dump(struct pw_input *input, enum pw_stream str
 	if (pw_batch_flush(batch) < 0)
 		step = stop(&dump, STEP_FAILED, "out of memory");
 	switch (step) {
-	case STEP_DONE:
-		return PW_DUMP_OK;
-	case STEP_AGAIN:
-		return PW_DUMP_AGAIN;
-	case STEP_UNAVAILABLE:
-		return PW_DUMP_UNAVAILABLE;
-	default:
-		return PW_DUMP_FAILED;
+	case STEP_DONE: return PW_DUMP_OK;
+	case STEP_AGAIN: return PW_DUMP_AGAIN;
+	case STEP_UNAVAILABLE: return PW_DUMP_UNAVAILABLE;
+	default: return PW_DUMP_FAILED;
 	}
 }

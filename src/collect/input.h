@@ -27,22 +27,23 @@ enum pw_stream {
 	PW_STREAM_PROC_UDP = 9,
 	PW_STREAM_PROC_UDP6 = 10,
 	/* netlink dumps: one datagram a read */
-	PW_STREAM_DUMP_TCP = 11,      /* both families */
-	PW_STREAM_DUMP_BOUND = 12,    /* TCP sockets that are bound to an explicit port */
+	PW_STREAM_DUMP_TCP = 11,   /* both families */
+	PW_STREAM_DUMP_BOUND = 12, /* TCP sockets that are bound to an explicit port */
 	PW_STREAM_DUMP_UDP = 13,
 	PW_STREAM_DUMP_UDP6 = 14,
 	PW_STREAM_COUNT = 15
 };
 
-#define PW_STREAM_SETTINGS 5          /* the first ones are settings */
+#define PW_STREAM_SETTINGS 5 /* the first ones are settings */
 #define PW_STREAM_FIRST_DUMP PW_STREAM_DUMP_TCP
 
 struct pw_input_ops {
-	/* Opens a stream at its start; of a dump, `request` is the netlink message to send. At most one stream is open at
-	 * a time. Returns 0 or a negative errno; -ENOENT where this kernel (or record) has no such stream. */
+	/* Opens a stream at its start; of a dump, `request` is the netlink message to send. At most one stream is open
+	 * at a time. Returns 0 or a negative errno; -ENOENT where this kernel (or record) has no such stream. */
 	int (*open)(void *self, enum pw_stream stream, const void *request, size_t len);
-	/* Reads the next bytes, of a dump the next datagram. Returns their number, 0 at the end of a text, or a negative
-	 * errno: -EMSGSIZE for a datagram that did not fit. *sender is the port id a datagram came from (0: the kernel). */
+	/* Reads the next bytes, of a dump the next datagram. Returns their number, 0 at the end of a text, or a
+	 * negative errno: -EMSGSIZE for a datagram that did not fit. *sender is the port id a datagram came from (0:
+	 * the kernel). */
 	ssize_t (*read)(void *self, void *buf, size_t size, uint32_t *sender);
 	void (*close)(void *self);
 	void (*free)(void *self); /* may be NULL */
@@ -51,11 +52,11 @@ struct pw_input_ops {
 struct pw_input {
 	const struct pw_input_ops *ops;
 	void *self;
-	FILE *record;                 /* NULL, or where to write all that is read */
+	FILE *record; /* NULL, or where to write all that is read */
 };
 
-/* The running kernel. Opens and keeps the setting files of the calling thread's network namespace. Returns 0, or -1 with errno
- * (ENOENT: there is no ip_local_port_range) and the path in *path. The input is to be freed in both cases. */
+/* The running kernel. Opens and keeps the setting files of the calling thread's network namespace. Returns 0, or -1
+ * with errno (ENOENT: there is no ip_local_port_range) and the path in *path. Free the input in both cases. */
 int pw_input_kernel(struct pw_input *input, const char **path);
 
 /* The operations, with the record written beside. */

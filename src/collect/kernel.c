@@ -10,7 +10,7 @@
 
 #include "collect/input.h"
 
-/* A dump is made while it is read, so an answer is always there; this only keeps a kernel bug from hanging the daemon. */
+/* A dump is made while it is read, so an answer is always there; this keeps a kernel bug from hanging the daemon. */
 #define RECEIVE_TIMEOUT_S 10
 
 struct kernel {
@@ -55,8 +55,8 @@ static int open_netlink(struct kernel *kernel, const void *request, size_t len)
 		return -errno;
 	kernel->fd = mnl_socket_get_fd(kernel->netlink);
 	if (mnl_socket_bind(kernel->netlink, 0, MNL_SOCKET_AUTOPID) == 0 &&
-	    setsockopt(kernel->fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) == 0 &&
-	    mnl_socket_sendto(kernel->netlink, request, len) == (ssize_t)len)
+		setsockopt(kernel->fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) == 0 &&
+		mnl_socket_sendto(kernel->netlink, request, len) == (ssize_t)len)
 		return 0;
 	saved = errno;
 	mnl_socket_close(kernel->netlink);

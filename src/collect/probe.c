@@ -20,9 +20,9 @@
 #endif
 
 struct pw_probe {
-	int fd;              /* -1: broken, nothing can be asked any more */
+	int fd; /* -1: broken, nothing can be asked any more */
 	int family;
-	uint64_t random;     /* state of the generator of destinations */
+	uint64_t random; /* state of the generator of destinations */
 };
 
 union endpoint {
@@ -67,9 +67,10 @@ static int repair_socket(const struct pw_address *local)
 
 	if (fd < 0)
 		return -1;
-	if (set_option(fd, IPPROTO_TCP, TCP_REPAIR, 1) == 0 && set_option(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1) == 0 &&
-	    (local->zone == 0 || set_option(fd, SOL_SOCKET, SO_BINDTOIFINDEX, (int)local->zone) == 0) &&
-	    bind(fd, &from.any, endpoint_size(&from)) == 0)
+	if (set_option(fd, IPPROTO_TCP, TCP_REPAIR, 1) == 0 &&
+		set_option(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1) == 0 &&
+		(local->zone == 0 || set_option(fd, SOL_SOCKET, SO_BINDTOIFINDEX, (int)local->zone) == 0) &&
+		bind(fd, &from.any, endpoint_size(&from)) == 0)
 		return fd;
 	saved = errno;
 	close(fd);
@@ -148,8 +149,8 @@ static uint16_t connect_once(struct pw_probe *probe)
 	return port;
 }
 
-/* A connect to anywhere must work or find no port: whatever else fails would fail at every question. A namespace whose loopback
- * interface was never up lets a socket be bound to 127.0.0.1, and has no route. */
+/* A connect to anywhere must work or find no port: whatever else fails would fail at every question. A namespace whose
+ * loopback interface was never up lets a socket be bound to 127.0.0.1, and has no route. */
 static int try_family(struct pw_probe *probe, int family)
 {
 	const struct pw_address from = loopback(family);
@@ -195,8 +196,8 @@ void pw_probe_close(struct pw_probe *probe)
 	free(probe);
 }
 
-/* Another port than the one asked for comes when it is no longer in the system's range, which then counts instead. A failure could
- * mean that just this destination is taken: only a second one makes sure. */
+/* Another port than the one asked for comes when it is no longer in the system's range, which then counts instead. A
+ * failure could mean that just this destination is taken: only a second one makes sure. */
 enum pw_probe_answer pw_probe_port(struct pw_probe *probe, uint16_t port)
 {
 	uint16_t got;

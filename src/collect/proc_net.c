@@ -17,7 +17,7 @@
 
 /* What a line says before it becomes a socket. */
 struct line {
-	uint32_t local[4], remote[4]; /* as printed: numbers of the machine's byte order that hold network order bytes */
+	uint32_t local[4], remote[4]; /* as printed: machine's numbers that hold bytes of network order */
 	uint64_t local_port, remote_port, state, timer, expires, uid, inode;
 };
 
@@ -79,7 +79,9 @@ static int take_address(const char **text, int family, uint32_t address[4], uint
 /* "00000000:00000000", of which the second number is wanted; `min` digits in the first. */
 static int take_pair(const char **text, unsigned min, uint64_t *first, uint64_t *second)
 {
-	return take_hex(text, min, 16, first) < 0 || take_char(text, ':') < 0 || take_hex(text, 8, 16, second) < 0 ? -1 : 0;
+	if (take_hex(text, min, 16, first) < 0 || take_char(text, ':') < 0)
+		return -1;
+	return take_hex(text, 8, 16, second);
 }
 
 /* "   7: 0100007F:0016 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 12345 ..." */
@@ -88,15 +90,17 @@ static int take_line(const char *p, int family, struct line *out)
 	uint64_t unused, unused2;
 
 	if (take_decimal(&p, &unused) < 0 || take_char(&p, ':') < 0 || take_char(&p, ' ') < 0 ||
-	    take_address(&p, family, out->local, &out->local_port) < 0 || take_char(&p, ' ') < 0 ||
-	    take_address(&p, family, out->remote, &out->remote_port) < 0 || take_char(&p, ' ') < 0 ||
-	    take_hex(&p, 2, 2, &out->state) < 0 || take_char(&p, ' ') < 0)
+		take_address(&p, family, out->local, &out->local_port) < 0 || take_char(&p, ' ') < 0 ||
+		take_address(&p, family, out->remote, &out->remote_port) < 0 || take_char(&p, ' ') < 0 ||
+		take_hex(&p, 2, 2, &out->state) < 0 || take_char(&p, ' ') < 0)
 		return -1;
 	if (take_pair(&p, 8, &unused, &unused2) < 0 || take_char(&p, ' ') < 0 ||
-	    take_pair(&p, 2, &out->timer, &out->expires) < 0 || take_char(&p, ' ') < 0 ||
-	    take_hex(&p, 8, 16, &unused) < 0)
+		take_pair(&p, 2, &out->timer, &out->expires) < 0 || take_char(&p, ' ') < 0 ||
+		take_hex(&p, 8, 16, &unused) < 0)
 		return -1;
-	return take_decimal(&p, &out->uid) < 0 || take_decimal(&p, &unused) < 0 || take_decimal(&p, &out->inode) < 0 ? -1 : 0;
+	if (take_decimal(&p, &out->uid) < 0 || take_decimal(&p, &unused) < 0)
+		return -1;
+	return take_decimal(&p, &out->inode);
 }
 
 static uint32_t ticks_to_ms(uint64_t ticks)
@@ -162,8 +166,8 @@ struct reader {
 	uint8_t protocol;
 	uint16_t low, high;
 	struct pw_batch *batch;
-	unsigned line;          /* number of the one at hand, from 1: the first is the heading */
-	const char *why;        /* what is wrong, or NULL */
+	unsigned line;   /* number of the one at hand, from 1: the first is the heading */
+	const char *why; /* what is wrong, or NULL */
 };
 
 static int take_socket(struct reader *reader, const char *line)

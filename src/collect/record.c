@@ -67,11 +67,11 @@ void pw_record_end(FILE *file)
 /* --- replay --- */
 
 struct replay {
-	uint8_t *data;                 /* checked as a whole: every entry is complete */
-	size_t next[PW_STREAM_COUNT];  /* where the search for a stream goes on: behind the one that was opened last */
+	uint8_t *data;                /* checked as a whole: every entry is complete */
+	size_t next[PW_STREAM_COUNT]; /* where the search for a stream goes on: behind the one that was opened last */
 	enum pw_stream stream;
-	size_t pos;                    /* the next entry to read */
-	size_t used;                   /* bytes of it that were read */
+	size_t pos;  /* the next entry to read */
+	size_t used; /* bytes of it that were read */
 };
 
 static struct entry entry_at(const struct replay *replay, size_t pos)
@@ -181,17 +181,14 @@ static const char *check_entry(const struct entry *entry, size_t rest, bool in_s
 	if (entry->length > rest)
 		return "the entry is longer than the file";
 	switch (entry->type) {
-	case ENTRY_STREAM:
-		return entry->argument < PW_STREAM_COUNT && entry->length == 0 ? NULL : "no such stream";
-	case ENTRY_DATA:
-		return in_stream && entry->length > 0 ? NULL : "data of no stream, or empty";
+	case ENTRY_STREAM: return entry->argument < PW_STREAM_COUNT && entry->length == 0 ? NULL : "no such stream";
+	case ENTRY_DATA: return in_stream && entry->length > 0 ? NULL : "data of no stream, or empty";
 	case ENTRY_FAILURE:
-		return in_stream && entry->length == 0 && entry->argument >= 1 && entry->argument < 4096 ? NULL :
-			"no error number";
-	case ENTRY_END:
-		return entry->length == 0 && rest == 0 ? NULL : "something follows the end";
-	default:
-		return "no such type of entry";
+		return in_stream && entry->length == 0 && entry->argument >= 1 && entry->argument < 4096
+			? NULL
+			: "no error number";
+	case ENTRY_END: return entry->length == 0 && rest == 0 ? NULL : "something follows the end";
+	default: return "no such type of entry";
 	}
 }
 

@@ -10,8 +10,8 @@
  *     3 FAILURE  argument: the errno (of Linux) that opening or reading gave. No bytes.
  *     4 END      the last entry. No bytes. A file without it is incomplete.
  *
- * A stream may come more than once, when a dump was done again: the n-th opening replays the n-th, then the first again. A
- * stream that is not in the file does not exist (ENOENT). */
+ * A stream may come more than once, when a dump was done again: the n-th opening replays the n-th, then the first
+ * again. A stream that is not in the file does not exist (ENOENT). */
 #ifndef PW_COLLECT_RECORD_H
 #define PW_COLLECT_RECORD_H
 

@@ -65,11 +65,12 @@ int pw_sockstat_parse(const char *sockstat, const char *sockstat6, struct pw_soc
 	uint32_t used, tcp, tcp6 = 0, udp, udp6 = 0;
 
 	if (find_count(sockstat, "sockets:", "used", &used) < 0 || find_count(sockstat, "TCP:", "inuse", &tcp) < 0 ||
-	    find_count(sockstat, "TCP:", "tw", &out->tcp_time_wait) < 0 ||
-	    find_count(sockstat, "UDP:", "inuse", &udp) < 0)
+		find_count(sockstat, "TCP:", "tw", &out->tcp_time_wait) < 0 ||
+		find_count(sockstat, "UDP:", "inuse", &udp) < 0)
 		return -1;
-	if (sockstat6 != NULL && (find_count(sockstat6, "TCP6:", "inuse", &tcp6) < 0 ||
-				  find_count(sockstat6, "UDP6:", "inuse", &udp6) < 0))
+	if (sockstat6 != NULL &&
+		(find_count(sockstat6, "TCP6:", "inuse", &tcp6) < 0 ||
+			find_count(sockstat6, "UDP6:", "inuse", &udp6) < 0))
 		return -1;
 	out->tcp = add_sat(tcp, tcp6);
 	out->udp = add_sat(udp, udp6);

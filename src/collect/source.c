@@ -24,10 +24,10 @@ enum protocol { TCP, UDP, PROTOCOLS };
 
 struct pw_source {
 	struct pw_input input;
-	bool kernel;                  /* the running one, not a record */
+	bool kernel; /* the running one, not a record */
 	bool probe;
-	bool proc[PROTOCOLS];         /* /proc is read, since inet_diag does not exist */
-	bool probe_silent;            /* it is said already that probing does not work */
+	bool proc[PROTOCOLS]; /* /proc is read, since inet_diag does not exist */
+	bool probe_silent;    /* it is said already that probing does not work */
 };
 
 /* What the functions of one poll share. */
@@ -58,7 +58,8 @@ struct pw_source *pw_source_new(const struct pw_input *input, const struct pw_so
 	return source;
 }
 
-static struct pw_source *new_or_free(struct pw_input *input, const struct pw_source_options *options, struct pw_error *err)
+static struct pw_source *new_or_free(
+	struct pw_input *input, const struct pw_source_options *options, struct pw_error *err)
 {
 	struct pw_source *source = pw_source_new(input, options);
 
@@ -129,13 +130,14 @@ static int add_bound(void *context, const struct pw_socket *sockets, size_t n)
 
 static enum pw_dump_status dump(struct poll *poll, enum pw_stream stream)
 {
-	return pw_inet_diag_dump(&poll->source->input, stream, poll->range->low, poll->range->high, &poll->batch, poll->stats,
-		poll->err);
+	return pw_inet_diag_dump(&poll->source->input, stream, poll->range->low, poll->range->high, &poll->batch,
+		poll->stats, poll->err);
 }
 
 static enum pw_dump_status read_proc(struct poll *poll, enum pw_stream stream)
 {
-	return pw_proc_net_read(&poll->source->input, stream, poll->range->low, poll->range->high, &poll->batch, poll->err);
+	return pw_proc_net_read(
+		&poll->source->input, stream, poll->range->low, poll->range->high, &poll->batch, poll->err);
 }
 
 static enum pw_dump_status dump_protocol(struct poll *poll, enum protocol protocol)
@@ -166,7 +168,9 @@ static void set_proc(struct pw_source *source, enum protocol protocol, bool proc
 		return;
 	source->proc[protocol] = proc;
 	if (proc)
-		pw_log(LOG_WARNING, "no inet_diag for %s (%s): reading /proc/net instead, which is slower and shows less", name, why);
+		pw_log(LOG_WARNING,
+			"no inet_diag for %s (%s): reading /proc/net instead, which is slower and shows less", name,
+			why);
 	else
 		pw_log(LOG_NOTICE, "inet_diag for %s is back: /proc/net is not read any more", name);
 }
@@ -180,7 +184,8 @@ static bool proc_udp_allowed(struct poll *poll)
 		return false;
 	if (counts.udp <= PROC_UDP_MAX)
 		return true;
-	pw_error_set(poll->err, "no inet_diag for UDP, and %u sockets are too many to read from /proc/net/udp", counts.udp);
+	pw_error_set(
+		poll->err, "no inet_diag for UDP, and %u sockets are too many to read from /proc/net/udp", counts.udp);
 	return false;
 }
 
@@ -189,11 +194,11 @@ struct plan {
 	bool proc[PROTOCOLS];
 	bool without_udp;
 	unsigned retries[PROTOCOLS];
-	struct pw_error udp_error;    /* with without_udp */
+	struct pw_error udp_error; /* with without_udp */
 };
 
-/* One try at all sockets. UDP comes first: when it fails, as it may at every poll where there is no inet_diag, the long dump of
- * TCP is not lost. Tells by *failed whose dump ended the try. */
+/* One try at all sockets. UDP comes first: when it fails, as it may at every poll where there is no inet_diag, the long
+ * dump of TCP is not lost. Tells by *failed whose dump ended the try. */
 static enum pw_dump_status gather(struct poll *poll, const struct plan *plan, enum protocol *failed)
 {
 	static const enum protocol order[] = {UDP, TCP};
@@ -258,7 +263,8 @@ static int finish(struct poll *poll)
 
 /* --- ports in doubt --- */
 
-/* The sockets that are bound to an explicit port. A record always has them: who replays it may be in doubt where we are not. */
+/* The sockets that are bound to an explicit port. A record always has them: who replays it may be in doubt where we are
+ * not. */
 static int bound_pass(struct poll *poll)
 {
 	uint64_t start = pw_clock_boot_us();
@@ -362,8 +368,8 @@ static void end_record(struct pw_source *source)
 	source->input.record = NULL;
 }
 
-enum pw_collect_status pw_source_sockets(struct pw_source *source, const struct pw_range *range, struct pw_census *census,
-	bool *udp_failed, struct pw_collect_stats *stats, struct pw_error *err)
+enum pw_collect_status pw_source_sockets(struct pw_source *source, const struct pw_range *range,
+	struct pw_census *census, bool *udp_failed, struct pw_collect_stats *stats, struct pw_error *err)
 {
 	struct pw_collect_stats unused_stats;
 	struct pw_error why = {""};

@@ -8,7 +8,7 @@
 /* Enough for all but long lists of reserved ports. The kernel allocates as much as is asked for, at every read. */
 #define TEXT_SIZE 4096
 /* The longest list there can be, every other port: 27768 of 5 digits, 5000 shorter ones, and the commas. */
-#define TEXT_SIZE_MAX (256 * 1024)
+#define TEXT_SIZE_MAX ((size_t)256 * 1024)
 
 static const char *const names[PW_STREAM_SETTINGS] = {
 	[PW_STREAM_RANGE] = "ip_local_port_range",
@@ -158,16 +158,16 @@ static int read_reserved(struct pw_input *input, struct pw_portset *ports, struc
 	return rc;
 }
 
-/* What is fixed where a setting is missing: no port can be reserved, TIME_WAIT is not reused (the default before tcp_tw_reuse
- * knew loopback), not before a second (tcp_twsk_unique()), and timestamps are in use. */
+/* What is fixed where a setting is missing: no port can be reserved, TIME_WAIT is not reused (the default before
+ * tcp_tw_reuse knew loopback), not before a second (tcp_twsk_unique()), and timestamps are in use. */
 static int read_optional(struct pw_input *input, struct pw_range *out, struct pw_error *err)
 {
 	uint32_t reuse, timestamps;
 
 	if (read_reserved(input, &out->reserved, err) < 0 ||
-	    read_number(input, PW_STREAM_TW_REUSE, PW_TW_REUSE_LOOPBACK, PW_TW_REUSE_OFF, &reuse, err) < 0 ||
-	    read_number(input, PW_STREAM_TW_REUSE_DELAY, INT_MAX, 1000, &out->tw_reuse_delay_ms, err) < 0 ||
-	    read_number(input, PW_STREAM_TIMESTAMPS, 2, 1, &timestamps, err) < 0)
+		read_number(input, PW_STREAM_TW_REUSE, PW_TW_REUSE_LOOPBACK, PW_TW_REUSE_OFF, &reuse, err) < 0 ||
+		read_number(input, PW_STREAM_TW_REUSE_DELAY, INT_MAX, 1000, &out->tw_reuse_delay_ms, err) < 0 ||
+		read_number(input, PW_STREAM_TIMESTAMPS, 2, 1, &timestamps, err) < 0)
 		return -1;
 	out->tw_reuse = (enum pw_tw_reuse)reuse;
 	out->timestamps = timestamps != 0;

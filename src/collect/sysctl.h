@@ -1,7 +1,7 @@
 /* sysctl.h: the settings of a network namespace that decide about its ephemeral ports
  *
- * The parsers take the text as the kernel prints it. What does not fit that grammar is refused: a wrong range would make every
- * number wrong. */
+ * The parsers take the text as the kernel prints it. What does not fit that grammar is refused: a wrong range would
+ * make every number wrong. */
 #ifndef PW_COLLECT_SYSCTL_H
 #define PW_COLLECT_SYSCTL_H
 

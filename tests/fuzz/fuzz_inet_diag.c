@@ -1,5 +1,5 @@
-/* Netlink dumps. Input: one byte that chooses the dump, then datagrams, each with its length (16 bits, low byte first) in front;
- * a length with the top bit set is a failure of recv() instead, its errno in the low byte. */
+/* Netlink dumps. Input: one byte that chooses the dump, then datagrams, each with its length (16 bits, low byte first)
+ * in front; a length with the top bit set is a failure of recv() instead, its errno in the low byte. */
 #include <errno.h>
 
 #include "collect/inet_diag.h"

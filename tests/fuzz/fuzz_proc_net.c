@@ -1,5 +1,5 @@
-/* /proc/net/tcp and its likes. Input: one byte that chooses the file, one for the length of each read, then the text. It must not
- * matter in which pieces a text arrives. */
+/* /proc/net/tcp and its likes. Input: one byte that chooses the file, one for the length of each read, then the text.
+ * It must not matter in which pieces a text arrives. */
 #include <errno.h>
 
 #include "collect/proc_net.h"
@@ -38,7 +38,8 @@ static void memory_close(void *self)
 	(void)self;
 }
 
-static enum pw_dump_status run(enum pw_stream stream, const uint8_t *data, size_t size, size_t piece, struct fuzz_sum *sum)
+static enum pw_dump_status run(
+	enum pw_stream stream, const uint8_t *data, size_t size, size_t piece, struct fuzz_sum *sum)
 {
 	static const struct pw_input_ops ops = {.open = memory_open, .read = memory_read, .close = memory_close};
 	struct memory memory = {.data = data, .rest = size, .piece = piece};
@@ -59,7 +60,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size < 2)
 		return 0;
 	stream = (enum pw_stream)(PW_STREAM_PROC_TCP + data[0] % 4);
-	fuzz_must(run(stream, data + 2, size - 2, SIZE_MAX, &whole) == run(stream, data + 2, size - 2, data[1] + 1u, &pieces));
+	fuzz_must(run(stream, data + 2, size - 2, SIZE_MAX, &whole) ==
+		run(stream, data + 2, size - 2, data[1] + 1u, &pieces));
 	fuzz_must(whole.n == pieces.n && whole.hash == pieces.hash);
 	return 0;
 }

@@ -34,8 +34,10 @@ static inline void fuzz_check_socket(const struct pw_socket *s, uint8_t protocol
 {
 	fuzz_must(s->family == AF_INET || s->family == AF_INET6);
 	fuzz_must(s->state >= PW_ESTABLISHED && s->state <= PW_CLOSING);
-	fuzz_must((s->flags & ~(PW_SOCKET_V6ONLY | PW_SOCKET_NO_PORT | PW_SOCKET_HAS_OWNER | PW_SOCKET_HALF_OPEN)) == 0);
-	fuzz_must((s->flags & PW_SOCKET_HALF_OPEN) == 0 || (s->state == PW_SYN_RECV && (s->flags & PW_SOCKET_HAS_OWNER) == 0));
+	fuzz_must(
+		(s->flags & ~(PW_SOCKET_V6ONLY | PW_SOCKET_NO_PORT | PW_SOCKET_HAS_OWNER | PW_SOCKET_HALF_OPEN)) == 0);
+	fuzz_must((s->flags & PW_SOCKET_HALF_OPEN) == 0 ||
+		(s->state == PW_SYN_RECV && (s->flags & PW_SOCKET_HAS_OWNER) == 0));
 	fuzz_must(s->protocol == protocol);
 	fuzz_check_address(s, s->local);
 	fuzz_check_address(s, s->remote);

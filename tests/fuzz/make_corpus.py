@@ -96,8 +96,8 @@ def proc_address(text):
 
 
 def proc_line(local, lport, remote, rport, state, timer="00:00000000", inode=5):
-    return (f"   7: {proc_address(local)}:{lport:04X} {proc_address(remote)}:{rport:04X} {state:02X} 00000000:00000001 {timer} "
-            f"00000000  1000        0 {inode} 1 0000000000000000 20 4 30 10 -1\n")
+    return (f"   7: {proc_address(local)}:{lport:04X} {proc_address(remote)}:{rport:04X} {state:02X} "
+            f"00000000:00000001 {timer} 00000000  1000        0 {inode} 1 0000000000000000 20 4 30 10 -1\n")
 
 
 PROC4 = (HEADING + proc_line("127.0.0.1", 40000, "127.0.0.1", 80, ESTABLISHED) +
@@ -147,7 +147,8 @@ def record_seeds():
 
 
 def main():
-    seeds = {"inet_diag": inet_diag_seeds(), "proc_net": proc_net_seeds(), "sysctl": sysctl_seeds(), "record": record_seeds()}
+    seeds = {"inet_diag": inet_diag_seeds(), "proc_net": proc_net_seeds(), "sysctl": sysctl_seeds(),
+             "record": record_seeds()}
     for target, files in seeds.items():
         folder = Path(sys.argv[1]) / target
         folder.mkdir(parents=True, exist_ok=True)

@@ -97,7 +97,8 @@ static const struct pw_socket *find(const struct fixture *f, uint16_t port, enum
 	return found;
 }
 
-static void check_ends(const struct pw_socket *s, int family, const char *local, const char *remote, uint16_t remote_port)
+static void check_ends(
+	const struct pw_socket *s, int family, const char *local, const char *remote, uint16_t remote_port)
 {
 	uint8_t expected[2][16] = {{0}};
 
@@ -126,7 +127,8 @@ static void connected_sockets(void **state)
 		int listening = socket_listening(cases[i].listen, 80, 0);
 		int plain = socket_connected(SOCK_STREAM, NULL, 0, cases[i].destination, 80, 0);
 		int no_port = socket_connected(SOCK_STREAM, cases[i].source, 0, cases[i].destination, 80, OPT_NO_PORT);
-		int on_device = socket_connected(SOCK_STREAM, cases[i].source, 0, cases[i].destination, 80, OPT_ON_LOOPBACK);
+		int on_device = socket_connected(
+			SOCK_STREAM, cases[i].source, 0, cases[i].destination, 80, OPT_ON_LOOPBACK);
 		const struct pw_socket *s;
 
 		dump(f, PW_STREAM_DUMP_TCP);
@@ -148,12 +150,22 @@ static void connected_sockets(void **state)
 	}
 }
 
+/* A socket whose port the kernel chose, and none of the low ones. */
+static int bound_above(unsigned port)
+{
+	char reserved[32];
+
+	snprintf(reserved, sizeof(reserved), "%u-%u", LOW, port);
+	netns_sysctl("ipv4/ip_local_reserved_ports", reserved);
+	return socket_bound(SOCK_STREAM, "127.0.0.1", 0, 0);
+}
+
 static void bound_and_listening_sockets(void **state)
 {
 	struct fixture *f = *state;
 	const int fds[] = {
 		socket_bound(SOCK_STREAM, "127.0.0.1", 40001, 0),
-		socket_bound(SOCK_STREAM, "127.0.0.1", 0, 0),
+		bound_above(40011),
 		socket_bound(SOCK_STREAM, "::", 40003, OPT_V6ONLY),
 		socket_listening("0.0.0.0", 40005, 0),
 		socket_listening("::", 40007, 0),
@@ -203,7 +215,8 @@ static void closing_sockets(void **state)
 	struct fixture *f = *state;
 	int listening = socket_listening("127.0.0.1", 80, 0);
 	int time_wait = socket_connected(SOCK_STREAM, NULL, 0, "127.0.0.1", 80, 0), peer = socket_accept(listening);
-	int fin_wait = socket_connected(SOCK_STREAM, NULL, 0, "127.0.0.1", 80, 0), other_peer = socket_accept(listening);
+	int fin_wait = socket_connected(SOCK_STREAM, NULL, 0, "127.0.0.1", 80, 0),
+	    other_peer = socket_accept(listening);
 	const uint16_t port = socket_port(time_wait), fin_wait_port = socket_port(fin_wait);
 	const struct pw_socket *s;
 	uint64_t cookie;
@@ -232,8 +245,13 @@ static void send_syn(uint16_t port)
 		struct iphdr ip;
 		struct tcphdr tcp;
 	} packet = {
-		.ip = {.version = 4, .ihl = 5, .ttl = 64, .protocol = IPPROTO_TCP, .tot_len = htons(sizeof(packet)),
-			.saddr = htonl(0x7f000063), .daddr = htonl(0x7f000001)},
+		.ip = {.version = 4,
+			.ihl = 5,
+			.ttl = 64,
+			.protocol = IPPROTO_TCP,
+			.tot_len = htons(sizeof(packet)),
+			.saddr = htonl(0x7f000063),
+			.daddr = htonl(0x7f000001)},
 		.tcp = {.source = htons(1234), .dest = htons(port), .doff = 5, .syn = 1, .window = htons(1000)},
 	};
 	const uint16_t *words = (const uint16_t *)(const void *)&packet.tcp;
@@ -241,12 +259,14 @@ static void send_syn(uint16_t port)
 	int fd = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
 	uint32_t sum = htons(IPPROTO_TCP) + htons(sizeof(packet.tcp));
 
-	sum += (packet.ip.saddr & 0xffff) + (packet.ip.saddr >> 16) + (packet.ip.daddr & 0xffff) + (packet.ip.daddr >> 16);
+	sum += (packet.ip.saddr & 0xffff) + (packet.ip.saddr >> 16) + (packet.ip.daddr & 0xffff) +
+		(packet.ip.daddr >> 16);
 	for (size_t i = 0; i < sizeof(packet.tcp) / 2; i++)
 		sum += words[i];
 	sum = (sum & 0xffff) + (sum >> 16);
-	packet.tcp.check = (uint16_t)~(sum + (sum >> 16));
-	assert_int_equal(sendto(fd, &packet, sizeof(packet), 0, (const struct sockaddr *)&to, sizeof(to)), sizeof(packet));
+	packet.tcp.check = (uint16_t) ~(sum + (sum >> 16));
+	assert_int_equal(
+		sendto(fd, &packet, sizeof(packet), 0, (const struct sockaddr *)&to, sizeof(to)), sizeof(packet));
 	close(fd);
 }
 
@@ -533,7 +553,8 @@ static int poll_without_netlink(void)
 		return 1;
 	for (int poll = 0; poll < 3; poll++) {
 		if (pw_source_range(source, &range, NULL) != PW_COLLECT_OK ||
-		    pw_source_sockets(source, &range, census, &udp_failed, NULL, NULL) != PW_COLLECT_OK || udp_failed)
+			pw_source_sockets(source, &range, census, &udp_failed, NULL, NULL) != PW_COLLECT_OK ||
+			udp_failed)
 			return 2;
 		if (totals->tcp != 2 || totals->udp != 1)
 			return 3;

@@ -96,7 +96,8 @@ static void check_all_ports(void)
 		expected[i] = really_blocked((uint16_t)(LOW + i));
 	probe = open_probe();
 	for (uint16_t i = 0; i < WIDTH; i++)
-		assert_int_equal(pw_probe_port(probe, (uint16_t)(LOW + i)), expected[i] ? PW_PROBE_BLOCKED : PW_PROBE_FREE);
+		assert_int_equal(
+			pw_probe_port(probe, (uint16_t)(LOW + i)), expected[i] ? PW_PROBE_BLOCKED : PW_PROBE_FREE);
 	pw_probe_close(probe);
 }
 
@@ -139,8 +140,10 @@ static void answers_are_those_of_connect(void **state)
 /* A repair socket that sits on a tuple: it stands for a stranger with the same destination. */
 static int occupy(const char *destination, uint16_t port, uint16_t source_port)
 {
-	const struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = inet_addr(destination)};
-	const struct sockaddr_in from = {.sin_family = AF_INET, .sin_port = htons(source_port), .sin_addr.s_addr = htonl(0x7f000001)};
+	const struct sockaddr_in to = {
+		.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = inet_addr(destination)};
+	const struct sockaddr_in from = {
+		.sin_family = AF_INET, .sin_port = htons(source_port), .sin_addr.s_addr = htonl(0x7f000001)};
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
 
 	assert_int_equal(setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &one, sizeof(one)), 0);
@@ -253,8 +256,10 @@ static void no_packet_leaves(void **state)
 		make_key("127.0.0.1", "127.0.0.2", 80, 1), make_key("10.77.0.1", "10.77.0.2", 80, 0),
 		make_key("fe80::77", "fe80::78", 80, 0)};
 	int capture = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, htons(ETH_P_ALL));
-	bool other = system("ip link add collect0 type veth peer name collect1 && ip addr add 10.77.0.1/24 dev collect0 && "
-			    "ip addr add fe80::77/64 dev collect0 nodad && ip link set collect0 up && ip link set collect1 up") == 0;
+	bool other =
+		system("ip link add collect0 type veth peer name collect1 && ip addr add 10.77.0.1/24 dev collect0 && "
+		       "ip addr add fe80::77/64 dev collect0 nodad && ip link set collect0 up && ip link set collect1 "
+		       "up") == 0;
 	struct pw_probe *probe;
 	uint8_t packet[2048];
 	bool exhausted;
@@ -291,7 +296,8 @@ static void latency_of_pools(void **state)
 {
 	struct fixture *f = *state;
 	const struct pw_pool_key v4 = make_key("127.0.0.1", "127.0.0.1", 80, 0), v6 = make_key("::1", "::1", 80, 0);
-	const struct pw_pool_key zone = make_key("127.0.0.1", "127.0.0.1", 80, 1), away = make_key("192.0.2.1", "127.0.0.1", 80, 0);
+	const struct pw_pool_key zone = make_key("127.0.0.1", "127.0.0.1", 80, 1),
+				 away = make_key("192.0.2.1", "127.0.0.1", 80, 0);
 	const struct pw_pool_key no_zone = make_key("127.0.0.1", "127.0.0.1", 80, 4711);
 	const struct pw_pool_key no_route = make_key("127.0.0.1", "192.0.2.1", 80, 0);
 	struct pw_pool_key bind_pool = v4;
@@ -314,7 +320,7 @@ static void latency_of_pools(void **state)
 	assert_true(exhausted);
 	assert_true(pw_probe_alloc(&v6, &exhausted) > 0);
 	assert_false(exhausted);
-	/* sockets without a device are in the way of those with one, and not the other way round (inet_bound_dev_eq()) */
+	/* sockets without a device are in the way of those with one, not the other way round (inet_bound_dev_eq()) */
 	assert_true(pw_probe_alloc(&zone, &exhausted) > 0);
 	assert_true(exhausted);
 	assert_int_equal(count_sockets(), 20);
@@ -371,15 +377,9 @@ static void random_population(struct fixture *f)
 	int fd = -1;
 
 	switch (rand() % 5) {
-	case 0:
-		fd = socket_try_listening(address, port, 0);
-		break;
-	case 1:
-		fd = socket_bound(SOCK_STREAM, "127.0.0.6", 0, 0);
-		break;
-	case 2:
-		fd = socket_connected(SOCK_STREAM, NULL, 0, "127.0.0.1", 80, 0);
-		break;
+	case 0: fd = socket_try_listening(address, port, 0); break;
+	case 1: fd = socket_bound(SOCK_STREAM, "127.0.0.6", 0, 0); break;
+	case 2: fd = socket_connected(SOCK_STREAM, NULL, 0, "127.0.0.1", 80, 0); break;
 	case 3:
 		fd = socket_connected(SOCK_STREAM, "127.0.0.7", 0, "127.0.0.1", 80, rand() % 2 == 0 ? OPT_NO_PORT : 0);
 		break;

@@ -188,10 +188,12 @@ int socket_listening(const char *address, uint16_t port, unsigned options)
 	return fd;
 }
 
-int socket_connected(int type, const char *source, uint16_t source_port, const char *destination, uint16_t port, unsigned options)
+int socket_connected(
+	int type, const char *source, uint16_t source_port, const char *destination, uint16_t port, unsigned options)
 {
 	union endpoint to = make_endpoint(destination, port);
-	int fd = source != NULL ? socket_bound(type, source, source_port, options) : make_socket(type, to.any.sa_family, options);
+	int fd = source != NULL ? socket_bound(type, source, source_port, options)
+				: make_socket(type, to.any.sa_family, options);
 
 	if (connect(fd, &to.any, endpoint_size(&to)) < 0)
 		refused("connect");

@@ -1,4 +1,4 @@
-/* netns.h: a network namespace of one's own, and real sockets in it, for the checks that take the kernel as the judge */
+/* netns.h: a network namespace of one's own, and real sockets in it, for checks that take the kernel as the judge */
 #ifndef TESTS_NETNS_H
 #define TESTS_NETNS_H
 
@@ -21,8 +21,8 @@ void netns_without_ipv4(void);
 /* Writes to a file under /proc/sys/net. */
 void netns_sysctl(const char *name, const char *value);
 
-/* All of the functions below end the test when the kernel refuses. Addresses are texts, ::ffff:0:0/96 makes IPv6 sockets;
- * port 0 lets the kernel choose. */
+/* All of the functions below end the test when the kernel refuses. Addresses are texts, ::ffff:0:0/96 makes IPv6
+ * sockets; port 0 lets the kernel choose. */
 
 enum socket_option {
 	OPT_V6ONLY = 1,
@@ -39,7 +39,8 @@ int socket_listening(const char *address, uint16_t port, unsigned options);
 int socket_try_listening(const char *address, uint16_t port, unsigned options);
 
 /* Without a source when `source` is NULL. */
-int socket_connected(int type, const char *source, uint16_t source_port, const char *destination, uint16_t port, unsigned options);
+int socket_connected(
+	int type, const char *source, uint16_t source_port, const char *destination, uint16_t port, unsigned options);
 
 /* The same, but returns -1 with errno when connect() fails. */
 int socket_try_connect(const char *source, const char *destination, uint16_t port, uint16_t only_port);

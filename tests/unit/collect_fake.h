@@ -12,26 +12,26 @@
 
 /* One open of a stream: what opening and each read give. Behind the last read the text ends (a dump: ENODATA). */
 struct fake_open {
-	int error;               /* of open(), positive, 0 for none */
-	int forever;             /* every read gives this error, positive */
+	int error;   /* of open(), positive, 0 for none */
+	int forever; /* every read gives this error, positive */
 	size_t n;
 	struct fake_read {
-		uint8_t *data;   /* a copy */
+		uint8_t *data; /* a copy */
 		size_t len, used;
-		int error;       /* positive; instead of data */
+		int error; /* positive; instead of data */
 		uint32_t sender;
 	} reads[FAKE_STEPS];
 };
 
 struct fake {
 	struct fake_open opens[PW_STREAM_COUNT][FAKE_STEPS];
-	size_t n[PW_STREAM_COUNT];      /* scripted opens; a stream without any is ENOENT */
-	size_t opened[PW_STREAM_COUNT]; /* how often it was; the last scripted open is used again and again */
+	size_t n[PW_STREAM_COUNT];             /* scripted opens; a stream without any is ENOENT */
+	size_t opened[PW_STREAM_COUNT];        /* how often it was; the last scripted open is used again and again */
 	uint8_t request[PW_STREAM_COUNT][256]; /* of the last open */
 	size_t request_len[PW_STREAM_COUNT];
 	unsigned closed, total_opened;
 	struct fake_open *current;
-	size_t read;             /* position in current */
+	size_t read; /* position in current */
 	enum pw_stream stream;
 };
 
@@ -61,7 +61,7 @@ struct datagram {
 
 /* What a message says; addresses as texts. */
 struct message {
-	const char *local, *remote;    /* NULL is 0.0.0.0 */
+	const char *local, *remote; /* NULL is 0.0.0.0 */
 	uint16_t local_port, remote_port;
 	uint8_t state, timer;
 	uint32_t expires, uid, inode, ifindex;
@@ -85,7 +85,7 @@ void fake_dump(struct fake *fake, enum pw_stream stream, const struct datagram *
 
 struct caught {
 	size_t n, calls;
-	int result;              /* of the next call */
+	int result; /* of the next call */
 	struct pw_socket sockets[4096];
 };
 

@@ -71,7 +71,8 @@ static bool run_program(const uint8_t *program, size_t size, uint16_t port, bool
 	return left == 0;
 }
 
-/* The rules by which inet_diag_bc_audit() takes a program: distances are multiples of 4 and go at most 4 beyond the end. */
+/* The rules by which inet_diag_bc_audit() takes a program: distances are multiples of 4 and go at most 4 beyond the
+ * end. */
 static void audit_program(const uint8_t *program, size_t size)
 {
 	for (size_t pos = 0; pos < size;) {
@@ -167,8 +168,16 @@ static void check_address(const uint8_t address[16], const char *text)
 
 static void established_ipv4(void **state)
 {
-	static const struct message message = {.local = "10.0.0.1", .remote = "10.0.0.9", .local_port = 40001, .remote_port = 443,
-		.state = PW_ESTABLISHED, .timer = 2, .expires = 7200, .uid = 1000, .inode = 77, .ifindex = 3,
+	static const struct message message = {.local = "10.0.0.1",
+		.remote = "10.0.0.9",
+		.local_port = 40001,
+		.remote_port = 443,
+		.state = PW_ESTABLISHED,
+		.timer = 2,
+		.expires = 7200,
+		.uid = 1000,
+		.inode = 77,
+		.ifindex = 3,
 		.cookie = UINT64_C(0x1122334455667788)};
 	const uint64_t cgroup = UINT64_C(0xaabbccddeeff0011);
 	const struct inet_diag_sockopt options = {.recverr = 1, .is_icsk = 1, .bind_address_no_port = 1};
@@ -216,7 +225,8 @@ static void addresses_are_normalized(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		const struct message message = {.local = cases[i].local, .remote = cases[i].remote, .local_port = 1, .state = 1};
+		const struct message message = {
+			.local = cases[i].local, .remote = cases[i].remote, .local_port = 1, .state = 1};
 		struct datagram d = {.len = 0};
 		struct pw_socket s;
 
@@ -346,8 +356,12 @@ static enum pw_dump_status run_dump(struct fixture *f)
 static void put_sockets(struct datagram *datagram, uint16_t type, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++) {
-		const struct message message = {.local = "10.0.0.1", .remote = "10.0.0.9", .local_port = (uint16_t)(LOW + i),
-			.remote_port = 80, .state = PW_ESTABLISHED, .cookie = i + 1};
+		const struct message message = {.local = "10.0.0.1",
+			.remote = "10.0.0.9",
+			.local_port = (uint16_t)(LOW + i),
+			.remote_port = 80,
+			.state = PW_ESTABLISHED,
+			.cookie = i + 1};
 
 		datagram_socket(datagram, type, &message);
 	}
@@ -355,7 +369,8 @@ static void put_sockets(struct datagram *datagram, uint16_t type, unsigned n)
 
 static void every_socket_arrives(void **state)
 {
-	static const unsigned sizes[] = {0, 1, 63, 1, 50, 13}; /* 128 in all: batches end within and at the end of datagrams */
+	static const unsigned sizes[] = {
+		0, 1, 63, 1, 50, 13}; /* 128 in all: batches end within and at the end of datagrams */
 	struct fixture *f = *state;
 	struct fake_open *open = fake_add(f->fake, PW_STREAM_DUMP_TCP);
 	struct datagram done = {.len = 0};
@@ -393,7 +408,8 @@ static void done_in_the_same_datagram(void **state)
 }
 
 /* One datagram with one message of this type and body, behind a socket. */
-static enum pw_dump_status dump_ending_with(struct fixture *f, uint16_t type, uint16_t flags, const void *body, size_t len)
+static enum pw_dump_status dump_ending_with(
+	struct fixture *f, uint16_t type, uint16_t flags, const void *body, size_t len)
 {
 	struct datagram d = {.len = 0};
 
@@ -500,8 +516,8 @@ static void failing_receives(void **state)
 	static const struct {
 		int error;
 		enum pw_dump_status status;
-	} cases[] = {{ENOBUFS, PW_DUMP_AGAIN}, {EMSGSIZE, PW_DUMP_AGAIN}, {EAGAIN, PW_DUMP_FAILED}, {EIO, PW_DUMP_FAILED},
-		{ENOMEM, PW_DUMP_FAILED}, {ENODATA, PW_DUMP_FAILED}};
+	} cases[] = {{ENOBUFS, PW_DUMP_AGAIN}, {EMSGSIZE, PW_DUMP_AGAIN}, {EAGAIN, PW_DUMP_FAILED},
+		{EIO, PW_DUMP_FAILED}, {ENOMEM, PW_DUMP_FAILED}, {ENODATA, PW_DUMP_FAILED}};
 	struct fixture *f = *state;
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -545,7 +561,8 @@ static void damaged_datagrams(void **state)
 		struct pw_input input = fake_input(fake);
 
 		fake_read_data(fake_add(fake, PW_STREAM_DUMP_TCP), d.bytes, cut, 0);
-		assert_int_equal(pw_inet_diag_dump(&input, PW_STREAM_DUMP_TCP, LOW, HIGH, &f->batch, &f->stats, &f->err),
+		assert_int_equal(
+			pw_inet_diag_dump(&input, PW_STREAM_DUMP_TCP, LOW, HIGH, &f->batch, &f->stats, &f->err),
 			PW_DUMP_AGAIN);
 		fake_free(fake);
 	}
@@ -585,7 +602,8 @@ static void udp_answers_have_another_type(void **state)
 
 	put_sockets(&d, SOCK_DIAG_BY_FAMILY, 2);
 	fake_dump(f->fake, PW_STREAM_DUMP_UDP6, &d);
-	assert_int_equal(pw_inet_diag_dump(&f->input, PW_STREAM_DUMP_UDP6, LOW, HIGH, &f->batch, &f->stats, &f->err), PW_DUMP_OK);
+	assert_int_equal(pw_inet_diag_dump(&f->input, PW_STREAM_DUMP_UDP6, LOW, HIGH, &f->batch, &f->stats, &f->err),
+		PW_DUMP_OK);
 	assert_int_equal(f->caught.n, 2);
 	assert_int_equal(f->caught.sockets[1].protocol, IPPROTO_UDP);
 }

@@ -34,12 +34,13 @@ static const char *hex_address(const char *text)
 	return out;
 }
 
-static const char *make_line(const char *local, unsigned local_port, const char *remote, unsigned remote_port, unsigned state,
-	const char *timer, unsigned uid, unsigned inode)
+static const char *make_line(const char *local, unsigned local_port, const char *remote, unsigned remote_port,
+	unsigned state, const char *timer, unsigned uid, unsigned inode)
 {
 	static char line[300];
 
-	snprintf(line, sizeof(line), "%4d: %s:%04X %s:%04X %02X 00000000:00000001 %s 00000000 %5u %8d %u 1 0000000000000000 20 4 30 10 -1",
+	snprintf(line, sizeof(line),
+		"%4d: %s:%04X %s:%04X %02X 00000000:00000001 %s 00000000 %5u %8d %u 1 0000000000000000 20 4 30 10 -1",
 		7, hex_address(local), local_port, hex_address(remote), remote_port, state, timer, uid, 0, inode);
 	return line;
 }
@@ -58,8 +59,9 @@ static void established(void **state)
 	struct pw_socket s;
 
 	(void)state;
-	assert_int_equal(pw_proc_net_parse(make_line("10.0.0.1", 40001, "10.0.0.9", 443, 1, "02:00000064", 1000, 4711), AF_INET,
-				 IPPROTO_TCP, &s), 0);
+	assert_int_equal(pw_proc_net_parse(make_line("10.0.0.1", 40001, "10.0.0.9", 443, 1, "02:00000064", 1000, 4711),
+				 AF_INET, IPPROTO_TCP, &s),
+		0);
 	check_address(s.local, "10.0.0.1");
 	check_address(s.remote, "10.0.0.9");
 	assert_int_equal(s.local_port, 40001);
@@ -78,17 +80,20 @@ static void time_wait_and_half_open(void **state)
 	struct pw_socket s;
 
 	(void)state;
-	assert_int_equal(pw_proc_net_parse(make_line("10.0.0.1", 40001, "10.0.0.9", 443, 6, "03:0000170C", 0, 0), AF_INET,
-				 IPPROTO_TCP, &s), 0);
+	assert_int_equal(pw_proc_net_parse(make_line("10.0.0.1", 40001, "10.0.0.9", 443, 6, "03:0000170C", 0, 0),
+				 AF_INET, IPPROTO_TCP, &s),
+		0);
 	assert_int_equal(s.state, PW_TIME_WAIT);
 	assert_int_equal(s.flags, 0);
 	assert_int_equal(s.expires_ms, 5900 * 1000 / sysconf(_SC_CLK_TCK));
 	assert_int_equal(pw_proc_net_parse(make_line("10.0.0.1", 80, "10.0.0.9", 443, 3, "01:00000064", 0, 0), AF_INET,
-				 IPPROTO_TCP, &s), 0);
+				 IPPROTO_TCP, &s),
+		0);
 	assert_int_equal(s.flags, PW_SOCKET_HALF_OPEN);
 	/* a timer that overflowed is long, not short */
-	assert_int_equal(pw_proc_net_parse(make_line("10.0.0.1", 80, "10.0.0.9", 443, 6, "03:FFFFFFFFFFFFFFFF", 0, 0), AF_INET,
-				 IPPROTO_TCP, &s), 0);
+	assert_int_equal(pw_proc_net_parse(make_line("10.0.0.1", 80, "10.0.0.9", 443, 6, "03:FFFFFFFFFFFFFFFF", 0, 0),
+				 AF_INET, IPPROTO_TCP, &s),
+		0);
 	assert_true(s.expires_ms == UINT32_MAX);
 }
 
@@ -97,21 +102,27 @@ static void ipv6_and_mapped(void **state)
 	struct pw_socket s;
 
 	(void)state;
-	assert_int_equal(pw_proc_net_parse(make_line("2001:db8::1", 40001, "2001:db8::2", 443, 1, "00:00000000", 0, 9), AF_INET6,
-				 IPPROTO_TCP, &s), 0);
+	assert_int_equal(pw_proc_net_parse(make_line("2001:db8::1", 40001, "2001:db8::2", 443, 1, "00:00000000", 0, 9),
+				 AF_INET6, IPPROTO_TCP, &s),
+		0);
 	assert_int_equal(s.family, AF_INET6);
 	check_address(s.local, "2001:db8::1");
 	check_address(s.remote, "2001:db8::2");
-	assert_int_equal(pw_proc_net_parse(make_line("::ffff:10.0.0.1", 40001, "::ffff:10.0.0.9", 443, 1, "00:00000000", 0, 9),
-				 AF_INET6, IPPROTO_TCP, &s), 0);
+	assert_int_equal(
+		pw_proc_net_parse(make_line("::ffff:10.0.0.1", 40001, "::ffff:10.0.0.9", 443, 1, "00:00000000", 0, 9),
+			AF_INET6, IPPROTO_TCP, &s),
+		0);
 	assert_int_equal(s.family, AF_INET);
 	check_address(s.local, "10.0.0.1");
 	check_address(s.remote, "10.0.0.9");
-	assert_int_equal(pw_proc_net_parse(make_line("::ffff:10.0.0.1", 40001, "::", 0, 10, "00:00000000", 0, 9), AF_INET6,
-				 IPPROTO_TCP, &s), 0);
+	assert_int_equal(pw_proc_net_parse(make_line("::ffff:10.0.0.1", 40001, "::", 0, 10, "00:00000000", 0, 9),
+				 AF_INET6, IPPROTO_TCP, &s),
+		0);
 	assert_int_equal(s.family, AF_INET);
 	check_address(s.remote, "0.0.0.0");
-	assert_int_equal(pw_proc_net_parse(make_line("::", 40001, "::", 0, 10, "00:00000000", 0, 9), AF_INET6, IPPROTO_TCP, &s), 0);
+	assert_int_equal(
+		pw_proc_net_parse(make_line("::", 40001, "::", 0, 10, "00:00000000", 0, 9), AF_INET6, IPPROTO_TCP, &s),
+		0);
 	assert_int_equal(s.family, AF_INET6);
 }
 
@@ -136,8 +147,12 @@ static void broken_lines_are_refused(void **state)
 		assert_int_equal(pw_proc_net_parse(broken, AF_INET, IPPROTO_TCP, &s), -1);
 	}
 	assert_int_equal(pw_proc_net_parse(line, AF_INET6, IPPROTO_TCP, &s), -1);
-	assert_int_equal(pw_proc_net_parse(make_line("10.0.0.1", 1, "10.0.0.9", 2, 0, "00:00000000", 0, 0), AF_INET, IPPROTO_TCP, &s), -1);
-	assert_int_equal(pw_proc_net_parse(make_line("10.0.0.1", 1, "10.0.0.9", 2, 12, "00:00000000", 0, 0), AF_INET, IPPROTO_TCP, &s), -1);
+	assert_int_equal(pw_proc_net_parse(make_line("10.0.0.1", 1, "10.0.0.9", 2, 0, "00:00000000", 0, 0), AF_INET,
+				 IPPROTO_TCP, &s),
+		-1);
+	assert_int_equal(pw_proc_net_parse(make_line("10.0.0.1", 1, "10.0.0.9", 2, 12, "00:00000000", 0, 0), AF_INET,
+				 IPPROTO_TCP, &s),
+		-1);
 }
 
 /* --- files --- */

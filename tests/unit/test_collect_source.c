@@ -19,7 +19,8 @@
 #include "collect_fake.h"
 
 #define HEADING "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
-#define PROC_LINE "   0: 0100007F:9C40 0100007F:0050 01 00000000:00000000 00:00000000 00000000     0        0 12345 1\n" /* port 40000 */
+/* port 40000 */
+#define PROC_LINE "  0: 0100007F:9C40 0100007F:0050 01 00000000:00000000 00:00000000 00000000  0  0 12345 1\n"
 
 struct fixture {
 	struct fake *fake;
@@ -87,9 +88,13 @@ static struct datagram sockets(uint16_t type, unsigned n)
 	struct datagram d = {.len = 0};
 
 	for (unsigned i = 0; i < n; i++) {
-		const struct message message = {.local = "10.0.0.1", .remote = type == TCPDIAG_GETSOCK ? "10.0.0.9" : NULL,
-			.local_port = (uint16_t)(40000 + 2 * i), .remote_port = type == TCPDIAG_GETSOCK ? 80 : 0,
-			.state = type == TCPDIAG_GETSOCK ? PW_ESTABLISHED : PW_CLOSE, .inode = 5, .cookie = i + 1};
+		const struct message message = {.local = "10.0.0.1",
+			.remote = type == TCPDIAG_GETSOCK ? "10.0.0.9" : NULL,
+			.local_port = (uint16_t)(40000 + 2 * i),
+			.remote_port = type == TCPDIAG_GETSOCK ? 80 : 0,
+			.state = type == TCPDIAG_GETSOCK ? PW_ESTABLISHED : PW_CLOSE,
+			.inode = 5,
+			.cookie = i + 1};
 
 		datagram_socket(&d, type, &message);
 	}
@@ -258,13 +263,15 @@ static void too_many_udp_sockets_for_proc(void **state)
 	f->fake->opened[PW_STREAM_SOCKSTAT] = 0;
 	free(f->fake->opens[PW_STREAM_SOCKSTAT][0].reads[0].data);
 	f->fake->opens[PW_STREAM_SOCKSTAT][0] = (struct fake_open){.n = 0};
-	fake_text(f->fake, PW_STREAM_SOCKSTAT, "sockets: used 20\nTCP: inuse 7 orphan 0 tw 3\nUDP: inuse 10000 mem 0\n");
+	fake_text(
+		f->fake, PW_STREAM_SOCKSTAT, "sockets: used 20\nTCP: inuse 7 orphan 0 tw 3\nUDP: inuse 10000 mem 0\n");
 	script_dump(f, PW_STREAM_DUMP_TCP, 10);
 	script_dump(f, PW_STREAM_DUMP_BOUND, 0);
 	assert_int_equal(poll_sockets(f), PW_COLLECT_OK);
 	assert_true(f->udp_failed);
 	check_counts(f, 10, 0);
-	assert_string_equal(f->err.text, "no inet_diag for UDP, and 10001 sockets are too many to read from /proc/net/udp");
+	assert_string_equal(
+		f->err.text, "no inet_diag for UDP, and 10001 sockets are too many to read from /proc/net/udp");
 	assert_int_equal(f->fake->opened[PW_STREAM_PROC_UDP], 0);
 }
 
@@ -280,8 +287,13 @@ static void nothing_works(void **state)
 static void bound_pass_finds_foreign_ports(void **state)
 {
 	struct fixture *f = *state;
-	const struct message message = {.local = "10.0.0.1", .remote = "10.0.0.9", .local_port = 40001, .remote_port = 80,
-		.state = PW_ESTABLISHED, .inode = 5, .cookie = 99};
+	const struct message message = {.local = "10.0.0.1",
+		.remote = "10.0.0.9",
+		.local_port = 40001,
+		.remote_port = 80,
+		.state = PW_ESTABLISHED,
+		.inode = 5,
+		.cookie = 99};
 	struct datagram d = {.len = 0};
 
 	datagram_socket(&d, TCPDIAG_GETSOCK, &message);
@@ -300,8 +312,13 @@ static void bound_pass_finds_foreign_ports(void **state)
 static void failing_bound_pass_fails_the_poll(void **state)
 {
 	struct fixture *f = *state;
-	const struct message message = {.local = "10.0.0.1", .remote = "10.0.0.9", .local_port = 40001, .remote_port = 80,
-		.state = PW_ESTABLISHED, .inode = 5, .cookie = 99};
+	const struct message message = {.local = "10.0.0.1",
+		.remote = "10.0.0.9",
+		.local_port = 40001,
+		.remote_port = 80,
+		.state = PW_ESTABLISHED,
+		.inode = 5,
+		.cookie = 99};
 	struct datagram d = {.len = 0};
 
 	datagram_socket(&d, TCPDIAG_GETSOCK, &message);
@@ -338,7 +355,8 @@ static void check_replay(struct pw_source *source, const struct fixture *f)
 	fclose(out);
 	for (int poll = 0; poll < 3; poll++) {
 		assert_int_equal(pw_source_range(source, &range, &err), PW_COLLECT_OK);
-		assert_true(range.low == f->range.low && range.high == f->range.high && range.tw_reuse == f->range.tw_reuse);
+		assert_true(range.low == f->range.low && range.high == f->range.high &&
+			range.tw_reuse == f->range.tw_reuse);
 		assert_int_equal(pw_source_sockets(source, &range, census, &udp_failed, &stats, &err), PW_COLLECT_OK);
 		assert_false(udp_failed);
 		assert_true(stats.bytes > 0 && stats.retries == 0);
@@ -374,7 +392,8 @@ static void a_record_replays_the_poll(void **state)
 	assert_int_equal(pw_source_sockstat(f->source, &live, &f->err), PW_COLLECT_OK);
 	assert_int_equal(poll_sockets(f), PW_COLLECT_OK);
 	assert_int_equal(f->stats.bound_dumps, 1);
-	assert_int_equal(pw_source_range(f->source, &f->range, &f->err), PW_COLLECT_OK); /* behind the end: not recorded */
+	assert_int_equal(
+		pw_source_range(f->source, &f->range, &f->err), PW_COLLECT_OK); /* behind the end: not recorded */
 	fclose(file);
 	record = pw_source_record(path, &f->err);
 	unlink(path);

@@ -1,4 +1,4 @@
-/* The settings: what the kernel prints is understood, anything else is refused, absent settings have their fixed value. */
+/* The settings: what the kernel prints is understood, the rest is refused, absent ones have their fixed value. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -39,9 +39,10 @@ static void range_is_parsed(void **state)
 
 static void bad_range_is_refused(void **state)
 {
-	static const char *const cases[] = {"", "\n", "32768", "32768\n", "32768\t", "\t60999\n", "60999\t32768\n", "0\t60999\n",
-		"32768\t65536\n", "65536\t65537\n", "-1\t60999\n", "32768\t60999\t7\n", "32768,60999\n", "32768\t60999x\n", "a\tb\n",
-		"99999999999999999999\t60999\n", "32768\t60999\n\n", "0x10\t60999\n", "32768\n60999\n"};
+	static const char *const cases[] = {"", "\n", "32768", "32768\n", "32768\t", "\t60999\n", "60999\t32768\n",
+		"0\t60999\n", "32768\t65536\n", "65536\t65537\n", "-1\t60999\n", "32768\t60999\t7\n", "32768,60999\n",
+		"32768\t60999x\n", "a\tb\n", "99999999999999999999\t60999\n", "32768\t60999\n\n", "0x10\t60999\n",
+		"32768\n60999\n"};
 	uint16_t low, high;
 
 	(void)state;
@@ -64,15 +65,15 @@ static void ports_are_parsed(void **state)
 	assert_int_equal(pw_sysctl_parse_ports("1,3-5,65535\n", &ports), 0);
 	assert_int_equal(pw_portset_count(&ports), 5);
 	assert_true(pw_portset_has(&ports, 1) && pw_portset_has(&ports, 3) && pw_portset_has(&ports, 4) &&
-		    pw_portset_has(&ports, 5) && pw_portset_has(&ports, 65535));
+		pw_portset_has(&ports, 5) && pw_portset_has(&ports, 65535));
 	assert_int_equal(pw_sysctl_parse_ports("0-65535\n", &ports), 0);
 	assert_int_equal(pw_portset_count(&ports), 65536);
 }
 
 static void bad_ports_are_refused(void **state)
 {
-	static const char *const cases[] = {"80,", ",80", "80,,81", "80-", "-80", "80-79", "80-81-82", "65536", "1-65536", "80 81",
-		"80;81", "80\n81", "a", "80,\n", "99999999999999999999"};
+	static const char *const cases[] = {"80,", ",80", "80,,81", "80-", "-80", "80-79", "80-81-82", "65536",
+		"1-65536", "80 81", "80;81", "80\n81", "a", "80,\n", "99999999999999999999"};
 	struct pw_portset ports;
 
 	(void)state;
@@ -101,14 +102,20 @@ static void sockstat_is_parsed(void **state)
 	struct pw_sockstat out;
 
 	(void)state;
-	assert_int_equal(pw_sockstat_parse("sockets: used 300\nTCP: inuse 100 orphan 5 tw 40 alloc 9 mem 1\nUDP: inuse 20 mem 0\n",
-				 "TCP6: inuse 50\nUDP6: inuse 10\n", &out), 0);
+	assert_int_equal(
+		pw_sockstat_parse(
+			"sockets: used 300\nTCP: inuse 100 orphan 5 tw 40 alloc 9 mem 1\nUDP: inuse 20 mem 0\n",
+			"TCP6: inuse 50\nUDP6: inuse 10\n", &out),
+		0);
 	assert_int_equal(out.tcp, 150);
 	assert_int_equal(out.tcp_time_wait, 40);
 	assert_int_equal(out.udp, 30);
 	assert_int_equal(out.tcp_ports_max, 150 + 40 + (300 - 150 - 30));
 	/* no IPv6; lines in another order; more words than known */
-	assert_int_equal(pw_sockstat_parse("UDP: inuse 1 mem 0 new 3\nTCP: new 1 inuse 2 orphan 0 tw 3\nsockets: used 4\n", NULL, &out), 0);
+	assert_int_equal(
+		pw_sockstat_parse(
+			"UDP: inuse 1 mem 0 new 3\nTCP: new 1 inuse 2 orphan 0 tw 3\nsockets: used 4\n", NULL, &out),
+		0);
 	assert_int_equal(out.tcp, 2);
 	assert_int_equal(out.udp, 1);
 	assert_int_equal(out.tcp_ports_max, 2 + 3 + 1);
@@ -120,28 +127,35 @@ static void sockstat_saturates(void **state)
 
 	(void)state;
 	/* orphans are inuse without being used: no underflow */
-	assert_int_equal(pw_sockstat_parse("sockets: used 1\nTCP: inuse 100 orphan 100 tw 7\nUDP: inuse 20\n", NULL, &out), 0);
+	assert_int_equal(
+		pw_sockstat_parse("sockets: used 1\nTCP: inuse 100 orphan 100 tw 7\nUDP: inuse 20\n", NULL, &out), 0);
 	assert_int_equal(out.tcp_ports_max, 107);
 	assert_int_equal(pw_sockstat_parse("sockets: used -1\nTCP: inuse 5 tw -3\nUDP: inuse 0\n", NULL, &out), 0);
 	assert_int_equal(out.tcp_time_wait, 0);
 	assert_int_equal(out.tcp_ports_max, 5);
-	assert_int_equal(pw_sockstat_parse("sockets: used 4294967295\nTCP: inuse 4294967295 tw 99999999999999999999\nUDP: inuse 0\n",
-				 "TCP6: inuse 4294967295\nUDP6: inuse 1\n", &out), 0);
+	assert_int_equal(
+		pw_sockstat_parse(
+			"sockets: used 4294967295\nTCP: inuse 4294967295 tw 99999999999999999999\nUDP: inuse 0\n",
+			"TCP6: inuse 4294967295\nUDP6: inuse 1\n", &out),
+		0);
 	assert_int_equal(out.tcp, UINT32_MAX);
 	assert_int_equal(out.tcp_ports_max, UINT32_MAX);
 }
 
 static void bad_sockstat_is_refused(void **state)
 {
-	static const char *const cases[] = {"", "TCP: inuse 1 tw 2\nUDP: inuse 3\n", "sockets: used 1\nTCP: inuse 1\nUDP: inuse 1\n",
-		"sockets: used 1\nTCP: inuse 1 tw 2\n", "sockets: used x\nTCP: inuse 1 tw 2\nUDP: inuse 3\n",
-		"sockets: used 1\nTCP: inuse 1 tw \nUDP: inuse 3\n", "sockets: used 1\nTCP:inuse 1 tw 2\nUDP: inuse 3\n"};
+	static const char *const cases[] = {"", "TCP: inuse 1 tw 2\nUDP: inuse 3\n",
+		"sockets: used 1\nTCP: inuse 1\nUDP: inuse 1\n", "sockets: used 1\nTCP: inuse 1 tw 2\n",
+		"sockets: used x\nTCP: inuse 1 tw 2\nUDP: inuse 3\n",
+		"sockets: used 1\nTCP: inuse 1 tw \nUDP: inuse 3\n",
+		"sockets: used 1\nTCP:inuse 1 tw 2\nUDP: inuse 3\n"};
 	struct pw_sockstat out;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 		assert_int_equal(pw_sockstat_parse(cases[i], NULL, &out), -1);
-	assert_int_equal(pw_sockstat_parse("sockets: used 1\nTCP: inuse 1 tw 2\nUDP: inuse 3\n", "TCP6: inuse 1\n", &out), -1);
+	assert_int_equal(
+		pw_sockstat_parse("sockets: used 1\nTCP: inuse 1 tw 2\nUDP: inuse 3\n", "TCP6: inuse 1\n", &out), -1);
 }
 
 /* --- reading --- */
