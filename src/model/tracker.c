@@ -57,7 +57,7 @@ struct pw_tracked_ns *pw_tracker_add_ns(struct pw_tracker *tracker, uint32_t ind
 
 void pw_tracker_remove_ns(struct pw_tracker *tracker, struct pw_tracked_ns *ns)
 {
-	HASH_DELETE(hh, tracker->namespaces, ns);
+	HASH_DELETE(hh, tracker->namespaces, ns); /* NOLINT(clang-analyzer-unix.Malloc): uthash frees its table with the last item only */
 	free_ns(ns);
 }
 
@@ -102,7 +102,7 @@ struct pw_tracked *pw_tracker_add(struct pw_tracker *tracker, struct pw_tracked_
 
 void pw_tracker_remove(struct pw_tracker *tracker, struct pw_tracked *pool)
 {
-	HASH_DELETE(hh, tracker->pools, pool);
+	HASH_DELETE(hh, tracker->pools, pool); /* NOLINT(clang-analyzer-unix.Malloc): uthash frees its table with the last item only */
 	pool->ns->tracked--;
 	pw_history_free(pool->history);
 	free(pool);
