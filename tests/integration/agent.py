@@ -1,9 +1,11 @@
 """The agent without a collector (agent_driver), real masters and false ones: for tests of the SNMP side alone."""
 
+import contextlib
 import json
 import os
 import pathlib
 import socket
+import struct
 import subprocess
 import threading
 import time
@@ -97,6 +99,15 @@ class Stage:
         self.master = self.workshop.keep(Master(self.ns, self.directory, config, socket_path or self.socket))
         return self.master
 
+    def listening(self):
+        """Waits until the master takes connections."""
+
+        def probe():
+            with socket.socket(socket.AF_UNIX) as client:
+                return client.connect_ex(str(self.socket)) == 0
+
+        eventually(probe)
+
     def kill_master(self):
         self.master.kill()
 
@@ -117,17 +128,28 @@ class Stage:
     def received_ids(self):
         return [event["pwEventId"] for event in self.received()]
 
+    def delivered(self, expected, twice=0, deadline=15):
+        """Waits until the receiver has got these events; none more than once, but for up to `twice` that were under way when a
+        connection ended: those come again with the same number and time."""
+        eventually(lambda: set(self.received_ids()) >= set(expected), deadline)
+        received = self.received()
+        assert {event["pwEventId"] for event in received} == set(expected)
+        assert len({(event["pwEventId"], event["pwEventTime"]) for event in received}) == len(set(expected))
+        assert len(received) <= len(expected) + twice, self.received_ids()
+
 
 class FalseMaster:
-    """Listens where the master should, and lets `behave(connection)` deal with each connection in turn."""
+    """Listens where the master should, and lets `behave(connection)` deal with one connection after the other."""
 
-    def __init__(self, path, behave, backlog=16):
+    def __init__(self, path, behave):
         self.connections = 0
+        self._path = pathlib.Path(path)
         self._behave = behave
+        self._current = None
+        self._ended = False
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(path))
-        self._listener.listen(backlog)
-        self._ended = False
+        self._listener.listen(16)
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -135,18 +157,62 @@ class FalseMaster:
         while not self._ended:
             try:
                 connection, _ = self._listener.accept()
-            except OSError:
-                return
-            self.connections += 1
-            with connection:
-                connection.settimeout(5)
-                try:
+                with connection:
+                    self.connections += 1
+                    self._current = connection
                     self._behave(connection)
-                except OSError:
-                    pass
+            except OSError:
+                continue
 
     def stop(self):
         self._ended = True
-        self._listener.shutdown(socket.SHUT_RDWR)
+        for end in (self._listener, self._current):
+            with contextlib.suppress(OSError, AttributeError):
+                end.shutdown(socket.SHUT_RDWR)
+        self._thread.join(10 * PATIENCE)
         self._listener.close()
-        self._thread.join(10)
+        self._path.unlink(missing_ok=True)
+
+
+class AgentX:
+    """As much of RFC 2741 as a master needs to open a session, and to answer or refuse what follows."""
+
+    OPEN, REGISTER, NOTIFY, PING, RESPONSE = 1, 3, 12, 13, 18
+    NOT_OPEN, DUPLICATE_REGISTRATION, PROCESSING_ERROR = 257, 263, 268
+    HEADER = struct.Struct(">BBBxIIII")
+    NETWORK_BYTE_ORDER = 0x10
+
+    def __init__(self, connection):
+        self._connection = connection
+
+    def _take(self, size):
+        data = b""
+        while len(data) < size:
+            part = self._connection.recv(size - len(data))
+            if not part:
+                raise ConnectionError("end of stream")
+            data += part
+        return data
+
+    def receive(self):
+        """The next PDU: (type, what an answer must repeat)."""
+        header = self._take(self.HEADER.size)
+        order = ">" if header[2] & self.NETWORK_BYTE_ORDER else "<"
+        _, kind, _, session, transaction, packet, length = struct.unpack(f"{order}BBBxIIII", header)
+        self._take(length)
+        return kind, (session, transaction, packet)
+
+    def response(self, repeated, error=0):
+        """The octets of a Response-PDU."""
+        payload = struct.pack(">IHH", int(time.monotonic() * 100) % 2**32, error, 0)
+        return self.HEADER.pack(1, self.RESPONSE, self.NETWORK_BYTE_ORDER, *repeated, len(payload)) + payload
+
+    def answer(self, repeated, error=0):
+        self._connection.sendall(self.response(repeated, error))
+
+    def open_session(self):
+        """Answers the Open-PDU; returns the AgentX, to go on with."""
+        kind, (_, transaction, packet) = self.receive()
+        assert kind == self.OPEN
+        self.answer((7, transaction, packet))
+        return self
