@@ -10,27 +10,27 @@
 #define MATCH(member) offsetof(struct pw_rule_draft, match.member)
 #define CONFIG(member) PW_INTO_CONFIG, .offset = offsetof(struct pw_config, member)
 
-#define PERCENT_FIELD(field, low, high, where) \
-	{.name = field, .type = PW_VALUE_NUMBER, .min = low, .max = high, .offset = where}
+#define NUMBER(field, most, where) \
+	{.name = (field), .type = PW_VALUE_NUMBER, .max = (most), .offset = (where)}
 
 /* The threshold sections look the same in the file and in a pool; rise = 0 switches a severity off. */
 #define THRESHOLD_TABLES(scope) \
 	static const struct pw_directive scope##_warning[] = { \
-		PERCENT_FIELD("rise", 0, 100, LIMITS(scope, warning.rise)), \
-		PERCENT_FIELD("fall", 0, 99, LIMITS(scope, warning.fall)), \
+		NUMBER("rise", 100, LIMITS(scope, warning.rise)), \
+		NUMBER("fall", 99, LIMITS(scope, warning.fall)), \
 		{.name = NULL} \
 	}; \
 	static const struct pw_directive scope##_critical[] = { \
-		PERCENT_FIELD("rise", 0, 100, LIMITS(scope, critical.rise)), \
-		PERCENT_FIELD("fall", 0, 99, LIMITS(scope, critical.fall)), \
+		NUMBER("rise", 100, LIMITS(scope, critical.rise)), \
+		NUMBER("fall", 99, LIMITS(scope, critical.fall)), \
 		{.name = NULL} \
 	}; \
 	static const struct pw_directive scope##_exhausted[] = { \
-		PERCENT_FIELD("fall", 0, 99, LIMITS(scope, exhausted_fall)), \
+		NUMBER("fall", 99, LIMITS(scope, exhausted_fall)), \
 		{.name = NULL} \
 	}; \
 	static const struct pw_directive scope##_forecast[] = { \
-		PERCENT_FIELD("warn-within", 0, 7 * DAY, LIMITS(scope, warn_within)), \
+		NUMBER("warn-within", 7 * DAY, LIMITS(scope, warn_within)), \
 		{.name = NULL} \
 	}
 

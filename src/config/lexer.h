@@ -12,7 +12,7 @@
 #include "config/mistakes.h"
 
 /* The largest file that is read. */
-#define PW_CONFIG_FILE_MAX (1024 * 1024)
+#define PW_CONFIG_FILE_MAX 1048576
 
 enum pw_token_kind {
 	PW_TOKEN_END,     /* the last one, always there */
