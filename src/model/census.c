@@ -964,7 +964,7 @@ static int visit_tuple(struct pw_census *c, uint32_t id, uint32_t floor, pw_cens
 	struct pw_pool_key key = {.ns = c->ns, .kind = PW_KIND_CONNECT, .protocol = IPPROTO_TCP, .port = t->port};
 	struct pw_pool_counts counts;
 
-	if (t->count + (twin != NONE ? c->tuples[twin].count : 0) < floor)
+	if (t->count + (twin != NONE ? c->tuples[twin].count : 0u) < floor)
 		return 0;
 	count_connect(c, t->records, chain_of(c, twin), &counts);
 	if (counts.used < floor)
