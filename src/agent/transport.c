@@ -183,9 +183,35 @@ static int connect_bounded(int fd, const struct sockaddr *sa, socklen_t len, uin
 	return error == 0 ? 0 : -1;
 }
 
+/* A socket that pw_transport_cut() acts on, also while it connects; -1 when there should be no connection any more. */
+static int open_socket(int family)
+{
+	int fd = -1;
+
+	pthread_mutex_lock(&link_state.mutex);
+	errno = ECANCELED;
+	if (!link_state.shut)
+		fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	link_state.fd = fd;
+	link_state.cut = NULL;
+	pthread_mutex_unlock(&link_state.mutex);
+	return fd;
+}
+
+static int close_socket(int fd)
+{
+	int rc;
+
+	pthread_mutex_lock(&link_state.mutex);
+	link_state.fd = -1;
+	rc = close(fd);
+	pthread_mutex_unlock(&link_state.mutex);
+	return rc;
+}
+
 static int connect_to(const struct sockaddr *sa, socklen_t len, uint64_t deadline_ms)
 {
-	int fd = socket(sa->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int fd = open_socket(sa->sa_family);
 	int error;
 
 	if (fd < 0)
@@ -193,7 +219,7 @@ static int connect_to(const struct sockaddr *sa, socklen_t len, uint64_t deadlin
 	if (connect_bounded(fd, sa, len, deadline_ms) == 0)
 		return fd;
 	error = errno;
-	close(fd);
+	close_socket(fd);
 	errno = error;
 	return -1;
 }
@@ -314,14 +340,8 @@ static int transport_send(netsnmp_transport *t, const void *buf, int size, void 
 
 static int transport_close(netsnmp_transport *t)
 {
-	int rc = -1;
+	int rc = t->sock >= 0 ? close_socket(t->sock) : -1;
 
-	pthread_mutex_lock(&link_state.mutex);
-	if (t->sock >= 0)
-		rc = close(t->sock);
-	if (link_state.fd == t->sock)
-		link_state.fd = -1;
-	pthread_mutex_unlock(&link_state.mutex);
 	t->sock = -1;
 	return rc;
 }
@@ -333,34 +353,20 @@ static char *transport_name(netsnmp_transport *t, const void *data, int len)
 	return strdup(t->remote != NULL ? t->remote : PREFIX);
 }
 
-/* Makes the descriptor the one that pw_transport_cut() acts on; false when no connection is wanted any more. */
-static bool adopt(int fd)
-{
-	bool wanted;
-
-	pthread_mutex_lock(&link_state.mutex);
-	wanted = !link_state.shut;
-	if (wanted)
-		link_state.fd = fd;
-	link_state.cut = NULL;
-	pthread_mutex_unlock(&link_state.mutex);
-	memset(&link_state.frame, 0, sizeof(link_state.frame));
-	link_state.heard_ms = pw_clock_boot_ms();
-	say("it does not answer");
-	return wanted;
-}
-
 static netsnmp_transport *transport_of(int fd, const char *address)
 {
 	netsnmp_transport *t = calloc(1, sizeof(*t));
 	char *remote = strdup(address);
 
-	if (t == NULL || remote == NULL || !adopt(fd)) {
+	if (t == NULL || remote == NULL) {
 		free(t);
 		free(remote);
-		close(fd);
+		close_socket(fd);
 		return NULL;
 	}
+	memset(&link_state.frame, 0, sizeof(link_state.frame));
+	link_state.heard_ms = pw_clock_boot_ms();
+	say("it does not answer"); /* until it does */
 	t->domain = domain_oid;
 	t->domain_length = OID_LENGTH(domain_oid);
 	t->sock = fd;

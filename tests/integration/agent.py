@@ -66,13 +66,19 @@ class Driver(Process):
         return answer["ms"]
 
     def stop(self, deadline=5.0):
+        """Ends the driver; whatever it was put through, it must end well, and with nothing that a sanitizer objects to."""
         self.popen.stdin.close()
         try:
-            return self.wait(deadline)
+            status = self.wait(deadline)
         except subprocess.TimeoutExpired:
-            return super().stop()
-        finally:
-            self.popen.stdout.close()
+            status = super().stop()
+        self.popen.stdout.close()
+        assert status == 0 and "Sanitizer" not in self.log(), f"exit status {status}:\n{self.log()[-8000:]}"
+        return status
+
+    def sanitized(self):
+        """Whether a sanitizer watches the process, which keeps freed memory."""
+        return "san.so" in pathlib.Path(f"/proc/{self.pid}/maps").read_text()
 
     def resident_kib(self):
         """The memory that the process holds."""
