@@ -1,8 +1,8 @@
 /* handover.h: what passes between the collector thread and the agent thread
  *
- * The latest snapshot (one pointer under a mutex) and the outbox of notifications, with an eventfd that wakes the agent. All
- * functions are thread-safe, and none waits for anything but a short mutex: nothing that the agent does, or that a master
- * does to it, holds the collector up. */
+ * The latest snapshot (one pointer under a mutex) and the outbox of notifications, with an eventfd that wakes the
+ * agent. All functions are thread-safe, and none waits for anything but a short mutex: nothing that the agent does,
+ * or that a master does to it, holds the collector up. */
 #ifndef PW_DAEMON_HANDOVER_H
 #define PW_DAEMON_HANDOVER_H
 

@@ -37,7 +37,8 @@ static struct condition by_exhaustion(const struct pw_thresholds *t, const struc
 {
 	bool roomy = in->free > 1 || in->utilization <= 50;
 
-	return (struct condition){in->free == 0, in->free != 0 && roomy && in->utilization <= t->exhausted_fall, 100, t->exhausted_fall};
+	return (struct condition){
+		in->free == 0, in->free != 0 && roomy && in->utilization <= t->exhausted_fall, 100, t->exhausted_fall};
 }
 
 static struct condition by_free(uint32_t below, const struct pw_alarm_input *in)
@@ -46,7 +47,8 @@ static struct condition by_free(uint32_t below, const struct pw_alarm_input *in)
 
 	if (below == 0)
 		return off();
-	return (struct condition){in->free < below, in->free >= rearm || (in->free >= below && in->utilization == 0), below, rearm};
+	return (struct condition){
+		in->free < below, in->free >= rearm || (in->free >= below && in->utilization == 0), below, rearm};
 }
 
 static struct condition by_forecast(uint32_t within, const struct pw_alarm_input *in)
@@ -58,7 +60,8 @@ static struct condition by_forecast(uint32_t within, const struct pw_alarm_input
 	return (struct condition){in->time_to_exhaustion < within, in->time_to_exhaustion > rearm, within, rearm};
 }
 
-static struct condition condition_of(enum pw_alarm_level level, const struct pw_thresholds *t, const struct pw_alarm_input *in)
+static struct condition condition_of(
+	enum pw_alarm_level level, const struct pw_thresholds *t, const struct pw_alarm_input *in)
 {
 	switch (level) {
 	case PW_LEVEL_EXHAUSTED:
@@ -92,8 +95,9 @@ static enum pw_state level_state(enum pw_alarm_level level)
 
 static enum pw_reason level_reason(enum pw_alarm_level level)
 {
-	static const enum pw_reason reasons[] = {
-		[PW_LEVEL_FREE] = PW_REASON_FREE, [PW_LEVEL_FORECAST] = PW_REASON_FORECAST, [PW_LEVELS] = PW_REASON_NONE};
+	static const enum pw_reason reasons[] = {[PW_LEVEL_FREE] = PW_REASON_FREE,
+		[PW_LEVEL_FORECAST] = PW_REASON_FORECAST,
+		[PW_LEVELS] = PW_REASON_NONE};
 
 	return level < PW_LEVEL_FREE ? PW_REASON_UTILIZATION : reasons[level];
 }
@@ -123,9 +127,10 @@ static enum pw_alarm_level strongest(const struct pw_alarm *alarm)
 	return level;
 }
 
-/* The level whose falling threshold leads down into the state: the weakest more severe one that was on until now; where none was, the
- * weakest that is configured. PW_LEVELS when there is none. */
-static enum pw_alarm_level level_above(enum pw_state state, const bool was_on[PW_LEVELS], const struct condition conditions[PW_LEVELS])
+/* The level whose falling threshold leads down into the state: the weakest more severe one that was on until now;
+ * where none was, the weakest that is configured. PW_LEVELS when there is none. */
+static enum pw_alarm_level level_above(
+	enum pw_state state, const bool was_on[PW_LEVELS], const struct condition conditions[PW_LEVELS])
 {
 	enum pw_alarm_level configured = PW_LEVELS;
 

@@ -9,7 +9,7 @@ struct composer {
 	const struct pw_listing *listing;
 };
 
-/* --- pools ---------------------------------------------------------------------------------------------------------- */
+/* --- pools ------------------------------------------------------------------------------------------------------ */
 
 static void compose_texts(struct composer *c, const struct pw_tracked *pool, struct pw_pool_row *row)
 {
@@ -66,7 +66,7 @@ static void compose_pools(struct composer *c)
 	c->snapshot->n_pools = rows != NULL ? n : 0;
 }
 
-/* --- the worst of them ------------------------------------------------------------------------------------------------ */
+/* --- the worst of them ------------------------------------------------------------------------------------------ */
 
 static bool is_worse(const struct pw_tracked *a, const struct pw_tracked *b)
 {
@@ -101,7 +101,7 @@ static void compose_top(struct composer *c, uint32_t top)
 	c->snapshot->top_ranks = top;
 }
 
-/* --- alarms, namespaces ----------------------------------------------------------------------------------------------- */
+/* --- alarms, namespaces ----------------------------------------------------------------------------------------- */
 
 static void compose_alarms(struct composer *c, const struct pw_event_ids *ids)
 {

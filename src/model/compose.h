@@ -14,8 +14,8 @@ struct pw_event_ids {
 	void *context;
 };
 
-/* A snapshot with the rows of the listing, the namespaces of the tracker, the first `top` ranks and the alarms; the scalars that
- * these don't give are copied from `scalars` (texts as well). One reference; NULL when out of memory. */
+/* A snapshot with the rows of the listing, the namespaces of the tracker, the first `top` ranks and the alarms; the
+ * scalars that these don't give are copied from `scalars` (texts as well). One reference; NULL when out of memory. */
 const struct pw_snapshot *pw_compose(const struct pw_snapshot *scalars, const struct pw_tracker *tracker,
 	const struct pw_listing *listing, uint32_t top, const struct pw_event_ids *ids);
 

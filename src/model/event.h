@@ -52,14 +52,15 @@ struct pw_event {
 /* Longest text of pw_event_text(), the final NUL included. */
 #define PW_EVENT_TEXT_MAX 1024
 
-/* Says from which state a rising or falling event comes: sets previous, and type, reason and threshold to fit. The same state as before
- * (an alarm that is repeated) is rising. */
+/* Says from which state a rising or falling event comes: sets previous, and type, reason and threshold to fit. The
+ * same state as before (an alarm that is repeated) is rising. */
 void pw_event_set_previous(struct pw_event *event, enum pw_state previous);
 
 /* One line with the facts of the notification, for the log. Returns buf. */
 char *pw_event_text(const struct pw_event *event, char *buf, size_t size);
 
-/* The priority of that line: LOG_WARNING where something gets worse, LOG_NOTICE where it gets better, LOG_ERR where nothing is known. */
+/* The priority of that line: LOG_WARNING where something gets worse, LOG_NOTICE where it gets better, LOG_ERR where
+ * nothing is known. */
 int pw_event_priority(const struct pw_event *event);
 
 #endif

@@ -2,13 +2,15 @@
 
 #include <stdio.h>
 
-static void describe(struct pw_event *event, enum pw_event_type type, uint32_t ns, const char *ns_name, const char *text)
+static void describe(
+	struct pw_event *event, enum pw_event_type type, uint32_t ns, const char *ns_name, const char *text)
 {
 	*event = (struct pw_event){.type = type, .key.ns = ns};
 	snprintf(event->text, sizeof(event->text), "%s%s%s", ns_name, ns_name[0] != '\0' ? ": " : "", text);
 }
 
-bool pw_failure_step(struct pw_failure *failure, uint32_t ns, const char *ns_name, const char *error, struct pw_event *out)
+bool pw_failure_step(
+	struct pw_failure *failure, uint32_t ns, const char *ns_name, const char *error, struct pw_event *out)
 {
 	bool announce;
 

@@ -1,6 +1,7 @@
 /* failure.h: when failing polls are worth a notification
  *
- * A single failed poll is done again at the next interval and only logged; several in a row mean that nothing is watched. */
+ * A single failed poll is done again at the next interval and only logged; several in a row mean that nothing is
+ * watched. */
 #ifndef PW_MODEL_FAILURE_H
 #define PW_MODEL_FAILURE_H
 
@@ -18,9 +19,10 @@ struct pw_failure {
 	bool announced;
 };
 
-/* Takes one poll into account. `error` is the cause (NULL = the poll was good), `ns` the pwNsIndex and `ns_name` its name ("" =
- * the daemon's own). Returns true when there is something to notify: *out then is complete but for id and time, which the caller
- * sets (pw_monitor_next_event_id()). */
-bool pw_failure_step(struct pw_failure *failure, uint32_t ns, const char *ns_name, const char *error, struct pw_event *out);
+/* Takes one poll into account. `error` is the cause (NULL = the poll was good), `ns` the pwNsIndex and `ns_name`
+ * its name ("" = the daemon's own). Returns true when there is something to notify: *out then is complete but for
+ * id and time, which the caller sets (pw_monitor_next_event_id()). */
+bool pw_failure_step(
+	struct pw_failure *failure, uint32_t ns, const char *ns_name, const char *error, struct pw_event *out);
 
 #endif

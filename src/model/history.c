@@ -7,11 +7,12 @@
 
 /* How growth is found
  *
- * Polls are gathered into slots of about 10 s, and the last slots kept. Two slots that lie one, two or three TIME_WAIT
- * periods (60 s, TCP_TIMEWAIT_LEN) apart give one estimate of the slope; over that distance a wave of that period is back where it was, and
- * adds nothing. The growth is the median of these estimates: a Theil-Sen line, restricted to the distances that TIME_WAIT leaves alone. It
- * takes more than a quarter of odd slots to move it. It counts only when two thirds of the estimates agree on the sign; otherwise what
- * is seen is noise, or a wave of another period, and the growth is 0. docs/forecast.md shows what that is worth. */
+ * Polls are gathered into slots of about 10 s, and the last slots kept. Two slots that lie one, two or three
+ * TIME_WAIT periods (60 s, TCP_TIMEWAIT_LEN) apart give one estimate of the slope; over that distance a wave of
+ * that period is back where it was, and adds nothing. The growth is the median of these estimates: a Theil-Sen
+ * line, restricted to the distances that TIME_WAIT leaves alone. It takes more than a quarter of odd slots to move
+ * it. It counts only when two thirds of the estimates agree on the sign; otherwise what is seen is noise, or a wave
+ * of another period, and the growth is 0. docs/forecast.md shows what that is worth. */
 
 #define SLOT_MS 9500        /* a bit below 10 s, so that polls each 10 s get one slot each whatever their jitter */
 #define SLOTS 38            /* the window and one to spare */
@@ -83,7 +84,7 @@ void pw_history_add(struct pw_history *h, uint64_t now_ms, uint32_t free_ports)
 	h->free = free_ports;
 }
 
-/* --- the slots of the window, in order ------------------------------------------------------------------------------ */
+/* --- the slots of the window, in order -------------------------------------------------------------------------- */
 
 struct point {
 	float time_s; /* since the oldest slot kept */
@@ -114,11 +115,12 @@ static void fill_window(const struct pw_history *h, struct window *w)
 	w->gap_s = w->n > 1 ? (w->points[w->n - 1].time_s - w->points[0].time_s) / (float)(w->n - 1) : 0;
 }
 
-/* --- growth ----------------------------------------------------------------------------------------------------------- */
+/* --- growth ----------------------------------------------------------------------------------------------------- */
 
 #define ESTIMATES_MAX (PERIODS * SLOTS)
 
-/* Appends the slopes (ports a second by which free shrinks) between points that lie `distance_s` apart, as near as there are. */
+/* Appends the slopes (ports a second by which free shrinks) between points that lie `distance_s` apart, as near as
+ * there are. */
 static unsigned estimate(const struct window *w, float distance_s, float tolerance_s, float *out)
 {
 	unsigned n = 0, from = 0;
@@ -127,7 +129,8 @@ static unsigned estimate(const struct window *w, float distance_s, float toleran
 		const struct point *end = &w->points[to], *start;
 		float target = end->time_s - distance_s;
 
-		while (from + 1 < to && fabsf(w->points[from + 1].time_s - target) <= fabsf(w->points[from].time_s - target))
+		while (from + 1 < to &&
+			fabsf(w->points[from + 1].time_s - target) <= fabsf(w->points[from].time_s - target))
 			from++;
 		start = &w->points[from];
 		if (fabsf(start->time_s - target) <= tolerance_s)
@@ -144,8 +147,8 @@ static void swap(float *a, float *b)
 	*b = t;
 }
 
-/* The value that would stand at place k if the values were sorted (Hoare's selection); reorders them so that none before it is
- * greater. */
+/* The value that would stand at place k if the values were sorted (Hoare's selection); reorders them so that none
+ * before it is greater. */
 static float select_kth(float *values, unsigned n, unsigned k)
 {
 	unsigned low = 0, high = n - 1;

@@ -28,7 +28,8 @@ struct pw_trend pw_history_trend(const struct pw_history *history);
 /* Ports a minute by which the pool fills (positive) or drains (negative); 0 while too little is known. */
 int32_t pw_history_growth(const struct pw_history *history);
 
-/* Seconds until free is 0 at this growth; PW_NOT_IN_SIGHT when it does not fill or too little is known; 0 when nothing is free. */
+/* Seconds until free is 0 at this growth; PW_NOT_IN_SIGHT when it does not fill or too little is known; 0 when
+ * nothing is free. */
 uint32_t pw_history_time_to_exhaustion(const struct pw_history *history);
 
 #endif

@@ -78,14 +78,15 @@ static void place(struct pw_listing *listing)
 		listing->pools[i]->position = (uint32_t)i;
 }
 
-int pw_listing_choose(struct pw_listing *listing, struct pw_tracker *tracker, const struct pw_policy *policy, uint32_t epoch,
-	uint64_t now_ms)
+int pw_listing_choose(struct pw_listing *listing, struct pw_tracker *tracker, const struct pw_policy *policy,
+	uint32_t epoch, uint64_t now_ms)
 {
 	size_t n = HASH_COUNT(tracker->pools), n_exact;
 	struct candidates alarms = {0}, others = {0};
 	struct pw_tracked *pool, *next;
 
-	if (reserve(&listing->pools, &listing->size, 2 * n + 1) < 0 || reserve(&listing->alarms, &listing->alarms_size, n + 1) < 0)
+	if (reserve(&listing->pools, &listing->size, 2 * n + 1) < 0 ||
+		reserve(&listing->alarms, &listing->alarms_size, n + 1) < 0)
 		return -1;
 	listing->n = 0;
 	listing->omitted = 0;

@@ -17,11 +17,12 @@ struct pw_listing {
 	uint32_t omitted;           /* pools worth a row that got none */
 };
 
-/* Chooses: the active alarms, the oldest first, at most max_alarms; then without alarm those that the policy names exactly (`epoch`),
- * and the worst of the others up to max_rows. Sets `listed` and `position` of every tracked pool. now_ms tells which
- * pools only linger: these are not counted as omitted. Returns 0, or -1 when out of memory. */
-int pw_listing_choose(struct pw_listing *listing, struct pw_tracker *tracker, const struct pw_policy *policy, uint32_t epoch,
-	uint64_t now_ms);
+/* Chooses: the active alarms, the oldest first, at most max_alarms; then without alarm those that the policy names
+ * exactly (`epoch`), and the worst of the others up to max_rows. Sets `listed` and `position` of every tracked
+ * pool. now_ms tells which pools only linger: these are not counted as omitted. Returns 0, or -1 when out of
+ * memory. */
+int pw_listing_choose(struct pw_listing *listing, struct pw_tracker *tracker, const struct pw_policy *policy,
+	uint32_t epoch, uint64_t now_ms);
 
 void pw_listing_clear(struct pw_listing *listing);
 

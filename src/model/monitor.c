@@ -32,10 +32,10 @@ struct pw_monitor {
 	struct pw_tracked *events;   /* pools that this poll has an event of */
 };
 
-/* --- life and settings ------------------------------------------------------------------------------------------------ */
+/* --- life and settings ------------------------------------------------------------------------------------------ */
 
-/* Pools remembered at most, whatever the host does: all that can have rows, and as many again as fewer than four million sockets
- * can't have of 64 ports each. */
+/* Pools remembered at most, whatever the host does: all that can have rows, and as many again as fewer than four
+ * million sockets can't have of 64 ports each. */
 static size_t tracked_max(const struct pw_policy *policy)
 {
 	return 65536 + (size_t)policy->max_rows + policy->max_alarms;
@@ -76,8 +76,8 @@ static bool is_tcp_bind(const struct pw_tracked *pool)
 	return pool->key.kind == PW_KIND_BIND && pool->key.protocol == IPPROTO_TCP;
 }
 
-/* The thresholds in force, or NULL. A TCP bind pool counts every port in use on its address, and connect() shares these between
- * destinations: that it is full harms nobody but those who call bind(). */
+/* The thresholds in force, or NULL. A TCP bind pool counts every port in use on its address, and connect() shares
+ * these between destinations: that it is full harms nobody but those who call bind(). */
 static const struct pw_thresholds *in_force(const struct pw_monitor *m, const struct pw_tracked *pool)
 {
 	if (pool->ignored)
@@ -110,7 +110,8 @@ void pw_monitor_set_config_failed(struct pw_monitor *m, bool failed)
 	m->scalars.config_failed = failed;
 }
 
-void pw_monitor_set_event_ids(struct pw_monitor *m, uint32_t (*last_id)(const struct pw_pool_key *key, void *context), void *context)
+void pw_monitor_set_event_ids(
+	struct pw_monitor *m, uint32_t (*last_id)(const struct pw_pool_key *key, void *context), void *context)
 {
 	m->ids = (struct pw_event_ids){last_id, context};
 }
@@ -138,7 +139,7 @@ bool pw_monitor_needs(const struct pw_monitor *m, uint32_t index)
 	return ns->tracked != 0 || rule_reaches(m->policy, ns->name);
 }
 
-/* --- taking the numbers of a poll --------------------------------------------------------------------------------------- */
+/* --- taking the numbers of a poll ------------------------------------------------------------------------------- */
 
 struct intake {
 	struct pw_monitor *monitor;
@@ -344,7 +345,7 @@ static void take_poll(struct pw_monitor *m, const struct pw_poll *poll)
 			take_ns(m, poll, ns);
 }
 
-/* --- states --------------------------------------------------------------------------------------------------------------- */
+/* --- states ----------------------------------------------------------------------------------------------------- */
 
 static void note_event(struct pw_monitor *m, const struct pw_poll *poll, struct pw_tracked *pool)
 {
@@ -375,7 +376,8 @@ static void step(struct pw_monitor *m, const struct pw_poll *poll, struct pw_tra
 	pool->result = pw_alarm_step(&pool->alarm, t, &input);
 	if (pool->result.state != pool->previous)
 		state_changed(m, poll, pool);
-	else if (pw_tracked_alarmed(pool) && m->renotify_s != 0 && poll->now_ms - pool->notified_ms >= (uint64_t)m->renotify_s * 1000)
+	else if (pw_tracked_alarmed(pool) && m->renotify_s != 0 &&
+		poll->now_ms - pool->notified_ms >= (uint64_t)m->renotify_s * 1000)
 		note_event(m, poll, pool);
 	pool->latency_us = 0;
 }
@@ -423,7 +425,7 @@ static void evaluate(struct pw_monitor *m, const struct pw_poll *poll)
 	}
 }
 
-/* --- events --------------------------------------------------------------------------------------------------------------- */
+/* --- events ----------------------------------------------------------------------------------------------------- */
 
 static int by_urgency(const struct pw_tracked *a, const struct pw_tracked *b)
 {
@@ -437,7 +439,8 @@ static int by_urgency(const struct pw_tracked *a, const struct pw_tracked *b)
 	return pw_tracked_compare(a, b);
 }
 
-static void fill_event(struct pw_monitor *m, const struct pw_poll *poll, struct pw_tracked *pool, struct pw_event *event)
+static void fill_event(
+	struct pw_monitor *m, const struct pw_poll *poll, struct pw_tracked *pool, struct pw_event *event)
 {
 	*event = (struct pw_event){
 		.id = pw_monitor_next_event_id(m),
@@ -471,7 +474,7 @@ static void emit_events(struct pw_monitor *m, const struct pw_poll *poll, pw_mon
 	m->events = NULL;
 }
 
-/* --- rows ------------------------------------------------------------------------------------------------------------------- */
+/* --- rows ------------------------------------------------------------------------------------------------------- */
 
 /* Forgets what has ended, and what was worth no row for so long that it need not linger any more. */
 static void expire(struct pw_monitor *m, const struct pw_poll *poll)
@@ -497,8 +500,9 @@ static void trim(struct pw_monitor *m)
 	struct pw_tracked *pool, *next;
 
 	HASH_ITER(hh, m->tracker.pools, pool, next)
-		if (!pool->listed && pool->poll == m->poll_number && !pw_tracked_alarmed(pool) && pool->counts.used < pool->ns->floor)
-			pw_tracker_remove(&m->tracker, pool);
+	if (!pool->listed && pool->poll == m->poll_number && !pw_tracked_alarmed(pool) &&
+		pool->counts.used < pool->ns->floor)
+		pw_tracker_remove(&m->tracker, pool);
 }
 
 static bool is_measurable(const struct pw_monitor *m, const struct pw_tracked *pool)
@@ -566,7 +570,8 @@ static const struct pw_snapshot *build(struct pw_monitor *m, const struct pw_pol
 	return snapshot;
 }
 
-const struct pw_snapshot *pw_monitor_update(struct pw_monitor *m, const struct pw_poll *poll, pw_monitor_event *emit, void *context)
+const struct pw_snapshot *pw_monitor_update(
+	struct pw_monitor *m, const struct pw_poll *poll, pw_monitor_event *emit, void *context)
 {
 	const struct pw_snapshot *snapshot;
 

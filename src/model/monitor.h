@@ -1,7 +1,7 @@
 /* monitor.h: what lasts from poll to poll: alarm states, history, peaks, listed rows
  *
- * Takes the census of every namespace after a poll, moves the state of each pool, posts what is to be notified, and builds
- * the snapshot. One thread. No I/O: clocks and names of interfaces and owners come from the caller. */
+ * Takes the census of every namespace after a poll, moves the state of each pool, posts what is to be notified, and
+ * builds the snapshot. One thread. No I/O: clocks and names of interfaces and owners come from the caller. */
 #ifndef PW_MODEL_MONITOR_H
 #define PW_MODEL_MONITOR_H
 
@@ -17,11 +17,12 @@
 
 struct pw_monitor;
 
+/* What a poll knows of a namespace. QUIET: the pre-check showed that nothing can be above the floor. Pools that have a
+ * row all the same (idle-interval) then keep their numbers and states. */
 enum pw_poll_status {
 	PW_POLL_COUNTED, /* the census is complete */
-	PW_POLL_QUIET,   /* the pre-check showed that nothing can be above the floor; the census is empty. Pools that have a row all the
-	                  * same (idle-interval) keep their numbers and states */
-	PW_POLL_FAILED,  /* no numbers: the pools of this namespace keep those of the last good poll, and their states */
+	PW_POLL_QUIET,   /* the census is empty, because no dump was needed */
+	PW_POLL_FAILED,  /* no numbers: the pools keep those of the last good poll, and their states */
 	PW_POLL_GONE     /* the namespace does not exist any more: its pools end, alarms fall */
 };
 
@@ -77,17 +78,18 @@ void pw_monitor_set_config_failed(struct pw_monitor *monitor, bool failed);
 void pw_monitor_set_event_ids(struct pw_monitor *monitor,
 	uint32_t (*last_id)(const struct pw_pool_key *key, void *context), void *context);
 
-/* Takes a poll into account, sends its events to `emit` (may be NULL), and returns a new snapshot with one reference, or
- * NULL when out of memory (states have moved all the same, and events were sent). A poll of which every namespace
- * FAILED counts as a poll error; poll_ms then stays that of the last good one. */
-const struct pw_snapshot *pw_monitor_update(struct pw_monitor *monitor, const struct pw_poll *poll, pw_monitor_event *emit,
-	void *context);
+/* Takes a poll into account, sends its events to `emit` (may be NULL), and returns a new snapshot with one
+ * reference, or NULL when out of memory (states have moved all the same, and events were sent). A poll of which
+ * every namespace FAILED counts as a poll error; poll_ms then stays that of the last good one. */
+const struct pw_snapshot *pw_monitor_update(
+	struct pw_monitor *monitor, const struct pw_poll *poll, pw_monitor_event *emit, void *context);
 
-/* An id for an event that the caller makes (a failing collector, failing connects): unique among all events of this monitor. */
+/* An id for an event that the caller makes (a failing collector, failing connects): unique among all events of this
+ * monitor. */
 uint32_t pw_monitor_next_event_id(struct pw_monitor *monitor);
 
-/* Whether a namespace has rows that need numbers (listed, configured, lingering or alarmed), or a `pool` section may match
- * something in it: if so a poll must not be skipped by the pre-check. */
+/* Whether a namespace has rows that need numbers (listed, configured, lingering or alarmed), or a `pool` section
+ * may match something in it: if so a poll must not be skipped by the pre-check. */
 bool pw_monitor_needs(const struct pw_monitor *monitor, uint32_t ns);
 
 #endif

@@ -46,7 +46,8 @@ static void sift_down(struct pw_newcomer *heap, size_t n, const struct pw_newcom
 	heap[at] = *one;
 }
 
-void pw_newcomers_add(struct pw_newcomers *newcomers, const struct pw_pool_key *key, const struct pw_pool_counts *counts)
+void pw_newcomers_add(
+	struct pw_newcomers *newcomers, const struct pw_pool_key *key, const struct pw_pool_counts *counts)
 {
 	struct pw_newcomer one = {.key = *key, .counts = *counts};
 

@@ -1,7 +1,7 @@
 /* newcomers.h: of many small pools the few that get tracked (internal to the monitor)
  *
- * A `pool` section may match any number of pools that hold next to nothing. Only the largest max_rows of them can get a row, so
- * only these are remembered: a heap with the smallest on top keeps them apart from the rest. */
+ * A `pool` section may match any number of pools that hold next to nothing. Only the largest max_rows of them can
+ * get a row, so only these are remembered: a heap with the smallest on top keeps them apart from the rest. */
 #ifndef PW_MODEL_NEWCOMERS_H
 #define PW_MODEL_NEWCOMERS_H
 
@@ -26,7 +26,8 @@ struct pw_newcomers {
 int pw_newcomers_reset(struct pw_newcomers *newcomers, size_t max);
 
 /* Puts one in, if need be in the place of a smaller one. */
-void pw_newcomers_add(struct pw_newcomers *newcomers, const struct pw_pool_key *key, const struct pw_pool_counts *counts);
+void pw_newcomers_add(
+	struct pw_newcomers *newcomers, const struct pw_pool_key *key, const struct pw_pool_counts *counts);
 
 void pw_newcomers_clear(struct pw_newcomers *newcomers);
 

@@ -6,7 +6,8 @@
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
-/* Beside the pools: failing collectors (one entry a namespace) and failing connects. A full outbox must not refuse these. */
+/* Beside the pools: failing collectors (one entry a namespace) and failing connects. A full outbox must not refuse
+ * these. */
 #define SPECIAL_ENTRIES 64
 
 /* More a minute than any receiver can take: the same as no limit. */
@@ -30,8 +31,8 @@ enum rank {
 	RANK_FALLING
 };
 
-/* What the receiver knows of one pool, and what it has still to learn. An entry waits (has a place in the heap), is in flight, or
- * owes nothing; one that owes nothing is kept only while the receiver believes in an alarm. */
+/* What the receiver knows of one pool, and what it has still to learn. An entry waits (has a place in the heap), is
+ * in flight, or owes nothing; one that owes nothing is kept only while the receiver believes in an alarm. */
 struct entry {
 	struct pw_pool_key key;
 	enum pw_state acknowledged;
@@ -70,7 +71,7 @@ struct pw_outbox {
 	uint64_t acknowledged, suppressed;
 };
 
-/* --- the heap of waiting entries ------------------------------------------------------------------------------------ */
+/* --- the heap of waiting entries -------------------------------------------------------------------------------- */
 
 static bool goes_before(const struct entry *a, const struct entry *b)
 {
@@ -133,8 +134,9 @@ static void stop_waiting(struct pw_outbox *box, struct entry *e)
 
 static enum rank pool_rank(const struct entry *e)
 {
-	static const enum rank ranks[] = {
-		[PW_STATE_WARNING] = RANK_WARNING, [PW_STATE_CRITICAL] = RANK_CRITICAL, [PW_STATE_EXHAUSTED] = RANK_EXHAUSTED};
+	static const enum rank ranks[] = {[PW_STATE_WARNING] = RANK_WARNING,
+		[PW_STATE_CRITICAL] = RANK_CRITICAL,
+		[PW_STATE_EXHAUSTED] = RANK_EXHAUSTED};
 
 	return e->pending.state < e->acknowledged ? RANK_FALLING : ranks[e->pending.state];
 }
@@ -160,7 +162,7 @@ static void start_waiting(struct pw_outbox *box, struct entry *e)
 	heap_up(box, e);
 }
 
-/* --- the rate limit --------------------------------------------------------------------------------------------------- */
+/* --- the rate limit --------------------------------------------------------------------------------------------- */
 
 /* Milliseconds until the next one may go. The oldest of the last `max` is next in line to be overwritten. */
 static uint32_t rate_wait(const struct rate *rate, uint64_t now_ms)
@@ -210,7 +212,7 @@ void pw_outbox_set_rate(struct pw_outbox *box, uint32_t max_per_minute)
 	box->rate = rate;
 }
 
-/* --- entries ---------------------------------------------------------------------------------------------------------- */
+/* --- entries ---------------------------------------------------------------------------------------------------- */
 
 struct pw_outbox *pw_outbox_new(size_t max_entries)
 {
@@ -295,7 +297,8 @@ static struct entry *new_entry(struct pw_outbox *box, const struct pw_pool_key *
 	return e;
 }
 
-/* The state that an event tells of. A failing collector is an alarm like others; failing connects have no state, each is owed. */
+/* The state that an event tells of. A failing collector is an alarm like others; failing connects have no state,
+ * each is owed. */
 static enum pw_state event_state(const struct pw_event *event)
 {
 	switch (event->type) {
@@ -324,10 +327,12 @@ static struct pw_pool_key event_key(const struct pw_event *event)
 
 static bool always_owed(const struct pw_event *event)
 {
-	return event->type == PW_EVENT_CONNECT_FAILING || (event->type == PW_EVENT_RISING && event->state == event->previous);
+	return event->type == PW_EVENT_CONNECT_FAILING ||
+		(event->type == PW_EVENT_RISING && event->state == event->previous);
 }
 
-/* Compares what is to be told with what the receiver knows, when nothing is under way: queues the entry, or frees it. */
+/* Compares what is to be told with what the receiver knows, when nothing is under way: queues the entry, or frees
+ * it. */
 static void settle(struct pw_outbox *box, struct entry *e)
 {
 	if (e->has_pending && !e->repeat && event_state(&e->pending) == e->acknowledged)
@@ -340,7 +345,7 @@ static void settle(struct pw_outbox *box, struct entry *e)
 		stop_waiting(box, e);
 }
 
-/* --- posting -------------------------------------------------------------------------------------------------------------- */
+/* --- posting ---------------------------------------------------------------------------------------------------- */
 
 /* Whether the entry will tell of this state anyway, so that a repetition adds nothing. */
 static bool will_tell(const struct entry *e, enum pw_state state)
@@ -380,7 +385,7 @@ int pw_outbox_post(struct pw_outbox *box, const struct pw_event *event)
 	return 0;
 }
 
-/* --- sending -------------------------------------------------------------------------------------------------------------- */
+/* --- sending ---------------------------------------------------------------------------------------------------- */
 
 /* Makes the pending event the one under way. Returns -1 when out of memory, and nothing has changed. */
 static int send_pending(struct pw_outbox *box, struct entry *e)

@@ -1,8 +1,8 @@
 /* outbox.h: which notifications are still owed, and in which order they go out
  *
- * Per pool it keeps the current state and the last one that the receiver (the master agent) acknowledged, and owes one
- * notification as long as they differ. The collector posts; the agent takes, sends, and reports what became of it. Not
- * thread-safe by itself: daemon/handover.h wraps it.
+ * Per pool it keeps the current state and the last one that the receiver (the master agent) acknowledged, and owes
+ * one notification as long as they differ. The collector posts; the agent takes, sends, and reports what became of
+ * it. Not thread-safe by itself: daemon/handover.h wraps it.
  *
  * Rules (each is a property test):
  *  - one notification per pool is under way at a time; newer states wait behind it and only the newest is kept;
@@ -10,9 +10,10 @@
  *  - a rise and fall of which nothing was under way or acknowledged sends nothing;
  *  - a falling notification goes out only after an acknowledged rising one;
  *  - its `previous` state is the last acknowledged one, so that a receiver can chain them;
- *  - the worst go first: exhausted, critical, warning, falling last; within a state the higher utilization, then the older;
- *  - at most max_per_minute are taken in any minute (0: no limit); what is held back stays owed.
- * A collector failure is an entry of its own and goes before all pools. */
+ *  - the worst go first: exhausted, critical, warning, falling last; within a state the higher utilization, then
+ *    the older;
+ *  - at most max_per_minute are taken in any minute (0: no limit); what is held back stays owed. A collector
+ *    failure is an entry of its own and goes before all pools. */
 #ifndef PW_MODEL_OUTBOX_H
 #define PW_MODEL_OUTBOX_H
 
@@ -31,7 +32,8 @@ struct pw_outbox_stats {
 	size_t in_flight;
 };
 
-/* max_entries bounds the memory: entries beyond it are refused (the alarm stays in the tables). NULL when out of memory. */
+/* max_entries bounds the memory: entries beyond it are refused (the alarm stays in the tables). NULL when out of
+ * memory. */
 struct pw_outbox *pw_outbox_new(size_t max_entries);
 void pw_outbox_free(struct pw_outbox *outbox);
 
@@ -41,8 +43,9 @@ void pw_outbox_set_rate(struct pw_outbox *outbox, uint32_t max_per_minute);
  * Returns 0, or -1 when the entry could not be stored. */
 int pw_outbox_post(struct pw_outbox *outbox, const struct pw_event *event);
 
-/* Takes the next one to send, marks it as under way and copies it to *out. Returns false when none may go now; *wait_ms (if
- * not NULL) then says in how many milliseconds the rate limit lets the next one go, UINT32_MAX when nothing waits for it. */
+/* Takes the next one to send, marks it as under way and copies it to *out. Returns false when none may go now;
+ * *wait_ms (if not NULL) then says in how many milliseconds the rate limit lets the next one go, UINT32_MAX when
+ * nothing waits for it. */
 bool pw_outbox_take(struct pw_outbox *outbox, uint64_t now_ms, struct pw_event *out, uint32_t *wait_ms);
 
 /* The receiver took the notification with this id. */

@@ -40,7 +40,7 @@ void pw_policy_clear(struct pw_policy *policy)
 	policy->n_rules = policy->n_ignore = 0;
 }
 
-/* --- matching ------------------------------------------------------------------------------------------------------- */
+/* --- matching --------------------------------------------------------------------------------------------------- */
 
 static bool cidrs_match(const struct pw_cidr *list, size_t n, const struct pw_address *address)
 {
@@ -97,7 +97,7 @@ bool pw_policy_ignores(const struct pw_policy *policy, const struct pw_pool_key 
 	return false;
 }
 
-/* --- pools that a section names exactly ----------------------------------------------------------------------------- */
+/* --- pools that a section names exactly ------------------------------------------------------------------------- */
 
 /* A link-local address is no pool's without its zone, which a section can't give. */
 static bool is_link_local(const struct pw_address *a)
@@ -183,7 +183,7 @@ bool pw_rule_names_bind(const struct pw_rule *rule)
 	return (rule->match.kinds & (1u << PW_KIND_BIND)) != 0;
 }
 
-/* --- the floor -------------------------------------------------------------------------------------------------------- */
+/* --- the floor -------------------------------------------------------------------------------------------------- */
 
 static uint32_t least(uint32_t a, uint32_t b)
 {

@@ -73,34 +73,38 @@ bool pw_match_pool(const struct pw_match *match, const struct pw_pool_key *key, 
 /* Whether it can match anything in this namespace ("" = the daemon's own). */
 bool pw_match_ns(const struct pw_match *match, const char *ns_name);
 
-/* Walks the pools that a match names exactly, by host addresses alone: every combination of its local and remote host addresses and
- * its ports (connect), or every local host address (kind = bind, under each protocol that it matches). The rows of these pools
- * always exist: in the namespace that the match names, in the daemon's own where it names none. Start with *position = 0. Returns
- * false at the end. key->ns stays 0. */
+/* Walks the pools that a match names exactly, by host addresses alone: every combination of its local and remote
+ * host addresses and its ports (connect), or every local host address (kind = bind, under each protocol that it
+ * matches). The rows of these pools always exist: in the namespace that the match names, in the daemon's own where
+ * it names none. Start with *position = 0. Returns false at the end. key->ns stays 0. */
 bool pw_match_next_exact(const struct pw_match *match, size_t *position, struct pw_pool_key *key);
 
-/* Whether a match names exactly one pool, and which: its row then always exists. One kind, one protocol, host addresses; a
- * connect match needs one local, one remote and one port, a bind match one local address and no remote. key->ns stays 0. */
+/* Whether a match names exactly one pool, and which: its row then always exists. One kind, one protocol, host
+ * addresses; a connect match needs one local, one remote and one port, a bind match one local address and no
+ * remote. key->ns stays 0. */
 bool pw_match_exact(const struct pw_match *match, struct pw_pool_key *key);
 
-/* Whether a `pool` section speaks of bind pools in so many words (kind = bind): only then do its thresholds hold for the TCP bind pools
- * that it matches. A section without `kind` matches them too, but a healthy proxy has every port of its address in use, so
- * that thresholds meant for its destinations must not reach the bind pool by accident. */
+/* Whether a `pool` section speaks of bind pools in so many words (kind = bind): only then do its thresholds hold
+ * for the TCP bind pools that it matches. A section without `kind` matches them too, but a healthy proxy has every
+ * port of its address in use, so that thresholds meant for its destinations must not reach the bind pool by
+ * accident. */
 bool pw_rule_names_bind(const struct pw_rule *rule);
 
 /* The first rule that matches, or NULL. */
-const struct pw_rule *pw_policy_rule(const struct pw_policy *policy, const struct pw_pool_key *key, const char *ns_name);
+const struct pw_rule *pw_policy_rule(
+	const struct pw_policy *policy, const struct pw_pool_key *key, const char *ns_name);
 
 bool pw_policy_ignores(const struct pw_policy *policy, const struct pw_pool_key *key, const char *ns_name);
 
-/* The least number of used ports from which a pool of this capacity must be evaluated: the least of min_used, the ports at the
- * lowest rising threshold in force anywhere, and those that a free_below leaves; at least 1. Below this number of
- * sockets in a namespace nothing can be listed. */
+/* The least number of used ports from which a pool of this capacity must be evaluated: the least of min_used, the
+ * ports at the lowest rising threshold in force anywhere, and those that a free_below leaves; at least 1. Below
+ * this number of sockets in a namespace nothing can be listed. */
 uint32_t pw_policy_floor(const struct pw_policy *policy, uint32_t capacity);
 
-/* The number of used ports from which a pool that no `pool` section matches is evaluated and listed: min_used, or fewer where the range is
- * so small (or so many of its ports are blocked) that the pool would alarm before. Never less than an eighth of the ports at
- * the lowest threshold: what little such a pool holds is not what drains the range. At least 1. */
+/* The number of used ports from which a pool that no `pool` section matches is evaluated and listed: min_used, or
+ * fewer where the range is so small (or so many of its ports are blocked) that the pool would alarm before. Never
+ * less than an eighth of the ports at the lowest threshold: what little such a pool holds is not what drains the
+ * range. At least 1. */
 uint32_t pw_policy_pool_floor(const struct pw_policy *policy, uint32_t capacity, uint32_t blocked);
 
 #endif

@@ -85,8 +85,8 @@ struct pw_snapshot {
 	size_t n_alarms;
 };
 
-/* A new, empty snapshot with one reference, for whoever builds one; NULL when out of memory. What it points to goes into the
- * arena that *arena is set to, and lives as long as the snapshot. Once it is shared nothing of it changes. */
+/* A new, empty snapshot with one reference, for whoever builds one; NULL when out of memory. What it points to goes
+ * into the arena that *arena is set to, and lives as long as the snapshot. Once it is shared nothing of it changes. */
 struct pw_snapshot *pw_snapshot_new(struct pw_arena **arena);
 
 /* Adds a reader; thread-safe. Returns the snapshot. */

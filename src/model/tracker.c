@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- namespaces ------------------------------------------------------------------------------------------------------- */
+/* --- namespaces ------------------------------------------------------------------------------------------------- */
 
 struct pw_tracked_ns *pw_tracker_ns(const struct pw_tracker *tracker, uint32_t index)
 {
@@ -57,11 +57,12 @@ struct pw_tracked_ns *pw_tracker_add_ns(struct pw_tracker *tracker, uint32_t ind
 
 void pw_tracker_remove_ns(struct pw_tracker *tracker, struct pw_tracked_ns *ns)
 {
-	HASH_DELETE(hh, tracker->namespaces, ns); /* NOLINT(clang-analyzer-unix.Malloc): uthash frees its table with the last item only */
+	HASH_DELETE(hh, tracker->namespaces,
+		ns); /* NOLINT(clang-analyzer-unix.Malloc): uthash frees its table with the last item only */
 	free_ns(ns);
 }
 
-/* --- pools -------------------------------------------------------------------------------------------------------------- */
+/* --- pools ------------------------------------------------------------------------------------------------------ */
 
 struct pw_tracked *pw_tracker_find(const struct pw_tracker *tracker, const struct pw_pool_key *key)
 {
@@ -102,7 +103,8 @@ struct pw_tracked *pw_tracker_add(struct pw_tracker *tracker, struct pw_tracked_
 
 void pw_tracker_remove(struct pw_tracker *tracker, struct pw_tracked *pool)
 {
-	HASH_DELETE(hh, tracker->pools, pool); /* NOLINT(clang-analyzer-unix.Malloc): uthash frees its table with the last item only */
+	HASH_DELETE(hh, tracker->pools,
+		pool); /* NOLINT(clang-analyzer-unix.Malloc): uthash frees its table with the last item only */
 	pool->ns->tracked--;
 	pw_history_free(pool->history);
 	free(pool);
@@ -128,7 +130,7 @@ const struct pw_trend *pw_tracked_trend(struct pw_tracked *pool)
 	return &pool->trend;
 }
 
-/* --- orders ------------------------------------------------------------------------------------------------------------- */
+/* --- orders ----------------------------------------------------------------------------------------------------- */
 
 int pw_tracked_compare(const struct pw_tracked *a, const struct pw_tracked *b)
 {

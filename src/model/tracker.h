@@ -26,7 +26,7 @@
 struct pw_tracked_ns {
 	uint32_t index;
 	char *name;
-	const struct pw_ns_poll *poll; /* its part of the poll that is being taken; NULL when it has none, and is gone */
+	const struct pw_ns_poll *poll; /* its part of the poll that is being taken; NULL when it is gone */
 	bool counted, udp_counted;     /* this poll has new numbers of its pools */
 	uint32_t floor;                /* ports from which a pool is tracked without being asked for */
 	uint64_t sockets;              /* totals of the last good poll */
@@ -104,7 +104,8 @@ void pw_tracker_clear(struct pw_tracker *tracker);
 /* Total order of encoded indexes, for qsort() over pointers to pools. */
 int pw_tracked_compare(const struct pw_tracked *a, const struct pw_tracked *b);
 
-/* Worst first: pools with thresholds in force before those without, then utilization, fewer free ports, more used ones. */
+/* Worst first: pools with thresholds in force before those without, then utilization, fewer free ports, more used
+ * ones. */
 int pw_tracked_worse(const struct pw_tracked *a, const struct pw_tracked *b);
 
 static inline bool pw_tracked_alarmed(const struct pw_tracked *pool)

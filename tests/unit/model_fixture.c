@@ -19,7 +19,8 @@ void fixture_start(struct fixture *f)
 	assert_non_null(f->sockets);
 	assert_non_null(f->events);
 	f->ns = (struct pw_ns_poll){.index = 1, .name = "", .census = f->census};
-	f->poll = (struct pw_poll){.now_ms = 1000000, .wall.tv_sec = 1700000000, .interval_ms = 10000, .ns = &f->ns, .n_ns = 1};
+	f->poll = (struct pw_poll){
+		.now_ms = 1000000, .wall.tv_sec = 1700000000, .interval_ms = 10000, .ns = &f->ns, .n_ns = 1};
 	f->range = (struct pw_range){.tw_reuse = PW_TW_REUSE_LOOPBACK, .tw_reuse_delay_ms = 1000, .timestamps = true};
 	fixture_range(f, 40000, 40999);
 }
@@ -46,13 +47,14 @@ static struct pw_socket *new_socket(struct fixture *f, const char *local, uint8_
 
 	assert_true(f->n_sockets < FIXTURE_SOCKETS);
 	assert_int_equal(pw_address_parse(&address, local), 0);
-	*s = (struct pw_socket){.cookie = ++f->last_cookie, .local_port = port, .family = (uint8_t)address.family, .protocol = protocol};
+	*s = (struct pw_socket){.cookie = ++f->last_cookie, .local_port = port, .protocol = protocol};
+	s->family = (uint8_t)address.family;
 	memcpy(s->local, address.bytes, sizeof(s->local));
 	return s;
 }
 
-void fixture_add(struct fixture *f, const char *local, const char *remote, uint16_t port, uint16_t first, unsigned step, unsigned n,
-	enum pw_socket_state state)
+void fixture_add(struct fixture *f, const char *local, const char *remote, uint16_t port, uint16_t first, unsigned step,
+	unsigned n, enum pw_socket_state state)
 {
 	struct pw_address address;
 

@@ -36,8 +36,8 @@ void fixture_stop(struct fixture *f);
 void fixture_range(struct fixture *f, uint16_t low, uint16_t high);
 
 /* Adds n TCP sockets in a state, on the local ports first, first + step... */
-void fixture_add(struct fixture *f, const char *local, const char *remote, uint16_t port, uint16_t first, unsigned step, unsigned n,
-	enum pw_socket_state state);
+void fixture_add(struct fixture *f, const char *local, const char *remote, uint16_t port, uint16_t first, unsigned step,
+	unsigned n, enum pw_socket_state state);
 
 /* n established connections on ports of both parities from the low end on. */
 void fixture_connects(struct fixture *f, const char *local, const char *remote, uint16_t port, unsigned n);

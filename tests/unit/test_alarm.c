@@ -12,9 +12,11 @@
 
 #define CAPACITY 1000
 
-static const struct pw_thresholds usual = {.warning = {50, 45}, .critical = {80, 75}, .exhausted_fall = 98, .for_polls = 1};
+static const struct pw_thresholds usual = {
+	.warning = {50, 45}, .critical = {80, 75}, .exhausted_fall = 98, .for_polls = 1};
 
-static struct pw_alarm_result poll_free(struct pw_alarm *alarm, const struct pw_thresholds *t, uint32_t capacity, uint32_t free_ports)
+static struct pw_alarm_result poll_free(
+	struct pw_alarm *alarm, const struct pw_thresholds *t, uint32_t capacity, uint32_t free_ports)
 {
 	struct pw_alarm_input in = {pw_utilization(capacity, free_ports), free_ports, PW_NOT_IN_SIGHT};
 
@@ -36,9 +38,10 @@ static struct pw_alarm_result poll_forecast(struct pw_alarm *alarm, const struct
 
 static void comes_on_at_rise_and_re_arms_at_fall(void **unused)
 {
-	static const struct { uint32_t percent; enum pw_state state; } steps[] = {
-		{49, PW_STATE_NORMAL}, {50, PW_STATE_WARNING}, {46, PW_STATE_WARNING}, {79, PW_STATE_WARNING}, {80, PW_STATE_CRITICAL},
-		{76, PW_STATE_CRITICAL}, {75, PW_STATE_WARNING}, {79, PW_STATE_WARNING}, {45, PW_STATE_NORMAL}, {49, PW_STATE_NORMAL}};
+	static const struct { uint32_t percent; enum pw_state state;
+	} steps[] = {{49, PW_STATE_NORMAL}, {50, PW_STATE_WARNING}, {46, PW_STATE_WARNING}, {79, PW_STATE_WARNING},
+		{80, PW_STATE_CRITICAL}, {76, PW_STATE_CRITICAL}, {75, PW_STATE_WARNING}, {79, PW_STATE_WARNING},
+		{45, PW_STATE_NORMAL}, {49, PW_STATE_NORMAL}};
 	struct pw_alarm alarm = {0};
 
 	(void)unused;
@@ -229,7 +232,7 @@ static void new_thresholds_apply_to_a_running_alarm(void **unused)
 	assert_int_equal(poll_percent(&alarm, &t, 55).state, PW_STATE_NORMAL);
 }
 
-/* --- properties ----------------------------------------------------------------------------------------------------- */
+/* --- properties ------------------------------------------------------------------------------------------------- */
 
 static struct pw_thresholds random_thresholds(void)
 {
@@ -245,10 +248,11 @@ static struct pw_thresholds random_thresholds(void)
 	return t;
 }
 
-/* A walk with small and large steps, so that values linger around thresholds and jump across several of them as well. */
+/* A walk with small and large steps, so that values linger around thresholds, and jump across several of them. */
 static uint32_t walk(uint32_t free_ports)
 {
-	int64_t next = (int64_t)free_ports + (chance(5) ? (int64_t)pick(CAPACITY) - CAPACITY / 2 : (int64_t)pick(61) - 30);
+	int64_t next = (int64_t)free_ports +
+		(chance(5) ? (int64_t)pick(CAPACITY) - CAPACITY / 2 : (int64_t)pick(61) - 30);
 
 	return next < 0 ? 0 : next > CAPACITY ? CAPACITY : (uint32_t)next;
 }
@@ -262,16 +266,19 @@ static void view_levels(const struct pw_thresholds *t, const struct pw_alarm_inp
 {
 	uint32_t utilization = in->utilization;
 
-	views[PW_LEVEL_EXHAUSTED] = (struct view){true, in->free == 0, in->free >= 2 && utilization <= t->exhausted_fall};
-	views[PW_LEVEL_CRITICAL] = (struct view){true, utilization >= t->critical.rise, utilization <= t->critical.fall};
+	views[PW_LEVEL_EXHAUSTED] = (struct view){
+		true, in->free == 0, in->free >= 2 && utilization <= t->exhausted_fall};
+	views[PW_LEVEL_CRITICAL] = (struct view){
+		true, utilization >= t->critical.rise, utilization <= t->critical.fall};
 	views[PW_LEVEL_WARNING] = (struct view){true, utilization >= t->warning.rise, utilization <= t->warning.fall};
-	views[PW_LEVEL_FREE] = (struct view){t->free_below != 0, in->free < t->free_below, in->free >= pw_alarm_free_rearm(t->free_below)};
+	views[PW_LEVEL_FREE] = (struct view){
+		t->free_below != 0, in->free < t->free_below, in->free >= pw_alarm_free_rearm(t->free_below)};
 	views[PW_LEVEL_FORECAST] = (struct view){t->forecast_within != 0, in->time_to_exhaustion < t->forecast_within,
 		in->time_to_exhaustion > pw_alarm_forecast_rearm(t->forecast_within)};
 }
 
-/* Between two comings of a level lies a fall to its re-arming limit; it comes only after for_polls polls over its rising limit, and then
- * without fail; inside the band it never moves. */
+/* Between two comings of a level lies a fall to its re-arming limit; it comes only after for_polls polls over its
+ * rising limit, and then without fail; inside the band it never moves. */
 static void check_level(const struct view *view, bool was_on, bool on, unsigned *in_a_row, uint32_t for_polls)
 {
 	*in_a_row = view->rises ? *in_a_row + 1 : 0;
@@ -289,7 +296,9 @@ static enum pw_state expected_state(const struct pw_alarm *alarm)
 		return PW_STATE_EXHAUSTED;
 	if (alarm->on[PW_LEVEL_CRITICAL])
 		return PW_STATE_CRITICAL;
-	return alarm->on[PW_LEVEL_WARNING] || alarm->on[PW_LEVEL_FREE] || alarm->on[PW_LEVEL_FORECAST] ? PW_STATE_WARNING : PW_STATE_NORMAL;
+	return alarm->on[PW_LEVEL_WARNING] || alarm->on[PW_LEVEL_FREE] || alarm->on[PW_LEVEL_FORECAST]
+		? PW_STATE_WARNING
+		: PW_STATE_NORMAL;
 }
 
 static bool crossed_down(enum pw_reason reason, uint32_t limit, const struct pw_alarm_input *in)
@@ -325,7 +334,8 @@ static void random_series(void)
 	enum pw_state previous = PW_STATE_NORMAL;
 
 	for (int i = 0; i < 200; i++, free_ports = walk(free_ports)) {
-		struct pw_alarm_input in = {pw_utilization(CAPACITY, free_ports), free_ports, chance(3) ? PW_NOT_IN_SIGHT : pick(2000)};
+		struct pw_alarm_input in = {
+			pw_utilization(CAPACITY, free_ports), free_ports, chance(3) ? PW_NOT_IN_SIGHT : pick(2000)};
 		struct pw_alarm before = alarm;
 		struct view views[PW_LEVELS];
 		struct pw_alarm_result r = pw_alarm_step(&alarm, &t, &in);

@@ -42,8 +42,10 @@ static void rising_tells_all_facts(void **unused)
 	assert_int_equal(event.type, PW_EVENT_RISING);
 	assert_int_equal(event.threshold, 50);
 	assert_int_equal(pw_event_priority(&event), LOG_WARNING);
-	assert_string_equal(text_of(&event), "tcp 10.0.0.1 -> 10.0.0.9:443: warning, was normal: utilization 60 %, threshold 50 %, "
-		"used 600 of 1000 (20 in TIME_WAIT), free 400, exhausted in 95 s, owner nginx.service, label \"payment gateway\", event 17");
+	assert_string_equal(text_of(&event),
+		"tcp 10.0.0.1 -> 10.0.0.9:443: warning, was normal: utilization 60 %, threshold 50 %, "
+		"used 600 of 1000 (20 in TIME_WAIT), free 400, exhausted in 95 s, owner nginx.service, "
+		"label \"payment gateway\", event 17");
 }
 
 static void falling_names_the_falling_threshold(void **unused)
@@ -57,7 +59,8 @@ static void falling_names_the_falling_threshold(void **unused)
 	assert_int_equal(event.type, PW_EVENT_FALLING);
 	assert_int_equal(event.threshold, 75);
 	assert_int_equal(pw_event_priority(&event), LOG_NOTICE);
-	assert_string_equal(text_of(&event), "tcp 10.0.0.1 -> 10.0.0.9:443: warning, was critical: utilization 60 %, threshold 75 %, "
+	assert_string_equal(text_of(&event),
+		"tcp 10.0.0.1 -> 10.0.0.9:443: warning, was critical: utilization 60 %, threshold 75 %, "
 		"used 600 of 1000 (20 in TIME_WAIT), free 400, event 17");
 }
 
@@ -104,11 +107,12 @@ static void failing_connects_are_counted(void **unused)
 	struct pw_event event = {.id = 3, .type = PW_EVENT_CONNECT_FAILING, .failures = 12, .text = "nginx, curl"};
 
 	(void)unused;
-	assert_string_equal(text_of(&event), "connects fail for want of a port: 12 since the last notification, nginx, curl, event 3");
+	assert_string_equal(text_of(&event),
+		"connects fail for want of a port: 12 since the last notification, nginx, curl, event 3");
 	assert_int_equal(pw_event_priority(&event), LOG_WARNING);
 }
 
-/* --- failing polls ---------------------------------------------------------------------------------------------------- */
+/* --- failing polls ---------------------------------------------------------------------------------------------- */
 
 static void third_failure_in_a_row_is_announced_once(void **unused)
 {

@@ -1,4 +1,5 @@
-/* The handover between the two threads: snapshots never vanish under a reader, the wake-up is never lost, nobody blocks. */
+/* The handover between the two threads: snapshots never vanish under a reader, the wake-up is never lost, nobody
+ * blocks. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -35,7 +36,9 @@ static const struct pw_snapshot *snapshot_of(uint32_t generation)
 
 static struct pw_event alarm_of(uint32_t id, uint16_t pool, enum pw_state previous, enum pw_state state)
 {
-	struct pw_event event = {.id = id, .key = {.ns = 1, .kind = PW_KIND_CONNECT, .protocol = IPPROTO_TCP, .port = pool}, .state = state};
+	struct pw_event event = {.id = id,
+		.key = {.ns = 1, .kind = PW_KIND_CONNECT, .protocol = IPPROTO_TCP, .port = pool},
+		.state = state};
 
 	pw_event_set_previous(&event, previous);
 	return event;
@@ -105,7 +108,7 @@ static void outbox_is_behind_it(void **unused)
 	pw_handover_free(h);
 }
 
-/* --- both threads at work --------------------------------------------------------------------------------------------- */
+/* --- both threads at work --------------------------------------------------------------------------------------- */
 
 struct reader {
 	struct pw_handover *handover;
@@ -120,7 +123,8 @@ static void read_snapshot(struct reader *r)
 
 	if (s == NULL)
 		return;
-	r->backwards = r->backwards || s->generation < r->generation || strcmp(s->connect_failures_reason, "a text of its own") != 0;
+	r->backwards = r->backwards || s->generation < r->generation ||
+		strcmp(s->connect_failures_reason, "a text of its own") != 0;
 	r->generation = s->generation;
 	pw_snapshot_unref(s);
 }

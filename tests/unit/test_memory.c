@@ -1,5 +1,6 @@
-/* Out of memory costs the work at hand and nothing else: every single allocation of monitor, outbox and handover fails once, and then
- * they fail at random. Linked with --wrap, so that the allocations of the model go through here. */
+/* Out of memory costs the work at hand and nothing else: every single allocation of monitor, outbox and handover
+ * fails once, and then they fail at random. Linked with --wrap, so that the allocations of the model go through
+ * here. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,7 +14,7 @@
 #include "model_fixture.h"
 #include "random.h"
 
-/* --- the failing allocator ---------------------------------------------------------------------------------------------- */
+/* --- the failing allocator -------------------------------------------------------------------------------------- */
 
 static bool armed;            /* only while the code under test runs */
 static unsigned long calls;   /* since it was last armed by fail_at() */
@@ -56,7 +57,7 @@ char *__wrap_strdup(const char *text)
 	return fails() ? NULL : __real_strdup(text);
 }
 
-/* --- what runs under it ------------------------------------------------------------------------------------------------- */
+/* --- what runs under it ----------------------------------------------------------------------------------------- */
 
 static struct fixture f;
 static struct pw_handover *handover;
@@ -98,7 +99,8 @@ static void poll_once(void)
 static void add_sockets(unsigned poll)
 {
 	for (uint16_t i = 0; i < 30; i++)
-		fixture_connects(&f, "10.0.0.1", "10.0.0.9", (uint16_t)(1000 + i), poll % 3 == 2 ? 1 : (poll * 37u + i * 41u) % 101);
+		fixture_connects(&f, "10.0.0.1", "10.0.0.9", (uint16_t)(1000 + i),
+			poll % 3 == 2 ? 1 : (poll * 37u + i * 41u) % 101);
 }
 
 static struct pw_rule rule;
@@ -213,7 +215,11 @@ static void many_failures_are_survived_and_counted(void **unused)
 static void outbox_owes_what_it_could_not_copy(void **unused)
 {
 	struct pw_outbox *box = pw_outbox_new(4);
-	struct pw_event event = {.id = 1, .type = PW_EVENT_RISING, .state = PW_STATE_WARNING, .key.kind = PW_KIND_CONNECT}, out;
+	struct pw_event event = {.id = 1,
+				.type = PW_EVENT_RISING,
+				.state = PW_STATE_WARNING,
+				.key.kind = PW_KIND_CONNECT},
+			out;
 	uint32_t wait = 0;
 
 	(void)unused;

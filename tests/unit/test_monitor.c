@@ -54,7 +54,7 @@ static enum pw_state state(void)
 	return row(FIXTURE_POOL)->state;
 }
 
-/* --- states and events ------------------------------------------------------------------------------------------------ */
+/* --- states and events ------------------------------------------------------------------------------------------ */
 
 static void crossing_is_one_event_with_the_values_of_its_poll(void **unused)
 {
@@ -232,7 +232,7 @@ static void worst_events_come_first(void **unused)
 	assert_true(pw_monitor_next_event_id(f.monitor) > f.events[5].id);
 }
 
-/* --- which pools alarm ------------------------------------------------------------------------------------------------ */
+/* --- which pools alarm ------------------------------------------------------------------------------------------ */
 
 static void small_range_alarms(void **unused)
 {
@@ -381,7 +381,7 @@ static void forecast_alarms(void **unused)
 	assert_in_range(f.events[0].counts.free, 2900, 3000);
 }
 
-/* --- rows ------------------------------------------------------------------------------------------------------------------- */
+/* --- rows ------------------------------------------------------------------------------------------------------- */
 
 static void rows_begin_at_min_used(void **unused)
 {
@@ -491,15 +491,18 @@ static void top_is_ranked(void **unused)
 	assert_int_equal(f.snapshot->n_top, f.snapshot->n_pools);
 }
 
-/* --- `pool` and `ignore` sections --------------------------------------------------------------------------------------- */
+/* --- `pool` and `ignore` sections ------------------------------------------------------------------------------- */
 
 static void exactly_named_pool_always_has_a_row(void **unused)
 {
 	char label[] = "payment gateway";
 	struct pw_cidr local = cidr("10.0.0.1"), remote = cidr("10.0.0.9");
 	uint16_t ports[] = {443, 8443};
-	struct pw_rule rule = {.match = {.local = &local, .n_local = 1, .remote = &remote, .n_remote = 1, .ports = ports, .n_ports = 2},
-		.label = label, .thresholds = f.policy.defaults};
+	struct pw_rule rule = {
+		.match =
+			{.local = &local, .n_local = 1, .remote = &remote, .n_remote = 1, .ports = ports, .n_ports = 2},
+		.label = label,
+		.thresholds = f.policy.defaults};
 
 	(void)unused;
 	f.policy.rules = &rule;
@@ -619,7 +622,7 @@ static void failed_reload_shows(void **unused)
 	assert_true(f.snapshot->config_failed);
 }
 
-/* --- polls that tell less --------------------------------------------------------------------------------------------- */
+/* --- polls that tell less --------------------------------------------------------------------------------------- */
 
 static void failed_poll_keeps_everything(void **unused)
 {
@@ -670,7 +673,8 @@ static void failing_udp_keeps_its_pools(void **unused)
 	assert_true(f.snapshot->namespaces[0].failing);
 	f.ns.udp_status = PW_POLL_COUNTED;
 	fixture_poll_connects(&f, 600);
-	assert_int_equal(f.n_events, 3); /* the UDP pools, that of the address and the wildcards, have fallen meanwhile */
+	assert_int_equal(
+		f.n_events, 3); /* the UDP pools, that of the address and the wildcards, have fallen meanwhile */
 }
 
 static void quiet_poll_keeps_rows(void **unused)
@@ -775,7 +779,7 @@ static void namespace_row_tells_the_range(void **unused)
 	assert_int_equal(ns->tw_reuse, PW_TW_REUSE_LOOPBACK);
 }
 
-/* --- latency ------------------------------------------------------------------------------------------------------------ */
+/* --- latency ---------------------------------------------------------------------------------------------------- */
 
 static uint16_t measured[100];
 static size_t n_measured;
@@ -808,7 +812,7 @@ static void latency_is_measured_where_it_hurts(void **unused)
 	assert_int_equal(row("tcp 10.0.0.1 -> 10.0.0.9:1039")->alloc_latency_us, 0); /* not just now */
 }
 
-/* --- many ----------------------------------------------------------------------------------------------------------------- */
+/* --- many ------------------------------------------------------------------------------------------------------- */
 
 static double seconds(void)
 {
@@ -895,7 +899,8 @@ static void five_thousand_at_once(void **unused)
 	for (size_t i = 0; i < f.n_events; i++) {
 		rising += f.events[i].type == PW_EVENT_RISING;
 		assert_true(i == 0 || f.events[i - 1].state > f.events[i].state ||
-			(f.events[i - 1].state == f.events[i].state && f.events[i - 1].counts.utilization >= f.events[i].counts.utilization));
+			(f.events[i - 1].state == f.events[i].state &&
+				f.events[i - 1].counts.utilization >= f.events[i].counts.utilization));
 	}
 	assert_int_equal(rising, 5000);
 	assert_int_equal(f.snapshot->active_alarms, 5000);
@@ -907,7 +912,7 @@ static void five_thousand_at_once(void **unused)
 	assert_int_equal(f.snapshot->active_alarms, 0);
 }
 
-/* --- random lives ------------------------------------------------------------------------------------------------------- */
+/* --- random lives ----------------------------------------------------------------------------------------------- */
 
 #define POOLS 20
 

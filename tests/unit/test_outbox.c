@@ -1,4 +1,5 @@
-/* The outbox, seen by a manager: one that believes what was acknowledged, over random histories of states and connections. */
+/* The outbox, seen by a manager: one that believes what was acknowledged, over random histories of states and
+ * connections. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -18,16 +19,23 @@ static struct pw_pool_key pool_key(uint32_t number)
 		.local.zone = number >> 16};
 }
 
-static struct pw_event pool_event(uint32_t id, uint32_t pool, enum pw_state previous, enum pw_state state, uint32_t utilization)
+static struct pw_event pool_event(
+	uint32_t id, uint32_t pool, enum pw_state previous, enum pw_state state, uint32_t utilization)
 {
-	struct pw_event event = {.id = id, .time.tv_sec = id, .key = pool_key(pool), .state = state, .counts.utilization = utilization,
-		.rise = {PW_REASON_UTILIZATION, 10 * state}, .fall = {PW_REASON_UTILIZATION, 10 * state + 5}};
+	struct pw_event event = {.id = id,
+		.time.tv_sec = id,
+		.key = pool_key(pool),
+		.state = state,
+		.counts.utilization = utilization,
+		.rise = {PW_REASON_UTILIZATION, 10 * state},
+		.fall = {PW_REASON_UTILIZATION, 10 * state + 5}};
 
 	pw_event_set_previous(&event, previous);
 	return event;
 }
 
-static int post(struct pw_outbox *box, uint32_t id, uint32_t pool, enum pw_state previous, enum pw_state state, uint32_t utilization)
+static int post(struct pw_outbox *box, uint32_t id, uint32_t pool, enum pw_state previous, enum pw_state state,
+	uint32_t utilization)
 {
 	struct pw_event event = pool_event(id, pool, previous, state, utilization);
 
@@ -125,8 +133,11 @@ static void newest_state_is_told_from_the_acknowledged_one(void **unused)
 
 static void worst_go_first(void **unused)
 {
-	static const struct { enum pw_state state; uint32_t utilization; } posts[] = {{PW_STATE_WARNING, 60}, {PW_STATE_CRITICAL, 85},
-		{PW_STATE_EXHAUSTED, 100}, {PW_STATE_WARNING, 70}, {PW_STATE_CRITICAL, 90}, {PW_STATE_WARNING, 70}};
+	static const struct {
+		enum pw_state state;
+		uint32_t utilization;
+	} posts[] = {{PW_STATE_WARNING, 60}, {PW_STATE_CRITICAL, 85}, {PW_STATE_EXHAUSTED, 100}, {PW_STATE_WARNING, 70},
+		{PW_STATE_CRITICAL, 90}, {PW_STATE_WARNING, 70}};
 	static const uint32_t order[] = {3, 5, 2, 4, 6, 1, 102};
 	struct pw_outbox *box = pw_outbox_new(100);
 	struct pw_event event;
@@ -169,7 +180,8 @@ static void collector_failure_goes_before_all(void **unused)
 static void failed_and_recovered_unsent_is_nothing(void **unused)
 {
 	struct pw_outbox *box = pw_outbox_new(1);
-	struct pw_event event, failed = {.id = 10, .type = PW_EVENT_COLLECTOR_FAILED}, recovered = {.id = 11, .type = PW_EVENT_COLLECTOR_RECOVERED};
+	struct pw_event event, failed = {.id = 10, .type = PW_EVENT_COLLECTOR_FAILED},
+			       recovered = {.id = 11, .type = PW_EVENT_COLLECTOR_RECOVERED};
 
 	(void)unused;
 	pw_outbox_post(box, &failed);
@@ -261,7 +273,7 @@ static void last_id_is_that_of_the_newest_sent(void **unused)
 	pw_outbox_free(box);
 }
 
-/* --- the rate limit --------------------------------------------------------------------------------------------------- */
+/* --- the rate limit --------------------------------------------------------------------------------------------- */
 
 static void rate_limit_holds_in_any_minute(void **unused)
 {
@@ -346,7 +358,7 @@ static void changed_rate_remembers_what_was_sent(void **unused)
 	pw_outbox_free(box);
 }
 
-/* --- random histories --------------------------------------------------------------------------------------------------- */
+/* --- random histories ------------------------------------------------------------------------------------------- */
 
 #define POOLS 12
 #define FLIGHT 64
@@ -383,8 +395,8 @@ static int urgency(const struct pw_event *event)
 	return event->type == PW_EVENT_FALLING ? 0 : (int)event->state;
 }
 
-/* Each notification goes out while no other of its pool is under way, continues what the manager believes, and comes twice only after a
- * broken connection. */
+/* Each notification goes out while no other of its pool is under way, continues what the manager believes, and
+ * comes twice only after a broken connection. */
 static void check_taken(struct world *w, const struct pw_event *event)
 {
 	uint32_t pool = pool_of(event);
@@ -483,8 +495,8 @@ static void random_history(void)
 	for (int i = 0; i < POOLS; i++)
 		w.now[i] = w.believed[i] = PW_STATE_NORMAL;
 	for (int i = 0; i < 1500; i++) {
-		static void (*const acts[])(struct world *) = {change_some_pool, change_some_pool, change_some_pool, take_some, take_some,
-			acknowledge_some, acknowledge_some, give_one_back};
+		static void (*const acts[])(struct world *) = {change_some_pool, change_some_pool, change_some_pool,
+			take_some, take_some, acknowledge_some, acknowledge_some, give_one_back};
 
 		if (chance(60))
 			break_connection(&w);
@@ -507,7 +519,7 @@ static void manager_ends_up_with_the_truth(void **unused)
 		random_history();
 }
 
-/* --- many at once ------------------------------------------------------------------------------------------------------- */
+/* --- many at once ----------------------------------------------------------------------------------------------- */
 
 static double seconds(void)
 {

@@ -30,7 +30,11 @@ static struct pw_cidr cidr(const char *text)
 
 static struct pw_pool_key connect_key(const char *local, const char *remote, uint16_t port)
 {
-	return (struct pw_pool_key){.local = address(local), .remote = address(remote), .ns = 1, .port = port, .kind = PW_KIND_CONNECT,
+	return (struct pw_pool_key){.local = address(local),
+		.remote = address(remote),
+		.ns = 1,
+		.port = port,
+		.kind = PW_KIND_CONNECT,
 		.protocol = IPPROTO_TCP};
 }
 
@@ -54,8 +58,15 @@ static void every_part_must_match(void **unused)
 	struct pw_cidr local = cidr("10.0.0.0/24"), remote[] = {cidr("203.0.113.0/24"), cidr("2001:db8::/32")};
 	uint16_t ports[] = {443, 8443};
 	char blue[] = "blue";
-	struct pw_match match = {.kinds = 1u << PW_KIND_CONNECT, .protocols = PW_MATCH_TCP, .local = &local, .n_local = 1, .remote = remote,
-		.n_remote = 2, .ports = ports, .n_ports = 2, .ns = blue};
+	struct pw_match match = {.kinds = 1u << PW_KIND_CONNECT,
+		.protocols = PW_MATCH_TCP,
+		.local = &local,
+		.n_local = 1,
+		.remote = remote,
+		.n_remote = 2,
+		.ports = ports,
+		.n_ports = 2,
+		.ns = blue};
 	struct pw_pool_key key = connect_key("10.0.0.1", "203.0.113.9", 8443);
 
 	(void)unused;
@@ -86,10 +97,12 @@ static void remote_side_never_matches_a_bind_pool(void **unused)
 static void first_rule_wins(void **unused)
 {
 	struct pw_cidr narrow = cidr("10.0.0.1"), wide = cidr("10.0.0.0/8");
-	struct pw_rule rules[] = {{.match = {.local = &narrow, .n_local = 1}}, {.match = {.local = &wide, .n_local = 1}}};
+	struct pw_rule rules[] = {
+		{.match = {.local = &narrow, .n_local = 1}}, {.match = {.local = &wide, .n_local = 1}}};
 	struct pw_policy policy = {.rules = rules, .n_rules = 2};
-	struct pw_pool_key one = connect_key("10.0.0.1", "10.0.0.9", 443), two = connect_key("10.0.0.2", "10.0.0.9", 443),
-		other = connect_key("192.0.2.1", "10.0.0.9", 443);
+	struct pw_pool_key one = connect_key("10.0.0.1", "10.0.0.9", 443),
+			   two = connect_key("10.0.0.2", "10.0.0.9", 443),
+			   other = connect_key("192.0.2.1", "10.0.0.9", 443);
 
 	(void)unused;
 	assert_ptr_equal(pw_policy_rule(&policy, &one, ""), &rules[0]);
@@ -102,14 +115,15 @@ static void ignore_is_a_match_of_its_own(void **unused)
 	struct pw_cidr remote = cidr("198.51.100.1");
 	struct pw_match ignore = {.remote = &remote, .n_remote = 1};
 	struct pw_policy policy = {.ignore = &ignore, .n_ignore = 1};
-	struct pw_pool_key hidden = connect_key("10.0.0.1", "198.51.100.1", 443), shown = connect_key("10.0.0.1", "198.51.100.2", 443);
+	struct pw_pool_key hidden = connect_key("10.0.0.1", "198.51.100.1", 443),
+			   shown = connect_key("10.0.0.1", "198.51.100.2", 443);
 
 	(void)unused;
 	assert_true(pw_policy_ignores(&policy, &hidden, ""));
 	assert_false(pw_policy_ignores(&policy, &shown, ""));
 }
 
-/* --- pools named exactly -------------------------------------------------------------------------------------------- */
+/* --- pools named exactly ---------------------------------------------------------------------------------------- */
 
 static size_t count_exact(const struct pw_match *match)
 {
@@ -125,14 +139,17 @@ static size_t count_exact(const struct pw_match *match)
 
 static void hosts_and_ports_name_connect_pools(void **unused)
 {
-	struct pw_cidr local[] = {cidr("10.0.0.1"), cidr("10.0.0.2"), cidr("10.1.0.0/16")}, remote[] = {cidr("10.0.0.9"), cidr("2001:db8::9")};
+	struct pw_cidr local[] = {cidr("10.0.0.1"), cidr("10.0.0.2"), cidr("10.1.0.0/16")},
+		       remote[] = {cidr("10.0.0.9"), cidr("2001:db8::9")};
 	uint16_t ports[] = {443, 8443};
-	struct pw_match match = {.local = local, .n_local = 3, .remote = remote, .n_remote = 2, .ports = ports, .n_ports = 2};
+	struct pw_match match = {
+		.local = local, .n_local = 3, .remote = remote, .n_remote = 2, .ports = ports, .n_ports = 2};
 	struct pw_pool_key key, expected = connect_key("10.0.0.1", "10.0.0.9", 443);
 
 	(void)unused;
 	expected.ns = 0;
-	assert_int_equal(count_exact(&match), 4); /* two hosts of one family, two ports; networks and mixed families name nothing */
+	assert_int_equal(count_exact(&match),
+		4); /* two hosts of one family, two ports; networks and mixed families name nothing */
 	assert_false(pw_match_exact(&match, &key));
 	match.n_local = match.n_remote = match.n_ports = 1;
 	assert_true(pw_match_exact(&match, &key));
@@ -143,7 +160,13 @@ static void what_is_left_open_names_nothing(void **unused)
 {
 	struct pw_cidr local = cidr("10.0.0.1"), remote = cidr("10.0.0.9"), net = cidr("10.0.0.0/24");
 	uint16_t port = 443;
-	struct pw_match full = {.local = &local, .n_local = 1, .remote = &remote, .n_remote = 1, .ports = &port, .n_ports = 1}, match;
+	struct pw_match full = {.local = &local,
+				.n_local = 1,
+				.remote = &remote,
+				.n_remote = 1,
+				.ports = &port,
+				.n_ports = 1},
+			match;
 
 	(void)unused;
 	match = full, match.n_ports = 0;
@@ -190,7 +213,7 @@ static void link_local_addresses_name_nothing(void **unused)
 	assert_int_equal(count_exact(&match), 0);
 }
 
-/* --- floors ----------------------------------------------------------------------------------------------------------- */
+/* --- floors ----------------------------------------------------------------------------------------------------- */
 
 static void floor_is_min_used_on_a_large_range(void **unused)
 {
@@ -211,7 +234,8 @@ static void floor_follows_the_threshold_on_a_small_range(void **unused)
 	pw_policy_defaults(&policy);
 	assert_int_equal(pw_policy_floor(&policy, 100), 50);
 	assert_int_equal(pw_policy_pool_floor(&policy, 100, 0), 50);
-	assert_int_equal(pw_policy_pool_floor(&policy, 100, 30), 20); /* 20 own and 30 blocked ports are half of the range */
+	assert_int_equal(
+		pw_policy_pool_floor(&policy, 100, 30), 20); /* 20 own and 30 blocked ports are half of the range */
 	assert_int_equal(pw_policy_pool_floor(&policy, 100, 90), 6);
 	assert_int_equal(pw_policy_floor(&policy, 1), 1);
 	assert_int_equal(pw_policy_floor(&policy, 0), 1);
@@ -265,7 +289,10 @@ static void floor_is_exact(void **unused)
 	for (int i = 0; i < 5000; i++) {
 		uint32_t capacity = 1 + pick(chance(3) ? 30000 : 300), expected;
 		struct pw_rule rule = {.thresholds = random_thresholds(capacity)};
-		struct pw_policy policy = {.defaults = random_thresholds(capacity), .rules = &rule, .n_rules = pick(2), .min_used = 1 + pick(100)};
+		struct pw_policy policy = {.defaults = random_thresholds(capacity),
+			.rules = &rule,
+			.n_rules = pick(2),
+			.min_used = 1 + pick(100)};
 
 		expected = least_that_alarms(&policy.defaults, capacity);
 		if (policy.n_rules != 0 && least_that_alarms(&rule.thresholds, capacity) < expected)
