@@ -152,7 +152,11 @@ static void take_numbers(const struct intake *in, struct pw_tracked *pool, const
 {
 	pool->counts = *counts;
 	pool->poll = in->monitor->poll_number;
-	if (pool->history != NULL)
+	if (pool->history == NULL)
+		pool->history = pw_history_new();
+	if (pool->history == NULL)
+		in->monitor->scalars.dropped++;
+	else
 		pw_history_add(pool->history, in->poll->now_ms, counts->free);
 	if (counts->used >= pool->peak) {
 		pool->peak = counts->used;

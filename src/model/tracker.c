@@ -96,7 +96,6 @@ struct pw_tracked *pw_tracker_add(struct pw_tracker *tracker, struct pw_tracked_
 		free(pool);
 		return NULL;
 	}
-	pool->history = pw_history_new();
 	ns->tracked++;
 	return pool;
 }

@@ -49,7 +49,7 @@ struct pw_tracked {
 	bool bound_holds;              /* TCP bind pool: bind() holds enough of it to alarm */
 	const struct pw_thresholds *thresholds; /* in force, or NULL */
 
-	struct pw_history *history;    /* NULL when there was no memory for it */
+	struct pw_history *history;    /* NULL until its first numbers, or for want of memory */
 	struct pw_trend trend;         /* of trend_poll; see pw_tracked_trend() */
 	uint64_t trend_poll;
 	uint32_t peak;

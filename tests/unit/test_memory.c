@@ -200,7 +200,7 @@ static void many_failures_are_survived_and_counted(void **unused)
 		start();
 		fail_at = fail_one_in = 0;
 		assert_true(make());
-		fail_one_in = 2 + pick(30);
+		fail_one_in = 2 + pick(10);
 		run_polls(30);
 		check_recovered();
 		s = pw_handover_snapshot(handover);
