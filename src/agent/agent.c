@@ -20,7 +20,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-/* Of the time that pw_agent_stop() has, the part for the last notifications; the rest is for closing the session. */
+/* Of the time that pw_agent_stop() has, the part for the last notifications, and the part after which the connection is cut. */
 enum { DRAIN_PERCENT = 40, CUT_PERCENT = 70 };
 
 struct pw_agent {
@@ -295,8 +295,9 @@ bool pw_agent_stop(struct pw_agent *agent, unsigned timeout_ms)
 	atomic_store(&agent->drain_until_ms, pw_clock_boot_ms() + timeout_ms * DRAIN_PERCENT / 100);
 	atomic_store(&agent->stopping, true);
 	eventfd_write(agent->wake, 1);
+	if (!pw_agent_connected(agent))
+		pw_transport_shut(); /* it may be waiting for a master that does not answer */
 	if (!joined(agent, cut_ms)) {
-		/* It waits for a master that hangs: let it find that the master is gone. */
 		pw_transport_shut();
 		if (!joined(agent, timeout_ms - cut_ms))
 			return false;

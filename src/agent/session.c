@@ -8,13 +8,12 @@
 #include "base/log.h"
 
 /* PDU types and errors of RFC 2741 6.1 and 6.2.16; the library does not install its header of them. */
-enum { MSG_REGISTER = 3, MSG_NOTIFY = 12, MSG_PING = 13 };
+enum { MSG_CLOSE = 2, MSG_REGISTER = 3, MSG_NOTIFY = 12, MSG_PING = 13 };
+enum { CLOSE_SHUTDOWN = 5 };
 enum { ERROR_NOT_OPEN = 257, ERROR_DUPLICATE_REGISTRATION = 263 };
 
 /* How long the library waits for the answer to the Open-PDU: a busy master may take a second or two, and only this thread waits. */
 enum { OPEN_SECONDS = 3 };
-/* How long it waits for that to the Close-PDU. */
-enum { CLOSE_US = 1000000 };
 /* Answers are not timed one by one, since a master can be slow for good reasons (an SNMPv3 inform to a silent receiver blocks snmpd for
  * seconds): watch() judges whether it is still there. */
 #define ANSWER_US (600L * 1000000)
@@ -77,6 +76,8 @@ static int on_stop(int major, int minor, void *session, void *context)
 	pw_timer_stop(&s->watch);
 	pw_timer_stop(&s->registration);
 	set_session(s, NULL);
+	if (s->closing)
+		return 0;
 	tell_trouble(s, "lost");
 	pw_timer_start(&s->retry, s->reconnect_ms, attempt, s);
 	s->changed(s->context);
@@ -270,17 +271,33 @@ int pw_session_open(struct pw_session *s, const struct pw_agent_options *options
 	return 0;
 }
 
+/* Says good-bye and ends the connection, without waiting for an answer. The library's own way, in snmp_shutdown(), waits, and uses
+ * freed memory when the connection ends meanwhile. */
+static void end_session(struct pw_session *s)
+{
+	netsnmp_pdu *pdu = new_pdu(s, MSG_CLOSE);
+
+	if (pdu != NULL) {
+		pdu->errstat = CLOSE_SHUTDOWN;
+		send_pdu(s, pdu, NULL, NULL);
+	}
+	pw_transport_cut("portwatchd stops");
+	/* What arrived before the end is read first, a buffer full of requests at most. */
+	for (int turn = 0; s->session != NULL && turn < 1000; turn++)
+		agent_check_and_process(0);
+}
+
 void pw_session_close(struct pw_session *s)
 {
+	s->closing = true;
+	if (s->session != NULL)
+		end_session(s);
 	pw_timer_stop(&s->retry);
 	pw_timer_stop(&s->watch);
 	pw_timer_stop(&s->registration);
 	/* the library would free our argument */
 	snmp_unregister_callback(SNMP_CALLBACK_APPLICATION, SNMPD_CALLBACK_INDEX_START, on_start, s, 1);
 	snmp_unregister_callback(SNMP_CALLBACK_APPLICATION, SNMPD_CALLBACK_INDEX_STOP, on_stop, s, 1);
-	if (s->session != NULL)
-		s->session->timeout = CLOSE_US;
-	set_session(s, NULL);
 	free(s->address);
 	s->address = NULL;
 }

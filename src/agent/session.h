@@ -24,6 +24,7 @@ struct pw_session {
 	netsnmp_session *session;     /* NULL = not open */
 	atomic_bool open;             /* the same for other threads */
 	bool ping_under_way;
+	bool closing;                 /* its end is wanted */
 	bool refusal_told;            /* that another agent has our subtree */
 	struct pw_timer retry;        /* of the connection */
 	struct pw_timer watch;        /* of a silent master */
@@ -43,7 +44,7 @@ void pw_session_start(struct pw_session *session);
  * another operation when the session ends before; -1 when nothing was sent (done may have been called with another operation). */
 int pw_session_notify(struct pw_session *session, netsnmp_variable_list *varbinds, snmp_callback done, void *magic);
 
-/* Stops the timers and frees what it owns; the library closes the connection in snmp_shutdown(). */
+/* Closes the session, stops the timers and frees what it owns: before snmp_shutdown(). Never blocks. */
 void pw_session_close(struct pw_session *session);
 
 #endif

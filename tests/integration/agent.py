@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pathlib
+import shlex
 import socket
 import struct
 import subprocess
@@ -15,6 +16,8 @@ from snmp import Manager, Master, Trapd
 
 # The long forms of the fault tests: PW_LONG=1.
 LONG = os.environ.get("PW_LONG", "") not in ("", "0")
+# PW_WRAPPER="valgrind -q --leak-check=full --error-exitcode=9" runs every agent in it (PW_PATIENCE=10 helps).
+WRAPPER = shlex.split(os.environ.get("PW_WRAPPER", ""))
 
 STOP_MS = 2000
 
@@ -23,7 +26,7 @@ class Driver(Process):
     """agent_driver: the real agent thread; snapshots and notifications are made by commands."""
 
     def __init__(self, ns, directory, address, *options, name="agent", wrapper=()):
-        argv = [*wrapper, program("tests/integration/agent_driver"), "-d", *options, address]
+        argv = [*wrapper, *WRAPPER, program("tests/integration/agent_driver"), "-d", *options, address]
         super().__init__(ns, argv, pathlib.Path(directory) / f"{name}.log", stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                          bufsize=1)
 
@@ -77,8 +80,8 @@ class Driver(Process):
         return status
 
     def sanitized(self):
-        """Whether a sanitizer watches the process, which keeps freed memory."""
-        return "san.so" in pathlib.Path(f"/proc/{self.pid}/maps").read_text()
+        """Whether a sanitizer or valgrind watches the process: both keep freed memory."""
+        return WRAPPER or "san.so" in pathlib.Path(f"/proc/{self.pid}/maps").read_text()
 
     def resident_kib(self):
         """The memory that the process holds."""
