@@ -100,24 +100,35 @@ struct pw_tracked *pw_tracker_add(struct pw_tracker *tracker, struct pw_tracked_
 	return pool;
 }
 
-void pw_tracker_remove(struct pw_tracker *tracker, struct pw_tracked *pool)
+static void free_pool(struct pw_tracked *pool)
 {
-	HASH_DELETE(hh, tracker->pools,
-		pool); /* NOLINT(clang-analyzer-unix.Malloc): uthash frees its table with the last item only */
-	pool->ns->tracked--;
 	pw_history_free(pool->history);
 	free(pool);
 }
 
+void pw_tracker_remove(struct pw_tracker *tracker, struct pw_tracked *pool)
+{
+	HASH_DELETE(hh, tracker->pools, pool);
+	pool->ns->tracked--;
+	free_pool(pool);
+}
+
+/* Takes the tables away at once; the chains in order of insertion stay for a last walk. */
 void pw_tracker_clear(struct pw_tracker *tracker)
 {
-	struct pw_tracked *pool, *next_pool;
-	struct pw_tracked_ns *ns, *next_ns;
+	struct pw_tracked *pool = tracker->pools, *next_pool;
+	struct pw_tracked_ns *ns = tracker->namespaces, *next_ns;
 
-	HASH_ITER(hh, tracker->pools, pool, next_pool)
-		pw_tracker_remove(tracker, pool);
-	HASH_ITER(hh, tracker->namespaces, ns, next_ns)
-		pw_tracker_remove_ns(tracker, ns);
+	HASH_CLEAR(hh, tracker->pools);
+	HASH_CLEAR(hh, tracker->namespaces);
+	for (; pool != NULL; pool = next_pool) {
+		next_pool = pool->hh.next;
+		free_pool(pool);
+	}
+	for (; ns != NULL; ns = next_ns) {
+		next_ns = ns->hh.next;
+		free_ns(ns);
+	}
 }
 
 const struct pw_trend *pw_tracked_trend(struct pw_tracked *pool)
