@@ -1,5 +1,4 @@
 /* Fuzzes the reader of the configuration file: no crash, no leak, and the promises of config.h hold. */
-#define _GNU_SOURCE /* memfd_create() */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
