@@ -11,7 +11,7 @@ static int64_t age_ms(const struct pw_scene *scene, uint64_t since_ms)
 
 static const struct pw_pool_row *worst(const struct pw_snapshot *snapshot)
 {
-	return snapshot->n_top > 0 ? &snapshot->pools[snapshot->top[0]] : NULL;
+	return pw_snapshot_worst(snapshot);
 }
 
 static void get_version(const struct pw_scene *scene, const void *row, struct pw_value *value)

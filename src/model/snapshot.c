@@ -1,5 +1,6 @@
 #include "model/snapshot.h"
 
+#include <netinet/in.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -40,6 +41,19 @@ void pw_snapshot_unref(const struct pw_snapshot *snapshot)
 		return;
 	pw_arena_free(&shared->arena);
 	free(shared);
+}
+
+static bool may_alarm(const struct pw_pool_row *row)
+{
+	return row->key.kind != PW_KIND_BIND || row->key.protocol != IPPROTO_TCP || row->warning_threshold != 0 ||
+		row->critical_threshold != 0 || row->free_threshold != 0;
+}
+
+const struct pw_pool_row *pw_snapshot_worst(const struct pw_snapshot *snapshot)
+{
+	const struct pw_pool_row *first = snapshot->n_top != 0 ? &snapshot->pools[snapshot->top[0]] : NULL;
+
+	return first != NULL && may_alarm(first) ? first : NULL;
 }
 
 /* Order of two encoded indexes: a shorter one comes before everything that it begins. */

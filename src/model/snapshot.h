@@ -78,7 +78,7 @@ struct pw_snapshot {
 	size_t n_pools;
 	const struct pw_ns_row *namespaces; /* by index */
 	size_t n_namespaces;
-	const uint32_t *top;           /* positions in pools[], the worst first; top[0] also is pwWorstPoolName */
+	const uint32_t *top;           /* positions in pools[], the worst first */
 	size_t n_top;
 	uint32_t top_ranks;            /* ranks to show; those from n_top on are empty */
 	const struct pw_alarm_row *alarms;
@@ -94,6 +94,10 @@ const struct pw_snapshot *pw_snapshot_ref(const struct pw_snapshot *snapshot);
 
 /* Removes a reader; the last one frees. NULL is allowed. Thread-safe. */
 void pw_snapshot_unref(const struct pw_snapshot *snapshot);
+
+/* The worst pool (pwWorstPoolName): the first of the ranks, or NULL when there is none or nothing but TCP bind pools
+ * without thresholds in force, which may be full all day and harm nobody. */
+const struct pw_pool_row *pw_snapshot_worst(const struct pw_snapshot *snapshot);
 
 /* The position of the first pool row whose index is greater than index[0..len); n_pools when there is none. */
 size_t pw_snapshot_pool_after(const struct pw_snapshot *snapshot, const uint32_t *index, size_t len);

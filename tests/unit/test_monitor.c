@@ -275,6 +275,27 @@ static void proxy_with_every_port_in_use_raises_nothing(void **unused)
 		assert_int_equal(f.snapshot->pools[f.snapshot->top[i]].key.kind, PW_KIND_CONNECT);
 }
 
+/* Though it has the only row. */
+static void full_bind_pool_that_harms_nobody_is_not_the_worst(void **unused)
+{
+	char backend[32];
+
+	(void)unused;
+	for (unsigned i = 0; i < 50; i++) {
+		snprintf(backend, sizeof(backend), "10.0.1.%u", i + 1);
+		fixture_add(&f, "10.0.0.1", backend, 80, (uint16_t)(40000 + i * 20), 1, 20, PW_ESTABLISHED);
+	}
+	fixture_poll(&f);
+	assert_int_equal(f.snapshot->n_top, 1);
+	assert_int_equal(f.snapshot->pools[f.snapshot->top[0]].counts.utilization, 100);
+	assert_null(pw_snapshot_worst(f.snapshot));
+	fixture_poll_connects(&f, 64);
+	assert_ptr_equal(pw_snapshot_worst(f.snapshot), fixture_row(&f, FIXTURE_POOL));
+	fixture_binds(&f, "10.0.0.1", 900);
+	fixture_poll(&f);
+	assert_ptr_equal(pw_snapshot_worst(f.snapshot), fixture_row(&f, "tcp 10.0.0.1 bind"));
+}
+
 static void poll_with_binds(unsigned connects, unsigned binds)
 {
 	fixture_connects(&f, "10.0.0.1", "10.0.0.9", 443, connects);
@@ -1025,6 +1046,7 @@ int main(void)
 		TEST(small_range_alarms),
 		TEST(blocked_ports_of_a_small_range_count),
 		TEST(proxy_with_every_port_in_use_raises_nothing),
+		TEST(full_bind_pool_that_harms_nobody_is_not_the_worst),
 		TEST(bind_clients_near_the_end_alarm),
 		TEST(bound_ports_have_a_band),
 		TEST(section_of_kind_bind_puts_thresholds_in_force),
