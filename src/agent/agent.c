@@ -77,14 +77,6 @@ static void on_session_changed(void *context)
 	pw_window_session_changed(&agent->window);
 }
 
-/* Nothing outside of our own files is read or written: no snmp.conf, no MIB files, no state. */
-static void isolate_library(void)
-{
-	netsnmp_ds_set_boolean(NETSNMP_DS_LIBRARY_ID, NETSNMP_DS_LIB_DONT_READ_CONFIGS, 1);
-	netsnmp_ds_set_boolean(NETSNMP_DS_LIBRARY_ID, NETSNMP_DS_LIB_DISABLE_PERSISTENT_LOAD, 1);
-	netsnmp_ds_set_boolean(NETSNMP_DS_LIBRARY_ID, NETSNMP_DS_LIB_DISABLE_PERSISTENT_SAVE, 1);
-}
-
 static int open_role(struct pw_agent *agent, struct pw_error *err)
 {
 	if (is_standalone(agent)) {
@@ -103,7 +95,7 @@ static int open_library(struct pw_agent *agent, struct pw_error *err)
 	else
 		netsnmp_enable_subagent();
 	pw_library_log_open();
-	isolate_library();
+	pw_library_isolate();
 	if (init_agent(PW_LIBRARY_NAME) != 0)
 		return pw_error_set(err, "libnetsnmpagent can't be initialized");
 	agent->notifier.handover = agent->handover;
@@ -259,7 +251,8 @@ struct pw_agent *pw_agent_start(const struct pw_agent_options *options, struct p
 		pw_error_set(err, "out of memory or descriptors");
 		return NULL;
 	}
-	setenv("MIBS", "", 1); /* the only way to keep the library from parsing all MIB files that it finds */
+	setenv("MIBS", "", 1); /* the only way to keep the library from parsing all MIB files that it finds, ... */
+	setenv("MIBDIRS", PW_NO_DIRECTORY, 1); /* ... and from looking for them */
 	rc = start_thread(agent);
 	if (rc != 0) {
 		pw_error_set(err, "no thread for the agent: %s", strerror(rc));

@@ -14,6 +14,14 @@ size_t pw_full_oid(oid out[MAX_OID_LEN], const uint32_t *below, size_t len)
 	return pw_base_len + len;
 }
 
+void pw_library_isolate(void)
+{
+	netsnmp_ds_set_boolean(NETSNMP_DS_LIBRARY_ID, NETSNMP_DS_LIB_DONT_READ_CONFIGS, 1);
+	netsnmp_ds_set_boolean(NETSNMP_DS_LIBRARY_ID, NETSNMP_DS_LIB_DISABLE_PERSISTENT_LOAD, 1);
+	netsnmp_ds_set_boolean(NETSNMP_DS_LIBRARY_ID, NETSNMP_DS_LIB_DISABLE_PERSISTENT_SAVE, 1);
+	netsnmp_ds_set_string(NETSNMP_DS_LIBRARY_ID, NETSNMP_DS_LIB_PERSISTENT_DIR, PW_NO_DIRECTORY);
+}
+
 /* --- timers -------------------------------------------------------------------------------------------------------- */
 
 static void timer_expired(unsigned alarm, void *context)

@@ -36,6 +36,13 @@ static inline bool pw_timer_runs(const struct pw_timer *timer)
 	return timer->alarm != 0;
 }
 
+/* Below this nothing can be read or written: where the library is to keep its state, unless it is told otherwise. */
+#define PW_NO_DIRECTORY "/dev/null"
+
+/* Keeps the library from everything outside of our own files: no snmp.conf, no state, no certificates. (MIB files it finds by the
+ * environment only: see pw_agent_start().) Before init_agent(). */
+void pw_library_isolate(void);
+
 /* Sends the library's messages to pw_log(), at most a few a second and none twice in a row. Its chatter (LOG_INFO) needs -d. */
 void pw_library_log_open(void);
 

@@ -24,24 +24,44 @@ static int send_trap(void *handover, const struct pw_event *event, netsnmp_varia
 
 /* --- configuration ------------------------------------------------------------------------------------------------- */
 
-/* Called by the library before it reads the include file for good, when it knows the file's `[snmp] persistentDir`: only where that
- * is given are engineBoots and users of SNMPv3 read from a file, and written to it. */
-static int on_read_config(int major, int minor, void *unused, void *context)
+/* Reads what an earlier run kept, in both passes that the library makes over its files. */
+static void read_state(int pass)
+{
+	const char *directory = netsnmp_ds_get_string(NETSNMP_DS_LIBRARY_ID, NETSNMP_DS_LIB_PERSISTENT_DIR);
+	char path[4096];
+
+	snprintf(path, sizeof(path), "%s/" PW_LIBRARY_NAME ".conf", directory);
+	if (access(path, F_OK) == 0)
+		read_config(path, read_config_get_handlers(PW_LIBRARY_NAME), pass);
+}
+
+/* The library has made its first pass over the include file, so that it knows `[snmp] persistentDir`: only where that is given are
+ * engine ID, engineBoots and users of SNMPv3 read from a file, and written to it. Called before the library makes up an engine ID. */
+static int after_first_pass(int major, int minor, void *unused, void *context)
 {
 	struct pw_standalone *standalone = context;
 	const char *directory = netsnmp_ds_get_string(NETSNMP_DS_LIBRARY_ID, NETSNMP_DS_LIB_PERSISTENT_DIR);
-	char path[4096];
 
 	(void)major;
 	(void)minor;
 	(void)unused;
-	standalone->has_state = directory != NULL;
-	netsnmp_ds_set_boolean(NETSNMP_DS_LIBRARY_ID, NETSNMP_DS_LIB_DISABLE_PERSISTENT_SAVE, directory == NULL);
-	if (directory == NULL)
+	standalone->has_state = strcmp(directory, PW_NO_DIRECTORY) != 0;
+	if (!standalone->has_state)
 		return 0;
-	snprintf(path, sizeof(path), "%s/" PW_LIBRARY_NAME ".conf", directory);
-	if (access(path, F_OK) == 0)
-		read_config_with_type(path, PW_LIBRARY_NAME);
+	/* the library does not write without the first, either */
+	netsnmp_ds_set_boolean(NETSNMP_DS_LIBRARY_ID, NETSNMP_DS_LIB_DISABLE_PERSISTENT_LOAD, 0);
+	netsnmp_ds_set_boolean(NETSNMP_DS_LIBRARY_ID, NETSNMP_DS_LIB_DISABLE_PERSISTENT_SAVE, 0);
+	read_state(PREMIB_CONFIG);
+	return 0;
+}
+
+static int before_second_pass(int major, int minor, void *unused, void *context)
+{
+	(void)major;
+	(void)minor;
+	(void)unused;
+	if (((const struct pw_standalone *)context)->has_state)
+		read_state(NORMAL_CONFIG);
 	return 0;
 }
 
@@ -70,7 +90,9 @@ int pw_standalone_open(struct pw_standalone *standalone, const struct pw_agent_o
 {
 	standalone->sender = (struct pw_sender){.ready = always_ready, .send = send_trap, .context = handover};
 	netsnmp_ds_set_string(NETSNMP_DS_APPLICATION_ID, NETSNMP_DS_AGENT_PORTS, options->address);
-	snmp_register_callback(SNMP_CALLBACK_LIBRARY, SNMP_CALLBACK_PRE_READ_CONFIG, on_read_config, standalone);
+	netsnmp_register_callback(SNMP_CALLBACK_LIBRARY, SNMP_CALLBACK_POST_PREMIB_READ_CONFIG, after_first_pass, standalone,
+		NETSNMP_CALLBACK_HIGHEST_PRIORITY);
+	snmp_register_callback(SNMP_CALLBACK_LIBRARY, SNMP_CALLBACK_PRE_READ_CONFIG, before_second_pass, standalone);
 	if (options->snmp_include != NULL) {
 		if (use_include(options->snmp_include, err) < 0)
 			return -1;
@@ -82,7 +104,8 @@ int pw_standalone_open(struct pw_standalone *standalone, const struct pw_agent_o
 
 void pw_standalone_close(struct pw_standalone *standalone)
 {
-	snmp_unregister_callback(SNMP_CALLBACK_LIBRARY, SNMP_CALLBACK_PRE_READ_CONFIG, on_read_config, standalone, 1);
+	snmp_unregister_callback(SNMP_CALLBACK_LIBRARY, SNMP_CALLBACK_POST_PREMIB_READ_CONFIG, after_first_pass, standalone, 1);
+	snmp_unregister_callback(SNMP_CALLBACK_LIBRARY, SNMP_CALLBACK_PRE_READ_CONFIG, before_second_pass, standalone, 1);
 }
 
 int pw_standalone_start(struct pw_standalone *standalone, struct pw_error *err)

@@ -101,8 +101,14 @@ class Stage:
         self.ns = workshop.namespace()
         self.socket = self.directory / "agentx"
         self.manager = Manager(self.ns, mib)
-        self.trapd = workshop.keep(Trapd(self.ns, self.directory)) if receiver else None
+        self.trapd = self.receiver() if receiver else None
         self.master = None
+
+    def receiver(self, listen="udp:127.0.0.1:162", name="snmptrapd"):
+        """A snmptrapd that listens already."""
+        trapd = self.workshop.keep(Trapd(self.ns, self.directory, listen, name))
+        eventually(lambda: "NET-SNMP version" in trapd.log())
+        return trapd
 
     def start_master(self, config="trap2sink 127.0.0.1:162 public", socket_path=None):
         self.master = self.workshop.keep(Master(self.ns, self.directory, config, socket_path or self.socket))
@@ -123,6 +129,12 @@ class Stage:
     def driver(self, *options, address=None, name="agent", wrapper=()):
         found = Driver(self.ns, self.directory, address or self.socket, *options, name=name, wrapper=wrapper)
         return self.workshop.keep(found).started()
+
+    def standalone(self, include, name="standalone"):
+        """The agent without a master, on the master's port."""
+        file = self.directory / f"{name}.conf"
+        file.write_text(include + "\n")
+        return self.driver("-L", "-i", file, address="udp:127.0.0.1:161", name=name)
 
     def served(self, deadline=10):
         """Waits until the master answers for PORTWATCH-MIB; returns the seconds that it took."""

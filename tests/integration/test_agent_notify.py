@@ -9,7 +9,7 @@ import pytest
 from agent import LONG, Stage
 from harness import PYTHON, Process, equals, eventually
 from scene import INFORM_V3, TRAP_V2C, TRAP_V3
-from snmp import SNMP_TRAP_OID, Trapd
+from snmp import SNMP_TRAP_OID
 
 # The UDP payload of an Ethernet frame.
 DATAGRAM = 1472
@@ -32,7 +32,7 @@ def datagram(stage, port, post, deadline=10):
 
 def test_every_notification_with_all_its_objects(stage, mib):
     """v2c trap and v3 inform: five kinds, the objects of each in the MIB's order, with the values of the event."""
-    informed = stage.workshop.keep(Trapd(stage.ns, stage.directory, f"udp:127.0.0.1:{V3_PORT}", "informed"))
+    informed = stage.receiver(f"udp:127.0.0.1:{V3_PORT}", "informed")
     stage.start_master(f"{TRAP_V2C}\n{INFORM_V3}")
     agent = stage.driver().connected()
     for command in ("rows 20", "rise 1", "collector failed", "collector recovered", "connects 7"):

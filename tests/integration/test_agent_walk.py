@@ -1,4 +1,4 @@
-"""Reading PORTWATCH-MIB through a real master: order, GET, GETNEXT and GETBULK, strange requests, changing tables."""
+"""Reading PORTWATCH-MIB through a real master, and from the stand-alone agent: order, GET, GETNEXT and GETBULK, strange requests, changing tables."""
 
 import bisect
 import os
@@ -20,12 +20,18 @@ CHANGING = ("pwPollAge", "pwPoolPeakAge", "pwPoolStateAge", "pwAlarmsLastChange"
 MAX_SUBID = 2**32 - 1
 
 
-@pytest.fixture(scope="module", name="stage")
-def fixture_stage(mib):
+ACCESS = "rwcommunity private"
+
+
+@pytest.fixture(scope="module", name="stage", params=["beside snmpd", "stand-alone"])
+def fixture_stage(mib, request):
     with Workshop() as workshop:
         stage = Stage(workshop, mib, receiver=False)
-        stage.start_master(config="rwcommunity private")
-        stage.agent = stage.driver()
+        if request.param == "stand-alone":
+            stage.agent = stage.standalone(f"rocommunity public\n{ACCESS}")
+        else:
+            stage.start_master(ACCESS)
+            stage.agent = stage.driver()
         stage.agent.ask(f"rows {ROWS}")
         stage.served()
         yield stage
