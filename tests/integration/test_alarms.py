@@ -291,7 +291,7 @@ def test_alarm_while_the_master_is_away_is_told_later(scene):
     level.reach(100)
     scene.master.kill()
     level.set(600)
-    eventually(lambda: WEB in daemon.log().split("warning")[-1] or "normal -> warning" in daemon.log())
+    eventually(lambda: f"{WEB}: warning, was normal" in daemon.log())
     scene.restart_master()
     scene.manager.ready()
     event, = scene.expect([(WEB, "normal", "warning")])
