@@ -48,10 +48,10 @@ void pw_object_read(const struct pw_object *object, const struct pw_scene *scene
 		break;
 	case PW_FIELD_TEXT:
 		memcpy(&text, at, sizeof(text));
-		pw_value_set_text(value, text, PW_TEXT_MAX);
+		pw_value_set_text(value, text);
 		break;
 	case PW_FIELD_CHARS:
-		pw_value_set_text(value, (const char *)at, PW_TEXT_MAX);
+		pw_value_set_text(value, (const char *)at);
 		break;
 	case PW_FIELD_TIME:
 		memcpy(&time, at, sizeof(time));

@@ -18,7 +18,7 @@ static void get_version(const struct pw_scene *scene, const void *row, struct pw
 {
 	(void)scene;
 	(void)row;
-	pw_value_set_text(value, PACKAGE_VERSION, PW_TEXT_MAX);
+	pw_value_set_text(value, PACKAGE_VERSION);
 }
 
 static void get_poll_age(const struct pw_scene *scene, const void *row, struct pw_value *value)
@@ -41,7 +41,7 @@ static void get_worst_name(const struct pw_scene *scene, const void *row, struct
 	const struct pw_pool_row *pool = worst(row);
 
 	(void)scene;
-	pw_value_set_text(value, pool != NULL ? pool->name : "", PW_TEXT_MAX);
+	pw_value_set_text(value, pool != NULL ? pool->name : "");
 }
 
 static void get_connect_failures_status(const struct pw_scene *scene, const void *row, struct pw_value *value)
@@ -58,7 +58,7 @@ static void get_connect_failures_reason(const struct pw_scene *scene, const void
 	const char *reason = snapshot->connect_failures_reason;
 
 	(void)scene;
-	pw_value_set_text(value, reason != NULL ? reason : "", PW_TEXT_MAX);
+	pw_value_set_text(value, reason != NULL ? reason : "");
 }
 
 static void get_sent(const struct pw_scene *scene, const void *row, struct pw_value *value)

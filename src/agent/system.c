@@ -49,7 +49,7 @@ static void value_of(oid number, struct pw_value *value)
 		break;
 	default:
 		value->syntax = PW_SYNTAX_TEXT;
-		pw_value_set_text(value, texts[number], PW_TEXT_MAX);
+		pw_value_set_text(value, texts[number]);
 		break;
 	}
 }

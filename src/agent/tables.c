@@ -236,7 +236,7 @@ static const struct pw_pool_row *alarm_pool(const struct pw_scene *scene, const 
 
 static void get_alarm_pool_name(const struct pw_scene *scene, const void *row, struct pw_value *value)
 {
-	pw_value_set_text(value, alarm_pool(scene, row)->name, PW_TEXT_MAX);
+	pw_value_set_text(value, alarm_pool(scene, row)->name);
 }
 
 static void get_alarm_utilization(const struct pw_scene *scene, const void *row, struct pw_value *value)

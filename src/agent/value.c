@@ -1,5 +1,6 @@
 #include "agent/value.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #include "config.h"
@@ -27,37 +28,42 @@ void pw_value_set_number(struct pw_value *value, int64_t number)
 	}
 }
 
-/* The continuation octets that follow this first octet; -1 when no character begins with it. */
-static int continuation(uint8_t first)
+/* The octets of a character that begins with this one; 0 when none does, or when it is a control character. */
+static size_t length_by_first(uint8_t first)
 {
 	if (first < 0x80)
-		return first < 0x20 || first == 0x7f ? -1 : 0;
+		return first >= 0x20 && first != 0x7f;
 	if (first < 0xc2 || first > 0xf4)
-		return -1;
-	return first < 0xe0 ? 1 : first < 0xf0 ? 2 : 3;
+		return 0;
+	return first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
 }
 
-/* The octets of the character that begins here, 0 when there is none. Overlong forms, surrogates and C1 controls are not told
- * apart: nothing that is shown here can make them, and they do no harm. */
+/* RFC 3629 4: a second octet that would make an overlong form, a surrogate, or more than U+10FFFF. */
+static bool second_is_wrong(uint8_t first, uint8_t second)
+{
+	return (first == 0xe0 && second < 0xa0) || (first == 0xed && second > 0x9f) || (first == 0xf0 && second < 0x90) ||
+		(first == 0xf4 && second > 0x8f);
+}
+
+/* The octets of the character that begins here, 0 when there is none. */
 static size_t character(const char *text)
 {
-	int more = continuation((uint8_t)text[0]);
+	size_t n = length_by_first((uint8_t)text[0]);
 
-	for (int i = 1; i <= more; i++)
+	for (size_t i = 1; i < n; i++)
 		if (((uint8_t)text[i] & 0xc0) != 0x80)
 			return 0;
-	return (size_t)(more + 1);
+	return n > 1 && second_is_wrong((uint8_t)text[0], (uint8_t)text[1]) ? 0 : n;
 }
 
-void pw_value_set_text(struct pw_value *value, const char *text, size_t max)
+void pw_value_set_text(struct pw_value *value, const char *text)
 {
 	size_t n;
 
 	value->len = 0;
-	max = max < PW_TEXT_MAX ? max : PW_TEXT_MAX;
 	for (; *text != '\0'; text += n > 0 ? n : 1) {
 		n = character(text);
-		if (value->len + (n > 0 ? n : 1) > max)
+		if (value->len + (n > 0 ? n : 1) > PW_TEXT_MAX)
 			return;
 		if (n == 0) {
 			value->octets[value->len++] = '?';

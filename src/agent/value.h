@@ -48,9 +48,9 @@ struct pw_value {
  * a 32-bit counter wraps around (RFC 2578). */
 void pw_value_set_number(struct pw_value *value, int64_t number);
 
-/* TEXT: at most `max` octets of UTF-8. What is no UTF-8 and control characters become question marks; a character is never
- * cut in two. */
-void pw_value_set_text(struct pw_value *value, const char *text, size_t max);
+/* TEXT: at most PW_TEXT_MAX octets of UTF-8 (RFC 3411, SnmpAdminString). What is no UTF-8 and control characters become question
+ * marks; a character is never cut in two. */
+void pw_value_set_text(struct pw_value *value, const char *text);
 
 /* DATE: 11 octets, in UTC. */
 void pw_value_set_date(struct pw_value *value, struct timespec time);
