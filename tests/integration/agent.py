@@ -159,6 +159,18 @@ class Stage:
         assert len(received) <= len(expected) + twice, self.received_ids()
 
 
+def fill_backlog(path):
+    """Connects until the listener takes no more, as other programs would that wait for the same master."""
+    held = []
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            client = socket.socket(socket.AF_UNIX)
+            client.setblocking(False)
+            held.append(client)
+            client.connect(str(path))
+    return held
+
+
 class FalseMaster:
     """Listens where the master should, and lets `behave(connection)` deal with one connection after the other."""
 

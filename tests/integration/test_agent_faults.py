@@ -3,7 +3,6 @@
 The short forms run with every test run; PW_LONG=1 runs the long ones: 100 restarts, hangs of 60 seconds.
 """
 
-import contextlib
 import os
 import random
 import signal
@@ -12,7 +11,7 @@ import struct
 import time
 
 import pytest
-from agent import LONG, STOP_MS, AgentX, FalseMaster, Stage
+from agent import LONG, STOP_MS, AgentX, FalseMaster, Stage, fill_backlog
 from harness import PATIENCE, eventually
 
 RESTARTS = 100 if LONG else 5
@@ -117,18 +116,6 @@ def test_rise_and_fall_during_an_outage_is_not_told(stage):
 
 
 # --- hung ------------------------------------------------------------------------------------------------------------
-
-
-def fill_backlog(path):
-    """Connects until the listener takes no more, as other programs would that wait for the same master."""
-    held = []
-    with contextlib.suppress(BlockingIOError):
-        while True:
-            client = socket.socket(socket.AF_UNIX)
-            client.setblocking(False)
-            held.append(client)
-            client.connect(str(path))
-    return held
 
 
 @pytest.mark.parametrize("full", [False, True], ids=["backlog open", "backlog full"])

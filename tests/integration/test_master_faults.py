@@ -1,0 +1,86 @@
+"""portwatchd itself while its master agent fails: polls, alarms and the log go on, the notification comes later, SIGTERM ends it in time."""
+
+import contextlib
+import signal
+import time
+
+import pytest
+from agent import fill_backlog
+from harness import PATIENCE, eventually
+from scene import connect_pool
+
+WEB = connect_pool("127.0.0.1", "127.0.0.1", 8080)
+INTERVAL = 0.2
+OUTAGE_SECONDS = 3
+
+
+class Fault:
+    """Something that happens to the master, and its end."""
+
+    def __init__(self, scene):
+        self.scene, self.held = scene, []
+
+    def killed(self):
+        self.scene.master.kill()
+        yield
+        self.scene.restart_master()
+
+    def hung(self):
+        self.scene.master.signal(signal.SIGSTOP)
+        yield
+        self.scene.master.signal(signal.SIGCONT)
+
+    def hung_with_full_backlog(self):
+        self.scene.master.signal(signal.SIGSTOP)
+        held = fill_backlog(self.scene.master.socket)
+        yield
+        for client in held:
+            client.close()
+        self.scene.master.signal(signal.SIGCONT)
+
+    def socket_gone(self):
+        self.scene.master.kill()
+        self.scene.master.socket.unlink()
+        yield
+        self.scene.restart_master()
+
+
+FAULTS = ["killed", "hung", "hung_with_full_backlog", "socket_gone"]
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_nothing_is_lost(scene, name):
+    """Half of the ports are taken while the master is away: polled, logged and, once it is back, notified, exactly once."""
+    scene.start(interval=INTERVAL)
+    scene.load.listen("127.0.0.1", 8080)
+    polls, begun = scene.manager.get("pwPolls"), time.monotonic()
+    with contextlib.contextmanager(getattr(Fault(scene), name))():
+        scene.load.connect(600, "127.0.0.1", 8080)
+        eventually(lambda: WEB in scene.daemon.log())
+        seen = time.monotonic()
+        while time.monotonic() < seen + OUTAGE_SECONDS:
+            assert scene.daemon.running
+            time.sleep(0.1)
+    event, = scene.expect([(WEB, "normal", "warning")])
+    assert event["pwEventUsed"] == 600
+    assert scene.until(WEB, used=600)["pwPoolState"] == "warning"
+    polled = scene.manager.get("pwPolls") - polls
+    wanted = (time.monotonic() - begun) / INTERVAL
+    assert wanted * 0.8 / PATIENCE <= polled <= wanted + 2, f"{polled} polls, expected {wanted:.0f}"
+    assert scene.manager.get("pwPollErrors") == 0
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_ends_in_time(scene, name):
+    """SIGTERM during the outage, with notifications that nobody takes."""
+    scene.start(interval=INTERVAL)
+    scene.load.listen("127.0.0.1", 8080)
+    with contextlib.contextmanager(getattr(Fault(scene), name))():
+        scene.load.connect(600, "127.0.0.1", 8080)
+        eventually(lambda: WEB in scene.daemon.log())
+        begun = time.monotonic()
+        scene.daemon.signal(signal.SIGTERM)
+        assert scene.daemon.wait(10) == 0
+        took = time.monotonic() - begun
+    print(f"{name}: {took:.2f} s")
+    assert took < 2 * PATIENCE
