@@ -31,6 +31,8 @@ struct pw_collector {
 	struct pw_ns_poll *polls;   /* one a watch, as the monitor wants them */
 	size_t n, size;
 	bool probing;
+	bool omitting;              /* some active alarms have no row: said once */
+	uint64_t dropped;           /* what of the monitor's losses has been logged */
 };
 
 static uint32_t last_event_id(const struct pw_pool_key *key, void *context)
@@ -261,6 +263,23 @@ static void poll_watch(struct pw_collector *collector, struct watch *watch, stru
 			(unsigned long long)stats.bound_us, stats.probes, (unsigned long long)stats.probe_us);
 }
 
+/* Says when the limits of the tables or of the memory cost something. */
+static void follow_limits(struct pw_collector *collector, const struct pw_snapshot *snapshot)
+{
+	bool omitting = snapshot->alarms_omitted != 0;
+
+	if (omitting && !collector->omitting)
+		pw_log(LOG_WARNING, "%u of %u active alarms have no row, because max-alarms is %u; they are notified all the same",
+			snapshot->alarms_omitted, snapshot->active_alarms, collector->config->policy.max_alarms);
+	else if (!omitting && collector->omitting)
+		pw_log(LOG_NOTICE, "all active alarms have rows again");
+	collector->omitting = omitting;
+	if (snapshot->dropped != collector->dropped)
+		pw_log(LOG_ERR, "out of memory: %llu pools, histories or snapshots were lost since the start",
+			(unsigned long long)snapshot->dropped);
+	collector->dropped = snapshot->dropped;
+}
+
 void pw_collector_poll(struct pw_collector *collector)
 {
 	uint64_t start_us = pw_clock_boot_us();
@@ -277,8 +296,10 @@ void pw_collector_poll(struct pw_collector *collector)
 	poll.now_ms = pw_clock_boot_ms();
 	poll.duration_us = (uint32_t)(pw_clock_boot_us() - start_us);
 	snapshot = pw_monitor_update(collector->monitor, &poll, emit, collector);
-	if (snapshot != NULL)
-		pw_handover_publish(collector->handover, snapshot);
-	else
+	if (snapshot == NULL) {
 		pw_log(LOG_ERR, "out of memory: the tables keep the numbers of the last poll");
+		return;
+	}
+	follow_limits(collector, snapshot);
+	pw_handover_publish(collector->handover, snapshot);
 }
