@@ -10,7 +10,7 @@ jobs() {
 # Files of the tree as they are now, NUL-separated: those that git tracks or would take, or all where git can't tell.
 source_files() {
 	git ls-files -z --cached --others --exclude-standard 2>/dev/null ||
-		find . -name .git -prune -o -path './build*' -prune -o -type f -print0
+		find . -name .git -prune -o -path './build*' -prune -o -path './_*' -prune -o -type f -print0
 }
 
 # Copies the source tree ROOT to the new directory DESTINATION.

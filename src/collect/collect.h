@@ -19,6 +19,7 @@ struct pw_sockstat {
 	uint32_t tcp_time_wait; /* with FIN_WAIT2 orphans */
 	uint32_t udp;           /* both families */
 	uint32_t tcp_ports_max; /* upper bound of the TCP ports in use: tcp + time_wait + bound-only sockets */
+	uint32_t used;          /* sockets of every kind that the namespace holds, TIME_WAIT not included */
 };
 
 /* What one poll of a source cost and did; added up by the caller if needed. */

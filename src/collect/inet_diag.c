@@ -45,7 +45,12 @@ static uint16_t stream_message_type(enum pw_stream stream)
 	return is_udp(stream) ? SOCK_DIAG_BY_FAMILY : TCPDIAG_GETSOCK;
 }
 
-/* All states: those of a bound but unconnected socket (bit 13) and of TIME_WAIT included. */
+/* TIME_WAIT is among the states, and that of a bound but unconnected socket, for which the kernel walks a second table. */
+static uint32_t stream_states(enum pw_stream stream)
+{
+	return stream == PW_STREAM_DUMP_HASHED ? ~(UINT32_C(1) << STATE_BOUND_INACTIVE) : ~UINT32_C(0);
+}
+
 static void put_body(struct nlmsghdr *message, enum pw_stream stream)
 {
 	struct inet_diag_req_v2 *v2;
@@ -55,11 +60,11 @@ static void put_body(struct nlmsghdr *message, enum pw_stream stream)
 		v2 = mnl_nlmsg_put_extra_header(message, sizeof(*v2));
 		v2->sdiag_family = stream == PW_STREAM_DUMP_UDP ? AF_INET : AF_INET6;
 		v2->sdiag_protocol = IPPROTO_UDP;
-		v2->idiag_states = ~0U;
+		v2->idiag_states = stream_states(stream);
 	} else {
 		legacy = mnl_nlmsg_put_extra_header(message, sizeof(*legacy));
 		legacy->idiag_family = AF_INET;
-		legacy->idiag_states = ~0U;
+		legacy->idiag_states = stream_states(stream);
 	}
 }
 
@@ -262,7 +267,7 @@ struct dump {
 
 static const char *stream_name(enum pw_stream stream)
 {
-	static const char *const names[] = {"TCP", "bound TCP", "UDP", "UDP over IPv6"};
+	static const char *const names[] = {"TCP", "bound TCP", "UDP", "UDP over IPv6", "TCP"};
 
 	return names[stream - PW_STREAM_FIRST_DUMP];
 }

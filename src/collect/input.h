@@ -31,11 +31,20 @@ enum pw_stream {
 	PW_STREAM_DUMP_BOUND = 12, /* TCP sockets that are bound to an explicit port */
 	PW_STREAM_DUMP_UDP = 13,
 	PW_STREAM_DUMP_UDP6 = 14,
-	PW_STREAM_COUNT = 15
+	PW_STREAM_DUMP_HASHED = 15, /* as DUMP_TCP, without sockets that are bound but not connected; never in a record */
+	/* one more text under /proc/thread-self/net */
+	PW_STREAM_PROTOCOLS = 16,
+	PW_STREAM_COUNT = 17
 };
 
 #define PW_STREAM_SETTINGS 5 /* the first ones are settings */
 #define PW_STREAM_FIRST_DUMP PW_STREAM_DUMP_TCP
+
+/* Whether a stream gives netlink datagrams; the others give text. */
+static inline bool pw_stream_is_dump(enum pw_stream stream)
+{
+	return stream >= PW_STREAM_FIRST_DUMP && stream != PW_STREAM_PROTOCOLS;
+}
 
 struct pw_input_ops {
 	/* Opens a stream at its start; of a dump, `request` is the netlink message to send. At most one stream is open

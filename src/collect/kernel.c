@@ -30,13 +30,14 @@ static const char *const setting_paths[PW_STREAM_SETTINGS] = {
 };
 
 /* thread-self: /proc/net is the namespace of the process's first thread, and threads may be in different ones. */
-static const char *const text_paths[PW_STREAM_FIRST_DUMP] = {
+static const char *const text_paths[PW_STREAM_COUNT] = {
 	[PW_STREAM_SOCKSTAT] = "/proc/thread-self/net/sockstat",
 	[PW_STREAM_SOCKSTAT6] = "/proc/thread-self/net/sockstat6",
 	[PW_STREAM_PROC_TCP] = "/proc/thread-self/net/tcp",
 	[PW_STREAM_PROC_TCP6] = "/proc/thread-self/net/tcp6",
 	[PW_STREAM_PROC_UDP] = "/proc/thread-self/net/udp",
 	[PW_STREAM_PROC_UDP6] = "/proc/thread-self/net/udp6",
+	[PW_STREAM_PROTOCOLS] = "/proc/thread-self/net/protocols",
 };
 
 static int open_text(struct kernel *kernel, enum pw_stream stream)
@@ -69,7 +70,7 @@ static int kernel_open(void *self, enum pw_stream stream, const void *request, s
 
 	kernel->stream = stream;
 	kernel->offset = 0;
-	if (stream >= PW_STREAM_FIRST_DUMP)
+	if (pw_stream_is_dump(stream))
 		return open_netlink(kernel, request, len);
 	if (stream >= PW_STREAM_SETTINGS)
 		return open_text(kernel, stream);
@@ -95,7 +96,7 @@ static ssize_t kernel_read(void *self, void *buf, size_t size, uint32_t *sender)
 	struct kernel *kernel = self;
 	ssize_t n;
 
-	if (kernel->stream >= PW_STREAM_FIRST_DUMP)
+	if (pw_stream_is_dump(kernel->stream))
 		return receive(kernel->fd, buf, size, sender);
 	if (kernel->stream >= PW_STREAM_SETTINGS) {
 		n = read(kernel->fd, buf, size);
@@ -112,7 +113,7 @@ static void kernel_close(void *self)
 {
 	struct kernel *kernel = self;
 
-	if (kernel->stream >= PW_STREAM_FIRST_DUMP)
+	if (pw_stream_is_dump(kernel->stream))
 		mnl_socket_close(kernel->netlink);
 	else if (kernel->stream >= PW_STREAM_SETTINGS)
 		close(kernel->fd);

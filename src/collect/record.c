@@ -124,7 +124,7 @@ static ssize_t read_data(struct replay *replay, uint32_t length, void *buf, size
 
 	memcpy(buf, replay->data + replay->pos + sizeof(struct entry) + replay->used, n);
 	replay->used += n;
-	if (n < rest && replay->stream < PW_STREAM_FIRST_DUMP)
+	if (n < rest && !pw_stream_is_dump(replay->stream))
 		return (ssize_t)n;
 	replay->pos += sizeof(struct entry) + length;
 	replay->used = 0;
@@ -143,7 +143,7 @@ static ssize_t replay_read(void *self, void *buf, size_t size, uint32_t *sender)
 		replay->pos += sizeof(entry);
 		return -(int)entry.argument;
 	}
-	return replay->stream < PW_STREAM_FIRST_DUMP ? 0 : -ENODATA;
+	return !pw_stream_is_dump(replay->stream) ? 0 : -ENODATA;
 }
 
 static void replay_close(void *self)

@@ -1,6 +1,7 @@
 #include "collect/sockstat.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 static uint32_t add_sat(uint32_t a, uint32_t b)
@@ -62,9 +63,10 @@ static int find_count(const char *text, const char *section, const char *name, u
 
 int pw_sockstat_parse(const char *sockstat, const char *sockstat6, struct pw_sockstat *out)
 {
-	uint32_t used, tcp, tcp6 = 0, udp, udp6 = 0;
+	uint32_t tcp, tcp6 = 0, udp, udp6 = 0;
 
-	if (find_count(sockstat, "sockets:", "used", &used) < 0 || find_count(sockstat, "TCP:", "inuse", &tcp) < 0 ||
+	if (find_count(sockstat, "sockets:", "used", &out->used) < 0 ||
+		find_count(sockstat, "TCP:", "inuse", &tcp) < 0 ||
 		find_count(sockstat, "TCP:", "tw", &out->tcp_time_wait) < 0 ||
 		find_count(sockstat, "UDP:", "inuse", &udp) < 0)
 		return -1;
@@ -75,7 +77,8 @@ int pw_sockstat_parse(const char *sockstat, const char *sockstat6, struct pw_soc
 	out->tcp = add_sat(tcp, tcp6);
 	out->udp = add_sat(udp, udp6);
 	/* bound-only sockets are in no count but `used`; orphans are counted as inuse without being used */
-	out->tcp_ports_max = add_sat(add_sat(out->tcp, out->tcp_time_wait), sub_sat(sub_sat(used, out->tcp), out->udp));
+	out->tcp_ports_max =
+		add_sat(add_sat(out->tcp, out->tcp_time_wait), sub_sat(sub_sat(out->used, out->tcp), out->udp));
 	return 0;
 }
 
@@ -99,4 +102,40 @@ enum pw_collect_status pw_sockstat_read(struct pw_input *input, struct pw_sockst
 		return PW_COLLECT_FAILED;
 	}
 	return PW_COLLECT_OK;
+}
+
+/* The number in the third column of a line: name, size of a socket, sockets. The name holds no spaces. */
+static int protocol_sockets(const char *line, int64_t *sockets)
+{
+	long value;
+
+	if (sscanf(line, "%*s %*d %ld", &value) != 1)
+		return -1;
+	*sockets = value;
+	return 0;
+}
+
+int pw_protocols_parse(const char *text, int64_t *sockets)
+{
+	const char *line = strchr(text, '\n'); /* behind the heading */
+	int64_t value;
+
+	*sockets = 0;
+	for (; line != NULL && line[1] != '\0'; line = strchr(line + 1, '\n')) {
+		if (protocol_sockets(line + 1, &value) < 0)
+			return -1;
+		*sockets += value;
+	}
+	return line != NULL ? 0 : -1;
+}
+
+int pw_sockstat_uncounted(struct pw_input *input, const struct pw_sockstat *counts, int64_t *uncounted)
+{
+	char text[16384];
+	int64_t counted;
+
+	if (pw_input_text(input, PW_STREAM_PROTOCOLS, text, sizeof(text)) < 0 || pw_protocols_parse(text, &counted) < 0)
+		return -1;
+	*uncounted = (int64_t)counts->used - counted;
+	return 0;
 }

@@ -1,11 +1,13 @@
 /* source.c: one poll: settings, counts, dumps, the not-AUTO pass, probes */
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "collect/batch.h"
+#include "collect/bind_table.h"
 #include "collect/inet_diag.h"
 #include "collect/probe.h"
 #include "collect/proc_net.h"
@@ -28,6 +30,7 @@ struct pw_source {
 	bool probe;
 	bool proc[PROTOCOLS]; /* /proc is read, since inet_diag does not exist */
 	bool probe_silent;    /* it is said already that probing does not work */
+	struct pw_bind_table bind_table;
 };
 
 /* What the functions of one poll share. */
@@ -38,6 +41,7 @@ struct poll {
 	struct pw_collect_stats *stats;
 	struct pw_error *err;
 	struct pw_batch batch;
+	uint32_t bound_only; /* TCP sockets, bound but not connected, of the dump that is being made */
 };
 
 /* --- making one --- */
@@ -120,7 +124,11 @@ enum pw_collect_status pw_source_sockstat(struct pw_source *source, struct pw_so
 
 static int add_sockets(void *context, const struct pw_socket *sockets, size_t n)
 {
-	return pw_census_add(context, sockets, n);
+	struct poll *poll = context;
+
+	for (size_t i = 0; i < n; i++)
+		poll->bound_only += sockets[i].state == PW_CLOSE && sockets[i].protocol == IPPROTO_TCP;
+	return pw_census_add(poll->census, sockets, n);
 }
 
 static int add_bound(void *context, const struct pw_socket *sockets, size_t n)
@@ -140,12 +148,28 @@ static enum pw_dump_status read_proc(struct poll *poll, enum pw_stream stream)
 		&poll->source->input, stream, poll->range->low, poll->range->high, &poll->batch, poll->err);
 }
 
+static enum pw_dump_status dump_tcp(struct poll *poll)
+{
+	struct pw_source *source = poll->source;
+	enum pw_dump_status status;
+
+	if (source->input.record != NULL) /* a record is always of everything */
+		return dump(poll, PW_STREAM_DUMP_TCP);
+	if (!pw_bind_table_wanted(&source->bind_table, &source->input, poll->range))
+		return dump(poll, PW_STREAM_DUMP_HASHED);
+	poll->bound_only = 0;
+	status = dump(poll, PW_STREAM_DUMP_TCP);
+	if (status == PW_DUMP_OK)
+		pw_bind_table_walked(&source->bind_table, poll->range, poll->bound_only);
+	return status;
+}
+
 static enum pw_dump_status dump_protocol(struct poll *poll, enum protocol protocol)
 {
 	enum pw_dump_status status;
 
 	if (protocol == TCP)
-		return dump(poll, PW_STREAM_DUMP_TCP);
+		return dump_tcp(poll);
 	status = dump(poll, PW_STREAM_DUMP_UDP);
 	return status == PW_DUMP_OK ? dump(poll, PW_STREAM_DUMP_UDP6) : status;
 }
@@ -247,7 +271,7 @@ static int fill(struct poll *poll, struct plan *plan)
 	enum pw_dump_status status;
 	enum protocol failed;
 
-	poll->batch = (struct pw_batch){.sink = add_sockets, .context = poll->census};
+	poll->batch = (struct pw_batch){.sink = add_sockets, .context = poll};
 	do {
 		status = gather(poll, plan, &failed);
 		if (status == PW_DUMP_OK)

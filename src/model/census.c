@@ -41,7 +41,7 @@ struct local {
 	uint32_t first_tuple;
 	uint32_t records;     /* chain of the sockets without tuple */
 	uint32_t count;       /* sockets, with and without tuple */
-	uint32_t pad;
+	uint32_t listens;     /* a listener of this address was seen */
 };
 
 struct tuple { /* 32 bytes: one line of the cache, or two */
@@ -94,6 +94,7 @@ struct pw_census {
 	uint64_t seed[3];
 
 	struct pw_portset listening, bound; /* ports of listeners; ports of bound-only and of explicitly bound sockets */
+	struct pw_portset listening_any;    /* of these listeners, those of a wildcard address */
 	struct pw_portset unproven;         /* ports with a socket that may be foreign */
 	struct pw_portset no_port;          /* ports with a socket that is connect-owned unless explicitly bound */
 	struct pw_portset known;            /* ports with a socket known by its cookie as foreign */
@@ -301,6 +302,7 @@ static size_t range_bytes(const struct pw_census *c)
 static void clear_sets(struct pw_census *c)
 {
 	pw_portset_clear(&c->listening);
+	pw_portset_clear(&c->listening_any);
 	pw_portset_clear(&c->bound);
 	pw_portset_clear(&c->unproven);
 	pw_portset_clear(&c->no_port);
@@ -523,20 +525,34 @@ static int add_tuple_socket(struct pw_census *c, uint32_t local, const struct pw
 	return add_record(c, &c->tuples[tuple].records, s, record_flags(c, &c->locals[local], s, foreign));
 }
 
+static void add_listener(struct pw_census *c, struct local *local, uint16_t port)
+{
+	pw_portset_add(&c->listening, port);
+	if (local->any)
+		pw_portset_add(&c->listening_any, port);
+	local->listens = 1;
+}
+
+/* Whether a socket on a listener's port came from a listener: then it is foreign also when that is gone. A connection of another address
+ * may have had the port before the listener, and owns it still. */
+static bool accepted(const struct pw_census *c, const struct local *local, const struct pw_socket *s)
+{
+	return (s->flags & PW_SOCKET_HALF_OPEN) == 0 && (local->listens || pw_portset_has(&c->listening_any, s->local_port));
+}
+
 static int add_tcp(struct pw_census *c, uint32_t local, const struct pw_socket *s, uint64_t hash)
 {
 	c->totals.tcp++;
 	c->totals.tcp_time_wait += s->state == PW_TIME_WAIT;
 	if (s->state == PW_LISTEN) {
-		pw_portset_add(&c->listening, s->local_port);
+		add_listener(c, &c->locals[local], s->local_port);
 	} else if (s->state == PW_CLOSE) {
 		pw_portset_add(&c->bound, s->local_port);
 		if (cookie_add(&c->foreign_next, s->cookie) < 0)
 			return -1;
 	} else if (!pw_portset_has(&c->listening, s->local_port)) {
 		return add_tuple_socket(c, local, s, hash);
-	} else if ((s->flags & PW_SOCKET_HALF_OPEN) == 0 && cookie_add(&c->foreign_next, s->cookie) < 0) {
-		/* inbound: accepted by that listener, and foreign also when the listener is gone */
+	} else if (accepted(c, &c->locals[local], s) && cookie_add(&c->foreign_next, s->cookie) < 0) {
 		return -1;
 	}
 	return add_record(c, &c->locals[local].records, s, record_flags(c, &c->locals[local], s, false));

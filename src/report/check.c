@@ -134,7 +134,8 @@ static void print_performance(FILE *out, const struct verdict *verdict, const st
 		verdict->critical);
 }
 
-static void print_headline(FILE *out, const struct verdict *verdict, const struct pw_ns_row *failing)
+static void print_headline(FILE *out, const struct verdict *verdict, const struct pw_selection *selection,
+	const struct pw_ns_row *failing)
 {
 	char name[128];
 
@@ -142,10 +143,11 @@ static void print_headline(FILE *out, const struct verdict *verdict, const struc
 	if (verdict->worst != NULL)
 		print_row(out, verdict->worst);
 	else
-		fputs("no pool in sight holds a port", out);
-	if (failing != NULL)
-		fprintf(out, "; namespace %s could not be read in full",
-			failing->name[0] != '\0' ? plain(failing->name, name, sizeof(name)) : "of this host");
+		fputs(selection->matched > 0 ? "no pool has a threshold in force" : "no pool holds a port", out);
+	if (failing != NULL && failing->name[0] != '\0')
+		fprintf(out, "; not all sockets of namespace %s could be read", plain(failing->name, name, sizeof(name)));
+	else if (failing != NULL)
+		fputs("; not all sockets could be read", out);
 }
 
 static void print_further(FILE *out, const struct verdict *verdict, const struct pw_selection *selection)
@@ -175,7 +177,7 @@ enum pw_check_status pw_check_print(FILE *out, const struct pw_selection *select
 	judge(&verdict, selection);
 	if (failing != NULL && verdict.status == PW_CHECK_OK)
 		verdict.status = PW_CHECK_UNKNOWN;
-	print_headline(out, &verdict, failing);
+	print_headline(out, &verdict, selection, failing);
 	print_performance(out, &verdict, selection);
 	print_further(out, &verdict, selection);
 	return verdict.status;

@@ -81,6 +81,22 @@ static void headline(const struct matter *m)
 	pw_text_wrap(m->out, text, m->width, "", "");
 }
 
+/* What callers see now: the errors of __inet_hash_connect(), inet_csk_get_port(), and inet_autobind() for UDP. */
+static void tell_exhausted(const struct matter *m)
+{
+	const struct pw_pool_key *key = &m->row->key;
+
+	if (m->counts->free > 0)
+		return;
+	if (key->kind == PW_KIND_CONNECT)
+		say(m, "Right now connect() from %s to %s port %u fails with EADDRNOTAVAIL (\"Cannot assign requested address\").",
+			m->row->local_text, m->row->remote_text, key->port);
+	else if (key->kind == PW_KIND_BIND)
+		say(m, "Right now bind() to %s with port 0 fails with EADDRINUSE (\"Address already in use\")%s.", m->row->local_text,
+			key->protocol == IPPROTO_UDP && pw_address_is_any(&key->local) ?
+			", and connect() and sendto() of a UDP socket without a port with EAGAIN" : "");
+}
+
 static void tell_slow(const struct matter *m)
 {
 	if (!is_connect(m) || m->counts->fast_free > 0 || m->counts->free == 0)
@@ -100,7 +116,7 @@ static void tell_growth(const struct matter *m)
 {
 	char left[PW_TEXT_SHORT_MAX];
 
-	if (m->row->growth <= 0)
+	if (m->row->growth <= 0 || m->counts->free == 0)
 		return;
 	if (m->row->time_to_exhaustion == PW_NOT_IN_SIGHT)
 		say(m, "It loses %d free ports a minute.", m->row->growth);
@@ -248,7 +264,7 @@ static void tell_doubt(const struct matter *m)
 
 static void advise(const struct matter *m)
 {
-	static void (*const parts[])(const struct matter *m) = {tell_slow, tell_latency, tell_growth, tell_time_wait,
+	static void (*const parts[])(const struct matter *m) = {tell_exhausted, tell_slow, tell_latency, tell_growth, tell_time_wait,
 		tell_destination, tell_blocked, tell_tcp_bind, tell_udp, tell_range};
 
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)

@@ -225,13 +225,13 @@ static void check_details(struct exam *exam, const struct inquiry *q, int observ
 	const struct pw_pool_counts *c = &q->counts[observer];
 	const char *name = exam->observers[observer].name;
 	bool bind = q->question.key.kind == PW_KIND_BIND;
-	unsigned loose = bind ? unsure : 0;
+	unsigned loose = bind ? unsure : 0, hidden = pw_portset_count(&e->hidden);
 	struct pw_portset capacity;
 
 	pw_range_capacity(&exam->population.maker.range, &capacity);
 	check_number(exam, q, "capacity", c->capacity, around(pw_portset_count(&capacity), 0, 0), SIDE_NONE, name);
 	check_number(exam, q, "used", c->used, around(pw_portset_count(&e->used), loose, loose), SIDE_NONE, name);
-	check_number(exam, q, "time_wait", c->time_wait, around(count_without(&e->used, &e->active), loose, loose), SIDE_NONE, name);
+	check_number(exam, q, "time_wait", c->time_wait, around(count_without(&e->used, &e->active), hidden, hidden), SIDE_NONE, name);
 	if (!exam->observers[observer].probe)
 		return;
 	check_number(exam, q, "blocked", c->blocked, around(bind ? 0 : count_without(&q->blocked, &e->used), 0, 0), SIDE_NONE, name);

@@ -391,7 +391,7 @@ static void expect_bind(const struct ledger *ledger, const struct pw_pool_key *k
 		const struct entry *e = &ledger->entries[i];
 
 		if (v6only_hidden(e, key))
-			pw_portset_add(&out->unsure, e->port);
+			pw_portset_add(&out->hidden, e->port);
 		if (!bind_conflict(e, key))
 			continue;
 		pw_portset_add(&out->used, e->port);
@@ -401,6 +401,7 @@ static void expect_bind(const struct ledger *ledger, const struct pw_pool_key *k
 		if (!v6only_hidden(e, key))
 			pw_portset_add(&sure, e->port);
 	}
+	out->unsure = out->hidden;
 	pw_portset_subtract(&out->unsure, &sure);
 }
 

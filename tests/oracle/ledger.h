@@ -48,6 +48,7 @@ struct expectation {
 	struct pw_portset active;      /* of used: by something else than TIME_WAIT */
 	struct pw_portset open;        /* F: what would be handed out */
 	struct pw_portset unsure;      /* TIME_WAIT at the edge of the delay, or IPv6 sockets of unknown v6only: no claim */
+	struct pw_portset hidden;      /* ports with an IPv6 socket of unknown v6only, whatever else is on them */
 };
 
 /* A poll and the judge's look afterwards, in microseconds of space_now_us(). */

@@ -15,7 +15,7 @@
 #define IP_LOCAL_PORT_RANGE 51
 #endif
 
-#define HANDSHAKE_MS 1000
+#define HANDSHAKE_MS 300
 #define BACKLOG 4096
 
 static const char *const how_names[HOWS] = {"connect", "NO_PORT+connect", "bind(0)+connect", "bind(port)+connect",

@@ -223,7 +223,8 @@ static void step_connect(struct population *p)
 		if (spec.how == HOW_BIND_PORT)
 			spec.port = random_port(p);
 	}
-	say(p, "%d of %u connections to %s:%u", made, n, spec.remote->text, spec.remote_port);
+	say(p, "%d of %u connections (how %d%s, device %d) from %s to %s:%u", made, n, spec.how, spec.mapped ? ", mapped" : "", spec.device,
+		spec.local != NULL ? spec.local->text : "-", spec.remote->text, spec.remote_port);
 	for (int i = from, to = (int)p->maker.ledger.n; i < to; i++)
 		if (p->maker.ledger.entries[i].giver != GIVEN_BY_ACCEPT)
 			end_somehow(p, i, random_ending(p));

@@ -118,8 +118,7 @@ enum device space_device_between(const struct place *from, const struct place *t
 {
 	if (to->far)
 		return to->home;
-	if (to->family == AF_INET)
-		return DEVICE_LO; /* by which everything local goes */
+	/* other local addresses are on a device by which their packets do not go */
 	return from->home == DEVICE_LO && to->home == DEVICE_LO ? DEVICE_LO : DEVICE_NONE;
 }
 

@@ -47,7 +47,7 @@ static ssize_t read_part(struct fake *fake, struct fake_read *read, void *buf, s
 
 	memcpy(buf, read->data + read->used, n);
 	read->used += n;
-	if (fake->stream >= PW_STREAM_FIRST_DUMP) {
+	if (pw_stream_is_dump(fake->stream)) {
 		fake->read++;
 		return n < rest ? -EMSGSIZE : (ssize_t)n;
 	}
@@ -63,7 +63,7 @@ static ssize_t fake_read_next(void *self, void *buf, size_t size, uint32_t *send
 	if (fake->current->forever != 0)
 		return -fake->current->forever;
 	if (fake->read == fake->current->n)
-		return fake->stream >= PW_STREAM_FIRST_DUMP ? -ENODATA : 0;
+		return pw_stream_is_dump(fake->stream) ? -ENODATA : 0;
 	read = &fake->current->reads[fake->read];
 	*sender = read->sender;
 	if (read->error != 0) {
