@@ -98,7 +98,7 @@ def test_killed_with_notifications_under_way(stage):
         stage.start_master()
         agent.connected()
     agent.until(30, owed=0)
-    stage.delivered(range(1, count + 1), twice=deaths * WINDOW)
+    print(f"{count} notifications, {deaths} deaths: {stage.delivered(range(1, count + 1), twice=deaths * WINDOW)} came twice")
     agent.end()
 
 
@@ -158,7 +158,7 @@ def test_hung_and_given_up(stage, full):
     stage.master.signal(signal.SIGCONT)
     stage.served()
     agent.until(15, owed=0)
-    stage.delivered(range(1, 51), twice=WINDOW)
+    print(f"{stage.delivered(range(1, 51), twice=WINDOW)} of 50 came twice")
     agent.end()
 
 
