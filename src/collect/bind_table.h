@@ -27,7 +27,7 @@ struct pw_bind_table {
  * means yes. */
 bool pw_bind_table_wanted(struct pw_bind_table *table, struct pw_input *input, const struct pw_range *range);
 
-/* A dump with the walk is complete: it found `n` such sockets. */
+/* A dump with the walk, which was wanted, is complete: it found `n` such sockets. */
 void pw_bind_table_walked(struct pw_bind_table *table, const struct pw_range *range, uint32_t n);
 
 #endif

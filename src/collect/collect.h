@@ -27,6 +27,7 @@ struct pw_collect_stats {
 	uint32_t messages; /* netlink messages received */
 	uint32_t bytes;
 	uint32_t retries;     /* dumps done again */
+	uint32_t walks;       /* TCP dumps that walked the table of bound ports as well (bind_table.h) */
 	uint32_t bound_dumps; /* not-AUTO passes */
 	uint32_t probes;
 	uint64_t dump_us, bound_us, probe_us;
@@ -60,10 +61,10 @@ enum pw_collect_status pw_source_range(struct pw_source *source, struct pw_range
 /* Reads the socket counts. */
 enum pw_collect_status pw_source_sockstat(struct pw_source *source, struct pw_sockstat *out, struct pw_error *err);
 
-/* Dumps every TCP socket (both families, all states, bound-only ones included) whose local port is in low..high into
- * the census: begin, add..., the not-AUTO pass and probes where ports are in doubt, finish. A dump that was interrupted
- * or inconsistent is done again, at most 3 times. `udp_failed` tells apart a poll of which only UDP failed (its error
- * text is set too); then the census holds TCP alone. stats may be NULL. */
+/* Dumps every TCP socket (both families, all states, also those that are only bound, unless bind_table.h says that there
+ * are none) whose local port is in low..high into the census: begin, add..., the not-AUTO pass and probes where ports are
+ * in doubt, finish. A dump that was interrupted or inconsistent is done again, at most 3 times. `udp_failed` tells apart a
+ * poll of which only UDP failed (its error text is set too); then the census holds TCP alone. stats may be NULL. */
 enum pw_collect_status pw_source_sockets(struct pw_source *source, const struct pw_range *range,
 	struct pw_census *census, bool *udp_failed, struct pw_collect_stats *stats, struct pw_error *err);
 

@@ -17,9 +17,9 @@ struct pw_netns_list {
 	struct pw_netns_entry *entries;
 	size_t n, size;
 	uint32_t last_index;
-	uint64_t scanned_ms;  /* when the processes were looked through; 0 = never */
+	uint64_t scanned_ms; /* when the processes were looked through; 0 = never */
 	uint64_t own_inode;
-	uint64_t wanted;      /* hash of what was asked for: another configuration looks again at once */
+	uint64_t wanted; /* hash of what was asked for: another configuration looks again at once */
 };
 
 struct pw_netns_list *pw_netns_list_new(void)
@@ -59,7 +59,8 @@ static struct pw_netns_entry *append(struct pw_netns_list *list)
 {
 	if (list->n == list->size) {
 		size_t size = list->size == 0 ? 16 : list->size * 2;
-		struct pw_netns_entry *bigger = size <= ENTRIES_MAX ? realloc(list->entries, size * sizeof(*bigger)) : NULL;
+		struct pw_netns_entry *bigger = size <= ENTRIES_MAX ? realloc(list->entries, size * sizeof(*bigger))
+								    : NULL;
 
 		if (bigger == NULL)
 			return NULL;

@@ -10,11 +10,11 @@
 #include <stdint.h>
 
 struct pw_netns_entry {
-	uint32_t index;     /* pwNsIndex, from 2; never used again for another one */
-	char name[64];      /* as ip-netns(8) has it, or "net-INODE" of a namespace that only processes hold */
-	char path[300];     /* to enter it now */
-	uint64_t inode;     /* which namespace it is; another one of the same name gets another index */
-	bool present;       /* found by the last update */
+	uint32_t index; /* pwNsIndex, from 2; never used again for another one */
+	char name[64];  /* as ip-netns(8) has it, or "net-INODE" of a namespace that only processes hold */
+	char path[300]; /* to enter it now */
+	uint64_t inode; /* which namespace it is; another one of the same name gets another index */
+	bool present;   /* found by the last update */
 };
 
 struct pw_netns_list;

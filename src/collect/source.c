@@ -41,6 +41,7 @@ struct poll {
 	struct pw_collect_stats *stats;
 	struct pw_error *err;
 	struct pw_batch batch;
+	bool walk;           /* the table of bound ports as well */
 	uint32_t bound_only; /* TCP sockets, bound but not connected, of the dump that is being made */
 };
 
@@ -150,17 +151,15 @@ static enum pw_dump_status read_proc(struct poll *poll, enum pw_stream stream)
 
 static enum pw_dump_status dump_tcp(struct poll *poll)
 {
-	struct pw_source *source = poll->source;
 	enum pw_dump_status status;
 
-	if (source->input.record != NULL) /* a record is always of everything */
-		return dump(poll, PW_STREAM_DUMP_TCP);
-	if (!pw_bind_table_wanted(&source->bind_table, &source->input, poll->range))
+	if (!poll->walk)
 		return dump(poll, PW_STREAM_DUMP_HASHED);
 	poll->bound_only = 0;
+	poll->stats->walks++;
 	status = dump(poll, PW_STREAM_DUMP_TCP);
 	if (status == PW_DUMP_OK)
-		pw_bind_table_walked(&source->bind_table, poll->range, poll->bound_only);
+		pw_bind_table_walked(&poll->source->bind_table, poll->range, poll->bound_only);
 	return status;
 }
 
@@ -265,12 +264,21 @@ static bool revise(struct poll *poll, struct plan *plan, enum protocol failed, e
 	return true;
 }
 
+/* A record is always of everything. To be asked before the first dump: sockets that were just closed still count. */
+static bool walk_wanted(struct poll *poll)
+{
+	struct pw_source *source = poll->source;
+
+	return source->input.record != NULL || pw_bind_table_wanted(&source->bind_table, &source->input, poll->range);
+}
+
 /* Fills the census. Returns 0, or -1 when there are no TCP sockets to be had. */
 static int fill(struct poll *poll, struct plan *plan)
 {
 	enum pw_dump_status status;
 	enum protocol failed;
 
+	poll->walk = walk_wanted(poll);
 	poll->batch = (struct pw_batch){.sink = add_sockets, .context = poll};
 	do {
 		status = gather(poll, plan, &failed);

@@ -11,14 +11,14 @@
 struct pw_target {
 	uint32_t index;
 	char name[64];
-	char path[300];             /* "" = the own namespace */
+	char path[300]; /* "" = the own namespace */
 	bool probe;
-	struct pw_source *source;   /* NULL until the namespace could be entered */
+	struct pw_source *source; /* NULL until the namespace could be entered */
 	struct pw_census *census;
-	bool quiet;                 /* the census is empty since the last poll, for the same range */
+	bool quiet; /* the census is empty since the last poll, for the same range */
 	uint64_t dumped_ms;
 	struct pw_error err;
-	char ifname[IF_NAMESIZE];   /* what the last call of the callback returned */
+	char ifname[IF_NAMESIZE]; /* what the last call of the callback returned */
 };
 
 /* --- life --- */
@@ -62,6 +62,12 @@ void pw_target_set_probe(struct pw_target *target, bool probe)
 	target->probe = probe;
 	pw_source_free(target->source);
 	target->source = NULL;
+}
+
+void pw_target_set_source(struct pw_target *target, struct pw_source *source)
+{
+	pw_source_free(target->source);
+	target->source = source;
 }
 
 const char *pw_target_error(const struct pw_target *target)
@@ -128,15 +134,15 @@ static uint32_t measure_latency(const struct pw_pool_key *key, void *context)
 /* An empty census for this range; nothing to do when it already is one. */
 static void make_empty(struct pw_target *target, const struct pw_range *range)
 {
-	if (target->quiet && memcmp(range, pw_census_range(target->census), sizeof(*range)) == 0)
+	if (target->quiet && pw_range_equal(range, pw_census_range(target->census)))
 		return;
 	pw_census_begin(target->census, range);
 	pw_census_finish(target->census);
 	target->quiet = true;
 }
 
-static enum pw_collect_status read_sockets(struct pw_target *target, const struct pw_range *range, struct pw_ns_poll *out,
-	struct pw_collect_stats *stats)
+static enum pw_collect_status read_sockets(
+	struct pw_target *target, const struct pw_range *range, struct pw_ns_poll *out, struct pw_collect_stats *stats)
 {
 	enum pw_collect_status status;
 	bool udp_failed = false;
@@ -184,9 +190,14 @@ void pw_target_poll(struct pw_target *target, pw_target_quiet *quiet, void *cont
 	enum pw_collect_status status;
 	bool gone;
 
-	*out = (struct pw_ns_poll){.index = target->index, .name = target->name, .status = PW_POLL_FAILED,
-		.udp_status = PW_POLL_COUNTED, .census = target->census, .ifname = name_interface,
-		.alloc_latency = target->probe ? measure_latency : NULL, .context = target};
+	*out = (struct pw_ns_poll){.index = target->index,
+		.name = target->name,
+		.status = PW_POLL_FAILED,
+		.udp_status = PW_POLL_COUNTED,
+		.census = target->census,
+		.ifname = name_interface,
+		.alloc_latency = target->probe ? measure_latency : NULL,
+		.context = target};
 	target->err.text[0] = '\0';
 	if (enter(target, &gone, &target->err) < 0) {
 		status = gone ? PW_COLLECT_GONE : PW_COLLECT_FAILED;

@@ -25,9 +25,13 @@ void pw_target_set_path(struct pw_target *target, const char *path);
 /* Whether ports in doubt are to be probed from the next poll on. */
 void pw_target_set_probe(struct pw_target *target, bool probe);
 
+/* Polls this source from now on instead of the running kernel as pw_target_set_probe() has it: a record, or one that makes a
+ * record. Takes it over. */
+void pw_target_set_source(struct pw_target *target, struct pw_source *source);
+
 /* Decides from range and socket counts that no dump is needed at this poll. */
-typedef bool pw_target_quiet(const struct pw_target *target, const struct pw_range *range, const struct pw_sockstat *counts,
-	void *context);
+typedef bool pw_target_quiet(
+	const struct pw_target *target, const struct pw_range *range, const struct pw_sockstat *counts, void *context);
 
 /* One poll. Fills *out completely; it stays valid until the next poll. `quiet` may be NULL: always dump. stats may be NULL. */
 void pw_target_poll(struct pw_target *target, pw_target_quiet *quiet, void *context, struct pw_ns_poll *out,

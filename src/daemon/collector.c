@@ -18,8 +18,8 @@
 struct watch {
 	struct pw_target *target;
 	struct pw_failure failure;
-	bool failing;  /* the last poll failed: log only changes */
-	bool listed;   /* still wanted, and there */
+	bool failing; /* the last poll failed: log only changes */
+	bool listed;  /* still wanted, and there */
 };
 
 struct pw_collector {
@@ -27,12 +27,12 @@ struct pw_collector {
 	struct pw_handover *handover;
 	struct pw_monitor *monitor;
 	struct pw_netns_list *namespaces;
-	struct watch *watches;      /* the own namespace first */
-	struct pw_ns_poll *polls;   /* one a watch, as the monitor wants them */
+	struct watch *watches;    /* the own namespace first */
+	struct pw_ns_poll *polls; /* one a watch, as the monitor wants them */
 	size_t n, size;
 	bool probing;
-	bool omitting;              /* some active alarms have no row: said once */
-	uint64_t dropped;           /* what of the monitor's losses has been logged */
+	bool omitting;    /* some active alarms have no row: said once */
+	uint64_t dropped; /* what of the monitor's losses has been logged */
 };
 
 static uint32_t last_event_id(const struct pw_pool_key *key, void *context)
@@ -124,8 +124,8 @@ static void find_namespaces(struct pw_collector *collector)
 
 	if (!names_others(config) && collector->n == 1)
 		return;
-	pw_netns_list_update(collector->namespaces, config->namespaces.all, config->namespaces.names, config->namespaces.n_names,
-		pw_clock_boot_ms());
+	pw_netns_list_update(collector->namespaces, config->namespaces.all, config->namespaces.names,
+		config->namespaces.n_names, pw_clock_boot_ms());
 	for (size_t i = 1; i < collector->n; i++)
 		collector->watches[i].listed = false;
 	for (size_t i = 0; i < pw_netns_list_count(collector->namespaces); i++)
@@ -135,7 +135,8 @@ static void find_namespaces(struct pw_collector *collector)
 
 /* --- making one --- */
 
-struct pw_collector *pw_collector_new(const struct pw_config *config, struct pw_handover *handover, struct pw_error *err)
+struct pw_collector *pw_collector_new(
+	const struct pw_config *config, struct pw_handover *handover, struct pw_error *err)
 {
 	struct pw_collector *collector = calloc(1, sizeof(*collector));
 
@@ -144,7 +145,8 @@ struct pw_collector *pw_collector_new(const struct pw_config *config, struct pw_
 	collector->handover = handover;
 	collector->monitor = pw_monitor_new(&config->policy, pw_clock_wall());
 	collector->namespaces = pw_netns_list_new();
-	if (collector->monitor == NULL || collector->namespaces == NULL || add_watch(collector, OWN_INDEX, "", NULL) < 0)
+	if (collector->monitor == NULL || collector->namespaces == NULL ||
+		add_watch(collector, OWN_INDEX, "", NULL) < 0)
 		goto out_of_memory;
 	pw_monitor_set_event_ids(collector->monitor, last_event_id, handover);
 	pw_collector_set_config(collector, config);
@@ -204,7 +206,8 @@ void pw_collector_set_config_failed(struct pw_collector *collector, bool failed)
 
 /* Whether the socket counts alone show that no dump is needed: nothing can be listed, or (with idle-interval) nothing can be near a
  * threshold and the last dump is recent enough. */
-static bool is_quiet(const struct pw_target *target, const struct pw_range *range, const struct pw_sockstat *counts, void *context)
+static bool is_quiet(
+	const struct pw_target *target, const struct pw_range *range, const struct pw_sockstat *counts, void *context)
 {
 	const struct pw_collector *collector = context;
 	const struct pw_config *config = collector->config;
@@ -215,11 +218,12 @@ static bool is_quiet(const struct pw_target *target, const struct pw_range *rang
 
 	pw_range_capacity(range, &capacity);
 	n = pw_portset_count(&capacity);
-	if (ports < pw_policy_floor(&config->policy, n) && !pw_monitor_needs(collector->monitor, pw_target_index(target)))
+	if (ports < pw_policy_floor(&config->policy, n) &&
+		!pw_monitor_needs(collector->monitor, pw_target_index(target)))
 		return true;
 	thresholds.min_used = UINT32_MAX; /* of the floor, leave the thresholds alone */
-	return config->idle_interval_ms > config->poll_interval_ms && ports < pw_policy_floor(&thresholds, n) && dumped_ms != 0 &&
-		pw_clock_boot_ms() - dumped_ms < config->idle_interval_ms;
+	return config->idle_interval_ms > config->poll_interval_ms && ports < pw_policy_floor(&thresholds, n) &&
+		dumped_ms != 0 && pw_clock_boot_ms() - dumped_ms < config->idle_interval_ms;
 }
 
 static void emit(const struct pw_event *event, void *context)
@@ -229,7 +233,8 @@ static void emit(const struct pw_event *event, void *context)
 
 	pw_log(pw_event_priority(event), "%s", pw_event_text(event, text, sizeof(text)));
 	if (pw_handover_post(collector->handover, event) < 0)
-		pw_log(LOG_ERR, "notification %u could not be queued: too many are owed, or out of memory; the alarm stays in the tables",
+		pw_log(LOG_ERR,
+			"notification %u could not be queued: too many are owed, or out of memory; the alarm stays in the tables",
 			event->id);
 }
 
@@ -258,9 +263,11 @@ static void poll_watch(struct pw_collector *collector, struct watch *watch, stru
 	pw_target_poll(watch->target, is_quiet, collector, poll, &stats);
 	follow_failure(collector, watch, poll->status == PW_POLL_FAILED || poll->udp_status == PW_POLL_FAILED);
 	if (poll->status == PW_POLL_COUNTED && pw_log_enabled(LOG_DEBUG))
-		pw_log(LOG_DEBUG, "%sdump: %u messages, %u bytes, %u retries in %llu us; %u not-AUTO passes in %llu us; %u probes in %llu us",
-			poll->name, stats.messages, stats.bytes, stats.retries, (unsigned long long)stats.dump_us, stats.bound_dumps,
-			(unsigned long long)stats.bound_us, stats.probes, (unsigned long long)stats.probe_us);
+		pw_log(LOG_DEBUG,
+			"%sdump: %u messages, %u bytes, %u retries in %llu us; %u not-AUTO passes in %llu us; %u probes in %llu us",
+			poll->name, stats.messages, stats.bytes, stats.retries, (unsigned long long)stats.dump_us,
+			stats.bound_dumps, (unsigned long long)stats.bound_us, stats.probes,
+			(unsigned long long)stats.probe_us);
 }
 
 /* Says when the limits of the tables or of the memory cost something. */
@@ -269,7 +276,8 @@ static void follow_limits(struct pw_collector *collector, const struct pw_snapsh
 	bool omitting = snapshot->alarms_omitted != 0;
 
 	if (omitting && !collector->omitting)
-		pw_log(LOG_WARNING, "%u of %u active alarms have no row, because max-alarms is %u; they are notified all the same",
+		pw_log(LOG_WARNING,
+			"%u of %u active alarms have no row, because max-alarms is %u; they are notified all the same",
 			snapshot->alarms_omitted, snapshot->active_alarms, collector->config->policy.max_alarms);
 	else if (!omitting && collector->omitting)
 		pw_log(LOG_NOTICE, "all active alarms have rows again");

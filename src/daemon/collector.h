@@ -11,7 +11,8 @@
 struct pw_collector;
 
 /* Prepares the polls of the daemon's own network namespace. Configuration and handover are borrowed. NULL with an error. */
-struct pw_collector *pw_collector_new(const struct pw_config *config, struct pw_handover *handover, struct pw_error *err);
+struct pw_collector *pw_collector_new(
+	const struct pw_config *config, struct pw_handover *handover, struct pw_error *err);
 void pw_collector_free(struct pw_collector *collector);
 
 /* Another configuration from the next poll on; borrowed until the next call. States and history stay. */

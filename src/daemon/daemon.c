@@ -80,7 +80,8 @@ static int check_config(const struct pw_daemon_options *options)
 /* What only a restart can change is said, so that nobody waits for it. */
 static void log_restart_settings(const struct pw_config *was, const struct pw_config *now)
 {
-	if (strcmp(was->agentx.socket, now->agentx.socket) != 0 || was->agentx.ping_interval != now->agentx.ping_interval ||
+	if (strcmp(was->agentx.socket, now->agentx.socket) != 0 ||
+		was->agentx.ping_interval != now->agentx.ping_interval ||
 		was->agentx.reconnect_interval != now->agentx.reconnect_interval)
 		pw_log(LOG_NOTICE, "the agentx settings changed: they take effect at the next start");
 }
@@ -190,7 +191,8 @@ static int block_signals(struct pw_error *err)
 
 static int drop_privileges(const struct daemon *d, struct pw_error *err)
 {
-	const struct pw_privileges keep = {.probe = d->config->probe != PW_PROBE_OFF, .low_port = d->options.listen != NULL,
+	const struct pw_privileges keep = {.probe = d->config->probe != PW_PROBE_OFF,
+		.low_port = d->options.listen != NULL,
 		.namespaces = d->config->namespaces.all || d->config->namespaces.n_names > 0};
 
 	return d->options.user != NULL ? pw_privileges_drop(d->options.user, &keep, err) : 0;
@@ -198,8 +200,10 @@ static int drop_privileges(const struct daemon *d, struct pw_error *err)
 
 static int start_agent(struct daemon *d, struct pw_error *err)
 {
-	struct pw_agent_options agent = {.role = PW_AGENT_SUBAGENT, .address = d->config->agentx.socket,
-		.ping_interval = d->config->agentx.ping_interval, .reconnect_interval = d->config->agentx.reconnect_interval,
+	struct pw_agent_options agent = {.role = PW_AGENT_SUBAGENT,
+		.address = d->config->agentx.socket,
+		.ping_interval = d->config->agentx.ping_interval,
+		.reconnect_interval = d->config->agentx.reconnect_interval,
 		.snmp_include = d->config->snmp.include};
 
 	if (d->options.agentx != NULL)
@@ -299,19 +303,11 @@ int pw_daemon_main(int argc, char **argv)
 	pw_daemon_options(&d.options, argc, argv);
 	pw_log_open(PW_LOG_STDERR, "portwatchd", d.options.debug ? LOG_DEBUG : LOG_INFO);
 	switch (d.options.action) {
-	case PW_DAEMON_USAGE:
-		fputs(pw_daemon_usage, stderr);
-		return 2;
-	case PW_DAEMON_HELP:
-		fputs(pw_daemon_usage, stdout);
-		return 0;
-	case PW_DAEMON_VERSION:
-		puts("portwatchd " PACKAGE_VERSION);
-		return 0;
-	case PW_DAEMON_CHECK:
-		return check_config(&d.options);
-	case PW_DAEMON_RUN:
-		break;
+	case PW_DAEMON_USAGE: fputs(pw_daemon_usage, stderr); return 2;
+	case PW_DAEMON_HELP: fputs(pw_daemon_usage, stdout); return 0;
+	case PW_DAEMON_VERSION: puts("portwatchd " PACKAGE_VERSION); return 0;
+	case PW_DAEMON_CHECK: return check_config(&d.options);
+	case PW_DAEMON_RUN: break;
 	}
 	return run(&d);
 }

@@ -1,7 +1,7 @@
 #include "daemon/options.h"
 
+#include <getopt.h>
 #include <stdio.h>
-#include <unistd.h>
 
 const char pw_daemon_usage[] =
 	"usage: portwatchd [-dfhtv] [-c FILE] [-u USER] [-x AGENTX-ADDRESS | -L LISTEN-ADDRESS]\n"
@@ -35,12 +35,14 @@ static bool take_option(struct pw_daemon_options *out, int option)
 
 void pw_daemon_options(struct pw_daemon_options *out, int argc, char **argv)
 {
+	static const struct option long_options[] = {
+		{"help", no_argument, NULL, 'h'}, {"version", no_argument, NULL, 'v'}, {0}};
 	bool good = true;
 	int option;
 
 	*out = (struct pw_daemon_options){.action = PW_DAEMON_RUN};
 	optind = 1;
-	while ((option = getopt(argc, argv, "c:dfhL:tu:vx:")) != -1)
+	while ((option = getopt_long(argc, argv, "c:dfhL:tu:vx:", long_options, NULL)) != -1)
 		good = take_option(out, option) && good;
 	if (good && optind < argc) {
 		fprintf(stderr, "portwatchd: unexpected argument: %s\n", argv[optind]);

@@ -8,12 +8,12 @@ enum pw_daemon_action { PW_DAEMON_RUN, PW_DAEMON_CHECK, PW_DAEMON_VERSION, PW_DA
 
 struct pw_daemon_options {
 	enum pw_daemon_action action;
-	const char *config;   /* -c; NULL = the default file, which need not exist */
-	const char *agentx;   /* -x: instead of the configured AgentX address */
-	const char *listen;   /* -L: stand-alone agent on this address */
-	const char *user;     /* -u */
-	bool foreground;      /* -f: do not detach; log to stderr */
-	bool debug;           /* -d */
+	const char *config; /* -c; NULL = the default file, which need not exist */
+	const char *agentx; /* -x: instead of the configured AgentX address */
+	const char *listen; /* -L: stand-alone agent on this address */
+	const char *user;   /* -u */
+	bool foreground;    /* -f: do not detach; log to stderr */
+	bool debug;         /* -d */
 };
 
 /* The configuration file that is read without -c. */

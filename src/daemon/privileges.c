@@ -40,7 +40,8 @@ int pw_privileges_drop(const char *user, const struct pw_privileges *keep, struc
 	errno = 0;
 	pw = getpwnam(user);
 	if (pw == NULL)
-		return pw_error_set(err, "user %s: %s", user, errno != 0 ? strerror(errno) : "unknown, expected the name of an account");
+		return pw_error_set(err, "user %s: %s", user,
+			errno != 0 ? strerror(errno) : "unknown, expected the name of an account");
 	if (geteuid() != 0)
 		return pw_error_set(err, "-u %s: only root can become another user", user);
 	if (initgroups(pw->pw_name, pw->pw_gid) < 0 || setgid(pw->pw_gid) < 0)

@@ -14,11 +14,11 @@
 enum pw_tw_reuse { PW_TW_REUSE_OFF = 0, PW_TW_REUSE_ON = 1, PW_TW_REUSE_LOOPBACK = 2 };
 
 struct pw_range {
-	uint16_t low, high;           /* net.ipv4.ip_local_port_range, both included */
-	struct pw_portset reserved;   /* net.ipv4.ip_local_reserved_ports, whole list (also outside low..high) */
-	enum pw_tw_reuse tw_reuse;    /* net.ipv4.tcp_tw_reuse */
-	uint32_t tw_reuse_delay_ms;   /* net.ipv4.tcp_tw_reuse_delay; 1000 where the kernel has no such setting */
-	bool timestamps;              /* net.ipv4.tcp_timestamps: without them no TIME_WAIT is ever reused */
+	uint16_t low, high;         /* net.ipv4.ip_local_port_range, both included */
+	struct pw_portset reserved; /* net.ipv4.ip_local_reserved_ports, whole list (also outside low..high) */
+	enum pw_tw_reuse tw_reuse;  /* net.ipv4.tcp_tw_reuse */
+	uint32_t tw_reuse_delay_ms; /* net.ipv4.tcp_tw_reuse_delay; 1000 where the kernel has no such setting */
+	bool timestamps;            /* net.ipv4.tcp_timestamps: without them no TIME_WAIT is ever reused */
 };
 
 /* The capacity set C: low..high without the reserved ports. */
@@ -27,5 +27,8 @@ void pw_range_capacity(const struct pw_range *range, struct pw_portset *out);
 /* Whether the kernel's search misses one end of this range: an odd width above 1 (__inet_hash_connect(),
  * `remaining &= ~1U`). */
 bool pw_range_is_odd(const struct pw_range *range);
+
+/* Whether all settings are the same. */
+bool pw_range_equal(const struct pw_range *a, const struct pw_range *b);
 
 #endif

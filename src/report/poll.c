@@ -12,61 +12,25 @@
 
 #include "base/clock.h"
 #include "collect/collect.h"
-#include "model/monitor.h"
 #include "collect/netns.h"
+#include "collect/target.h"
+#include "model/monitor.h"
 
 /* pwNsIndex of the own namespace; others follow. */
 #define OWN_INDEX 1
-
-/* One namespace that is polled. */
-struct target {
-	const char *name;           /* NULL = the own one, or that of a record */
-	struct pw_source *source;   /* NULL until the namespace could be entered */
-	struct pw_census *census;
-	struct pw_error err;
-	char ifname[IF_NAMESIZE];   /* what the last call of the callback returned */
-};
 
 struct pw_poller {
 	const struct pw_options *options;
 	const struct pw_config *config;
 	struct pw_monitor *monitor;
-	struct target *targets;
-	struct pw_ns_poll *polls;   /* one a target, as the monitor wants them */
+	struct pw_target **targets; /* one a namespace, as all that follow */
+	struct pw_ns_poll *polls;
 	struct pw_facts *facts;
 	size_t n;
 	const char *unprobed;       /* why no port is probed, NULL when they are */
 	FILE *record;
 	bool polled;                /* at least one poll was good */
 };
-
-/* --- the monitor's questions --- */
-
-static const char *name_interface(uint32_t ifindex, void *context)
-{
-	struct target *target = context;
-	bool gone;
-	char *name;
-
-	if (pw_netns_enter(target->name, &gone, NULL) < 0)
-		return NULL;
-	name = if_indextoname(ifindex, target->ifname);
-	pw_netns_leave();
-	return name;
-}
-
-static uint32_t measure_latency(const struct pw_pool_key *key, void *context)
-{
-	struct target *target = context;
-	bool gone, exhausted;
-	uint32_t latency_us;
-
-	if (pw_netns_enter(target->name, &gone, NULL) < 0)
-		return 0;
-	latency_us = pw_source_alloc_latency(target->source, key, &exhausted);
-	pw_netns_leave();
-	return latency_us;
-}
 
 /* --- making one --- */
 
@@ -100,34 +64,61 @@ static FILE *create_record(const char *path, struct pw_error *err)
 	return file;
 }
 
-static int allocate_targets(struct pw_poller *poller)
+/* A source that makes a record is opened where its namespace is entered. */
+static struct pw_source *recording_source(struct pw_poller *poller, const char *netns, struct pw_error *err)
 {
-	size_t n = poller->options->n_netns > 0 ? poller->options->n_netns : 1;
+	const struct pw_source_options options = {.probe = poller->unprobed == NULL, .record = poller->record};
+	struct pw_source *source;
+	bool gone;
 
-	poller->targets = calloc(n, sizeof(*poller->targets));
+	if (pw_netns_enter(netns, &gone, err) < 0)
+		return NULL;
+	source = pw_source_kernel(&options, err);
+	pw_netns_leave();
+	return source;
+}
+
+/* Gives a target its source, unless that is simply the kernel. */
+static int set_source(struct pw_poller *poller, struct pw_target *target, const char *netns, struct pw_error *err)
+{
+	struct pw_source *source;
+
+	pw_target_set_probe(target, poller->unprobed == NULL);
+	if (poller->options->replay != NULL)
+		source = pw_source_record(poller->options->replay, err);
+	else if (poller->record != NULL)
+		source = recording_source(poller, netns, err);
+	else
+		return 0;
+	pw_target_set_source(target, source);
+	return source != NULL ? 0 : -1;
+}
+
+static int add_target(struct pw_poller *poller, uint32_t index, const char *netns, struct pw_error *err)
+{
+	struct pw_target *target = pw_target_new(index, netns != NULL ? netns : "", netns);
+
+	if (target == NULL)
+		return pw_error_set(err, "out of memory");
+	poller->targets[poller->n++] = target;
+	return set_source(poller, target, netns, err);
+}
+
+static int add_targets(struct pw_poller *poller, struct pw_error *err)
+{
+	const struct pw_options *options = poller->options;
+	size_t n = options->n_netns > 0 ? options->n_netns : 1;
+
+	poller->targets = calloc(n, sizeof(struct pw_target *));
 	poller->polls = calloc(n, sizeof(*poller->polls));
 	poller->facts = calloc(n, sizeof(*poller->facts));
 	if (poller->targets == NULL || poller->polls == NULL || poller->facts == NULL)
-		return -1;
-	poller->n = n;
-	for (size_t i = 0; i < n; i++) {
-		struct target *target = &poller->targets[i];
-		uint32_t index = OWN_INDEX + (uint32_t)i;
-
-		if (poller->options->n_netns > 0) {
-			target->name = poller->options->netns[i];
-			index++;
-		}
-		target->census = pw_census_new(index);
-		if (target->census == NULL)
+		return pw_error_set(err, "out of memory");
+	if (options->n_netns == 0)
+		return add_target(poller, OWN_INDEX, NULL, err);
+	for (size_t i = 0; i < n; i++)
+		if (add_target(poller, OWN_INDEX + 1 + (uint32_t)i, options->netns[i], err) < 0)
 			return -1;
-		poller->polls[i] = (struct pw_ns_poll){.index = index, .name = target->name != NULL ? target->name : "",
-			.census = target->census, .context = target};
-		if (poller->options->replay == NULL) {
-			poller->polls[i].ifname = name_interface;
-			poller->polls[i].alloc_latency = poller->unprobed == NULL ? measure_latency : NULL;
-		}
-	}
 	return 0;
 }
 
@@ -135,20 +126,21 @@ struct pw_poller *pw_poller_new(const struct pw_options *options, const struct p
 {
 	struct pw_poller *poller = calloc(1, sizeof(*poller));
 
-	if (poller == NULL)
-		goto out_of_memory;
+	if (poller == NULL) {
+		pw_error_set(err, "out of memory");
+		return NULL;
+	}
 	poller->options = options;
 	poller->config = config;
 	if (choose_probing(poller, err) < 0)
 		goto failed;
 	if (options->record != NULL && (poller->record = create_record(options->record, err)) == NULL)
 		goto failed;
+	if (add_targets(poller, err) < 0)
+		goto failed;
 	poller->monitor = pw_monitor_new(&config->policy, pw_clock_wall());
-	if (poller->monitor == NULL || allocate_targets(poller) < 0)
-		goto out_of_memory;
-	return poller;
-
-out_of_memory:
+	if (poller->monitor != NULL)
+		return poller;
 	pw_error_set(err, "out of memory");
 failed:
 	pw_poller_free(poller);
@@ -159,10 +151,8 @@ void pw_poller_free(struct pw_poller *poller)
 {
 	if (poller == NULL)
 		return;
-	for (size_t i = 0; i < poller->n; i++) {
-		pw_source_free(poller->targets[i].source);
-		pw_census_free(poller->targets[i].census);
-	}
+	for (size_t i = 0; i < poller->n; i++)
+		pw_target_free(poller->targets[i]);
 	pw_monitor_free(poller->monitor);
 	if (poller->record != NULL) {
 		fclose(poller->record);
@@ -176,60 +166,6 @@ void pw_poller_free(struct pw_poller *poller)
 
 /* --- polling --- */
 
-static struct pw_source *open_source(struct pw_poller *poller, struct pw_error *err)
-{
-	const struct pw_source_options options = {.probe = poller->unprobed == NULL, .record = poller->record};
-
-	if (poller->options->replay != NULL)
-		return pw_source_record(poller->options->replay, err);
-	return pw_source_kernel(&options, err);
-}
-
-/* Reads range, counts and sockets of the namespace that the thread is in. */
-static enum pw_collect_status read_target(struct target *target, struct pw_ns_poll *poll, struct pw_facts *facts)
-{
-	struct pw_range range;
-	struct pw_sockstat counts = {0};
-	enum pw_collect_status status;
-	bool udp_failed = false;
-
-	status = pw_source_range(target->source, &range, &target->err);
-	if (status == PW_COLLECT_OK)
-		status = pw_source_sockstat(target->source, &counts, &target->err);
-	if (status == PW_COLLECT_OK)
-		status = pw_source_sockets(target->source, &range, target->census, &udp_failed, NULL, &target->err);
-	if (status != PW_COLLECT_OK)
-		return status;
-	poll->tcp = counts.tcp;
-	poll->tcp_time_wait = counts.tcp_time_wait;
-	poll->udp = counts.udp;
-	poll->udp_status = udp_failed ? PW_POLL_FAILED : PW_POLL_COUNTED;
-	facts->timestamps = range.timestamps;
-	facts->tw_reuse_delay_ms = range.tw_reuse_delay_ms;
-	return status;
-}
-
-static enum pw_collect_status poll_target(struct pw_poller *poller, struct target *target, struct pw_ns_poll *poll,
-	struct pw_facts *facts)
-{
-	enum pw_collect_status status = PW_COLLECT_FAILED;
-	bool gone;
-
-	if (pw_netns_enter(target->name, &gone, &target->err) < 0)
-		return gone ? PW_COLLECT_GONE : PW_COLLECT_FAILED;
-	if (target->source == NULL)
-		target->source = open_source(poller, &target->err);
-	if (target->source != NULL)
-		status = read_target(target, poll, facts);
-	pw_netns_leave();
-	/* a namespace of the same name that comes later is another one: its settings must be opened again */
-	if (status == PW_COLLECT_GONE) {
-		pw_source_free(target->source);
-		target->source = NULL;
-	}
-	return status;
-}
-
 /* The ports that bind() holds: the dual-stack wildcard pool of TCP conflicts with every socket of the namespace. */
 static uint32_t bound_ports(struct pw_census *census)
 {
@@ -241,24 +177,32 @@ static uint32_t bound_ports(struct pw_census *census)
 	return counts.bound;
 }
 
-static void poll_one(struct pw_poller *poller, size_t i)
+static void fill_facts(const struct pw_poller *poller, const struct pw_ns_poll *poll, struct pw_facts *facts)
 {
-	static const enum pw_poll_status statuses[] = {
-		[PW_COLLECT_OK] = PW_POLL_COUNTED, [PW_COLLECT_FAILED] = PW_POLL_FAILED, [PW_COLLECT_GONE] = PW_POLL_GONE};
-	struct target *target = &poller->targets[i];
-	struct pw_facts *facts = &poller->facts[i];
+	const struct pw_range *range = pw_census_range(poll->census);
 
-	target->err.text[0] = '\0';
-	*facts = (struct pw_facts){
-		.ns = poller->polls[i].index, .name = poller->polls[i].name, .error = target->err.text};
-	poller->polls[i].status = statuses[poll_target(poller, target, &poller->polls[i], facts)];
-	if (poller->polls[i].status != PW_POLL_COUNTED)
-		return;
-	facts->doubtful = pw_census_totals(target->census)->doubtful;
-	facts->bound = bound_ports(target->census);
+	facts->timestamps = range->timestamps;
+	facts->tw_reuse_delay_ms = range->tw_reuse_delay_ms;
+	facts->doubtful = pw_census_totals(poll->census)->doubtful;
+	facts->bound = bound_ports(poll->census);
 	facts->unprobed = poller->unprobed;
 	if (facts->unprobed == NULL && facts->doubtful > 0)
 		facts->unprobed = "only the most suspicious ones are probed at each poll";
+}
+
+static void poll_one(struct pw_poller *poller, size_t i)
+{
+	struct pw_target *target = poller->targets[i];
+	struct pw_ns_poll *poll = &poller->polls[i];
+	struct pw_facts *facts = &poller->facts[i];
+
+	pw_target_poll(target, NULL, NULL, poll, NULL);
+	/* the interfaces of a record are not those of this host */
+	if (poller->options->replay != NULL)
+		poll->ifname = NULL;
+	*facts = (struct pw_facts){.ns = poll->index, .name = poll->name, .error = pw_target_error(target)};
+	if (poll->status == PW_POLL_COUNTED)
+		fill_facts(poller, poll, facts);
 }
 
 /* One namespace that can be read is enough; and who watches keeps the last numbers when none can. */
@@ -268,7 +212,7 @@ static int poll_targets(struct pw_poller *poller, struct pw_error *err)
 		poll_one(poller, i);
 		poller->polled = poller->polled || poller->polls[i].status == PW_POLL_COUNTED;
 	}
-	return poller->polled ? 0 : pw_error_set(err, "%s", poller->targets[0].err.text);
+	return poller->polled ? 0 : pw_error_set(err, "%s", pw_target_error(poller->targets[0]));
 }
 
 static int add_unlisted(struct pw_poller *poller, const struct pw_snapshot *snapshot, struct pw_unlisted_list *list)

@@ -4,8 +4,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "collect/collect.h"
+#include "command.h"
 #include "judge.h"
 #include "population.h"
+
+/* Of the questions, the part that the command answers as well: it takes as long as all the rest of a question. */
+#define COMMAND_PERCENT 10
+
+/* What one poll probes at most. */
+#define PROBES_A_POLL 256
 
 /* The book is compared pool by pool, which takes its square. */
 #define LISTING_MAX 200
@@ -18,10 +26,21 @@ struct exam {
 	FILE *log;
 };
 
+/* The observers' answers, then that of the command. */
+enum { COMMAND = OBSERVERS, ANSWERS };
+
+struct answer {
+	const char *name;
+	bool given;                 /* the command is only asked now and then */
+	bool probed;
+	struct pw_pool_counts counts;
+	struct window window;       /* of the poll behind it */
+};
+
 /* One question with everything that is known about it. */
 struct inquiry {
 	struct question question;
-	struct pw_pool_counts counts[OBSERVERS];
+	struct answer answers[ANSWERS];
 	struct verdict verdict;
 	struct pw_portset truth;    /* given or missed */
 	struct pw_portset blocked;  /* as the kernel answered */
@@ -70,12 +89,13 @@ static void describe(const struct exam *exam, const struct inquiry *q)
 	fprintf(exam->log, "question %s (how %d%s): the kernel gave %u%s, %u more by the port, fast %u%s\n",
 		pw_pool_name(&q->question.key, NULL, NULL, name), q->question.spec.how, q->question.spec.mapped ? ", mapped" : "", v->n_given,
 		v->endless ? " and on" : "", v->n_missed, v->fast, v->in_order ? "" : ", out of order");
-	for (int i = 0; i < OBSERVERS; i++) {
-		const struct pw_pool_counts *c = &q->counts[i];
+	for (int i = 0; i < ANSWERS; i++) {
+		const struct pw_pool_counts *c = &q->answers[i].counts;
 
-		fprintf(exam->log, "  %-18s capacity %u used %u time_wait %u blocked %u reusable %u free %u fast %u utilization %u bound %u\n",
-			exam->observers[i].name, c->capacity, c->used, c->time_wait, c->blocked, c->reusable, c->free, c->fast_free,
-			c->utilization, c->bound);
+		if (q->answers[i].given)
+			fprintf(exam->log, "  %-18s capacity %u used %u time_wait %u blocked %u reusable %u free %u fast %u utilization %u\n",
+				q->answers[i].name, c->capacity, c->used, c->time_wait, c->blocked, c->reusable, c->free, c->fast_free,
+				c->utilization);
 	}
 }
 
@@ -196,20 +216,19 @@ static void mark(struct marks *marks, unsigned value, struct interval right)
 }
 
 static void check_number(struct exam *exam, const struct inquiry *q, const char *name, unsigned value, struct interval right,
-	enum side side, const char *observer)
+	enum side side, const char *who)
 {
 	char what[128];
 
 	if (acceptable(value, right, side))
 		return;
-	snprintf(what, sizeof(what), "%s: %s is %u, right is %u..%u", observer, name, value, right.low, right.high);
+	snprintf(what, sizeof(what), "%s: %s is %u, right is %u..%u", who, name, value, right.low, right.high);
 	wrong(exam, q, what);
 }
 
 /* used + blocked + free - reusable = capacity, less 1 where an end is lost; utilization follows from free. */
-static void check_identity(struct exam *exam, const struct inquiry *q, int observer)
+static void check_identity(struct exam *exam, const struct inquiry *q, const struct pw_pool_counts *c)
 {
-	const struct pw_pool_counts *c = &q->counts[observer];
 	unsigned sum = c->used + c->blocked + c->free - c->reusable, width = pw_range_is_odd(&exam->population.maker.range);
 	unsigned percent = c->capacity == 0 || c->free == 0 ? 100 : (c->capacity - c->free) * 100 / c->capacity;
 
@@ -220,69 +239,104 @@ static void check_identity(struct exam *exam, const struct inquiry *q, int obser
 }
 
 /* The numbers beside free. */
-static void check_details(struct exam *exam, const struct inquiry *q, int observer, const struct expectation *e, unsigned unsure)
+static void check_details(struct exam *exam, const struct inquiry *q, const struct answer *a, const struct expectation *e,
+	unsigned unsure)
 {
-	const struct pw_pool_counts *c = &q->counts[observer];
-	const char *name = exam->observers[observer].name;
+	const struct pw_pool_counts *c = &a->counts;
 	bool bind = q->question.key.kind == PW_KIND_BIND;
 	unsigned loose = bind ? unsure : 0, hidden = pw_portset_count(&e->hidden);
 	struct pw_portset capacity;
 
 	pw_range_capacity(&exam->population.maker.range, &capacity);
-	check_number(exam, q, "capacity", c->capacity, around(pw_portset_count(&capacity), 0, 0), SIDE_NONE, name);
-	check_number(exam, q, "used", c->used, around(pw_portset_count(&e->used), loose, loose), SIDE_NONE, name);
-	check_number(exam, q, "time_wait", c->time_wait, around(count_without(&e->used, &e->active), hidden, hidden), SIDE_NONE, name);
-	if (!exam->observers[observer].probe)
+	check_number(exam, q, "capacity", c->capacity, around(pw_portset_count(&capacity), 0, 0), SIDE_NONE, a->name);
+	check_number(exam, q, "used", c->used, around(pw_portset_count(&e->used), loose, loose), SIDE_NONE, a->name);
+	check_number(exam, q, "time_wait", c->time_wait, around(count_without(&e->used, &e->active), hidden, hidden), SIDE_NONE, a->name);
+	if (!a->probed)
 		return;
-	check_number(exam, q, "blocked", c->blocked, around(bind ? 0 : count_without(&q->blocked, &e->used), 0, 0), SIDE_NONE, name);
+	check_number(exam, q, "blocked", c->blocked, around(bind ? 0 : count_without(&q->blocked, &e->used), 0, 0), SIDE_NONE, a->name);
 	check_number(exam, q, "reusable", c->reusable, around(bind ? 0 : count_common(&q->truth, &e->used), unsure, unsure),
-		exam->options->scenario->probed, name);
+		exam->options->scenario->probed, a->name);
 }
 
 /* The set of blocked ports: with probes the kernel's, without a part of it, unless a scenario says otherwise. */
-static void check_blocked(struct exam *exam, const struct inquiry *q, int observer)
+static void check_blocked(struct exam *exam, const struct inquiry *q, const struct observer *o)
 {
-	const struct observer *o = &exam->observers[observer];
 	const struct pw_portset *said = pw_census_blocked(o->census);
+	enum side side = exam->options->scenario->inferred;
 
 	if (o->probe && memcmp(said, &q->blocked, sizeof(*said)) != 0)
 		wrong(exam, q, "probed, and the blocked ports are not the kernel's");
-	else if (count_without(said, &q->blocked) != 0 && exam->options->scenario->inferred != SIDE_EITHER)
+	else if (count_without(said, &q->blocked) != 0 && side != SIDE_LOW && side != SIDE_EITHER)
 		wrong(exam, q, "a port is called blocked that is not");
 }
 
-static void check_observer(struct exam *exam, const struct inquiry *q, int observer)
+/* Free and fast free, which the kernel has told by what it gave. Returns whether more than one answer is right. */
+static bool check_free(struct exam *exam, const struct inquiry *q, const struct answer *a, struct marks *marks, unsigned unsure)
 {
-	const struct observer *o = &exam->observers[observer];
 	const struct scenario *scenario = exam->options->scenario;
-	struct window window = {.from_us = o->window.from_us, .to_us = q->verdict.window.to_us};
-	enum side side = o->probe ? scenario->probed : scenario->inferred;
-	unsigned unsure, fast = fast_truth(exam, q);
-	struct interval right;
+	enum side side = a->probed ? scenario->probed : scenario->inferred;
+	struct interval right = around(pw_portset_count(&q->truth), q->odd + unsure, unsure);
+	struct interval fast = around(fast_truth(exam, q), (is_tcp_bind(q) ? 0 : q->odd) + unsure, unsure);
+
+	if (q->verdict.endless)
+		right.low = right.high = q->verdict.n_given;
+	mark(marks, a->counts.free, right);
+	check_number(exam, q, "free", a->counts.free, right, side, a->name);
+	if (!q->verdict.endless)
+		check_number(exam, q, "fast_free", a->counts.fast_free, fast, side, a->name);
+	return right.low != right.high;
+}
+
+/* Returns whether more than one answer is right. */
+static bool check_answer(struct exam *exam, const struct inquiry *q, const struct answer *a, struct marks *marks)
+{
+	struct window window = {.from_us = a->window.from_us, .to_us = q->verdict.window.to_us};
 	struct expectation e;
+	unsigned unsure;
+	bool loose;
 
 	ledger_expect(&exam->population.maker.ledger, &exam->population.maker.range, &q->question.key, window, &e);
 	unsure = pw_portset_count(&e.unsure);
-	right = around(pw_portset_count(&q->truth), q->odd + unsure, unsure);
-	if (q->verdict.endless)
-		right.high = q->verdict.n_given;
-	mark(&exam->report->marks[observer], q->counts[observer].free, right);
-	exam->report->intervals += observer == 0 && right.low != right.high;
-	check_number(exam, q, "free", q->counts[observer].free, right, side, o->name);
-	right = around(fast, (is_tcp_bind(q) ? 0 : q->odd) + unsure, unsure);
-	if (!q->verdict.endless)
-		check_number(exam, q, "fast_free", q->counts[observer].fast_free, right, side, o->name);
-	check_identity(exam, q, observer);
-	if (scenario->twist != TWIST_AUTOBIND_CLIENT)
-		check_details(exam, q, observer, &e, unsure);
-	check_blocked(exam, q, observer);
-	if (observer == 0 && unsure == 0 && scenario->twist != TWIST_AUTOBIND_CLIENT)
-		check_search(exam, q);
+	loose = check_free(exam, q, a, marks, unsure);
+	check_identity(exam, q, &a->counts);
+	if (exam->options->scenario->twist != TWIST_AUTOBIND_CLIENT)
+		check_details(exam, q, a, &e, unsure);
+	return loose;
 }
 
 /* --- asking ------------------------------------------------------------------------------------------------------------------ */
 
-/* The observers in turn, then the kernel. Returns 0, or -1 when somebody could not be asked. */
+/* The command polls once, so it can be sure of no more ports than one poll probes. It lists no pool without a port in use. */
+static int ask_command(struct exam *exam, struct inquiry *q)
+{
+	struct answer *a = &q->answers[COMMAND];
+	int found;
+
+	if (exam->options->command == NULL || pw_census_totals(exam->observers[PROBED_FRESH].census)->capacity > PROBES_A_POLL ||
+		!rng_chance(&exam->population.maker.rng, COMMAND_PERCENT))
+		return 0;
+	*a = (struct answer){.name = "the command", .probed = true, .window.from_us = space_now_us()};
+	found = command_ask(exam->options->command, &q->question.key, &a->counts, exam->log);
+	a->given = found > 0;
+	exam->report->commands += found >= 0;
+	/* a bind pool is listed for addresses that have sockets of their own */
+	if (found == 0 && q->answers[PROBED_FRESH].counts.used != 0 && q->question.key.kind == PW_KIND_CONNECT)
+		wrong(exam, q, "the command does not list a pool with ports in use");
+	return found < 0 ? -1 : 0;
+}
+
+static int ask_observer(struct exam *exam, struct inquiry *q, unsigned i)
+{
+	struct observer *o = &exam->observers[i];
+
+	if (observer_poll(o, exam->log) < 0)
+		return -1;
+	q->answers[i] = (struct answer){.name = o->name, .given = true, .probed = o->probe, .window = o->window};
+	pw_census_pool(o->census, &q->question.key, &q->answers[i].counts);
+	return 0;
+}
+
+/* The observers in turn, the command, then the kernel. Returns 0, or -1 when somebody could not be asked. */
 static int inquire(struct exam *exam, struct inquiry *q)
 {
 	struct maker *maker = &exam->population.maker;
@@ -292,21 +346,61 @@ static int inquire(struct exam *exam, struct inquiry *q)
 	ledger_refresh(&maker->ledger);
 	if (judge_blocked(maker, &q->blocked, exam->log) < 0)
 		return -1;
-	for (unsigned i = 0; i < OBSERVERS; i++) {
-		struct observer *o = &exam->observers[(first + i) % OBSERVERS];
-
-		if (observer_poll(o, exam->log) < 0)
+	for (unsigned i = 0; i < OBSERVERS; i++)
+		if (ask_observer(exam, q, (first + i) % OBSERVERS) < 0)
 			return -1;
-		pw_census_pool(o->census, &q->question.key, &q->counts[o - exam->observers]);
-	}
+	if (ask_command(exam, q) < 0)
+		return -1;
 	return judge_pool(maker, &q->question, &q->verdict, exam->log);
+}
+
+/* The oracle against the kernel: where even the book is unsure, or a scenario is about what the rules leave out, it claims nothing. */
+static void check_oracle(struct exam *exam, const struct inquiry *q)
+{
+	const struct maker *maker = &exam->population.maker;
+	struct expectation e;
+
+	if (exam->options->scenario->twist != TWIST_NONE)
+		return;
+	ledger_expect(&maker->ledger, &maker->range, &q->question.key, q->verdict.window, &e);
+	check_book(exam, q, &e);
+	if (pw_portset_count(&e.unsure) == 0)
+		check_search(exam, q);
+}
+
+/* One allocation by a probe must succeed where there are ports, and fail where there is none. The last ones are never asked for. */
+static void check_latency(struct exam *exam, const struct inquiry *q)
+{
+	unsigned n = pw_portset_count(&q->truth);
+	bool exhausted;
+	uint32_t us;
+
+	if (q->question.key.kind != PW_KIND_CONNECT || (n > 0 && n <= 2) || exam->options->scenario->probed != SIDE_NONE)
+		return;
+	us = pw_source_alloc_latency(exam->observers[PROBED_WATCHING].source, &q->question.key, &exhausted);
+	if (us == 0)
+		wrong(exam, q, "the latency of an allocation could not be measured");
+	else if (exhausted != (n == 0))
+		wrong(exam, q, "a probe of the pool says otherwise than the kernel");
+}
+
+static void check_all(struct exam *exam, struct inquiry *q)
+{
+	struct marks unlisted = {0};
+
+	check_oracle(exam, q);
+	for (int i = 0; i < ANSWERS; i++) {
+		bool loose = q->answers[i].given && check_answer(exam, q, &q->answers[i], i < OBSERVERS ? &exam->report->marks[i] : &unlisted);
+
+		exam->report->intervals += i == 0 && loose;
+		if (i < OBSERVERS)
+			check_blocked(exam, q, &exam->observers[i]);
+	}
 }
 
 static void ask(struct exam *exam)
 {
-	struct maker *maker = &exam->population.maker;
 	struct inquiry q = {.odd = 0};
-	struct expectation e;
 
 	exam->report->questions++;
 	if (inquire(exam, &q) < 0) {
@@ -317,13 +411,9 @@ static void ask(struct exam *exam)
 	pw_portset_union(&q.truth, &q.verdict.missed);
 	q.odd = odd_loss(exam, &q);
 	describe(exam, &q);
-	if (exam->options->scenario->twist == TWIST_NONE) {
-		ledger_expect(&maker->ledger, &maker->range, &q.question.key, q.verdict.window, &e);
-		check_book(exam, &q, &e);
-	}
-	for (int i = 0; i < OBSERVERS; i++)
-		check_observer(exam, &q, i);
-	judge_settle(maker, &q.question, &q.verdict);
+	check_all(exam, &q);
+	judge_settle(&exam->population.maker, &q.question, &q.verdict);
+	check_latency(exam, &q);
 }
 
 /* --- the list of pools ------------------------------------------------------------------------------------------------------- */

@@ -85,7 +85,7 @@ static int poll_until_known(struct observer *o, FILE *log)
 
 	if (poll_once(o, log) < 0)
 		return -1;
-	polls = totals->doubtful / PROBES_A_POLL + 1;
+	polls = totals->doubtful / PROBES_A_POLL + 8; /* a probe can be unanswered now and then */
 	while (o->probe && totals->basis != PW_BASIS_PROBED && polls-- > 0)
 		if (poll_once(o, log) < 0)
 			return -1;
