@@ -70,12 +70,6 @@ void pw_target_set_source(struct pw_target *target, struct pw_source *source)
 	target->source = source;
 }
 
-void pw_target_set_source(struct pw_target *target, struct pw_source *source)
-{
-	pw_source_free(target->source);
-	target->source = source;
-}
-
 const char *pw_target_error(const struct pw_target *target)
 {
 	return target->err.text;

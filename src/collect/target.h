@@ -29,10 +29,6 @@ void pw_target_set_probe(struct pw_target *target, bool probe);
  * record. Takes it over. */
 void pw_target_set_source(struct pw_target *target, struct pw_source *source);
 
-/* Polls this source from now on instead of the running kernel as pw_target_set_probe() has it: a record, or one that makes a
- * record. Takes it over. */
-void pw_target_set_source(struct pw_target *target, struct pw_source *source);
-
 /* Decides from range and socket counts that no dump is needed at this poll. */
 typedef bool pw_target_quiet(
 	const struct pw_target *target, const struct pw_range *range, const struct pw_sockstat *counts, void *context);
