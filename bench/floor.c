@@ -1,11 +1,8 @@
 /* floor.c: the least that looking at the sockets can cost
  *
  * Sends the dump requests of a poll (the local port in the ephemeral range, both address families, all states) and throws
- * the answers away. Commands on standard input, one a line, each answered by one line of "name=value" pairs:
- *   poll     one TCP dump and the two UDP dumps
- *   tcp      the TCP dump alone
- *   udp      the two UDP dumps alone
- * A number behind the command repeats it; the answer then is the sum. */
+ * the answers away. A line "POLLS WALKS" on standard input asks for so many polls (one TCP and two UDP dumps each), of which
+ * WALKS also walk the table of bound ports; the answer is one line of "name=value" pairs with their sums. */
 #include <errno.h>
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
@@ -22,6 +19,7 @@
 #include "usage.h"
 
 #define BUFFER_SIZE 32768 /* the kernel makes no larger message (netlink_recvmsg(), max_recvmsg_len) */
+#define BOUND_INACTIVE 13 /* TCP_BOUND_INACTIVE: bound, not connected */
 
 static uint16_t range_low, range_high;
 
@@ -81,7 +79,7 @@ static uint64_t dump(const struct nlmsghdr *request)
 }
 
 /* The request of before sock_diag: one pass over the hash table for both families, where the newer one needs two. */
-static uint64_t dump_tcp(void)
+static uint64_t dump_tcp(bool walk)
 {
 	struct {
 		struct nlmsghdr header;
@@ -90,7 +88,7 @@ static uint64_t dump_tcp(void)
 	} request = {
 		.header = {.nlmsg_len = sizeof(request), .nlmsg_type = TCPDIAG_GETSOCK,
 			.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP, .nlmsg_seq = 1},
-		.body = {.idiag_family = AF_INET, .idiag_states = ~0u},
+		.body = {.idiag_family = AF_INET, .idiag_states = walk ? ~0u : ~(1u << BOUND_INACTIVE)},
 		.filter = port_filter(),
 	};
 
@@ -122,31 +120,18 @@ static void read_range(void)
 	fclose(file);
 }
 
-static uint64_t run(const char *command)
-{
-	uint64_t bytes = 0;
-
-	if (strcmp(command, "udp") != 0)
-		bytes += dump_tcp();
-	if (strcmp(command, "tcp") != 0)
-		bytes += dump_udp(AF_INET) + dump_udp(AF_INET6);
-	return bytes;
-}
-
 int main(void)
 {
-	char line[64], command[16];
+	char line[64];
+	unsigned polls, walks;
 
 	read_range();
-	while (fgets(line, sizeof(line), stdin) != NULL) {
-		unsigned times = 1;
-		uint64_t bytes = 0;
+	while (fgets(line, sizeof(line), stdin) != NULL && sscanf(line, "%u %u", &polls, &walks) == 2) {
 		struct usage start = usage_now(), cost;
+		uint64_t bytes = 0;
 
-		if (sscanf(line, "%15s %u", command, &times) < 1)
-			continue;
-		while (times-- > 0)
-			bytes += run(command);
+		for (unsigned i = 0; i < polls; i++)
+			bytes += dump_tcp(i < walks) + dump_udp(AF_INET) + dump_udp(AF_INET6);
 		cost = usage_since(start);
 		printf("cpu_us=%llu wall_us=%llu bytes=%llu\n", (unsigned long long)cost.cpu_us, (unsigned long long)cost.wall_us,
 			(unsigned long long)bytes);

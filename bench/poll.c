@@ -5,7 +5,7 @@
  *   update   the same, and then the monitor and a new snapshot
  *   quiet    settings and sockstat: the poll of a host that has nothing to list
  * A number behind the command repeats it; times and counts are sums then. cpu_us is all of it, not-AUTO pass and probes
- * included; bound_us and probe_us say what these two took (by the clock), census_us what it took after the last dump. */
+ * included; bound_us and probe_us say what these two took (by the clock), read_us (CPU) is the work of the collector. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +17,8 @@
 #include "model/monitor.h"
 #include "model/policy.h"
 #include "usage.h"
+
+#define PAUSE_US 10000 /* the shortest poll interval: what the last poll closed is gone by then */
 
 struct bench {
 	struct pw_source *source;
@@ -31,7 +33,7 @@ struct result {
 	struct usage total;
 	uint64_t read_us, update_us;  /* CPU: until the census was finished; monitor and snapshot */
 	uint64_t bytes, sockets;
-	uint64_t bound_us, probe_us, probes, retries;
+	uint64_t bound_us, probe_us, walks, passes, probes, retries;
 	uint32_t pools, visited, doubtful;
 };
 
@@ -46,6 +48,8 @@ static void add_stats(struct result *result, const struct pw_collect_stats *stat
 	result->bytes += stats->bytes;
 	result->bound_us += stats->bound_us;
 	result->probe_us += stats->probe_us;
+	result->walks += stats->walks;
+	result->passes += stats->bound_dumps;
 	result->probes += stats->probes;
 	result->retries += stats->retries;
 }
@@ -118,6 +122,7 @@ static void run(struct bench *bench, const char *command, struct result *result)
 		run_quiet(bench);
 		return;
 	}
+	usleep(PAUSE_US);
 	read_sockets(bench, result);
 	if (strcmp(command, "update") == 0)
 		update_monitor(bench, result);
@@ -140,12 +145,12 @@ static unsigned long resident_kib(void)
 
 static void print_result(const struct result *r)
 {
-	printf("cpu_us=%llu wall_us=%llu bytes=%llu read_us=%llu update_us=%llu bound_us=%llu probe_us=%llu probes=%llu "
-		"retries=%llu sockets=%llu pools=%u visited=%u doubtful=%u rss_kib=%lu\n",
+	printf("cpu_us=%llu wall_us=%llu bytes=%llu read_us=%llu update_us=%llu bound_us=%llu probe_us=%llu walks=%llu passes=%llu "
+		"probes=%llu retries=%llu sockets=%llu pools=%u visited=%u doubtful=%u rss_kib=%lu\n",
 		(unsigned long long)r->total.cpu_us, (unsigned long long)r->total.wall_us, (unsigned long long)r->bytes,
 		(unsigned long long)r->read_us, (unsigned long long)r->update_us,
-		(unsigned long long)r->bound_us, (unsigned long long)r->probe_us, (unsigned long long)r->probes,
-		(unsigned long long)r->retries, (unsigned long long)r->sockets, r->pools, r->visited, r->doubtful,
+		(unsigned long long)r->bound_us, (unsigned long long)r->probe_us, (unsigned long long)r->walks,
+		(unsigned long long)r->passes, (unsigned long long)r->probes, (unsigned long long)r->retries, (unsigned long long)r->sockets, r->pools, r->visited, r->doubtful,
 		resident_kib());
 	fflush(stdout);
 }

@@ -158,7 +158,7 @@ static enum pw_dump_status dump_tcp(struct poll *poll)
 	poll->bound_only = 0;
 	poll->stats->walks++;
 	status = dump(poll, PW_STREAM_DUMP_TCP);
-	if (status == PW_DUMP_OK)
+	if (status == PW_DUMP_OK && poll->source->input.record == NULL)
 		pw_bind_table_walked(&poll->source->bind_table, poll->range, poll->bound_only);
 	return status;
 }
