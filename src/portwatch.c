@@ -91,15 +91,9 @@ int main(int argc, char *argv[])
 	setlocale(LC_CTYPE, "");
 	pw_log_open(PW_LOG_STDERR, "portwatch", LOG_WARNING);
 	switch (pw_options_parse(&options, argc, argv, &err)) {
-	case PW_COMMAND_HELP:
-		fputs(pw_options_help, stdout);
-		break;
-	case PW_COMMAND_VERSION:
-		puts(PACKAGE_STRING);
-		break;
-	case PW_COMMAND_USAGE_ERROR:
-		status = fail(&options, EXIT_USAGE, &err);
-		break;
+	case PW_COMMAND_HELP: fputs(pw_options_help, stdout); break;
+	case PW_COMMAND_VERSION: puts(PACKAGE_STRING); break;
+	case PW_COMMAND_USAGE_ERROR: status = fail(&options, EXIT_USAGE, &err); break;
 	case PW_COMMAND_REPORT:
 		signal(SIGALRM, on_timeout);
 		alarm(options.timeout_s);

@@ -13,7 +13,7 @@ struct verdict {
 	size_t position;                 /* of the worst */
 	struct pw_row_buffer buffer;     /* it may stand here */
 	enum pw_check_status status;
-	unsigned warning, critical;      /* pools in these states */
+	unsigned warning, critical; /* pools in these states */
 };
 
 static const char *status_name(enum pw_check_status status)
@@ -130,12 +130,12 @@ static void print_performance(FILE *out, const struct verdict *verdict, const st
 	print_gauge(out, "used", counts->used, counts->capacity);
 	print_gauge(out, "time_wait", counts->time_wait, counts->capacity);
 	print_gauge(out, "blocked", counts->blocked, counts->capacity);
-	fprintf(out, " pools=%zu;;;0 pools_warning=%u;;;0 pools_critical=%u;;;0\n", selection->matched, verdict->warning,
-		verdict->critical);
+	fprintf(out, " pools=%zu;;;0 pools_warning=%u;;;0 pools_critical=%u;;;0\n", selection->matched,
+		verdict->warning, verdict->critical);
 }
 
-static void print_headline(FILE *out, const struct verdict *verdict, const struct pw_selection *selection,
-	const struct pw_ns_row *failing)
+static void print_headline(
+	FILE *out, const struct verdict *verdict, const struct pw_selection *selection, const struct pw_ns_row *failing)
 {
 	char name[128];
 
@@ -145,7 +145,8 @@ static void print_headline(FILE *out, const struct verdict *verdict, const struc
 	else
 		fputs(selection->matched > 0 ? "no pool has a threshold in force" : "no pool holds a port", out);
 	if (failing != NULL && failing->name[0] != '\0')
-		fprintf(out, "; not all sockets of namespace %s could be read", plain(failing->name, name, sizeof(name)));
+		fprintf(out, "; not all sockets of namespace %s could be read",
+			plain(failing->name, name, sizeof(name)));
 	else if (failing != NULL)
 		fputs("; not all sockets could be read", out);
 }

@@ -14,11 +14,11 @@
 struct pw_layout {
 	const struct pw_report *report;
 	const struct pw_view *view;
-	bool plain;           /* not on a terminal */
+	bool plain; /* not on a terminal */
 	bool wide;
-	bool owner;           /* some row has an owner, and all of it fits */
-	unsigned bar;         /* width of the bar, 0 = none */
-	unsigned name_width;  /* columns for the name within its row */
+	bool owner;          /* some row has an owner, and all of it fits */
+	unsigned bar;        /* width of the bar, 0 = none */
+	unsigned name_width; /* columns for the name within its row */
 };
 
 /* Writes the text of a cell. */
@@ -26,9 +26,9 @@ typedef void pw_format_cell(const struct pw_layout *layout, const struct pw_pool
 
 struct pw_column {
 	const char *header;
-	unsigned width;       /* 0 = as wide as its text */
-	bool right;           /* aligned */
-	bool coloured;        /* by the state */
+	unsigned width; /* 0 = as wide as its text */
+	bool right;     /* aligned */
+	bool coloured;  /* by the state */
 	bool (*wanted)(const struct pw_layout *layout);
 	pw_format_cell *format;
 };

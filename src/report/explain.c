@@ -75,9 +75,11 @@ static void headline(const struct matter *m)
 	pw_text_safe(m->row->label, m->view->unicode, label, sizeof(label));
 	if (label[0] != '\0')
 		snprintf(title, sizeof(title), " (%s)", label);
-	snprintf(text, sizeof(text), "%s%s is %s at %u %%: of %u ports %u are free, %u are used (%u of them in TIME_WAIT) "
-		"and %u are blocked by other sockets.", name, title, pw_state_name(m->row->state), c->utilization, c->capacity,
-		c->free, c->used, c->time_wait, c->blocked);
+	snprintf(text, sizeof(text),
+		"%s%s is %s at %u %%: %u of %u ports free, %u used (%u in TIME_WAIT), %u blocked by other "
+		"sockets.",
+		name, title, pw_state_name(m->row->state), c->utilization, c->free, c->capacity, c->used, c->time_wait,
+		c->blocked);
 	pw_text_wrap(m->out, text, m->width, "", "");
 }
 
@@ -92,18 +94,21 @@ static void tell_exhausted(const struct matter *m)
 		say(m, "Right now connect() from %s to %s port %u fails with EADDRNOTAVAIL (\"Cannot assign requested address\").",
 			m->row->local_text, m->row->remote_text, key->port);
 	else if (key->kind == PW_KIND_BIND)
-		say(m, "Right now bind() to %s with port 0 fails with EADDRINUSE (\"Address already in use\")%s.", m->row->local_text,
-			key->protocol == IPPROTO_UDP && pw_address_is_any(&key->local) ?
-			", and connect() and sendto() of a UDP socket without a port with EAGAIN" : "");
+		say(m, "Right now bind() to %s with port 0 fails with EADDRINUSE (\"Address already in use\")%s.",
+			m->row->local_text,
+			key->protocol == IPPROTO_UDP && pw_address_is_any(&key->local)
+				? ", and connect() and sendto() of a UDP socket without a port with EAGAIN"
+				: "");
 }
 
 static void tell_slow(const struct matter *m)
 {
 	if (!is_connect(m) || m->counts->fast_free > 0 || m->counts->free == 0)
 		return;
-	say(m, "None of the %u free ports has the parity that connect() tries first (that of port %u), so every connect() "
-		"searches half of the range before it finds one: about 50 times slower than below 50 %%.", m->counts->free,
-		m->ns->low);
+	say(m,
+		"None of the %u free ports has the parity that connect() tries first (that of port %u), so every connect() "
+		"searches half of the range before it finds one: about 50 times slower than below 50 %%.",
+		m->counts->free, m->ns->low);
 }
 
 static void tell_latency(const struct matter *m)
@@ -132,14 +137,18 @@ static void tell_reuse(const struct matter *m)
 		say(m, "A port in TIME_WAIT is refused to bind() for the whole %u s, whatever net.ipv4.tcp_tw_reuse says.",
 			TIME_WAIT_S);
 	else if (!m->facts->timestamps)
-		say(m, "net.ipv4.tcp_timestamps is 0, and without timestamps no port in TIME_WAIT is handed out again: with 1 (and "
-			"net.ipv4.tcp_tw_reuse = 1) connect() could take these over after %u ms.", m->facts->tw_reuse_delay_ms);
+		say(m,
+			"net.ipv4.tcp_timestamps is 0, and without timestamps no port in TIME_WAIT is handed out again: with 1 (and "
+			"net.ipv4.tcp_tw_reuse = 1) connect() could take these over after %u ms.",
+			m->facts->tw_reuse_delay_ms);
 	else if (m->ns->tw_reuse == PW_TW_REUSE_OFF)
 		say(m, "net.ipv4.tcp_tw_reuse is 0: with 1, connect() takes over a port in TIME_WAIT after %u ms.",
 			m->facts->tw_reuse_delay_ms);
 	else if (m->ns->tw_reuse == PW_TW_REUSE_LOOPBACK && !is_loopback(m))
-		say(m, "net.ipv4.tcp_tw_reuse is 2, which helps loopback addresses only: with 1, connect() takes over a port in "
-			"TIME_WAIT after %u ms here too.", m->facts->tw_reuse_delay_ms);
+		say(m,
+			"net.ipv4.tcp_tw_reuse is 2, which helps loopback addresses only: with 1, connect() takes over a port in "
+			"TIME_WAIT after %u ms here too.",
+			m->facts->tw_reuse_delay_ms);
 	else
 		say(m, "%u of these %u can be taken over by connect() right now (net.ipv4.tcp_tw_reuse is %d) and count as free.",
 			m->counts->reusable, m->counts->time_wait, (int)m->ns->tw_reuse);
@@ -151,10 +160,12 @@ static void tell_time_wait(const struct matter *m)
 
 	if (c->time_wait == 0 || share(c->time_wait, c->used) < TIME_WAIT_SHARE)
 		return;
-	say(m, "%u of the %u used ports (%u %%) are in TIME_WAIT: this side closes about %u connections a second and each "
+	say(m,
+		"%u of the %u used ports (%u %%) are in TIME_WAIT: this side closes about %u connections a second and each "
 		"holds its port for another %u s. Keep connections open (HTTP keep-alive, a connection pool), or let the peer "
-		"close first.", c->time_wait, c->used, share(c->time_wait, c->used),
-		(c->time_wait + TIME_WAIT_S - 1) / TIME_WAIT_S, TIME_WAIT_S);
+		"close first.",
+		c->time_wait, c->used, share(c->time_wait, c->used), (c->time_wait + TIME_WAIT_S - 1) / TIME_WAIT_S,
+		TIME_WAIT_S);
 	tell_reuse(m);
 }
 
@@ -189,9 +200,10 @@ static void tell_destination(const struct matter *m)
 	if (others > 0)
 		snprintf(more, sizeof(more), " (%u other local address%s this destination already)", others,
 			others == 1 ? " uses" : "es use");
-	say(m, "%u live connections go from one local address to one destination, %s port %u, and each needs a port of its own. "
-		"A further local address%s, or a further address or port of the destination, gives %u more.", live,
-		m->row->remote_text, m->row->key.port, more, c->capacity - m->ns->blocked);
+	say(m,
+		"%u live connections go from one local address to one destination, %s port %u, and each needs a port of its own. "
+		"A further local address%s, or a further address or port of the destination, gives %u more.",
+		live, m->row->remote_text, m->row->key.port, more, c->capacity - m->ns->blocked);
 }
 
 static void tell_blocked(const struct matter *m)
@@ -202,11 +214,15 @@ static void tell_blocked(const struct matter *m)
 		return;
 	bound = m->facts->bound < blocked ? m->facts->bound : blocked;
 	others = blocked - bound;
-	say(m, "%u ports of the range (%u %%) are closed to every connect(): %u by sockets that took their port by bind() "
-		"(or outlived their listener), %u by listeners and the connections that they accepted.", blocked, share(blocked, m->counts->capacity), bound, others);
+	say(m,
+		"%u ports of the range (%u %%) are closed to every connect(): %u by sockets that took their port by bind() "
+		"(or outlived their listener), %u by listeners and the connections that they accepted.",
+		blocked, share(blocked, m->counts->capacity), bound, others);
 	if (bound > 0)
-		say(m, "A client that binds its local address before connect() should set IP_BIND_ADDRESS_NO_PORT: it then takes "
-			"its port per destination, and the %u ports open up again.", bound);
+		say(m,
+			"A client that binds its local address before connect() should set IP_BIND_ADDRESS_NO_PORT: it then takes "
+			"its port per destination, and the %u ports open up again.",
+			bound);
 	if (share(others, m->counts->capacity) >= BLOCKED_SHARE)
 		say(m, "Listen on ports outside %u-%u: %u ports of the range go to inbound connections.", m->ns->low,
 			m->ns->high, others);
@@ -219,26 +235,32 @@ static void tell_range(const struct matter *m)
 	if (m->row->key.kind == PW_KIND_SNAT)
 		return;
 	if (width < DEFAULT_WIDTH)
-		say(m, "The range %u-%u has only %u ports, the kernel's default has %u: widen net.ipv4.ip_local_port_range, up to "
-			"%u-%u (%u ports).", m->ns->low, m->ns->high, width, DEFAULT_WIDTH, WIDEST_LOW, WIDEST_HIGH, widest);
+		say(m,
+			"The range %u-%u has only %u ports, the kernel's default has %u: widen net.ipv4.ip_local_port_range, up to "
+			"%u-%u (%u ports).",
+			m->ns->low, m->ns->high, width, DEFAULT_WIDTH, WIDEST_LOW, WIDEST_HIGH, widest);
 	else if (width <= widest / 4 * 3)
-		say(m, "The range %u-%u has %u ports: net.ipv4.ip_local_port_range = %u %u would give %u. Reserve the ports that "
-			"services listen on (net.ipv4.ip_local_reserved_ports) first.", m->ns->low, m->ns->high, width, WIDEST_LOW,
-			WIDEST_HIGH, widest);
+		say(m,
+			"The range %u-%u has %u ports: net.ipv4.ip_local_port_range = %u %u would give %u. Reserve the ports that "
+			"services listen on (net.ipv4.ip_local_reserved_ports) first.",
+			m->ns->low, m->ns->high, width, WIDEST_LOW, WIDEST_HIGH, widest);
 	if (share(m->ns->reserved, width) >= RESERVED_SHARE)
-		say(m, "%u ports of the range (%u %%) are reserved by net.ipv4.ip_local_reserved_ports.", m->ns->reserved,
-			share(m->ns->reserved, width));
+		say(m, "%u ports of the range (%u %%) are reserved by net.ipv4.ip_local_reserved_ports.",
+			m->ns->reserved, share(m->ns->reserved, width));
 }
 
 static void tell_tcp_bind(const struct matter *m)
 {
 	if (m->row->key.kind != PW_KIND_BIND || m->row->key.protocol != IPPROTO_TCP)
 		return;
-	say(m, "bind() with port 0 draws from one pool for each local address, whatever the destination. %u of the %u used ports "
+	say(m,
+		"bind() with port 0 draws from one pool for each local address, whatever the destination. %u of the %u used ports "
 		"are known to come from bind(). With IP_BIND_ADDRESS_NO_PORT the port is chosen by connect() instead, per "
-		"destination.", m->counts->bound, m->counts->used);
+		"destination.",
+		m->counts->bound, m->counts->used);
 	if (!pw_row_has_threshold(m->row))
-		say(m, "No threshold is in force here: clients that only connect() share ports between destinations and are not "
+		say(m,
+			"No threshold is in force here: clients that only connect() share ports between destinations and are not "
 			"held up when this pool is full.");
 }
 
@@ -247,25 +269,30 @@ static void tell_udp(const struct matter *m)
 	if (m->row->key.kind != PW_KIND_BIND || m->row->key.protocol != IPPROTO_UDP)
 		return;
 	if (pw_address_is_any(&m->row->key.local))
-		say(m, "Each UDP socket that sends or connects without a port of its own takes one that is free on every address: "
-			"%u are gone. Bind such sockets to their local address, or send from fewer of them.", m->counts->used);
+		say(m,
+			"Each UDP socket that sends or connects without a port of its own takes one that is free on every address: "
+			"%u are gone. Bind such sockets to their local address, or send from fewer of them.",
+			m->counts->used);
 	else
-		say(m, "%u UDP ports of this address are taken. One unconnected socket can serve many peers; sockets of a further "
-			"local address have ports of their own.", m->counts->used);
+		say(m,
+			"%u UDP ports of this address are taken. One unconnected socket can serve many peers; sockets of a further "
+			"local address have ports of their own.",
+			m->counts->used);
 }
 
 static void tell_doubt(const struct matter *m)
 {
 	if (m->facts->unprobed != NULL && m->facts->doubtful > 0)
-		say(m, "%u ports are in doubt: sockets of unknown origin sit on them (%s). They count as free for other "
-			"destinations, so free can be too high by as many.", m->facts->doubtful,
-			m->facts->unprobed);
+		say(m,
+			"%u ports are in doubt: sockets of unknown origin sit on them (%s). They count as free for other "
+			"destinations, so free can be too high by as many.",
+			m->facts->doubtful, m->facts->unprobed);
 }
 
 static void advise(const struct matter *m)
 {
-	static void (*const parts[])(const struct matter *m) = {tell_exhausted, tell_slow, tell_latency, tell_growth, tell_time_wait,
-		tell_destination, tell_blocked, tell_tcp_bind, tell_udp, tell_range};
+	static void (*const parts[])(const struct matter *m) = {tell_exhausted, tell_slow, tell_latency, tell_growth,
+		tell_time_wait, tell_destination, tell_blocked, tell_tcp_bind, tell_udp, tell_range};
 
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
 		parts[i](m);
@@ -275,8 +302,8 @@ void pw_explain_print(FILE *out, const struct pw_report *report, const struct pw
 {
 	const struct pw_selection *selection = &report->selection;
 	struct pw_row_buffer buffer;
-	struct matter m = {.report = report, .view = view, .out = out,
-		.width = view->width != 0 ? view->width : TEXT_WIDTH};
+	struct matter m = {
+		.report = report, .view = view, .out = out, .width = view->width != 0 ? view->width : TEXT_WIDTH};
 
 	if (selection->n == 0) {
 		pw_text_wrap(out, "No pool in sight holds a port: there is nothing to explain.", m.width, "", "");

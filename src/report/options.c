@@ -30,7 +30,7 @@ const char pw_options_help[] =
 	"      --remote NETWORK    remote address or network (CIDR)\n"
 	"      --port PORT         remote port\n"
 	"      --state STATE       normal, warning, critical, exhausted\n"
-	"      --netns NAME        look into this network namespace (a name or a path)\n"
+	"      --netns NAME        look into this network namespace: a name, a path, or '*' for all\n"
 	"\n"
 	"Monitoring plugin:\n"
 	"      --check             one line with performance data; exit status 0, 1, 2, 3\n"
@@ -128,8 +128,8 @@ static int set_bit(const char *option, const char *text, const struct word *word
 
 static int option_kind(struct pw_options *o, const char *text, struct pw_error *err)
 {
-	static const struct word words[] = {
-		{"connect", 1u << PW_KIND_CONNECT}, {"bind", 1u << PW_KIND_BIND}, {"snat", 1u << PW_KIND_SNAT}, {NULL, 0}};
+	static const struct word words[] = {{"connect", 1u << PW_KIND_CONNECT}, {"bind", 1u << PW_KIND_BIND},
+		{"snat", 1u << PW_KIND_SNAT}, {NULL, 0}};
 
 	return set_bit("kind", text, words, &o->match.kinds, err);
 }
@@ -196,6 +196,10 @@ static int option_netns(struct pw_options *o, const char *value, struct pw_error
 
 	if (value[0] == '\0')
 		return pw_error_set(err, "--netns: the name is empty");
+	if (strcmp(value, "*") == 0) {
+		o->all_netns = true;
+		return 0;
+	}
 	grown = grow(o->netns, o->n_netns, sizeof(*grown), err);
 	if (grown == NULL)
 		return -1;
@@ -378,26 +382,19 @@ static int take_option(const struct spec *spec, struct pw_options *o, const char
 	void *member = (char *)o + spec->offset;
 
 	switch (spec->taking) {
-	case AS_COMMAND:
-		*command = (enum pw_command)spec->offset;
-		return 0;
-	case AS_FLAG:
-		*(bool *)member = true;
-		return 0;
-	case AS_STRING:
-		*(const char **)member = value;
-		return 0;
-	case BY_PARTS:
-		return each_part(value, o, err, spec->handler);
-	case BY_HANDLER:
-		break;
+	case AS_COMMAND: *command = (enum pw_command)spec->offset; return 0;
+	case AS_FLAG: *(bool *)member = true; return 0;
+	case AS_STRING: *(const char **)member = value; return 0;
+	case BY_PARTS: return each_part(value, o, err, spec->handler);
+	case BY_HANDLER: break;
 	}
 	return spec->handler(o, value, err);
 }
 
 /* Takes every option, also behind a mistake: whether --check is among them decides about the exit status. Only the first
  * mistake is kept. *command becomes help or version where they are asked for. */
-static int parse_options(struct pw_options *o, int argc, char *const argv[], enum pw_command *command, struct pw_error *err)
+static int parse_options(
+	struct pw_options *o, int argc, char *const argv[], enum pw_command *command, struct pw_error *err)
 {
 	struct option longs[N_SPECS + 1] = {0};
 	int value, result = 0;
@@ -436,9 +433,11 @@ static int check_conflicts(const struct pw_options *o, struct pw_error *err)
 		return pw_error_set(err, "--record and --replay exclude each other");
 	if (o->watch_ms != 0 && (o->record != NULL || o->replay != NULL))
 		return pw_error_set(err, "--watch excludes --record and --replay: a record holds one poll");
-	if (o->replay != NULL && (o->n_netns > 0 || o->probe_given))
+	if (o->all_netns && o->n_netns > 0)
+		return pw_error_set(err, "--netns '*' excludes other names");
+	if (o->replay != NULL && (o->n_netns > 0 || o->all_netns || o->probe_given))
 		return pw_error_set(err, "--replay excludes --netns and --probe: a record is all there is");
-	if (o->record != NULL && o->n_netns > 1)
+	if (o->record != NULL && (o->n_netns > 1 || o->all_netns))
 		return pw_error_set(err, "--record takes one namespace at a time");
 	return 0;
 }

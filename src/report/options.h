@@ -23,21 +23,22 @@ struct pw_options {
 	enum pw_format format;
 	bool explain;
 	bool all;
-	uint32_t watch_ms;           /* interval of the polls; 0 = one poll */
-	uint32_t top;                /* rows to show; 0 = not given, until pw_options_config() has filled it in */
+	uint32_t watch_ms;               /* interval of the polls; 0 = one poll */
+	uint32_t top;                    /* rows to show; 0 = not given, until pw_options_config() has filled it in */
 	enum pw_unlisted_pools unlisted; /* besides the daemon's rows; filled in by pw_options_config() */
-	bool ranked;                 /* the worst first; else in index order; filled in by pw_options_config() */
-	struct pw_match match;       /* filters; an empty match takes every pool */
-	uint32_t states;             /* filter: bits (1 << enum pw_state); 0 = every state */
-	const char **netns;          /* names or paths; none = the own namespace */
+	bool ranked;                     /* the worst first; else in index order; filled in by pw_options_config() */
+	struct pw_match match;           /* filters; an empty match takes every pool */
+	uint32_t states;                 /* filter: bits (1 << enum pw_state); 0 = every state */
+	const char **netns;              /* names or paths; none = the own namespace */
 	size_t n_netns;
+	bool all_netns;                       /* every namespace of the host, the own one too */
 	const char *config, *record, *replay; /* paths, NULL = not given */
 	bool probe_given;
 	enum pw_probe_mode probe;
 	enum pw_colour colour;
 	/* of --check */
-	uint32_t warning, critical;  /* percent, 0 = not given */
-	uint32_t free_below;         /* ports, 0 = not given */
+	uint32_t warning, critical; /* percent, 0 = not given */
+	uint32_t free_below;        /* ports, 0 = not given */
 	uint32_t timeout_s;
 };
 

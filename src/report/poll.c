@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "collect/collect.h"
 #include "collect/netns.h"
+#include "collect/netns_list.h"
 #include "collect/target.h"
 #include "model/monitor.h"
 
@@ -23,13 +24,14 @@ struct pw_poller {
 	const struct pw_options *options;
 	const struct pw_config *config;
 	struct pw_monitor *monitor;
-	struct pw_target **targets; /* one a namespace, as all that follow */
+	struct pw_netns_list *others; /* namespaces that come and go; NULL = only those that were named */
+	struct pw_target **targets;   /* one a namespace, as all that follow; with `others` the own one is the first */
 	struct pw_ns_poll *polls;
 	struct pw_facts *facts;
 	size_t n;
-	const char *unprobed;       /* why no port is probed, NULL when they are */
+	const char *unprobed; /* why no port is probed, NULL when they are */
 	FILE *record;
-	bool polled;                /* at least one poll was good */
+	bool polled; /* at least one poll was good */
 };
 
 /* --- making one --- */
@@ -94,30 +96,55 @@ static int set_source(struct pw_poller *poller, struct pw_target *target, const 
 	return source != NULL ? 0 : -1;
 }
 
-static int add_target(struct pw_poller *poller, uint32_t index, const char *netns, struct pw_error *err)
+/* Makes room for n namespaces. */
+static int reserve(struct pw_poller *poller, size_t n)
 {
-	struct pw_target *target = pw_target_new(index, netns != NULL ? netns : "", netns);
+	struct pw_target **targets = reallocarray(poller->targets, n, sizeof(struct pw_target *));
+	struct pw_ns_poll *polls;
+	struct pw_facts *facts;
+
+	if (targets != NULL)
+		poller->targets = targets;
+	polls = reallocarray(poller->polls, n, sizeof(*polls));
+	if (polls != NULL)
+		poller->polls = polls;
+	facts = reallocarray(poller->facts, n, sizeof(*facts));
+	if (facts != NULL)
+		poller->facts = facts;
+	return targets != NULL && polls != NULL && facts != NULL ? 0 : -1;
+}
+
+static int add_target(
+	struct pw_poller *poller, uint32_t index, const char *name, const char *path, struct pw_error *err)
+{
+	struct pw_target *target = reserve(poller, poller->n + 1) == 0 ? pw_target_new(index, name, path) : NULL;
 
 	if (target == NULL)
 		return pw_error_set(err, "out of memory");
 	poller->targets[poller->n++] = target;
-	return set_source(poller, target, netns, err);
+	return set_source(poller, target, path, err);
+}
+
+/* Whether namespaces are to be looked for, and not only those polled that the command line names. */
+static bool follows_others(const struct pw_poller *poller)
+{
+	const struct pw_options *options = poller->options;
+	bool configured = poller->config->namespaces.all || poller->config->namespaces.n_names > 0;
+
+	return options->all_netns ||
+		(configured && options->n_netns == 0 && options->record == NULL && options->replay == NULL);
 }
 
 static int add_targets(struct pw_poller *poller, struct pw_error *err)
 {
 	const struct pw_options *options = poller->options;
-	size_t n = options->n_netns > 0 ? options->n_netns : 1;
 
-	poller->targets = calloc(n, sizeof(struct pw_target *));
-	poller->polls = calloc(n, sizeof(*poller->polls));
-	poller->facts = calloc(n, sizeof(*poller->facts));
-	if (poller->targets == NULL || poller->polls == NULL || poller->facts == NULL)
+	if (follows_others(poller) && (poller->others = pw_netns_list_new()) == NULL)
 		return pw_error_set(err, "out of memory");
 	if (options->n_netns == 0)
-		return add_target(poller, OWN_INDEX, NULL, err);
-	for (size_t i = 0; i < n; i++)
-		if (add_target(poller, OWN_INDEX + 1 + (uint32_t)i, options->netns[i], err) < 0)
+		return add_target(poller, OWN_INDEX, "", NULL, err);
+	for (size_t i = 0; i < options->n_netns; i++)
+		if (add_target(poller, OWN_INDEX + 1 + (uint32_t)i, options->netns[i], options->netns[i], err) < 0)
 			return -1;
 	return 0;
 }
@@ -153,6 +180,7 @@ void pw_poller_free(struct pw_poller *poller)
 		return;
 	for (size_t i = 0; i < poller->n; i++)
 		pw_target_free(poller->targets[i]);
+	pw_netns_list_free(poller->others);
 	pw_monitor_free(poller->monitor);
 	if (poller->record != NULL) {
 		fclose(poller->record);
@@ -166,11 +194,48 @@ void pw_poller_free(struct pw_poller *poller)
 
 /* --- polling --- */
 
+/* Drops the targets from `first` on up to the one with this index, or all of them. Returns the position of that one. */
+static size_t drop_until(struct pw_poller *poller, size_t first, uint32_t index)
+{
+	size_t at = first;
+
+	while (at < poller->n && pw_target_index(poller->targets[at]) != index)
+		pw_target_free(poller->targets[at++]);
+	memmove(&poller->targets[first], &poller->targets[at], (poller->n - at) * sizeof(poller->targets[0]));
+	poller->n -= at - first;
+	return first;
+}
+
+/* Brings the targets in line with the namespaces that are there. Both lists are in the order in which these were found, so what
+ * stands between two that match has gone. */
+static int follow_others(struct pw_poller *poller, struct pw_error *err)
+{
+	const struct pw_config *config = poller->config;
+	size_t at = 1;
+
+	if (poller->others == NULL)
+		return 0;
+	pw_netns_list_update(poller->others, poller->options->all_netns || config->namespaces.all,
+		config->namespaces.names, config->namespaces.n_names, pw_clock_boot_ms());
+	for (size_t i = 0; i < pw_netns_list_count(poller->others); i++, at++) {
+		const struct pw_netns_entry *entry = pw_netns_list_entry(poller->others, i);
+
+		at = drop_until(poller, at, entry->index);
+		if (at < poller->n)
+			pw_target_set_path(poller->targets[at], entry->path);
+		else if (add_target(poller, entry->index, entry->name, entry->path, err) < 0)
+			return -1;
+	}
+	drop_until(poller, at, 0);
+	return 0;
+}
+
 /* The ports that bind() holds: the dual-stack wildcard pool of TCP conflicts with every socket of the namespace. */
 static uint32_t bound_ports(struct pw_census *census)
 {
 	static const uint8_t any[16];
-	struct pw_pool_key key = {.kind = PW_KIND_BIND, .protocol = IPPROTO_TCP, .local = pw_address_make(AF_INET6, any, 0)};
+	struct pw_pool_key key = {
+		.kind = PW_KIND_BIND, .protocol = IPPROTO_TCP, .local = pw_address_make(AF_INET6, any, 0)};
 	struct pw_pool_counts counts;
 
 	pw_census_pool(census, &key, &counts);
@@ -221,8 +286,13 @@ static int add_unlisted(struct pw_poller *poller, const struct pw_snapshot *snap
 
 	for (size_t i = 0; i < poller->n; i++) {
 		const struct pw_ns_poll *poll = &poller->polls[i];
-		struct pw_unlisted_source source = {.census = poll->census, .snapshot = snapshot, .policy = policy,
-			.ns_name = poll->name, .floor = 1, .ifname = poll->ifname, .context = poll->context};
+		struct pw_unlisted_source source = {.census = poll->census,
+			.snapshot = snapshot,
+			.policy = policy,
+			.ns_name = poll->name,
+			.floor = 1,
+			.ifname = poll->ifname,
+			.context = poll->context};
 		const struct pw_census_totals *totals;
 
 		if (poll->status != PW_POLL_COUNTED || poller->options->unlisted == PW_UNLISTED_NONE)
@@ -240,12 +310,14 @@ const struct pw_snapshot *pw_poller_poll(struct pw_poller *poller, struct pw_rep
 {
 	uint64_t start_us = pw_clock_boot_us();
 	const struct pw_options *options = poller->options;
-	struct pw_poll poll = {.ns = poller->polls, .n_ns = poller->n, .connect_failures_reason = "not counted by portwatch"};
+	struct pw_poll poll = {.connect_failures_reason = "not counted by portwatch"};
 	const struct pw_snapshot *snapshot;
 
 	pw_unlisted_clear(&report->unlisted);
-	if (poll_targets(poller, err) < 0)
+	if (follow_others(poller, err) < 0 || poll_targets(poller, err) < 0)
 		return NULL;
+	poll.ns = poller->polls;
+	poll.n_ns = poller->n;
 	poll.duration_us = (uint32_t)(pw_clock_boot_us() - start_us);
 	poll.now_ms = pw_clock_boot_ms();
 	poll.wall = pw_clock_wall();

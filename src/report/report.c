@@ -15,8 +15,8 @@ const struct pw_facts *pw_report_facts(const struct pw_report *report, uint32_t 
 	return &nothing;
 }
 
-int pw_report_print(FILE *out, const struct pw_report *report, const struct pw_options *options, const struct pw_view *view,
-	int *status)
+int pw_report_print(FILE *out, const struct pw_report *report, const struct pw_options *options,
+	const struct pw_view *view, int *status)
 {
 	if (options->format == PW_FORMAT_JSON)
 		return pw_json_print(out, &report->selection, report->now_ms, report->wall);

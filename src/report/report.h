@@ -26,18 +26,18 @@ struct pw_report {
 	struct pw_unlisted_list unlisted; /* pools without a row, as far as they are wanted */
 	const struct pw_facts *facts; /* one for each namespace that was asked for, also where it could not be read */
 	size_t n_facts;
-	struct timespec wall;         /* time of the poll */
-	uint64_t now_ms;              /* CLOCK_BOOTTIME, for ages */
-	bool watching;                /* there were polls before: growth means something */
+	struct timespec wall; /* time of the poll */
+	uint64_t now_ms;      /* CLOCK_BOOTTIME, for ages */
+	bool watching;        /* there were polls before: growth means something */
 };
 
 /* How and where to draw. */
 struct pw_view {
-	unsigned width;               /* columns of the terminal; 0 = none: plain columns */
-	unsigned height;              /* lines to keep to, 0 = any number */
+	unsigned width;  /* columns of the terminal; 0 = none: plain columns */
+	unsigned height; /* lines to keep to, 0 = any number */
 	bool colour;
-	bool unicode;                 /* UTF-8 locale */
-	bool fine_bars;               /* the font has eighths of a block, not only halves */
+	bool unicode;   /* UTF-8 locale */
+	bool fine_bars; /* the font has eighths of a block, not only halves */
 };
 
 /* What is known about a namespace; never NULL. */
@@ -45,7 +45,7 @@ const struct pw_facts *pw_report_facts(const struct pw_report *report, uint32_t 
 
 /* Prints one poll as the options want it: check, JSON, or table and explanation. *status becomes the exit status of --check, else
  * stays as it is. Returns 0, or -1 when writing failed or memory ran out. */
-int pw_report_print(FILE *out, const struct pw_report *report, const struct pw_options *options, const struct pw_view *view,
-	int *status);
+int pw_report_print(FILE *out, const struct pw_report *report, const struct pw_options *options,
+	const struct pw_view *view, int *status);
 
 #endif

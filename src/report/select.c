@@ -8,13 +8,15 @@ static uint64_t badness(bool has_threshold, const struct pw_pool_counts *counts)
 {
 	uint64_t used_up = counts->free < 65536 ? 65536 - counts->free : 0;
 
-	return (uint64_t)has_threshold << 63 | (uint64_t)counts->utilization << 48 | used_up << 24 | (counts->used & 0xffffff);
+	return (uint64_t)has_threshold << 63 | (uint64_t)counts->utilization << 48 | used_up << 24 |
+		(counts->used & 0xffffff);
 }
 
 static bool passes(const struct pw_pool_key *key, unsigned state, const struct pw_options *options)
 {
 	/* namespaces are chosen before the poll, so no name is compared here */
-	return (options->states == 0 || (options->states & (1u << state)) != 0) && pw_match_pool(&options->match, key, "");
+	return (options->states == 0 || (options->states & (1u << state)) != 0) &&
+		pw_match_pool(&options->match, key, "");
 }
 
 static int by_badness(const void *a, const void *b)
@@ -32,8 +34,8 @@ static void select_listed(struct pw_selection *s, const struct pw_options *optio
 		const struct pw_pool_row *row = &s->snapshot->pools[i];
 
 		if (passes(&row->key, row->state, options))
-			s->pools[s->matched++] = (struct pw_selected){.position = (uint32_t)i,
-				.badness = badness(pw_row_has_threshold(row), &row->counts)};
+			s->pools[s->matched++] = (struct pw_selected){
+				.position = (uint32_t)i, .badness = badness(pw_row_has_threshold(row), &row->counts)};
 	}
 }
 
@@ -48,8 +50,8 @@ static void select_unlisted(struct pw_selection *s, const struct pw_options *opt
 	}
 }
 
-int pw_selection_make(struct pw_selection *out, const struct pw_snapshot *snapshot, const struct pw_unlisted_list *unlisted,
-	const struct pw_options *options)
+int pw_selection_make(struct pw_selection *out, const struct pw_snapshot *snapshot,
+	const struct pw_unlisted_list *unlisted, const struct pw_options *options)
 {
 	size_t most = snapshot->n_pools + (unlisted != NULL ? unlisted->n : 0);
 

@@ -6,6 +6,12 @@
 
 #include "report/text.h"
 
+/* Namespaces of which it is said what is not known. */
+#define MAX_NOTES 4
+
+/* Namespaces with a line of their own above the table on a terminal. */
+#define MAX_NAMESPACES 3
+
 /* A line of the summary is put together from parts, which are never broken. */
 struct parts {
 	char text[6][160];
@@ -62,6 +68,19 @@ static void print_namespace(FILE *out, const struct pw_layout *l, const struct p
 	print_parts(out, l, &parts);
 }
 
+/* Those that could not be read have a note instead. On a terminal a host with 50 containers keeps room for the table. */
+static void print_namespaces(FILE *out, const struct pw_layout *l)
+{
+	const struct pw_snapshot *snapshot = l->report->selection.snapshot;
+	size_t readable = 0;
+
+	for (size_t i = 0; i < snapshot->n_namespaces; i++)
+		if (snapshot->namespaces[i].high != 0 && (readable++ < MAX_NAMESPACES || l->plain))
+			print_namespace(out, l, &snapshot->namespaces[i]);
+	if (readable > MAX_NAMESPACES && !l->plain)
+		fprintf(out, "and %zu more namespaces\n", readable - MAX_NAMESPACES);
+}
+
 static void print_clock(FILE *out, const struct pw_layout *l)
 {
 	const struct pw_snapshot *snapshot = l->report->selection.snapshot;
@@ -90,18 +109,16 @@ static void print_worst(FILE *out, const struct pw_layout *l)
 		return;
 	worst = pw_selection_row(selection, 0, &buffer);
 	pw_format_full_name(l, worst, name, sizeof(name));
-	snprintf(text, sizeof(text), "worst %u%% (%s): %s", worst->counts.utilization, pw_state_name(worst->state), name);
+	snprintf(text, sizeof(text), "worst %u%% (%s): %s", worst->counts.utilization, pw_state_name(worst->state),
+		name);
 	pw_text_wrap(out, text, l->view->width, l->plain ? "# " : "", l->plain ? "# " : "  ");
 }
 
 void pw_print_summary(FILE *out, const struct pw_layout *l)
 {
-	const struct pw_snapshot *snapshot = l->report->selection.snapshot;
-
 	if (l->report->watching)
 		print_clock(out, l);
-	for (size_t i = 0; i < snapshot->n_namespaces; i++)
-		print_namespace(out, l, &snapshot->namespaces[i]);
+	print_namespaces(out, l);
 	print_worst(out, l);
 }
 
@@ -115,8 +132,8 @@ static void note(FILE *out, const struct pw_layout *l, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	pw_text_wrap(out, pw_text_safe(text, l->view->unicode, safe, sizeof(safe)), l->view->width, l->plain ? "# " : "",
-		l->plain ? "# " : "  ");
+	pw_text_wrap(out, pw_text_safe(text, l->view->unicode, safe, sizeof(safe)), l->view->width,
+		l->plain ? "# " : "", l->plain ? "# " : "  ");
 }
 
 static void note_rows(FILE *out, const struct pw_layout *l, size_t shown)
@@ -130,7 +147,8 @@ static void note_rows(FILE *out, const struct pw_layout *l, size_t shown)
 	else if (selection->matched == 0 && known > 0)
 		note(out, l, "No pool matches the filters.");
 	if (snapshot->pools_seen > known)
-		note(out, l, "%zu pools hold too few ports to be listed: --all shows them.", snapshot->pools_seen - known);
+		note(out, l, "%zu pools hold too few ports to be listed: --all shows them.",
+			snapshot->pools_seen - known);
 	else if (known == 0)
 		note(out, l, "No pool holds a port.");
 }
@@ -144,13 +162,23 @@ static void note_facts(FILE *out, const struct pw_layout *l, const struct pw_fac
 	if (facts->error[0] != '\0')
 		note(out, l, "%s%s", of, facts->error);
 	if (facts->unprobed != NULL && facts->doubtful > 0)
-		note(out, l, "%s%u ports are in doubt (%s): free can be too high by as many.", of, facts->doubtful,
-			facts->unprobed);
+		note(out, l, "%s%u %s in doubt (%s): free can be too high by as many.", of, facts->doubtful,
+			facts->doubtful == 1 ? "port is" : "ports are", facts->unprobed);
+}
+
+static bool is_notable(const struct pw_facts *facts)
+{
+	return facts->error[0] != '\0' || (facts->unprobed != NULL && facts->doubtful > 0);
 }
 
 void pw_print_notes(FILE *out, const struct pw_layout *l, size_t shown)
 {
+	size_t notable = 0;
+
 	note_rows(out, l, shown);
 	for (size_t i = 0; i < l->report->n_facts; i++)
-		note_facts(out, l, &l->report->facts[i]);
+		if (is_notable(&l->report->facts[i]) && notable++ < MAX_NOTES)
+			note_facts(out, l, &l->report->facts[i]);
+	if (notable > MAX_NOTES)
+		note(out, l, "And %zu more namespaces with notes like these.", notable - MAX_NOTES);
 }

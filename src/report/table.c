@@ -66,14 +66,10 @@ static void lay_out(struct pw_layout *l, const struct pw_report *report, const s
 static const char *state_colour(enum pw_state state)
 {
 	switch (state) {
-	case PW_STATE_NORMAL:
-		return "\033[32m";
-	case PW_STATE_WARNING:
-		return "\033[33m";
-	case PW_STATE_CRITICAL:
-		return "\033[31m";
-	case PW_STATE_EXHAUSTED:
-		break;
+	case PW_STATE_NORMAL: return "\033[32m";
+	case PW_STATE_WARNING: return "\033[33m";
+	case PW_STATE_CRITICAL: return "\033[31m";
+	case PW_STATE_EXHAUSTED: break;
 	}
 	return "\033[1;31m";
 }
@@ -122,7 +118,7 @@ static char *part_text(const struct pw_layout *l, const struct part *part)
 	for (size_t i = 0; pw_columns[i].header != NULL && !failed; i++)
 		if (pw_columns[i].wanted(l))
 			failed = scols_table_new_column(table, pw_columns[i].header, 0,
-				pw_columns[i].right ? SCOLS_FL_RIGHT : 0) == NULL;
+					 pw_columns[i].right ? SCOLS_FL_RIGHT : 0) == NULL;
 	for (size_t i = 0; i < part->n && !failed; i++)
 		failed = add_row(table, l, pw_selection_row(selection, part->first + i, &buffer)) < 0;
 	if (failed || scols_print_table_to_string(table, &text) != 0)
@@ -232,7 +228,8 @@ static int print_part(FILE *out, const struct pw_layout *l, const struct part *p
 		line = print_line(out, line);
 	for (size_t i = 0; i < part->n; i++) {
 		line = print_line(out, line);
-		if (name_below(l, pw_selection_row(&l->report->selection, part->first + i, &buffer), name, sizeof(name)))
+		if (name_below(
+			    l, pw_selection_row(&l->report->selection, part->first + i, &buffer), name, sizeof(name)))
 			print_name_below(out, l, name);
 	}
 	free(text);

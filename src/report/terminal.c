@@ -29,7 +29,8 @@ static bool is_dumb(const char *term)
 /* Terminals that are known to have no colours; every other one in use understands the eight of ISO 6429. */
 static bool is_monochrome(const char *term)
 {
-	return is_dumb(term) || (strncmp(term, "vt", 2) == 0 && isdigit((unsigned char)term[2])) || strstr(term, "mono") != NULL;
+	return is_dumb(term) || (strncmp(term, "vt", 2) == 0 && isdigit((unsigned char)term[2])) ||
+		strstr(term, "mono") != NULL;
 }
 
 static bool wants_colour(enum pw_colour colour)

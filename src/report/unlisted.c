@@ -68,7 +68,8 @@ static int reserve(struct pw_unlisted_list *list)
 static void judge(struct pw_unlisted *pool)
 {
 	struct pw_alarm alarm = {0};
-	struct pw_alarm_input input = {.utilization = pool->counts.utilization, .free = pool->counts.free,
+	struct pw_alarm_input input = {.utilization = pool->counts.utilization,
+		.free = pool->counts.free,
 		.time_to_exhaustion = PW_NOT_IN_SIGHT};
 	struct pw_alarm_result result;
 
@@ -111,13 +112,17 @@ static int visit(const struct pw_pool_key *key, const struct pw_pool_counts *cou
 	const struct pw_unlisted_source *source = walk->source;
 	struct pw_unlisted *pool;
 
-	if (is_listed(walk, key) || (source->policy->n_ignore > 0 && pw_policy_ignores(source->policy, key, source->ns_name)))
+	if (is_listed(walk, key) ||
+		(source->policy->n_ignore > 0 && pw_policy_ignores(source->policy, key, source->ns_name)))
 		return 0;
 	if (reserve(walk->list) < 0)
 		return -1;
 	pool = &walk->list->pools[walk->list->n++];
-	*pool = (struct pw_unlisted){.key = *key, .counts = *counts, .ns_name = source->ns_name,
-		.rule = rule_of(source, key), .basis = (uint8_t)pw_census_totals(source->census)->basis};
+	*pool = (struct pw_unlisted){.key = *key,
+		.counts = *counts,
+		.ns_name = source->ns_name,
+		.rule = rule_of(source, key),
+		.basis = (uint8_t)pw_census_totals(source->census)->basis};
 	set_zone(walk, pool);
 	judge(pool);
 	return 0;
@@ -145,17 +150,24 @@ const struct pw_thresholds *pw_unlisted_thresholds(const struct pw_unlisted_list
 	return pool->rule != NULL ? &pool->rule->thresholds : list->defaults;
 }
 
-const struct pw_pool_row *pw_unlisted_row(const struct pw_unlisted_list *list, size_t position, uint64_t poll_ms,
-	struct pw_row_buffer *buffer)
+const struct pw_pool_row *pw_unlisted_row(
+	const struct pw_unlisted_list *list, size_t position, uint64_t poll_ms, struct pw_row_buffer *buffer)
 {
 	const struct pw_unlisted *pool = &list->pools[position];
 	const struct pw_thresholds *thresholds = pw_unlisted_thresholds(list, pool);
 	struct pw_pool_row *row = &buffer->row;
 
-	*row = (struct pw_pool_row){.key = pool->key, .counts = pool->counts, .owner = "",
-		.label = pool->rule != NULL ? pool->rule->label : "", .peak = pool->counts.used, .peak_ms = poll_ms,
-		.time_to_exhaustion = pool->counts.free == 0 ? 0 : PW_NOT_IN_SIGHT, .state = (enum pw_state)pool->state,
-		.state_ms = poll_ms, .reason = (enum pw_reason)pool->reason, .basis = (enum pw_basis)pool->basis};
+	*row = (struct pw_pool_row){.key = pool->key,
+		.counts = pool->counts,
+		.owner = "",
+		.label = pool->rule != NULL ? pool->rule->label : "",
+		.peak = pool->counts.used,
+		.peak_ms = poll_ms,
+		.time_to_exhaustion = pool->counts.free == 0 ? 0 : PW_NOT_IN_SIGHT,
+		.state = (enum pw_state)pool->state,
+		.state_ms = poll_ms,
+		.reason = (enum pw_reason)pool->reason,
+		.basis = (enum pw_basis)pool->basis};
 	if (thresholds != NULL) {
 		row->warning_threshold = thresholds->warning.rise;
 		row->critical_threshold = thresholds->critical.rise;

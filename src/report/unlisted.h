@@ -16,10 +16,10 @@
 struct pw_unlisted {
 	struct pw_pool_key key;
 	struct pw_pool_counts counts;
-	const struct pw_rule *rule;      /* NULL = no `pool` section matches */
+	const struct pw_rule *rule; /* NULL = no `pool` section matches */
 	const char *ns_name;
-	char zone_name[IF_NAMESIZE];     /* "" = none */
-	uint8_t state, reason;           /* by the thresholds of the rule, as at a first poll; else normal */
+	char zone_name[IF_NAMESIZE]; /* "" = none */
+	uint8_t state, reason;       /* by the thresholds of the rule, as at a first poll; else normal */
 	uint8_t basis;
 };
 
@@ -32,10 +32,10 @@ struct pw_unlisted_list {
 /* Where the pools of one namespace come from. */
 struct pw_unlisted_source {
 	struct pw_census *census;
-	const struct pw_snapshot *snapshot;   /* made from this census; its rows are left out */
-	const struct pw_policy *policy;       /* what it ignores is left out */
+	const struct pw_snapshot *snapshot; /* made from this census; its rows are left out */
+	const struct pw_policy *policy;     /* what it ignores is left out */
 	const char *ns_name;
-	uint32_t floor;                       /* least number of used ports, at least 1 */
+	uint32_t floor;                                         /* least number of used ports, at least 1 */
 	const char *(*ifname)(uint32_t ifindex, void *context); /* may be NULL */
 	void *context;
 };
@@ -55,7 +55,7 @@ struct pw_row_buffer {
 };
 
 /* Makes a row of a pool, as of the poll of this snapshot. Returns &buffer->row. */
-const struct pw_pool_row *pw_unlisted_row(const struct pw_unlisted_list *list, size_t position, uint64_t poll_ms,
-	struct pw_row_buffer *buffer);
+const struct pw_pool_row *pw_unlisted_row(
+	const struct pw_unlisted_list *list, size_t position, uint64_t poll_ms, struct pw_row_buffer *buffer);
 
 #endif

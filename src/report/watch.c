@@ -21,9 +21,9 @@ struct watch {
 	const struct pw_snapshot *snapshot;
 	struct pw_report report;
 	struct pw_view view;
-	bool redraw;       /* in place, on the second screen */
-	int signals;       /* signalfd */
-	int deadly;        /* the signal to die of, 0 = none */
+	bool redraw; /* in place, on the second screen */
+	int signals; /* signalfd */
+	int deadly;  /* the signal to die of, 0 = none */
 	bool quit;
 };
 
@@ -119,12 +119,8 @@ static void handle_signal(struct watch *w, int number)
 		else
 			raise(SIGSTOP);
 		break;
-	case SIGINT:
-		w->quit = true;
-		break;
-	default:
-		w->deadly = number;
-		w->quit = true;
+	case SIGINT: w->quit = true; break;
+	default: w->deadly = number; w->quit = true;
 	}
 }
 

@@ -15,13 +15,27 @@
 void fixture_init(struct fixture *f)
 {
 	memset(f, 0, sizeof(*f));
-	f->ns[0] = (struct pw_ns_row){.index = 1, .name = "", .low = 32768, .high = 60999, .capacity = 28232,
-		.tw_reuse = PW_TW_REUSE_LOOPBACK, .basis = PW_BASIS_PROBED};
-	f->facts[0] = (struct pw_facts){.ns = 1, .name = "", .error = "", .timestamps = true, .tw_reuse_delay_ms = 1000};
-	f->snapshot = (struct pw_snapshot){.generation = 1, .poll_ms = NOW_MS, .poll_interval_ms = 2000, .poll_duration_us = 12345,
-		.polls = 1, .pools = f->pools, .namespaces = f->ns, .n_namespaces = 1,
+	f->ns[0] = (struct pw_ns_row){.index = 1,
+		.name = "",
+		.low = 32768,
+		.high = 60999,
+		.capacity = 28232,
+		.tw_reuse = PW_TW_REUSE_LOOPBACK,
+		.basis = PW_BASIS_PROBED};
+	f->facts[0] = (struct pw_facts){
+		.ns = 1, .name = "", .error = "", .timestamps = true, .tw_reuse_delay_ms = 1000};
+	f->snapshot = (struct pw_snapshot){.generation = 1,
+		.poll_ms = NOW_MS,
+		.poll_interval_ms = 2000,
+		.poll_duration_us = 12345,
+		.polls = 1,
+		.pools = f->pools,
+		.namespaces = f->ns,
+		.n_namespaces = 1,
 		.connect_failures_reason = ""};
-	f->report = (struct pw_report){.facts = f->facts, .n_facts = 1, .now_ms = NOW_MS,
+	f->report = (struct pw_report){.facts = f->facts,
+		.n_facts = 1,
+		.now_ms = NOW_MS,
 		.wall = {.tv_sec = 1767225600, .tv_nsec = 250000000}};
 }
 
@@ -48,12 +62,15 @@ struct pw_pool_row *fixture_pool(struct fixture *f, int protocol, const char *lo
 	struct pw_pool_counts *counts = &row->counts;
 
 	assert_true(i < FIXTURE_MAX);
-	row->key = (struct pw_pool_key){.local = parsed(local), .ns = 1, .port = port, .protocol = (uint8_t)protocol,
+	row->key = (struct pw_pool_key){.local = parsed(local),
+		.ns = 1,
+		.port = port,
+		.protocol = (uint8_t)protocol,
 		.kind = remote != NULL ? PW_KIND_CONNECT : PW_KIND_BIND};
 	if (remote != NULL)
 		row->key.remote = parsed(remote);
-	*counts = (struct pw_pool_counts){.capacity = f->ns[0].capacity, .used = used, .time_wait = time_wait,
-		.free = f->ns[0].capacity - used};
+	*counts = (struct pw_pool_counts){
+		.capacity = f->ns[0].capacity, .used = used, .time_wait = time_wait, .free = f->ns[0].capacity - used};
 	counts->fast_free = counts->free > counts->capacity / 2 ? counts->free - counts->capacity / 2 : 0;
 	counts->utilization = pw_utilization(counts->capacity, counts->free);
 	row->name = pw_pool_name(&row->key, NULL, NULL, f->names[i]);
@@ -79,7 +96,9 @@ void fixture_close(struct fixture *f, const struct pw_options *options)
 	f->snapshot.n_top = f->snapshot.n_pools;
 	if (f->snapshot.pools_seen == 0)
 		f->snapshot.pools_seen = f->snapshot.pools_listed = (uint32_t)f->snapshot.n_pools;
-	assert_int_equal(pw_selection_make(&f->report.selection, &f->snapshot, &f->report.unlisted, options != NULL ? options : &every_row), 0);
+	assert_int_equal(pw_selection_make(&f->report.selection, &f->snapshot, &f->report.unlisted,
+				 options != NULL ? options : &every_row),
+		0);
 }
 
 void fixture_free(struct fixture *f)
@@ -107,8 +126,8 @@ void fixture_busy(struct fixture *f)
 	row->alloc_latency_us = 1700;
 	row->label = "payment gateway";
 	row->owner = "haproxy.service (100 %)";
-	row = fixture_pool(f, IPPROTO_TCP, "2001:db8:1111:2222:3333:4444:5555:6666", "2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff", 65535,
-		24000, 19000);
+	row = fixture_pool(f, IPPROTO_TCP, "2001:db8:1111:2222:3333:4444:5555:6666",
+		"2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff", 65535, 24000, 19000);
 	row->growth = 12000;
 	row->time_to_exhaustion = 21;
 	row->owner = "nginx.service (97 %)";

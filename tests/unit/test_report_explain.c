@@ -62,8 +62,16 @@ static void expect_has(struct fixture *f, const char *const *has, const char *co
 	free(text);
 }
 
-#define LIST(...) (const char *const[]){__VA_ARGS__, NULL}
-#define NOTHING (const char *const[]){NULL}
+#define LIST(...) \
+	(const char *const[]) \
+	{ \
+		__VA_ARGS__, NULL \
+	}
+#define NOTHING \
+	(const char *const[]) \
+	{ \
+		NULL \
+	}
 
 static struct pw_pool_row *one_pool(struct fixture *f, uint32_t used, uint32_t time_wait)
 {
@@ -108,7 +116,9 @@ static void test_live(void **state)
 
 	(void)state;
 	one_pool(&f, 24000, 1000);
-	expect_has(&f, LIST("23000 live connections go from one local address to one destination, 198.51.100.9 port 443", "gives 28232 more"),
+	expect_has(&f,
+		LIST("23000 live connections go from one local address to one destination, 198.51.100.9 port 443",
+			"gives 28232 more"),
 		LIST("in TIME_WAIT: this side", "bind()", "closed to every"));
 }
 
@@ -126,10 +136,16 @@ static void test_other_sources(void **state)
 
 static void test_time_wait(void **state)
 {
-	static const struct { enum pw_tw_reuse reuse; bool timestamps; const char *has; } cases[] = {
-		{PW_TW_REUSE_OFF, true, "net.ipv4.tcp_tw_reuse is 0: with 1, connect() takes over a port in TIME_WAIT after 1000 ms"},
+	static const struct {
+		enum pw_tw_reuse reuse;
+		bool timestamps;
+		const char *has;
+	} cases[] = {
+		{PW_TW_REUSE_OFF, true,
+			"net.ipv4.tcp_tw_reuse is 0: with 1, connect() takes over a port in TIME_WAIT after 1000 ms"},
 		{PW_TW_REUSE_LOOPBACK, true, "net.ipv4.tcp_tw_reuse is 2, which helps loopback addresses only"},
-		{PW_TW_REUSE_ON, true, "150 of these 18000 can be taken over by connect() right now (net.ipv4.tcp_tw_reuse is 1)"},
+		{PW_TW_REUSE_ON, true,
+			"150 of these 18000 can be taken over by connect() right now (net.ipv4.tcp_tw_reuse is 1)"},
 		{PW_TW_REUSE_ON, false, "net.ipv4.tcp_timestamps is 0"},
 	};
 	struct fixture f;
@@ -139,8 +155,10 @@ static void test_time_wait(void **state)
 		one_pool(&f, 24000, 18000)->counts.reusable = 150;
 		f.ns[0].tw_reuse = cases[i].reuse;
 		f.facts[0].timestamps = cases[i].timestamps;
-		expect_has(&f, LIST("18000 of the 24000 used ports (75 %) are in TIME_WAIT: this side closes about 300 connections a second",
-			cases[i].has), LIST("live connections"));
+		expect_has(&f,
+			LIST("18000 of the 24000 used ports (75 %) are in TIME_WAIT: this side closes about 300 connections a second",
+				cases[i].has),
+			LIST("live connections"));
 	}
 }
 
@@ -163,8 +181,11 @@ static void test_blocked(void **state)
 	one_pool(&f, 15000, 0);
 	f.ns[0].blocked = 2000;
 	f.facts[0].bound = 1400;
-	expect_has(&f, LIST("2000 ports of the range (7 %) are closed to every connect(): 1400 by sockets that took their port by bind()",
-		"600 by listeners", "IP_BIND_ADDRESS_NO_PORT", "the 1400 ports open up again", "Listen on ports outside 32768-60999"), NOTHING);
+	expect_has(&f,
+		LIST("2000 ports of the range (7 %) are closed to every connect(): 1400 by sockets that took their port by bind()",
+			"600 by listeners", "IP_BIND_ADDRESS_NO_PORT", "the 1400 ports open up again",
+			"Listen on ports outside 32768-60999"),
+		NOTHING);
 	one_pool(&f, 15000, 0);
 	f.ns[0].blocked = 200;
 	expect_has(&f, LIST("live connections"), LIST("closed to every connect()"));
@@ -179,8 +200,10 @@ static void test_slow(void **state)
 	row = one_pool(&f, 15000, 0);
 	row->counts.fast_free = 0;
 	row->alloc_latency_us = 850;
-	expect_has(&f, LIST("None of the 13232 free ports has the parity that connect() tries first (that of port 32768)",
-		"took the kernel 850 us"), NOTHING);
+	expect_has(&f,
+		LIST("None of the 13232 free ports has the parity that connect() tries first (that of port 32768)",
+			"took the kernel 850 us"),
+		NOTHING);
 	row = one_pool(&f, 15000, 0);
 	row->counts.fast_free = 1;
 	expect_has(&f, LIST("live connections"), LIST("parity"));
@@ -203,9 +226,14 @@ static void test_growth(void **state)
 
 static void test_exhausted(void **state)
 {
-	static const struct { int protocol; const char *local, *remote, *has; } cases[] = {
-		{IPPROTO_TCP, "192.0.2.1", "198.51.100.9", "connect() from 192.0.2.1 to 198.51.100.9 port 443 fails with EADDRNOTAVAIL"},
-		{IPPROTO_TCP, "192.0.2.1", NULL, "bind() to 192.0.2.1 with port 0 fails with EADDRINUSE (\"Address already in use\")."},
+	static const struct {
+		int protocol;
+		const char *local, *remote, *has;
+	} cases[] = {
+		{IPPROTO_TCP, "192.0.2.1", "198.51.100.9",
+			"connect() from 192.0.2.1 to 198.51.100.9 port 443 fails with EADDRNOTAVAIL"},
+		{IPPROTO_TCP, "192.0.2.1", NULL,
+			"bind() to 192.0.2.1 with port 0 fails with EADDRINUSE (\"Address already in use\")."},
 		{IPPROTO_UDP, "::", NULL, "sendto() of a UDP socket without a port with EAGAIN"},
 	};
 	struct fixture f;
@@ -213,7 +241,9 @@ static void test_exhausted(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		fixture_init(&f);
-		fixture_pool(&f, cases[i].protocol, cases[i].local, cases[i].remote, cases[i].remote != NULL ? 443 : 0, 28232, 0)->growth = 9;
+		fixture_pool(&f, cases[i].protocol, cases[i].local, cases[i].remote, cases[i].remote != NULL ? 443 : 0,
+			28232, 0)
+			->growth = 9;
 		expect_has(&f, LIST(cases[i].has), LIST("It loses", "parity"));
 	}
 	one_pool(&f, 28231, 0);
@@ -231,8 +261,10 @@ static void test_range(void **state)
 	f.ns[0].reserved = 100;
 	f.ns[0].capacity = 900;
 	fixture_pool(&f, IPPROTO_TCP, "192.0.2.1", "198.51.100.9", 443, 600, 0);
-	expect_has(&f, LIST("The range 40000-40999 has only 1000 ports, the kernel's default has 28232",
-		"100 ports of the range (10 %) are reserved"), NOTHING);
+	expect_has(&f,
+		LIST("The range 40000-40999 has only 1000 ports, the kernel's default has 28232",
+			"100 ports of the range (10 %) are reserved"),
+		NOTHING);
 	one_pool(&f, 15000, 0);
 	f.ns[0].low = 1024;
 	f.ns[0].high = 65535;
@@ -248,8 +280,10 @@ static void test_bind(void **state)
 	fixture_init(&f);
 	row = fixture_pool(&f, IPPROTO_TCP, "192.0.2.1", NULL, 0, 26000, 9000);
 	row->counts.bound = 1234;
-	expect_has(&f, LIST("1234 of the 26000 used ports are known to come from bind()", "IP_BIND_ADDRESS_NO_PORT",
-		"refused to bind() for the whole 60 s"), LIST("No threshold is in force", "live connections"));
+	expect_has(&f,
+		LIST("1234 of the 26000 used ports are known to come from bind()", "IP_BIND_ADDRESS_NO_PORT",
+			"refused to bind() for the whole 60 s"),
+		LIST("No threshold is in force", "live connections"));
 	fixture_init(&f);
 	row = fixture_pool(&f, IPPROTO_TCP, "192.0.2.1", NULL, 0, 26000, 0);
 	row->warning_threshold = row->critical_threshold = 0;
@@ -263,7 +297,8 @@ static void test_udp(void **state)
 	(void)state;
 	fixture_init(&f);
 	fixture_pool(&f, IPPROTO_UDP, "0.0.0.0", NULL, 0, 20000, 0);
-	expect_has(&f, LIST("takes one that is free on every address: 20000 are gone"), LIST("IP_BIND_ADDRESS_NO_PORT"));
+	expect_has(
+		&f, LIST("takes one that is free on every address: 20000 are gone"), LIST("IP_BIND_ADDRESS_NO_PORT"));
 	fixture_init(&f);
 	fixture_pool(&f, IPPROTO_UDP, "192.0.2.1", NULL, 0, 20000, 0);
 	expect_has(&f, LIST("20000 UDP ports of this address are taken"), NOTHING);

@@ -121,7 +121,8 @@ static void test_extremes(void **state)
 	(void)state;
 	fixture_init(&f);
 	for (unsigned i = 0; i < FIXTURE_MAX; i++) {
-		struct pw_pool_row *row = fixture_pool(&f, IPPROTO_TCP, "10.0.0.1", "10.0.0.2", (uint16_t)(i + 1), 1, 0);
+		struct pw_pool_row *row = fixture_pool(
+			&f, IPPROTO_TCP, "10.0.0.1", "10.0.0.2", (uint16_t)(i + 1), 1, 0);
 		static char owner[4096];
 
 		memset(owner, 'x', sizeof(owner) - 1);

@@ -57,7 +57,8 @@ static void test_values(void **state)
 	struct pw_options o;
 
 	(void)state;
-	expect_ok(&o, "--json --all --watch=0.25 --top 7 --color never --probe=off --config a --netns blue --netns /proc/1/ns/net");
+	expect_ok(&o,
+		"--json --all --watch=0.25 --top 7 --color never --probe=off --config a --netns blue --netns /proc/1/ns/net");
 	assert_int_equal(o.format, PW_FORMAT_JSON);
 	assert_true(o.all);
 	assert_int_equal(o.watch_ms, 250);
@@ -89,7 +90,8 @@ static void test_filters(void **state)
 	struct pw_options o;
 
 	(void)state;
-	expect_ok(&o, "--kind connect,bind --protocol UDP --state warning,critical --state exhausted --port 443,8443 --port 1 "
+	expect_ok(&o,
+		"--kind connect,bind --protocol UDP --state warning,critical --state exhausted --port 443,8443 --port 1 "
 		"--local 10.0.0.0/8 --remote 192.0.2.1,2001:db8::/32");
 	assert_int_equal(o.match.kinds, 1u << PW_KIND_CONNECT | 1u << PW_KIND_BIND);
 	assert_int_equal(o.match.protocols, PW_MATCH_UDP);
@@ -139,7 +141,9 @@ static void test_commands(void **state)
 
 static void test_mistakes(void **state)
 {
-	static const struct { const char *line, *text; } cases[] = {
+	static const struct {
+		const char *line, *text;
+	} cases[] = {
 		{"--nonsense", "unknown or ambiguous option '--nonsense'"},
 		{"--re x", "unknown or ambiguous option '--re'"},
 		{"-x", "unknown option '-x'"},
@@ -150,7 +154,8 @@ static void test_mistakes(void **state)
 		{"--top 0", "--top: '0' is no number of pools, expected 1 to 1000000"},
 		{"--top 5x", "--top: '5x' is no number of pools, expected 1 to 1000000"},
 		{"--top -5", "--top: '-5' is no number of pools, expected 1 to 1000000"},
-		{"--top 99999999999999999999", "--top: '99999999999999999999' is no number of pools, expected 1 to 1000000"},
+		{"--top 99999999999999999999",
+			"--top: '99999999999999999999' is no number of pools, expected 1 to 1000000"},
 		{"--kind socket", "--kind: unknown value 'socket', expected one of: connect, bind, snat"},
 		{"--kind connect,", "--kind: unknown value '', expected one of: connect, bind, snat"},
 		{"--protocol sctp", "--protocol: unknown value 'sctp', expected one of: tcp, udp"},
@@ -159,9 +164,11 @@ static void test_mistakes(void **state)
 		{"--probe maybe", "--probe: unknown value 'maybe', expected one of: auto, on, off"},
 		{"--port 0", "--port: '0' is no port number, expected 1 to 65535"},
 		{"--port 443,65536", "--port: '65536' is no port number, expected 1 to 65535"},
-		{"--remote 10.0.0.1/8", "--remote: '10.0.0.1/8': bits are set right of the prefix length, expected an address or a "
+		{"--remote 10.0.0.1/8",
+			"--remote: '10.0.0.1/8': bits are set right of the prefix length, expected an address or a "
 			"network such as 192.0.2.0/24"},
-		{"--local example.org", "--local: 'example.org': not an IPv4 or IPv6 address, expected an address or a network such as "
+		{"--local example.org",
+			"--local: 'example.org': not an IPv4 or IPv6 address, expected an address or a network such as "
 			"192.0.2.0/24"},
 		{"--watch=0", "--watch: '0' is no interval, expected 0.1 to 86400 seconds"},
 		{"--watch=nan", "--watch: 'nan' is no interval, expected 0.1 to 86400 seconds"},
@@ -181,6 +188,9 @@ static void test_mistakes(void **state)
 		{"--record a --replay b", "--record and --replay exclude each other"},
 		{"--watch --record a", "--watch excludes --record and --replay: a record holds one poll"},
 		{"--replay a --netns b", "--replay excludes --netns and --probe: a record is all there is"},
+		{"--record a --netns *", "--record takes one namespace at a time"},
+		{"--netns a --netns *", "--netns '*' excludes other names"},
+		{"--replay a --netns *", "--replay excludes --netns and --probe: a record is all there is"},
 		{"--record a --netns b --netns c", "--record takes one namespace at a time"},
 		/* the first of several is told */
 		{"--top x --port y", "--top: 'x' is no number of pools, expected 1 to 1000000"},
@@ -237,7 +247,8 @@ static struct pw_config *configured(struct pw_options *o, const char *line, cons
 
 static void test_config_overrides(void **state)
 {
-	static const char text[] = "warning { rise = 40 }\ncritical { rise = 90 }\nnotify { for = 3 }\ntop = 4\nmax-alarms = 20\n"
+	static const char text[] =
+		"warning { rise = 40 }\ncritical { rise = 90 }\nnotify { for = 3 }\ntop = 4\nmax-alarms = 20\n"
 		"pool \"p\" { port = { 443 } warning { rise = 20 } }\n";
 	struct pw_options o;
 	struct pw_error err;
@@ -293,7 +304,12 @@ static void test_config_mistakes(void **state)
 
 static void test_limits(void **state)
 {
-	static const struct { const char *line; enum pw_unlisted_pools unlisted; uint32_t top; bool ranked; } cases[] = {
+	static const struct {
+		const char *line;
+		enum pw_unlisted_pools unlisted;
+		uint32_t top;
+		bool ranked;
+	} cases[] = {
 		{"", PW_UNLISTED_NONE, 10, true},
 		{"--all", PW_UNLISTED_ALL, UINT32_MAX, true},
 		{"--all --top 3", PW_UNLISTED_ALL, 3, true},

@@ -107,7 +107,8 @@ static void test_watching(void **state)
 	fixture_busy(&f);
 	f.report.watching = true;
 	fixture_close(&f, NULL);
-	expect_table(&f, (struct pw_view){.width = 80, .height = 24, .unicode = true, .fine_bars = true}, "table-watch.txt");
+	expect_table(
+		&f, (struct pw_view){.width = 80, .height = 24, .unicode = true, .fine_bars = true}, "table-watch.txt");
 	fixture_free(&f);
 }
 
@@ -214,7 +215,8 @@ static void test_no_escapes(void **state)
 		char *text;
 
 		fixture_busy(&f);
-		f.pools[0].owner = "evil\033[2J\xc2\x9b" "31m.service";
+		f.pools[0].owner = "evil\033[2J\xc2\x9b"
+				   "31m.service";
 		f.pools[0].label = "\033]0;title\007";
 		f.ns[0].name = "ns\033[31m";
 		f.facts[0].error = "bad \033[31m text";

@@ -41,7 +41,10 @@ static void test_utf8(void **state)
 	}
 	for (unsigned a = 0xe0; a < 256; a++) {
 		for (size_t i = 0; i < n * n * n; i++) {
-			memcpy(text, (char[]){(char)a, (char)edges[i / n / n], (char)edges[i / n % n], (char)edges[i % n], 0}, 5);
+			memcpy(text,
+				(char[]){
+					(char)a, (char)edges[i / n / n], (char)edges[i / n % n], (char)edges[i % n], 0},
+				5);
 			assert_int_equal(pw_utf8_length(text), reference_length(text));
 		}
 	}
@@ -61,7 +64,9 @@ static void test_safe(void **state)
 	(void)state;
 	expect_safe("nginx.service", true, "nginx.service");
 	expect_safe("\033[31mred\177", true, "?[31mred?");
-	expect_safe("C1 \xc2\x9b" "31m", true, "C1 ?31m");
+	expect_safe("C1 \xc2\x9b"
+		    "31m",
+		true, "C1 ?31m");
 	expect_safe("m\xc3\xbc", true, "m\xc3\xbc");
 	expect_safe("m\xc3\xbc", false, "m?");
 	expect_safe("\xff\xfe\xc3", true, "???");
@@ -113,9 +118,12 @@ static void test_wrap(void **state)
 
 static void test_duration(void **state)
 {
-	static const struct { uint32_t seconds; const char *text; } cases[] = {
-		{0, "0s"}, {59, "59s"}, {60, "1m"}, {3599, "59m"}, {3600, "1h"}, {48 * 3600 - 1, "47h"}, {48 * 3600, "2d"},
-		{1000u * 86400 - 1, "999d"}, {1000u * 86400, ">2y"}, {PW_NOT_IN_SIGHT - 1, ">2y"}, {PW_NOT_IN_SIGHT, "-"}};
+	static const struct {
+		uint32_t seconds;
+		const char *text;
+	} cases[] = {{0, "0s"}, {59, "59s"}, {60, "1m"}, {3599, "59m"}, {3600, "1h"}, {48 * 3600 - 1, "47h"},
+		{48 * 3600, "2d"}, {1000u * 86400 - 1, "999d"}, {1000u * 86400, ">2y"}, {PW_NOT_IN_SIGHT - 1, ">2y"},
+		{PW_NOT_IN_SIGHT, "-"}};
 	char buf[PW_TEXT_SHORT_MAX];
 
 	(void)state;
