@@ -7,6 +7,7 @@
 #include "collect/collect.h"
 #include "command.h"
 #include "judge.h"
+#include "model/socket.h"
 #include "population.h"
 
 /* Of the questions, the part that the command answers as well: it takes as long as all the rest of a question. */
@@ -44,6 +45,7 @@ struct inquiry {
 	struct verdict verdict;
 	struct pw_portset truth;    /* given or missed */
 	struct pw_portset blocked;  /* as the kernel answered */
+	bool unlisted;              /* the command was asked and did not list the pool */
 	unsigned odd;               /* 1 where the search may lose an end of the range */
 };
 
@@ -306,23 +308,37 @@ static bool check_answer(struct exam *exam, const struct inquiry *q, const struc
 
 /* --- asking ------------------------------------------------------------------------------------------------------------------ */
 
-/* The command polls once, so it can be sure of no more ports than one poll probes. It lists no pool without a port in use. */
+/* TIME_WAIT sockets in the book. */
+static unsigned count_time_wait(const struct ledger *ledger)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < ledger->n; i++)
+		n += !ledger->entries[i].gone && ledger->entries[i].state == PW_TIME_WAIT;
+	return n;
+}
+
+/* The command polls once, so it can be sure of no more ports than one poll probes. When it measures the latency of a pool, the allocator
+ * may give its probe the port of a TIME_WAIT, which then ends: such an answer is one about the time before, and not compared. */
 static int ask_command(struct exam *exam, struct inquiry *q)
 {
+	struct maker *maker = &exam->population.maker;
 	struct answer *a = &q->answers[COMMAND];
+	unsigned time_wait = count_time_wait(&maker->ledger);
 	int found;
 
-	if (exam->options->command == NULL || pw_census_totals(exam->observers[PROBED_FRESH].census)->capacity > PROBES_A_POLL ||
-		!rng_chance(&exam->population.maker.rng, COMMAND_PERCENT))
+	if (exam->options->command == NULL || (unsigned)maker->range.high - maker->range.low >= PROBES_A_POLL ||
+		!rng_chance(&maker->rng, COMMAND_PERCENT))
 		return 0;
 	*a = (struct answer){.name = "the command", .probed = true, .window.from_us = space_now_us()};
 	found = command_ask(exam->options->command, &q->question.key, &a->counts, exam->log);
+	ledger_refresh(&maker->ledger);
+	if (found < 0 || count_time_wait(&maker->ledger) != time_wait)
+		return found < 0 ? -1 : 0;
+	exam->report->commands++;
+	q->unlisted = found == 0;
 	a->given = found > 0;
-	exam->report->commands += found >= 0;
-	/* a bind pool is listed for addresses that have sockets of their own */
-	if (found == 0 && q->answers[PROBED_FRESH].counts.used != 0 && q->question.key.kind == PW_KIND_CONNECT)
-		wrong(exam, q, "the command does not list a pool with ports in use");
-	return found < 0 ? -1 : 0;
+	return 0;
 }
 
 static int ask_observer(struct exam *exam, struct inquiry *q, unsigned i)
@@ -336,7 +352,7 @@ static int ask_observer(struct exam *exam, struct inquiry *q, unsigned i)
 	return 0;
 }
 
-/* The observers in turn, the command, then the kernel. Returns 0, or -1 when somebody could not be asked. */
+/* The command, the observers in turn, then the kernel. Returns 0, or -1 when somebody could not be asked. */
 static int inquire(struct exam *exam, struct inquiry *q)
 {
 	struct maker *maker = &exam->population.maker;
@@ -344,13 +360,11 @@ static int inquire(struct exam *exam, struct inquiry *q)
 
 	population_question(&exam->population, &q->question);
 	ledger_refresh(&maker->ledger);
-	if (judge_blocked(maker, &q->blocked, exam->log) < 0)
+	if (judge_blocked(maker, &q->blocked, exam->log) < 0 || ask_command(exam, q) < 0)
 		return -1;
 	for (unsigned i = 0; i < OBSERVERS; i++)
 		if (ask_observer(exam, q, (first + i) % OBSERVERS) < 0)
 			return -1;
-	if (ask_command(exam, q) < 0)
-		return -1;
 	return judge_pool(maker, &q->question, &q->verdict, exam->log);
 }
 
@@ -389,6 +403,9 @@ static void check_all(struct exam *exam, struct inquiry *q)
 	struct marks unlisted = {0};
 
 	check_oracle(exam, q);
+	/* a bind pool is listed for addresses that have sockets of their own */
+	if (q->unlisted && q->answers[PROBED_FRESH].counts.used != 0 && q->question.key.kind == PW_KIND_CONNECT)
+		wrong(exam, q, "the command does not list a pool with ports in use");
 	for (int i = 0; i < ANSWERS; i++) {
 		bool loose = q->answers[i].given && check_answer(exam, q, &q->answers[i], i < OBSERVERS ? &exam->report->marks[i] : &unlisted);
 
