@@ -296,6 +296,24 @@ int make_bound(struct maker *maker, const struct spec *spec)
 	return position;
 }
 
+int make_connect_bound(struct maker *maker, int position, const struct place *remote, uint16_t remote_port)
+{
+	struct entry *e = &maker->ledger.entries[position];
+	struct spec spec = {.remote = remote, .remote_port = remote_port, .mapped = e->v6_socket && remote->family == AF_INET};
+
+	if (make_connect(e->fd, &spec) < 0)
+		return -1;
+	e->connected = true;
+	e->remote = space_address(remote, DEVICE_NONE);
+	e->remote.zone = 0;
+	e->remote_port = remote_port;
+	snprintf(e->story, sizeof(e->story), "bound, later connected");
+	ledger_reread(&maker->ledger, position);
+	if (!remote->far)
+		add_child(maker, position, server_of(maker, remote_port), 0);
+	return 0;
+}
+
 int make_listener(struct maker *maker, const struct spec *spec)
 {
 	int fd = make_socket(spec);

@@ -78,6 +78,9 @@ int make_half_open(struct maker *maker, const struct spec *spec, int listener);
 /* A socket that is bound (HOW_BIND_*, HOW_NO_PORT) or, for UDP, bound or connected. Returns its position or -1. */
 int make_bound(struct maker *maker, const struct spec *spec);
 
+/* Connects a bound socket to a server, some time after its bind(). Returns 0 or -1. */
+int make_connect_bound(struct maker *maker, int position, const struct place *remote, uint16_t remote_port);
+
 /* A listener; with HOW_PLAIN listen() itself takes a port. */
 int make_listener(struct maker *maker, const struct spec *spec);
 

@@ -421,15 +421,38 @@ static void step_peak(struct population *p)
 	}
 }
 
+/* Connections end here. A listener that ends leaves orphans behind: only where the scenario is about them. */
+static bool may_end(const struct population *p, const struct entry *e)
+{
+	return e->fd >= 0 && (e->state != PW_LISTEN || p->scenario->close_listener > 0);
+}
+
+/* A socket that was bound some time ago connects now. */
+static void connect_bound(struct population *p, int position)
+{
+	const struct entry *e = &p->maker.ledger.entries[position];
+	const struct place *local = space_place_of(&e->local), *remote = random_place(p, (int)e->local.family, WANT_LOCAL);
+	uint16_t port = space_server_ports[rng_below(dice(p), SPACE_SERVER_PORTS)];
+
+	if (local == NULL || remote->link_local || e->local.zone != 0 || (!local->any && !space_reaches(local, remote)))
+		return;
+	say(p, "#%d connects to %s:%u: %d", position, remote->text, port, make_connect_bound(&p->maker, position, remote, port));
+}
+
 static void step_end(struct population *p)
 {
 	unsigned n = (unsigned)p->maker.ledger.n;
 
 	for (unsigned i = rng_between(dice(p), 1, 3); n > 0 && i > 0; i--) {
 		int position = (int)rng_below(dice(p), n);
+		const struct entry *e = &p->maker.ledger.entries[position];
 
-		if (p->maker.ledger.entries[position].fd < 0)
+		if (e->fd < 0)
 			continue;
+		if (e->protocol == IPPROTO_TCP && e->state == PW_CLOSE && !e->connected && e->port != 0 && rng_chance(dice(p), 70)) {
+			connect_bound(p, position);
+			continue;
+		}
 		say(p, "end of #%d", position);
 		end_somehow(p, position, random_ending(p));
 	}

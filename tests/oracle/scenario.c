@@ -12,7 +12,7 @@
 const struct scenario scenarios[] = {
 	{.name = "mix", .title = "everything at once (hostile)", .inferred = SIDE_HIGH,
 		.steps = {[STEP_CONNECT] = 40, [STEP_BIND] = 12, [STEP_LISTEN] = 18, [STEP_UDP] = 10, [STEP_PEAK] = 2, [STEP_HALF_OPEN] = 3,
-			[STEP_REUSE_BIND] = 5, [STEP_END] = 10},
+			[STEP_REUSE_BIND] = 5, [STEP_END] = 14},
 		.hows = {30, 20, 20, 20, 10}, .endings = ALL_ENDINGS, .v6 = 30, .mapped = 20, .device = 12, .reuse = 25,
 		.close_listener = 50, .second_stage = 50, .range_change = 15},
 

@@ -17,7 +17,7 @@ enum step {
 	STEP_PEAK,      /* fills most of a tuple by plain connects, then the ports of the first parity end */
 	STEP_HALF_OPEN, /* half-open connections at a listener */
 	STEP_REUSE_BIND, /* an explicit bind to a port in use */
-	STEP_END,       /* ends a connection made earlier */
+	STEP_END,       /* ends a connection made earlier, or connects a bound socket */
 	STEPS
 };
 
