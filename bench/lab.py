@@ -1,7 +1,7 @@
 """The laboratory of the benchmarks: two network namespaces, populations of sockets between them, and the instruments.
 
-"host" is what is measured. It uses the socket tables of the machine, as a real host does. "peer" is the rest of the
-world: it has a hash table of its own, so that its ends of the connections cost the dumps of the host nothing.
+"host" is what is measured, "peer" is the rest of the world. Each has hash tables of its own, as large as those of the machine: a dump
+walks the whole table, and what other namespaces have in it would be measured as well. Shared remains only the table of bound ports.
 """
 
 import contextlib
@@ -22,17 +22,22 @@ HOST_NET, PEER_NET = "10.32.0", "10.64.0"  # source addresses, and servers and t
 HOST6, PEER6 = "fd09::1", "fd09::2"
 
 
+def table_size(ns, name):
+    """Buckets of the machine's table; a namespace that shares it shows the number as negative."""
+    return abs(int(ns.sysctl(f"ipv4/{name}")))
+
+
 class Lab(contextlib.ExitStack):
     """The two namespaces; takes everything down at its end, the last first."""
 
     def __init__(self):
         super().__init__()
         self.directory = pathlib.Path(self.enter_context(tempfile.TemporaryDirectory(prefix="portwatch-bench-")))
-        self.host = self._namespace()
         seed = self._namespace()
-        seed.sysctl("ipv4/tcp_child_ehash_entries", 1 << 19)
-        with seed.entered():
-            self.peer = self._namespace()
+        seed.sysctl("ipv4/tcp_child_ehash_entries", table_size(seed, "tcp_ehash_entries"))
+        seed.sysctl("ipv4/udp_child_hash_entries", table_size(seed, "udp_hash_entries"))
+        with seed.entered():  # a namespace gets its tables from the one that it is made in
+            self.host, self.peer = self._namespace(), self._namespace()
         self._link()
 
     def _namespace(self):

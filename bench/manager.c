@@ -2,18 +2,21 @@
  *
  *   manager ADDRESS COMMUNITY get OID COUNT PAUSE_US     COUNT GetRequests of one OID
  *   manager ADDRESS COMMUNITY next OID COUNT PAUSE_US    COUNT GetNextRequests, each starts at OID again
- *   manager ADDRESS COMMUNITY walk OID REPETITIONS       GetBulkRequests through the subtree
+ *   manager ADDRESS COMMUNITY walk REPETITIONS OID...    GetBulkRequests through the subtrees, all of them in each
  *
  * get and next print "p50_us=... p99_us=... max_us=... mean_us=... errors=...", walk prints "varbinds=... wall_us=... pdus=...". */
 #include <net-snmp/net-snmp-config.h>
 #include <net-snmp/net-snmp-includes.h>
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "usage.h"
+
+#define MAX_WALKS 32
 
 struct name {
 	oid id[MAX_OID_LEN];
@@ -48,7 +51,7 @@ static netsnmp_session *open_session(char *address, char *community)
 }
 
 /* One request and its answer; NULL when there was none or it says an error. */
-static netsnmp_pdu *ask(netsnmp_session *session, int type, const struct name *name, long repetitions)
+static netsnmp_pdu *ask(netsnmp_session *session, int type, const struct name *names, unsigned n, long repetitions)
 {
 	netsnmp_pdu *request = snmp_pdu_create(type), *response = NULL;
 
@@ -56,7 +59,8 @@ static netsnmp_pdu *ask(netsnmp_session *session, int type, const struct name *n
 		request->non_repeaters = 0;
 		request->max_repetitions = repetitions;
 	}
-	snmp_add_null_var(request, name->id, name->len);
+	for (unsigned i = 0; i < n; i++)
+		snmp_add_null_var(request, names[i].id, names[i].len);
 	if (snmp_synch_response(session, request, &response) == STAT_SUCCESS && response->errstat == SNMP_ERR_NOERROR)
 		return response;
 	if (response != NULL)
@@ -93,7 +97,7 @@ static void time_requests(netsnmp_session *session, int type, const struct name 
 		fail("out of memory");
 	for (unsigned i = 0; i < count; i++) {
 		struct usage start = usage_now();
-		netsnmp_pdu *response = ask(session, type, name, 0);
+		netsnmp_pdu *response = ask(session, type, name, 1, 0);
 
 		if (response != NULL)
 			us[n++] = usage_since(start).wall_us;
@@ -106,63 +110,104 @@ static void time_requests(netsnmp_session *session, int type, const struct name 
 	free(us);
 }
 
-/* Moves `at` to the last name of the response that lies in the subtree; returns how many do. */
-static unsigned advance(const netsnmp_pdu *response, const struct name *root, struct name *at)
-{
-	unsigned n = 0;
+/* A subtree that is walked: a table, or one of its columns. */
+struct walk {
+	struct name root, at;
+	bool done;
+};
 
-	for (netsnmp_variable_list *v = response->variables; v != NULL; v = v->next_variable) {
-		if (v->type == SNMP_ENDOFMIBVIEW || snmp_oidtree_compare(root->id, root->len, v->name, v->name_length) != 0)
-			break;
-		if (snmp_oid_compare(v->name, v->name_length, at->id, at->len) <= 0)
-			fail("the walk does not increase");
-		memcpy(at->id, v->name, v->name_length * sizeof(oid));
-		at->len = v->name_length;
-		n++;
-	}
-	return n;
+/* Takes one varbind of a walk; returns whether it belongs to the subtree. */
+static bool advance(struct walk *walk, const netsnmp_variable_list *v)
+{
+	const struct name *root = &walk->root;
+
+	walk->done = walk->done || v->type == SNMP_ENDOFMIBVIEW ||
+		snmp_oidtree_compare(root->id, root->len, v->name, v->name_length) != 0;
+	if (walk->done)
+		return false;
+	if (snmp_oid_compare(v->name, v->name_length, walk->at.id, walk->at.len) <= 0)
+		fail("the walk does not increase");
+	memcpy(walk->at.id, v->name, v->name_length * sizeof(oid));
+	walk->at.len = v->name_length;
+	return true;
 }
 
-static void time_walk(netsnmp_session *session, const struct name *root, long repetitions)
+/* One GetBulkRequest: the varbinds of the answer go round the subtrees. Returns how many belong to them. */
+static unsigned walk_on(netsnmp_session *session, struct walk *walks, unsigned n, long repetitions)
+{
+	struct name names[MAX_WALKS];
+	netsnmp_pdu *response;
+	unsigned got = 0, i = 0;
+
+	for (i = 0; i < n; i++)
+		names[i] = walks[i].at;
+	response = ask(session, SNMP_MSG_GETBULK, names, n, repetitions);
+	if (response == NULL)
+		fail("no answer");
+	i = 0;
+	for (netsnmp_variable_list *v = response->variables; v != NULL; v = v->next_variable)
+		got += advance(&walks[i++ % n], v);
+	snmp_free_pdu(response);
+	return got;
+}
+
+static void time_walk(netsnmp_session *session, struct walk *walks, unsigned n, long repetitions)
 {
 	struct usage start = usage_now();
-	struct name at = *root;
-	unsigned varbinds = 0, pdus = 0, got, wanted;
+	unsigned varbinds = 0, pdus = 0, got;
+	bool done;
 
 	do {
-		netsnmp_pdu *response = ask(session, SNMP_MSG_GETBULK, &at, repetitions);
-
-		if (response == NULL)
-			fail("no answer");
-		wanted = (unsigned)count_varbinds(response->variables);
-		got = advance(response, root, &at);
+		got = walk_on(session, walks, n, repetitions);
 		varbinds += got;
 		pdus++;
-		snmp_free_pdu(response);
-	} while (got == wanted && got > 0);
+		done = got == 0;
+		for (unsigned i = 0; i < n && !done; i++)
+			done = walks[i].done;
+	} while (!done);
 	printf("varbinds=%u wall_us=%llu pdus=%u\n", varbinds, (unsigned long long)usage_since(start).wall_us, pdus);
 }
 
-static unsigned number(int argc, char **argv, int index)
+static struct name parse_name(const char *text)
 {
-	return index < argc ? (unsigned)strtoul(argv[index], NULL, 10) : 0;
+	struct name name = {.len = MAX_OID_LEN};
+
+	if (!read_objid(text, name.id, &name.len))
+		fail("not an OID");
+	return name;
+}
+
+static void walk_subtrees(netsnmp_session *session, char **texts, unsigned n, long repetitions)
+{
+	struct walk walks[MAX_WALKS] = {0};
+
+	if (n > MAX_WALKS)
+		fail("too many subtrees");
+	for (unsigned i = 0; i < n; i++)
+		walks[i].root = walks[i].at = parse_name(texts[i]);
+	time_walk(session, walks, n, repetitions);
+}
+
+static unsigned number(const char *text)
+{
+	return (unsigned)strtoul(text, NULL, 10);
 }
 
 int main(int argc, char **argv)
 {
-	struct name name = {.len = MAX_OID_LEN};
 	netsnmp_session *session;
+	struct name name;
 
-	if (argc < 6)
-		fail("usage: ADDRESS COMMUNITY {get|next} OID COUNT PAUSE_US, or ADDRESS COMMUNITY walk OID REPETITIONS");
+	if (argc < 6 || (strcmp(argv[3], "walk") != 0 && argc != 7))
+		fail("usage: ADDRESS COMMUNITY {get|next} OID COUNT PAUSE_US, or ADDRESS COMMUNITY walk REPETITIONS OID...");
 	session = open_session(argv[1], argv[2]);
-	if (!read_objid(argv[4], name.id, &name.len))
-		fail("not an OID");
-	if (strcmp(argv[3], "walk") == 0)
-		time_walk(session, &name, (long)number(argc, argv, 5));
-	else
-		time_requests(session, strcmp(argv[3], "get") == 0 ? SNMP_MSG_GET : SNMP_MSG_GETNEXT, &name, number(argc, argv, 5),
-			number(argc, argv, 6));
+	if (strcmp(argv[3], "walk") == 0) {
+		walk_subtrees(session, argv + 5, (unsigned)argc - 5, (long)number(argv[4]));
+	} else {
+		name = parse_name(argv[4]);
+		time_requests(session, strcmp(argv[3], "get") == 0 ? SNMP_MSG_GET : SNMP_MSG_GETNEXT, &name, number(argv[5]),
+			number(argv[6]));
+	}
 	snmp_close(session);
 	return EXIT_SUCCESS;
 }

@@ -84,15 +84,11 @@ SECTIONS = (
 
 
 def apart_table(results):
-    """The not-AUTO pass and the probes: at the first poll of a population, and in the steady state."""
-    rows = []
-    for result in results:
-        first = result.get("first", {}).get("poll")
-        if first and (first["bound"] or first["probe"]):
-            rows.append([f"{result['case']} {count(result['total'])}", milliseconds(first["poll"]), milliseconds(first["bound"]),
-                         milliseconds(first["probe"]), milliseconds(median(result, "bound")),
-                         milliseconds(median(result, "probe"))])
-    return markdown(["population", "first poll", "its not-AUTO pass", "its probes", "not-AUTO pass later", "probes later"], rows)
+    """What a poll does when it meets a population for the first time, and never again while nothing changes."""
+    rows = [[f"{result['case']} {count(result['total'])}", milliseconds(result["first"]["bound_us"]),
+             count(result["first"]["probes"]), milliseconds(result["first"]["probe_us"])]
+            for result in results if result.get("first", {}).get("bound_us")]
+    return markdown(["population", "not-AUTO pass, ms", "probes in one poll", "their time, ms"], rows)
 
 
 def memory_table(results):

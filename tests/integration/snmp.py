@@ -183,7 +183,7 @@ class NetSnmp(Process):
 class Master(NetSnmp):
     """snmpd as AgentX master, on the well-known port of its namespace. `config` is added to its configuration file."""
 
-    def __init__(self, ns, directory, config="", socket=None):
+    def __init__(self, ns, directory, config="", socket=None, modules=MODULES):
         directory = pathlib.Path(directory)
         self.socket = socket or directory / "agentx"
         persistent = directory / "snmpd-state"
@@ -191,7 +191,7 @@ class Master(NetSnmp):
         file = directory / "snmpd.conf"
         file.write_text(f"agentAddress udp:127.0.0.1:161,udp6:[::1]:161\nrocommunity {COMMUNITY}\nrocommunity6 {COMMUNITY}\n"
                         f"sysName test\nmaster agentx\nagentXSocket {self.socket}\n{config}\n")
-        super().__init__(ns, ["/usr/sbin/snmpd", "-f", "-C", "-c", file, "-Lo", "-I", MODULES], directory / "snmpd.log",
+        super().__init__(ns, ["/usr/sbin/snmpd", "-f", "-C", "-c", file, "-Lo", "-I", modules], directory / "snmpd.log",
                          env=environment(persistent))
 
 
