@@ -192,12 +192,13 @@ def fill_range(scene, backends, each):
 def test_healthy_proxy_raises_nothing(scene):
     """Every port of the address is in use, but connect() shares ports between destinations: nothing is short."""
     fill_range(scene, 50, 20)
+    scene.load.connect(80, "127.0.1.99", 8080)
     scene.start()
     scene.until(f"tcp {HERE} bind", used=1000, free=0, utilization=100, state="normal", warningThreshold=0)
     scene.polls(5)
     assert scene.notifications() == []
     assert scene.manager.get("pwActiveAlarms") == 0
-    assert scene.manager.get("pwWorstPoolName") != f"tcp {HERE} bind"
+    assert scene.manager.get("pwWorstPoolName") == connect_pool(HERE, "127.0.1.99", 8080)
 
 
 def test_clients_that_bind_raise_an_alarm(scene):
@@ -321,27 +322,32 @@ def test_collector_failure_and_recovery_are_told(scene):
 # --- many ------------------------------------------------------------------------------------------------------------
 
 
+def spread(scene, first, hosts, each, port=8080):
+    """`each` connections to every one of many destinations, from a process of their own."""
+    scene.workshop.load(scene.ns).ask("spread", first=first, hosts=hosts, port=port, count=each)
+
+
 @pytest.mark.slow
 def test_5000_pools_crossing_at_once(make_scene):
     """The rate limit holds, the worst are named first, the tables tell all, and polls go on."""
     scene = make_scene(40000, 40009)
     scene.load.listen("0.0.0.0", 8080)
+    for first, hosts, each in (("127.1.0.1", 2500, 5), ("127.1.10.1", 1250, 8), ("127.1.15.1", 1250, 10)):
+        spread(scene, first, hosts, each)
+    started = time.monotonic()
     daemon = scene.start("notify { max-per-minute = 30 }\nmax-rows = 10\nignore { kind = bind }", interval=1)
-    for first, (pools, each) in zip((0, 2500, 3750), ((2500, 5), (1250, 8), (1250, 10))):
-        scene.workshop.load(scene.ns).ask("spread", first=f"127.1.{first // 250}.1", hosts=pools, port=8080, count=each)
-    equals(lambda: scene.manager.get("pwActiveAlarms"), 5000, 60)
-    equals(lambda: len(scene.manager.table("pwAlarmTable")), 5000, 60)
-    assert len(scene.manager.pools()) >= 5000
+    equals(lambda: scene.manager.get("pwActiveAlarms"), 5000, 30)
+    assert len(scene.manager.table("pwAlarmTable")) == 5000
+    assert len(scene.manager.pools()) == 5000
     eventually(lambda: len(scene.crossings()) >= 30, 20)
-    scene.polls(3)
-    assert scene.manager.get("pwNotificationsSuppressed") > 0
-    states = [state for _, _, state in scene.crossings()]
-    assert len(states) <= 60, "30 a minute"
-    assert states[-20:] == ["exhausted"] * 20, "the worst are named first"
-    assert scene.manager.get("pwPollErrors") == 0
     began, polls = time.monotonic(), scene.manager.get("pwPolls")
     scene.polls(5)
-    assert time.monotonic() - began < 10 and scene.manager.get("pwPolls") > polls and daemon.running
+    passed = time.monotonic() - began
+    assert daemon.running and scene.manager.get("pwPolls") - polls >= passed - 2, "a poll a second"
+    assert scene.manager.get("pwPollErrors") == 0
+    assert scene.manager.get("pwNotificationsSuppressed") > 0
+    states = [state for _, _, state in scene.crossings()]
+    assert len(states) <= 30 * (1 + (time.monotonic() - started) // 60) and set(states) == {"exhausted"}
 
 
 def resident_kib(pid):
@@ -354,14 +360,14 @@ def resident_kib(pid):
 def test_crawler_grows_neither_table_nor_memory(make_scene):
     """100,000 destinations with one port each."""
     scene = make_scene(32768, 60999)
-    scene.load.listen("0.0.0.0", 8080)
     daemon = scene.start()
     before = resident_kib(daemon.pid)
     for part in range(6):
-        scene.workshop.load(scene.ns).ask("spread", first=f"127.{part + 1}.0.1", hosts=16667, port=8080, count=1)
-    eventually(lambda: scene.manager.get("pwPoolsSeen") >= 100000, 60)
+        # no listener holds more than 65535 connections that are not accepted
+        scene.load.listen("0.0.0.0", 8080 + part)
+        spread(scene, f"127.{part + 1}.0.1", 16667, 1, 8080 + part)
+    eventually(lambda: scene.manager.get("pwPoolsSeen") >= 100000, 30)
     scene.polls(3)
-    connects = [name for name in scene.manager.pools() if " -> " in name]
-    assert connects == []
+    assert [name for name in scene.manager.pools() if " -> " in name] == []
     # 8 bytes a socket and 45 a destination, twice for a table that doubles when it is full
     assert resident_kib(daemon.pid) - before < 2 * 100000 * (8 + 45) // 1024 + 4096
