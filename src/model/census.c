@@ -17,6 +17,7 @@
 
 #define NONE UINT32_MAX
 #define PORTS 65536
+#define SMALL_POOL 256     /* ports */
 #define BOUND_PASS_EVERY 6 /* polls between two not-AUTO passes that nothing suspicious asks for */
 
 enum record_flag {
@@ -766,48 +767,60 @@ void pw_census_verdict(struct pw_census *c, uint16_t port, bool blocked)
 
 /* --- connect pools -------------------------------------------------------------------------------------------------- */
 
-/* What sits on a listener's port is inbound, and no part of a connect pool. */
-static void mark_chain(struct pw_census *c, uint32_t chain)
+/* A port of a connect pool, at its first socket, taken for a TIME_WAIT that can be reused: what one port adds to `used`, and what it
+ * takes away from the blocked ports of the namespace. */
+static void connect_port(const struct pw_census *c, uint16_t port, struct pw_pool_counts *out)
 {
-	for (uint32_t i = chain; i != NONE; i = c->records[i].next) {
-		const struct record *r = &c->records[i];
-		uint8_t flags = SCRATCH_USED;
+	bool blocked = pw_portset_has(&c->blocked, port);
 
-		if (pw_portset_has(&c->listening, r->port))
-			continue;
-		flags |= r->flags & RECORD_TIME_WAIT ? 0 : SCRATCH_NOT_TIME_WAIT;
-		flags |= r->flags & RECORD_REUSABLE ? 0 : SCRATCH_HARD;
-		c->scratch[r->port] |= flags;
-	}
-}
-
-/* What one port adds to the counts of a connect pool: `used`, and what it takes away from the free and blocked ports of the namespace. */
-static void count_connect_port(const struct pw_census *c, uint16_t port, uint8_t flags, struct pw_pool_counts *out)
-{
-	if (!pw_portset_has(&c->capacity, port))
-		return;
 	out->used++;
-	out->time_wait += (flags & SCRATCH_NOT_TIME_WAIT) == 0;
-	if (pw_portset_has(&c->blocked, port)) {
-		out->blocked--;
-	} else if (flags & SCRATCH_HARD) {
-		out->free--;
-		out->fast_free -= ((port ^ c->range.low) & 1) == 0;
-	} else {
-		out->reusable++;
-	}
+	out->time_wait++;
+	out->blocked -= blocked;
+	out->reusable += !blocked;
 }
 
-static void count_connect_chain(struct pw_census *c, uint32_t chain, struct pw_pool_counts *out)
+/* It has more than TIME_WAIT, or one that cannot be reused: the free ports lose it. */
+static void connect_port_news(const struct pw_census *c, uint16_t port, uint8_t news, struct pw_pool_counts *out)
 {
-	for (uint32_t i = chain; i != NONE; i = c->records[i].next) {
-		uint16_t port = c->records[i].port;
+	out->time_wait -= (news & SCRATCH_NOT_TIME_WAIT) != 0;
+	if ((news & SCRATCH_HARD) == 0 || pw_portset_has(&c->blocked, port))
+		return;
+	out->reusable--;
+	out->free--;
+	out->fast_free -= ((port ^ c->range.low) & 1) == 0;
+}
 
-		if (c->scratch[port] == 0)
-			continue;
-		count_connect_port(c, port, c->scratch[port], out);
-		c->scratch[port] = 0;
-	}
+/* Counts each port once. What sits on a listener's port is inbound, and no part of a connect pool. */
+static void connect_record(struct pw_census *c, const struct record *r, struct pw_pool_counts *out)
+{
+	uint8_t old = c->scratch[r->port], flags = old | SCRATCH_USED;
+
+	flags |= r->flags & RECORD_TIME_WAIT ? 0 : SCRATCH_NOT_TIME_WAIT;
+	flags |= r->flags & RECORD_REUSABLE ? 0 : SCRATCH_HARD;
+	if (flags == old || pw_portset_has(&c->listening, r->port) || !pw_portset_has(&c->capacity, r->port))
+		return;
+	c->scratch[r->port] = flags;
+	if (old == 0)
+		connect_port(c, r->port, out);
+	connect_port_news(c, r->port, flags ^ old, out);
+}
+
+static void connect_chain(struct pw_census *c, uint32_t chain, struct pw_pool_counts *out)
+{
+	for (uint32_t i = chain; i != NONE; i = c->records[i].next)
+		connect_record(c, &c->records[i], out);
+}
+
+static void clear_scratch(struct pw_census *c)
+{
+	memset(c->scratch + c->range.low, 0, (size_t)c->range.high - c->range.low + 1);
+}
+
+/* After a small pool: most are, and clearing the whole range would cost more than their counting. */
+static void clear_chain(struct pw_census *c, uint32_t chain)
+{
+	for (uint32_t i = chain; i != NONE; i = c->records[i].next)
+		c->scratch[c->records[i].port] = 0;
 }
 
 /* A range of odd width above 1 loses its low or high end in every search (__inet_hash_connect(): `remaining &= ~1U`); both have
@@ -823,21 +836,23 @@ static void lose_odd_end(const struct pw_census *c, bool low_taken, bool high_ta
 	out->fast_free--;
 }
 
-/* The counts of a connect pool from the chains of its tuple and, for a pool of a device, of the tuple without device: a socket bound to a
- * device collides with both (inet_match()), one without only with its like. */
-static void count_connect(struct pw_census *c, uint32_t chain, uint32_t twin, struct pw_pool_counts *out)
+/* The counts of a connect pool from its tuple and, for a pool of a device, the tuple without device, either of which may be NONE: a socket
+ * bound to a device collides with both (inet_match()), one without only with its like. */
+static void count_connect(struct pw_census *c, uint32_t tuple, uint32_t twin, struct pw_pool_counts *out)
 {
-	bool low_taken, high_taken;
+	uint32_t chain = tuple != NONE ? c->tuples[tuple].records : NONE, twin_chain = twin != NONE ? c->tuples[twin].records : NONE;
 
 	*out = (struct pw_pool_counts){.capacity = c->totals.capacity, .blocked = c->totals.blocked, .free = c->free_ports,
 		.fast_free = c->fast_ports};
-	mark_chain(c, chain);
-	mark_chain(c, twin);
-	low_taken = c->scratch[c->range.low] & SCRATCH_HARD;
-	high_taken = c->scratch[c->range.high] & SCRATCH_HARD;
-	count_connect_chain(c, chain, out);
-	count_connect_chain(c, twin, out);
-	lose_odd_end(c, low_taken, high_taken, out);
+	connect_chain(c, chain, out);
+	connect_chain(c, twin_chain, out);
+	lose_odd_end(c, c->scratch[c->range.low] & SCRATCH_HARD, c->scratch[c->range.high] & SCRATCH_HARD, out);
+	if (out->used > SMALL_POOL) {
+		clear_scratch(c);
+	} else {
+		clear_chain(c, chain);
+		clear_chain(c, twin_chain);
+	}
 	out->utilization = pw_utilization(out->capacity, out->free);
 }
 
@@ -862,48 +877,49 @@ struct bind_tally {
 	uint32_t used_first; /* used ports of the parity that bind() tries first */
 };
 
-/* First walk: which ports conflict. A half-open socket owns no bind bucket. */
-static void bind_mark(struct bind_tally *tally, const struct local *other, const struct record *r)
+/* A conflicting port, at its first socket. */
+static void bind_port(struct bind_tally *tally, uint16_t port)
 {
-	if ((r->flags & RECORD_HALF_OPEN) != 0 || !bind_conflict(tally->pool, other, r->flags))
-		return;
-	tally->census->scratch[r->port] |= r->flags & RECORD_TIME_WAIT ? SCRATCH_USED : SCRATCH_USED | SCRATCH_NOT_TIME_WAIT;
+	const struct pw_census *c = tally->census;
+
+	tally->out->used++;
+	tally->out->time_wait++;
+	tally->out->bound += pw_portset_has(&c->blocked, port) && !pw_portset_has(&c->listening, port);
+	tally->used_first += (port ^ c->range.low) & 1;
 }
 
-/* Second walk: each of them once. */
-static void bind_count(struct bind_tally *tally, const struct local *other, const struct record *r)
+/* Counts each port once; one that turns out to have more than TIME_WAIT is taken out of these. A half-open socket owns no bind bucket. */
+static void bind_record(struct bind_tally *tally, const struct local *other, const struct record *r)
 {
 	struct pw_census *c = tally->census;
-	uint8_t flags = c->scratch[r->port];
+	uint8_t old = c->scratch[r->port], flags = old | SCRATCH_USED;
 
-	(void)other;
-	c->scratch[r->port] = 0;
-	if (flags == 0 || !pw_portset_has(&c->capacity, r->port))
+	flags |= r->flags & RECORD_TIME_WAIT ? 0 : SCRATCH_NOT_TIME_WAIT;
+	if (flags == old || (r->flags & RECORD_HALF_OPEN) != 0 || !bind_conflict(tally->pool, other, r->flags) ||
+		!pw_portset_has(&c->capacity, r->port))
 		return;
-	tally->out->used++;
-	tally->out->time_wait += (flags & SCRATCH_NOT_TIME_WAIT) == 0;
-	tally->out->bound += pw_portset_has(&c->blocked, r->port) && !pw_portset_has(&c->listening, r->port);
-	tally->used_first += (r->port ^ c->range.low) & 1;
+	c->scratch[r->port] = flags;
+	if (old == 0)
+		bind_port(tally, r->port);
+	tally->out->time_wait -= ((flags ^ old) & SCRATCH_NOT_TIME_WAIT) != 0;
 }
 
-typedef void bind_visit(struct bind_tally *tally, const struct local *other, const struct record *record);
-
-static void walk_chain(struct bind_tally *tally, const struct local *other, uint32_t chain, bind_visit *visit)
+static void walk_chain(struct bind_tally *tally, const struct local *other, uint32_t chain)
 {
 	for (uint32_t i = chain; i != NONE; i = tally->census->records[i].next)
-		visit(tally, other, &tally->census->records[i]);
+		bind_record(tally, other, &tally->census->records[i]);
 }
 
-static void walk_local(struct bind_tally *tally, uint32_t id, bind_visit *visit)
+static void walk_local(struct bind_tally *tally, uint32_t id)
 {
 	const struct pw_census *c = tally->census;
 	const struct local *other = &c->locals[id];
 
 	if (!bind_conflict(tally->pool, other, 0))
 		return;
-	walk_chain(tally, other, other->records, visit);
+	walk_chain(tally, other, other->records);
 	for (uint32_t t = other->first_tuple; t != NONE; t = c->tuples[t].next)
-		walk_chain(tally, other, c->tuples[t].records, visit);
+		walk_chain(tally, other, c->tuples[t].records);
 }
 
 /* The local of an address without device, NONE when it has no sockets. */
@@ -915,21 +931,21 @@ static uint32_t plain_local(const struct pw_census *c, const struct local *pool)
 
 /* Every record that may conflict: a wildcard pool has to see all local addresses, another one only its own, the wildcards, and its
  * twins bound to devices. */
-static void walk_conflicts(struct bind_tally *tally, bind_visit *visit)
+static void walk_conflicts(struct bind_tally *tally)
 {
 	const struct pw_census *c = tally->census;
 	uint32_t plain;
 
 	if (tally->pool->any) {
 		for (uint32_t i = 0; i < c->n_locals; i++)
-			walk_local(tally, i, visit);
+			walk_local(tally, i);
 		return;
 	}
 	for (uint32_t i = 0; i < c->n_special; i++)
-		walk_local(tally, c->special[i], visit);
+		walk_local(tally, c->special[i]);
 	plain = plain_local(c, tally->pool);
 	if (plain != NONE)
-		walk_local(tally, plain, visit);
+		walk_local(tally, plain);
 }
 
 /* bind() of TCP tries the other parity than low's first (inet_csk_find_open_port()); UDP knows no parity. */
@@ -938,8 +954,8 @@ static void count_bind(struct pw_census *c, const struct local *pool, struct pw_
 	struct bind_tally tally = {.census = c, .pool = pool, .out = out};
 
 	*out = (struct pw_pool_counts){.capacity = c->totals.capacity};
-	walk_conflicts(&tally, bind_mark);
-	walk_conflicts(&tally, bind_count);
+	walk_conflicts(&tally);
+	clear_scratch(c);
 	out->free = out->capacity - out->used;
 	out->fast_free = out->free;
 	if (pool->protocol == IPPROTO_TCP)
@@ -967,11 +983,6 @@ static uint32_t twin_of(const struct pw_census *c, const struct local *local, co
 	return plain == NONE ? NONE : lookup_tuple(c, plain, remote, port, tuple_hash(c, plain, remote, port));
 }
 
-static uint32_t chain_of(const struct pw_census *c, uint32_t tuple)
-{
-	return tuple != NONE ? c->tuples[tuple].records : NONE;
-}
-
 static int visit_tuple(struct pw_census *c, uint32_t id, uint32_t floor, pw_census_visit *visit, void *context)
 {
 	const struct tuple *t = &c->tuples[id];
@@ -982,7 +993,7 @@ static int visit_tuple(struct pw_census *c, uint32_t id, uint32_t floor, pw_cens
 
 	if (t->count + (twin != NONE ? c->tuples[twin].count : 0u) < floor)
 		return 0;
-	count_connect(c, t->records, chain_of(c, twin), &counts);
+	count_connect(c, id, twin, &counts);
 	if (counts.used < floor)
 		return 0;
 	key.local = local_address(local);
@@ -1056,7 +1067,7 @@ void pw_census_pool(struct pw_census *c, const struct pw_pool_key *key, struct p
 		local_hash(c, pool.address, pool.zone, pool.family, pool.protocol));
 	if (id != NONE)
 		tuple = lookup_tuple(c, id, key->remote.bytes, key->port, tuple_hash(c, id, key->remote.bytes, key->port));
-	count_connect(c, chain_of(c, tuple), chain_of(c, twin_of(c, &pool, key->remote.bytes, key->port)), out);
+	count_connect(c, tuple, twin_of(c, &pool, key->remote.bytes, key->port), out);
 }
 
 const struct pw_census_totals *pw_census_totals(const struct pw_census *c)
