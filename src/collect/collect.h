@@ -42,7 +42,8 @@ enum pw_collect_status {
 struct pw_source;
 
 struct pw_source_options {
-	bool probe;   /* ask the allocator about ports in doubt; needs CAP_NET_ADMIN, see pw_probe_available() */
+	bool probe;          /* ask the allocator about ports in doubt; needs CAP_NET_ADMIN, see pw_probe_available() */
+	uint32_t max_probes; /* at each poll, 0 = 256: more make a poll slow, by 5 to 10 us each */
 	FILE *record; /* NULL, or where to write every message and setting as well (see record.h) */
 };
 

@@ -11,7 +11,7 @@
 
 #include "model/pool.h"
 
-/* More would make a poll slow; what is left comes at the next polls. */
+/* Questions at each poll, unless told otherwise. More would make a poll slow; what is left comes at the next polls. */
 #define PW_PROBES_MAX 256
 
 enum pw_probe_answer {

@@ -28,6 +28,7 @@ struct pw_source {
 	struct pw_input input;
 	bool kernel; /* the running one, not a record */
 	bool probe;
+	size_t max_probes;    /* at each poll */
 	bool proc[PROTOCOLS]; /* /proc is read, since inet_diag does not exist */
 	bool probe_silent;    /* it is said already that probing does not work */
 	struct pw_bind_table bind_table;
@@ -56,6 +57,7 @@ struct pw_source *pw_source_new(const struct pw_input *input, const struct pw_so
 	source->input = *input;
 	if (options != NULL) {
 		source->probe = options->probe;
+		source->max_probes = options->max_probes != 0 ? options->max_probes : PW_PROBES_MAX;
 		source->input.record = options->record;
 	}
 	if (source->input.record != NULL)
@@ -341,6 +343,7 @@ static bool settings_changed(struct poll *poll)
 		memcmp(&now.reserved, &poll->range->reserved, sizeof(now.reserved)) != 0;
 }
 
+/* At most PW_PROBES_MAX ports. */
 static void ask(struct poll *poll, struct pw_probe *probe, const uint16_t *ports, size_t n)
 {
 	enum pw_probe_answer answers[PW_PROBES_MAX];
@@ -355,24 +358,41 @@ static void ask(struct poll *poll, struct pw_probe *probe, const uint16_t *ports
 			pw_census_verdict(poll->census, ports[i], answers[i] == PW_PROBE_BLOCKED);
 }
 
-static int probe_doubts(struct poll *poll)
+/* In parts, so that a change of the settings spoils one part only. */
+static void ask_all(struct poll *poll, struct pw_probe *probe, const uint16_t *ports, size_t n)
+{
+	for (size_t done = 0; done < n; done += PW_PROBES_MAX)
+		ask(poll, probe, ports + done, n - done < PW_PROBES_MAX ? n - done : PW_PROBES_MAX);
+}
+
+static int probe_ports(struct poll *poll, const uint16_t *ports, size_t n)
 {
 	uint64_t start = pw_clock_boot_us();
-	uint16_t ports[PW_PROBES_MAX];
-	size_t n = pw_census_doubts(poll->census, ports, PW_PROBES_MAX);
-	struct pw_probe *probe;
+	struct pw_probe *probe = pw_probe_open();
 
-	if (n == 0)
-		return 0;
-	probe = pw_probe_open();
 	set_probe_silent(poll->source, probe == NULL, errno);
 	if (probe == NULL)
 		pw_census_set_probing(poll->census, false);
 	else
-		ask(poll, probe, ports, n);
+		ask_all(poll, probe, ports, n);
 	pw_probe_close(probe);
 	poll->stats->probe_us += pw_clock_boot_us() - start;
 	return finish(poll);
+}
+
+static int probe_doubts(struct poll *poll)
+{
+	uint16_t *ports = malloc(poll->source->max_probes * sizeof(*ports));
+	size_t n;
+	int rc = 0;
+
+	if (ports == NULL)
+		return pw_error_set(poll->err, "out of memory");
+	n = pw_census_doubts(poll->census, ports, poll->source->max_probes);
+	if (n > 0)
+		rc = probe_ports(poll, ports, n);
+	free(ports);
+	return rc;
 }
 
 /* --- a poll --- */

@@ -13,6 +13,7 @@ struct pw_target {
 	char name[64];
 	char path[300]; /* "" = the own namespace */
 	bool probe;
+	uint32_t max_probes;
 	struct pw_source *source; /* NULL until the namespace could be entered */
 	struct pw_census *census;
 	bool quiet; /* the census is empty since the last poll, for the same range */
@@ -62,6 +63,11 @@ void pw_target_set_probe(struct pw_target *target, bool probe)
 	target->probe = probe;
 	pw_source_free(target->source);
 	target->source = NULL;
+}
+
+void pw_target_set_max_probes(struct pw_target *target, uint32_t max_probes)
+{
+	target->max_probes = max_probes;
 }
 
 void pw_target_set_source(struct pw_target *target, struct pw_source *source)
@@ -162,7 +168,7 @@ static enum pw_collect_status read_sockets(
 static enum pw_collect_status read_namespace(struct pw_target *target, pw_target_quiet *quiet, void *context,
 	struct pw_ns_poll *out, struct pw_collect_stats *stats)
 {
-	const struct pw_source_options options = {.probe = target->probe};
+	const struct pw_source_options options = {.probe = target->probe, .max_probes = target->max_probes};
 	struct pw_range range = {0};
 	struct pw_sockstat counts;
 	enum pw_collect_status status;

@@ -25,6 +25,9 @@ void pw_target_set_path(struct pw_target *target, const char *path);
 /* Whether ports in doubt are to be probed from the next poll on. */
 void pw_target_set_probe(struct pw_target *target, bool probe);
 
+/* Ports in doubt to be probed at each poll; 0, as at the start, leaves it to the source. */
+void pw_target_set_max_probes(struct pw_target *target, uint32_t max_probes);
+
 /* Polls this source from now on instead of the running kernel as pw_target_set_probe() has it: a record, or one that makes a
  * record. Takes it over. */
 void pw_target_set_source(struct pw_target *target, struct pw_source *source);

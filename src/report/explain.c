@@ -76,9 +76,9 @@ static void headline(const struct matter *m)
 	if (label[0] != '\0')
 		snprintf(title, sizeof(title), " (%s)", label);
 	snprintf(text, sizeof(text),
-		"%s%s is %s at %u %%: %u of %u ports free, %u used (%u in TIME_WAIT), %u blocked by other "
+		"%s%s is at %u %% (%s): %u of %u ports free, %u used (%u in TIME_WAIT), %u blocked by other "
 		"sockets.",
-		name, title, pw_state_name(m->row->state), c->utilization, c->free, c->capacity, c->used, c->time_wait,
+		name, title, c->utilization, pw_state_name(m->row->state), c->free, c->capacity, c->used, c->time_wait,
 		c->blocked);
 	pw_text_wrap(m->out, text, m->width, "", "");
 }
@@ -284,8 +284,8 @@ static void tell_doubt(const struct matter *m)
 {
 	if (m->facts->unprobed != NULL && m->facts->doubtful > 0)
 		say(m,
-			"%u ports are in doubt: sockets of unknown origin sit on them (%s). They count as free for other "
-			"destinations, so free can be too high by as many.",
+			"%u ports are in doubt: sockets of unknown origin sit on them (%s). Those that this pool does not "
+			"hold itself count as free, and free can be too high by as many.",
 			m->facts->doubtful, m->facts->unprobed);
 }
 

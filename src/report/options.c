@@ -41,7 +41,7 @@ const char pw_options_help[] =
 	"\n"
 	"Source:\n"
 	"      --config FILE       labels and thresholds of a portwatchd.conf\n"
-	"      --probe WHEN        ask the allocator about ports in doubt: auto, on, off\n"
+	"      --probe WHEN        ask the allocator about ports in doubt: auto, on (all), off\n"
 	"      --record FILE       also write the raw dump and settings to FILE\n"
 	"      --replay FILE       take them from FILE instead of the kernel\n"
 	"\n"

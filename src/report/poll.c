@@ -20,6 +20,8 @@
 /* pwNsIndex of the own namespace; others follow. */
 #define OWN_INDEX 1
 
+#define ALL_PORTS 65536
+
 struct pw_poller {
 	const struct pw_options *options;
 	const struct pw_config *config;
@@ -66,10 +68,17 @@ static FILE *create_record(const char *path, struct pw_error *err)
 	return file;
 }
 
+/* Who insists on probes wants all answers at once. */
+static uint32_t max_probes(const struct pw_poller *poller)
+{
+	return poller->config->probe == PW_PROBE_ON && poller->options->probe_given ? ALL_PORTS : 0;
+}
+
 /* A source that makes a record is opened where its namespace is entered. */
 static struct pw_source *recording_source(struct pw_poller *poller, const char *netns, struct pw_error *err)
 {
-	const struct pw_source_options options = {.probe = poller->unprobed == NULL, .record = poller->record};
+	const struct pw_source_options options = {
+		.probe = poller->unprobed == NULL, .max_probes = max_probes(poller), .record = poller->record};
 	struct pw_source *source;
 	bool gone;
 
@@ -86,6 +95,7 @@ static int set_source(struct pw_poller *poller, struct pw_target *target, const 
 	struct pw_source *source;
 
 	pw_target_set_probe(target, poller->unprobed == NULL);
+	pw_target_set_max_probes(target, max_probes(poller));
 	if (poller->options->replay != NULL)
 		source = pw_source_record(poller->options->replay, err);
 	else if (poller->record != NULL)
@@ -252,7 +262,7 @@ static void fill_facts(const struct pw_poller *poller, const struct pw_ns_poll *
 	facts->bound = bound_ports(poll->census);
 	facts->unprobed = poller->unprobed;
 	if (facts->unprobed == NULL && facts->doubtful > 0)
-		facts->unprobed = "only the most suspicious ones are probed at each poll";
+		facts->unprobed = "at most 256 are probed at a poll; --probe=on asks about all";
 }
 
 static void poll_one(struct pw_poller *poller, size_t i)

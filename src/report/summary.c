@@ -162,8 +162,8 @@ static void note_facts(FILE *out, const struct pw_layout *l, const struct pw_fac
 	if (facts->error[0] != '\0')
 		note(out, l, "%s%s", of, facts->error);
 	if (facts->unprobed != NULL && facts->doubtful > 0)
-		note(out, l, "%s%u %s in doubt (%s): free can be too high by as many.", of, facts->doubtful,
-			facts->doubtful == 1 ? "port is" : "ports are", facts->unprobed);
+		note(out, l, "%s%u %s in doubt (%s): free can be too high by those that a pool does not use itself.",
+			of, facts->doubtful, facts->doubtful == 1 ? "port is" : "ports are", facts->unprobed);
 }
 
 static bool is_notable(const struct pw_facts *facts)

@@ -98,7 +98,7 @@ static void test_quiet(void **state)
 
 	(void)state;
 	one_pool(&f, 2000, 2000);
-	expect_has(&f, LIST("is normal at 7 %", "nothing needs to be done"), LIST("TIME_WAIT: this side", "range"));
+	expect_has(&f, LIST("is at 7 % (normal)", "nothing needs to be done"), LIST("TIME_WAIT: this side", "range"));
 }
 
 static void test_no_pool(void **state)
