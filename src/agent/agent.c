@@ -120,7 +120,9 @@ static bool drained(struct pw_agent *agent)
 {
 	struct pw_outbox_stats stats;
 
-	if (is_standalone(agent) || agent->session.session == NULL || pw_clock_boot_ms() >= atomic_load(&agent->drain_until_ms))
+	if (!is_standalone(agent) && agent->session.session == NULL)
+		return true;
+	if (pw_clock_boot_ms() >= atomic_load(&agent->drain_until_ms))
 		return true;
 	pw_handover_stats(agent->handover, &stats);
 	return stats.owed == 0;
@@ -142,6 +144,8 @@ static void run_loop(struct pw_agent *agent)
 		if (agent_check_and_process(1) < 0 && errno != EINTR)
 			poll(NULL, 0, 100);
 		pw_server_end_turn(&agent->server);
+		if (!is_standalone(agent))
+			pw_session_keep(&agent->session);
 	}
 	pw_timer_stop(&drain);
 }
@@ -176,7 +180,7 @@ static void *run(void *context)
 		tell_started(agent, rc);
 	if (rc == 0) {
 		if (!standalone)
-			pw_session_start(&agent->session);
+			pw_session_keep(&agent->session);
 		pw_notifier_pump(&agent->notifier);
 		run_loop(agent);
 	}

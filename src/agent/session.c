@@ -46,12 +46,16 @@ static void tell_trouble(struct pw_session *s, const char *what)
 		(double)s->reconnect_ms / 1000);
 }
 
+/* Some versions of the library use the number of this callback for something else, too, with another argument. */
 static int on_start(int major, int minor, void *session, void *context)
 {
 	struct pw_session *s = context;
 
 	(void)major;
 	(void)minor;
+	if (!s->connecting)
+		return 0;
+	s->connecting = false;
 	pw_log(LOG_INFO, "connected to the AgentX master agent at %s", s->address);
 	s->trouble[0] = '\0';
 	s->ping_under_way = false;
@@ -89,16 +93,21 @@ static void attempt(void *context)
 {
 	struct pw_session *s = context;
 
+	s->connecting = true;
 	snmp_call_callbacks(SNMP_CALLBACK_LIBRARY, SNMP_CALLBACK_POST_READ_CONFIG, NULL);
-	pw_session_start(s);
+	pw_session_keep(s);
 }
 
-void pw_session_start(struct pw_session *s)
+void pw_session_keep(struct pw_session *s)
 {
-	if (s->session != NULL || pw_timer_runs(&s->retry))
-		return;
-	tell_trouble(s, "can't connect to");
-	pw_timer_start(&s->retry, s->reconnect_ms, attempt, s);
+	s->connecting = false;
+	if (s->session != NULL) {
+		if (!pw_timer_runs(&s->watch))
+			watch(s);
+	} else if (!pw_timer_runs(&s->retry)) {
+		tell_trouble(s, "can't connect to");
+		pw_timer_start(&s->retry, s->reconnect_ms, attempt, s);
+	}
 }
 
 /* --- requests to the master ---------------------------------------------------------------------------------------- */
@@ -203,14 +212,14 @@ static uint64_t silence_limit(const struct pw_session *s)
 }
 
 /* Pings a master that has been silent for an interval, and gives up one that stays silent. Whatever arrives is a sign of life: a
- * master that is busy with our notifications is not pinged, and not given up. */
+ * master that is busy with our notifications is not pinged, and not given up. Neither is one after a suspend, before it was asked. */
 static void watch(void *context)
 {
 	struct pw_session *s = context;
 	uint64_t silent = pw_clock_boot_ms() - pw_transport_heard_ms();
 	uint64_t next = s->ping_ms;
 
-	if (silent >= silence_limit(s)) {
+	if (s->ping_under_way && silent >= silence_limit(s)) {
 		pw_transport_cut("it does not answer");
 		return;
 	}
@@ -263,6 +272,7 @@ int pw_session_open(struct pw_session *s, const struct pw_agent_options *options
 		return pw_error_set(err, "out of memory");
 	s->ping_ms = milliseconds(options->ping_interval, 1000);
 	s->reconnect_ms = milliseconds(options->reconnect_interval, RECONNECT_MIN_MS);
+	s->connecting = true; /* by init_snmp() */
 	s->changed = changed;
 	s->context = context;
 	pw_transport_register();

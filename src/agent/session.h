@@ -23,6 +23,7 @@ struct pw_session {
 
 	netsnmp_session *session;     /* NULL = not open */
 	atomic_bool open;             /* the same for other threads */
+	bool connecting;              /* an attempt is being made: only then can a session open */
 	bool ping_under_way;
 	bool closing;                 /* its end is wanted */
 	bool refusal_told;            /* that another agent has our subtree */
@@ -37,8 +38,9 @@ struct pw_session {
 int pw_session_open(struct pw_session *session, const struct pw_agent_options *options, void (*changed)(void *context),
 	void *context, struct pw_error *err);
 
-/* After init_snmp(): sees to it that there will be a next attempt. */
-void pw_session_start(struct pw_session *session);
+/* Sees to it that there will be a next attempt to connect, or a next look at the master: after init_snmp(), and after each turn of the
+ * loop, since a timer that found no memory does not run. */
+void pw_session_keep(struct pw_session *session);
 
 /* Sends a Notify-PDU with these varbinds, which it takes over. Returns 0 when `done` will be called with the master's answer, or with
  * another operation when the session ends before; -1 when nothing was sent (done may have been called with another operation). */
