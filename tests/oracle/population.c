@@ -447,7 +447,7 @@ static void step_end(struct population *p)
 		int position = (int)rng_below(dice(p), n);
 		const struct entry *e = &p->maker.ledger.entries[position];
 
-		if (e->fd < 0)
+		if (!may_end(p, e))
 			continue;
 		if (e->protocol == IPPROTO_TCP && e->state == PW_CLOSE && !e->connected && e->port != 0 && rng_chance(dice(p), 70)) {
 			connect_bound(p, position);
