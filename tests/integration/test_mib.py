@@ -1,9 +1,10 @@
 """PORTWATCH-MIB and the program's one description of its objects say the same."""
 
+import os
 import subprocess
 
 import pytest
-from harness import program
+from harness import BUILD, program
 
 
 @pytest.fixture(scope="module", name="known")
@@ -42,3 +43,18 @@ def test_notifications(mib, known):
         mib.oid["pwNotifications"] + ".")}
     assert len(expected) == 5
     assert {oid: objects for oid, *objects in known["notification"]} == expected
+
+
+def translate(*arguments, directories="+{}"):
+    """Standard output of snmptranslate, which knows Debian's own MIB files and the one that was built."""
+    command = ["snmptranslate", "-M", directories.format(BUILD / "mibs"), "-m", "PORTWATCH-MIB", *arguments]
+    environment = {**os.environ, "SNMPCONFPATH": "/nonexistent"}
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=30, env=environment).stdout.strip()
+
+
+def test_usable_without_the_ietf_modules(mib):
+    """Debian ships no SNMPv2-SMI: net-snmp's tools complain, and find names, places and enumerations all the same."""
+    for name in ("pwVersion", "pwPoolUsed", "pwEventPool", "pwPoolRising", "pwCompliance"):
+        assert translate("-On", f"PORTWATCH-MIB::{name}") == "." + mib.oid[name]
+        assert translate("." + mib.oid[name]) == f"PORTWATCH-MIB::{name}"
+    assert "{normal(1), warning(2), critical(3), exhausted(4)}" in translate("-Td", mib.oid["pwPoolState"])
