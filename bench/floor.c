@@ -33,10 +33,13 @@ static struct bytecode port_filter(void)
 {
 	return (struct bytecode){
 		.attribute = {.rta_len = sizeof(struct bytecode), .rta_type = INET_DIAG_REQ_BYTECODE},
-		.op = {
-			{.code = INET_DIAG_BC_S_GE, .yes = 8, .no = 20}, {.no = range_low},
-			{.code = INET_DIAG_BC_S_LE, .yes = 8, .no = 12}, {.no = range_high},
-		},
+		.op =
+			{
+				{.code = INET_DIAG_BC_S_GE, .yes = 8, .no = 20},
+				{.no = range_low},
+				{.code = INET_DIAG_BC_S_LE, .yes = 8, .no = 12},
+				{.no = range_high},
+			},
 	};
 }
 
@@ -86,8 +89,10 @@ static uint64_t dump_tcp(bool walk)
 		struct inet_diag_req body;
 		struct bytecode filter;
 	} request = {
-		.header = {.nlmsg_len = sizeof(request), .nlmsg_type = TCPDIAG_GETSOCK,
-			.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP, .nlmsg_seq = 1},
+		.header = {.nlmsg_len = sizeof(request),
+			.nlmsg_type = TCPDIAG_GETSOCK,
+			.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
+			.nlmsg_seq = 1},
 		.body = {.idiag_family = AF_INET, .idiag_states = walk ? ~0u : ~(1u << BOUND_INACTIVE)},
 		.filter = port_filter(),
 	};
@@ -102,8 +107,10 @@ static uint64_t dump_udp(uint8_t family)
 		struct inet_diag_req_v2 body;
 		struct bytecode filter;
 	} request = {
-		.header = {.nlmsg_len = sizeof(request), .nlmsg_type = SOCK_DIAG_BY_FAMILY,
-			.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP, .nlmsg_seq = 1},
+		.header = {.nlmsg_len = sizeof(request),
+			.nlmsg_type = SOCK_DIAG_BY_FAMILY,
+			.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
+			.nlmsg_seq = 1},
 		.body = {.sdiag_family = family, .sdiag_protocol = IPPROTO_UDP, .idiag_states = ~0u},
 		.filter = port_filter(),
 	};
@@ -133,8 +140,8 @@ int main(void)
 		for (unsigned i = 0; i < polls; i++)
 			bytes += dump_tcp(i < walks) + dump_udp(AF_INET) + dump_udp(AF_INET6);
 		cost = usage_since(start);
-		printf("cpu_us=%llu wall_us=%llu bytes=%llu\n", (unsigned long long)cost.cpu_us, (unsigned long long)cost.wall_us,
-			(unsigned long long)bytes);
+		printf("cpu_us=%llu wall_us=%llu bytes=%llu\n", (unsigned long long)cost.cpu_us,
+			(unsigned long long)cost.wall_us, (unsigned long long)bytes);
 		fflush(stdout);
 	}
 	return EXIT_SUCCESS;

@@ -20,7 +20,7 @@
 #include "model/history.h"
 #include "model/policy.h"
 
-#define CAPACITY 28232           /* of the default range, in every scenario */
+#define CAPACITY 28232          /* of the default range, in every scenario */
 #define RECORDED_CAPACITY 10000 /* of the series that record_series.py makes */
 #define WITHIN_S 600
 #define RUNS 200
@@ -51,16 +51,24 @@ static double gauss(void)
 struct scenario {
 	const char *name, *what;
 	double seconds;
-	bool exhausts;                               /* a warning is right; elsewhere each is false */
-	double level;                                /* what is held all the time */
-	double leak;                                 /* a minute, from LEAK_S on */
-	struct { double in, ports; } ramp;           /* more of them within this time, from about RAMP_S on */
-	struct { double period, ports; } sawtooth;   /* pile up for a period, and are given back at its end */
-	struct { double period, busy, rate; } batch; /* short connections, `rate` a second while busy: TIME_WAIT holds them */
-	double noise;                                /* deviation from poll to poll */
-	struct { double deviation, memory; } wander; /* an Ornstein-Uhlenbeck process */
-	double day;                                  /* half the height of the wave of a day */
-	double odd;                                  /* share of the polls that tell nonsense */
+	bool exhausts; /* a warning is right; elsewhere each is false */
+	double level;  /* what is held all the time */
+	double leak;   /* a minute, from LEAK_S on */
+	struct {
+		double in, ports;
+	} ramp; /* more of them within this time, from about RAMP_S on */
+	struct {
+		double period, ports;
+	} sawtooth; /* pile up for a period, and are given back at its end */
+	struct {
+		double period, busy, rate;
+	} batch;      /* short connections, `rate` a second while busy: TIME_WAIT holds them */
+	double noise; /* deviation from poll to poll */
+	struct {
+		double deviation, memory;
+	} wander;   /* an Ornstein-Uhlenbeck process */
+	double day; /* half the height of the wave of a day */
+	double odd; /* share of the polls that tell nonsense */
 };
 
 #define LEAK_S 600
@@ -94,7 +102,8 @@ static const struct scenario scenarios[] = {
 	{"step", "10,000 ports more from one poll to the next, then level", 4000, false, .level = 3000,
 		.ramp = {0.001, 10000}},
 	{"ramp-180", "load rises by 9,000 ports in 3 min, then level", 4000, false, .level = 3000, .ramp = {180, 9000}},
-	{"ramp-600", "load rises by 9,000 ports in 10 min, then level", 4000, false, .level = 3000, .ramp = {600, 9000}},
+	{"ramp-600", "load rises by 9,000 ports in 10 min, then level", 4000, false, .level = 3000,
+		.ramp = {600, 9000}},
 	{"day", "the wave of a day: 3,000 to 21,000 ports", 86400, false, .level = 12000, .noise = 100, .day = 9000},
 	{"odd-polls", "one poll in twenty tells nonsense", 36000, false, .level = 9000, .noise = 95, .odd = 0.05},
 };

@@ -85,10 +85,12 @@ static void print_latencies(uint64_t *us, unsigned n, unsigned errors)
 	for (unsigned i = 0; i < n; i++)
 		sum += us[i];
 	printf("p50_us=%llu p99_us=%llu max_us=%llu mean_us=%llu errors=%u\n", (unsigned long long)us[n / 2],
-		(unsigned long long)us[(uint64_t)n * 99 / 100], (unsigned long long)us[n - 1], (unsigned long long)(sum / n), errors);
+		(unsigned long long)us[(uint64_t)n * 99 / 100], (unsigned long long)us[n - 1],
+		(unsigned long long)(sum / n), errors);
 }
 
-static void time_requests(netsnmp_session *session, int type, const struct name *name, unsigned count, unsigned pause_us)
+static void time_requests(
+	netsnmp_session *session, int type, const struct name *name, unsigned count, unsigned pause_us)
 {
 	uint64_t *us = calloc(count, sizeof(*us));
 	unsigned n = 0, errors = 0;
@@ -205,8 +207,8 @@ int main(int argc, char **argv)
 		walk_subtrees(session, argv + 5, (unsigned)argc - 5, (long)number(argv[4]));
 	} else {
 		name = parse_name(argv[4]);
-		time_requests(session, strcmp(argv[3], "get") == 0 ? SNMP_MSG_GET : SNMP_MSG_GETNEXT, &name, number(argv[5]),
-			number(argv[6]));
+		time_requests(session, strcmp(argv[3], "get") == 0 ? SNMP_MSG_GET : SNMP_MSG_GETNEXT, &name,
+			number(argv[5]), number(argv[6]));
 	}
 	snmp_close(session);
 	return EXIT_SUCCESS;

@@ -31,7 +31,7 @@ struct bench {
 /* The sums over the polls of one command. */
 struct result {
 	struct usage total;
-	uint64_t read_us, update_us;  /* CPU: until the census was finished; monitor and snapshot */
+	uint64_t read_us, update_us; /* CPU: until the census was finished; monitor and snapshot */
 	uint64_t bytes, sockets;
 	uint64_t bound_us, probe_us, walks, passes, probes, retries;
 	uint32_t pools, visited, doubtful;
@@ -73,7 +73,8 @@ static void read_sockets(struct bench *bench, struct result *result)
 
 	if (pw_source_range(bench->source, &range, &err) != PW_COLLECT_OK)
 		fail("range", &err);
-	if (pw_source_sockets(bench->source, &range, bench->census, &udp_failed, &stats, &err) != PW_COLLECT_OK || udp_failed)
+	if (pw_source_sockets(bench->source, &range, bench->census, &udp_failed, &stats, &err) != PW_COLLECT_OK ||
+		udp_failed)
 		fail("sockets", &err);
 	add_stats(result, &stats);
 	result->read_us += usage_since(start).cpu_us;
@@ -93,9 +94,19 @@ static void visit_pools(struct bench *bench, struct result *result)
 static void update_monitor(struct bench *bench, struct result *result)
 {
 	const struct pw_census_totals *totals = pw_census_totals(bench->census);
-	struct pw_ns_poll ns = {.index = 1, .name = "", .status = PW_POLL_COUNTED, .udp_status = PW_POLL_COUNTED,
-		.census = bench->census, .tcp = totals->tcp, .tcp_time_wait = totals->tcp_time_wait, .udp = totals->udp};
-	struct pw_poll poll = {.now_ms = pw_clock_boot_ms(), .wall = pw_clock_wall(), .interval_ms = 10000, .ns = &ns, .n_ns = 1,
+	struct pw_ns_poll ns = {.index = 1,
+		.name = "",
+		.status = PW_POLL_COUNTED,
+		.udp_status = PW_POLL_COUNTED,
+		.census = bench->census,
+		.tcp = totals->tcp,
+		.tcp_time_wait = totals->tcp_time_wait,
+		.udp = totals->udp};
+	struct pw_poll poll = {.now_ms = pw_clock_boot_ms(),
+		.wall = pw_clock_wall(),
+		.interval_ms = 10000,
+		.ns = &ns,
+		.n_ns = 1,
 		.connect_failures_reason = ""};
 	struct usage start = usage_now();
 
@@ -146,12 +157,12 @@ static unsigned long resident_kib(void)
 static void print_result(const struct result *r)
 {
 	printf("cpu_us=%llu wall_us=%llu bytes=%llu read_us=%llu update_us=%llu bound_us=%llu probe_us=%llu walks=%llu passes=%llu "
-		"probes=%llu retries=%llu sockets=%llu pools=%u visited=%u doubtful=%u rss_kib=%lu\n",
+	       "probes=%llu retries=%llu sockets=%llu pools=%u visited=%u doubtful=%u rss_kib=%lu\n",
 		(unsigned long long)r->total.cpu_us, (unsigned long long)r->total.wall_us, (unsigned long long)r->bytes,
-		(unsigned long long)r->read_us, (unsigned long long)r->update_us,
-		(unsigned long long)r->bound_us, (unsigned long long)r->probe_us, (unsigned long long)r->walks,
-		(unsigned long long)r->passes, (unsigned long long)r->probes, (unsigned long long)r->retries, (unsigned long long)r->sockets, r->pools, r->visited, r->doubtful,
-		resident_kib());
+		(unsigned long long)r->read_us, (unsigned long long)r->update_us, (unsigned long long)r->bound_us,
+		(unsigned long long)r->probe_us, (unsigned long long)r->walks, (unsigned long long)r->passes,
+		(unsigned long long)r->probes, (unsigned long long)r->retries, (unsigned long long)r->sockets, r->pools,
+		r->visited, r->doubtful, resident_kib());
 	fflush(stdout);
 }
 

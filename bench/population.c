@@ -25,9 +25,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define SPARE_FILES 16    /* of a worker: standard streams, pipes */
-#define MIN_WORKERS 2     /* connecting takes CPU time: use both of a small machine */
-#define BACKLOG 2000000   /* the kernel cuts it to net.core.somaxconn */
+#define SPARE_FILES 16  /* of a worker: standard streams, pipes */
+#define MIN_WORKERS 2   /* connecting takes CPU time: use both of a small machine */
+#define BACKLOG 2000000 /* the kernel cuts it to net.core.somaxconn */
 
 #ifndef IP_BIND_ADDRESS_NO_PORT
 #define IP_BIND_ADDRESS_NO_PORT 24
@@ -69,8 +69,9 @@ static void fail(const char *what)
 static void usage(void)
 {
 	fputs("usage: population [-t SECONDS] [-6] {-l|-a} PORTS\n"
-		"       population [-t SECONDS] [-6] -c N -d HOSTS -p PORTS [-s HOSTS] [-w]\n"
-		"       population [-t SECONDS] [-6] -u N -s HOSTS\n", stderr);
+	      "       population [-t SECONDS] [-6] -c N -d HOSTS -p PORTS [-s HOSTS] [-w]\n"
+	      "       population [-t SECONDS] [-6] -u N -s HOSTS\n",
+		stderr);
 	exit(EXIT_FAILURE);
 }
 
@@ -327,10 +328,22 @@ static void parse_option(struct plan *plan, int option, char *value)
 	switch (option) {
 	case 't': plan->seconds = (unsigned)strtoul(value, NULL, 10); break;
 	case '6': plan->family = AF_INET6; break;
-	case 'l': set_task(plan, TASK_LISTEN); plan->ports = parse_ports(value); break;
-	case 'a': set_task(plan, TASK_ACCEPT); plan->ports = parse_ports(value); break;
-	case 'c': set_task(plan, TASK_CONNECT); plan->sockets = (unsigned)strtoul(value, NULL, 10); break;
-	case 'u': set_task(plan, TASK_UDP); plan->sockets = (unsigned)strtoul(value, NULL, 10); break;
+	case 'l':
+		set_task(plan, TASK_LISTEN);
+		plan->ports = parse_ports(value);
+		break;
+	case 'a':
+		set_task(plan, TASK_ACCEPT);
+		plan->ports = parse_ports(value);
+		break;
+	case 'c':
+		set_task(plan, TASK_CONNECT);
+		plan->sockets = (unsigned)strtoul(value, NULL, 10);
+		break;
+	case 'u':
+		set_task(plan, TASK_UDP);
+		plan->sockets = (unsigned)strtoul(value, NULL, 10);
+		break;
 	case 'd': plan->destinations = parse_hosts(value); break;
 	case 's': plan->sources = parse_hosts(value); break;
 	case 'p': plan->ports = parse_ports(value); break;
@@ -342,7 +355,8 @@ static void parse_option(struct plan *plan, int option, char *value)
 static bool plan_is_complete(const struct plan *plan)
 {
 	switch (plan->task) {
-	case TASK_LISTEN: case TASK_ACCEPT: return plan->ports.count > 0;
+	case TASK_LISTEN:
+	case TASK_ACCEPT: return plan->ports.count > 0;
 	case TASK_CONNECT: return plan->destinations.count > 0 && plan->ports.count > 0;
 	case TASK_UDP: return plan->sources.count > 0;
 	default: return false;

@@ -7,7 +7,7 @@
 #include <time.h>
 
 struct usage {
-	uint64_t cpu_us;  /* user and system time together: only the sum is exact, the kernel splits it by ticks */
+	uint64_t cpu_us; /* user and system time together: only the sum is exact, the kernel splits it by ticks */
 	uint64_t wall_us;
 };
 

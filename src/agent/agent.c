@@ -246,7 +246,8 @@ static int wait_started(struct pw_agent *agent)
 	return started ? 0 : -1;
 }
 
-struct pw_agent *pw_agent_start(const struct pw_agent_options *options, struct pw_handover *handover, struct pw_error *err)
+struct pw_agent *pw_agent_start(
+	const struct pw_agent_options *options, struct pw_handover *handover, struct pw_error *err)
 {
 	struct pw_agent *agent = new_agent(options, handover);
 	int rc;

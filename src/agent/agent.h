@@ -17,17 +17,20 @@ enum pw_agent_role {
 
 struct pw_agent_options {
 	enum pw_agent_role role;
-	const char *address;         /* AgentX address ("/var/agentx/master", "unix:...", "tcp:localhost:705"), or listen address */
-	double ping_interval;        /* seconds */
-	double reconnect_interval;   /* seconds */
-	const char *snmp_include;    /* stand-alone: file with access control and trap receivers in net-snmp's words; NULL = none */
+	const char *
+		address; /* AgentX address ("/var/agentx/master", "unix:...", "tcp:localhost:705"), or listen address */
+	double ping_interval;      /* seconds */
+	double reconnect_interval; /* seconds */
+	const char *
+		snmp_include; /* stand-alone: file with access control and trap receivers in net-snmp's words; NULL = none */
 };
 
 struct pw_agent;
 
 /* Starts the thread. Options are copied, the handover is borrowed. A missing master is no error (it is retried for ever). Returns
  * NULL with an error when the thread or the listen address can't be had. One agent per process. */
-struct pw_agent *pw_agent_start(const struct pw_agent_options *options, struct pw_handover *handover, struct pw_error *err);
+struct pw_agent *pw_agent_start(
+	const struct pw_agent_options *options, struct pw_handover *handover, struct pw_error *err);
 
 /* Asks the thread to end and waits at most timeout_ms for it: a few last notifications may leave. Returns true when the thread
  * ended and everything was freed; false when it hangs in the library (the process must then end without it). */

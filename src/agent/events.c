@@ -49,23 +49,17 @@ const struct pw_group pw_event_group = {
 
 const struct pw_object *const *pw_notification_objects(enum pw_event_type type, size_t *n)
 {
-#define O(number) &objects[(number) - 1]
-	static const struct pw_object *const crossing[] = {O(1), O(2), O(3), O(4), O(5), O(6), O(7), O(8), O(9), O(10), O(11),
-		O(12), O(13), O(14), O(15), O(16), O(17), O(18), O(19), O(20), O(21)};
+#define O(number) &objects[(number)-1]
+	static const struct pw_object *const crossing[] = {O(1), O(2), O(3), O(4), O(5), O(6), O(7), O(8), O(9), O(10),
+		O(11), O(12), O(13), O(14), O(15), O(16), O(17), O(18), O(19), O(20), O(21)};
 	static const struct pw_object *const connects[] = {O(1), O(2), O(22), O(23)};
 	static const struct pw_object *const collector[] = {O(1), O(2), O(22)};
 #undef O
 
 	switch (type) {
 	case PW_EVENT_RISING:
-	case PW_EVENT_FALLING:
-		*n = sizeof(crossing) / sizeof(crossing[0]);
-		return crossing;
-	case PW_EVENT_CONNECT_FAILING:
-		*n = sizeof(connects) / sizeof(connects[0]);
-		return connects;
-	default:
-		*n = sizeof(collector) / sizeof(collector[0]);
-		return collector;
+	case PW_EVENT_FALLING: *n = sizeof(crossing) / sizeof(crossing[0]); return crossing;
+	case PW_EVENT_CONNECT_FAILING: *n = sizeof(connects) / sizeof(connects[0]); return connects;
+	default: *n = sizeof(collector) / sizeof(collector[0]); return collector;
 	}
 }

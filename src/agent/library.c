@@ -61,8 +61,8 @@ static struct {
 	unsigned passed;     /* lines in this second */
 	unsigned suppressed; /* lines beyond LINES_PER_SECOND */
 	uint64_t second;
-	unsigned errors;     /* since the start */
-	char error[512];     /* the last of them */
+	unsigned errors; /* since the start */
+	char error[512]; /* the last of them */
 } library_log;
 
 /* What was held back is said once something else is to be said. */
@@ -154,8 +154,8 @@ struct wire {
 	} as;
 };
 
-#define WIRE(wire_, type_, member) ((wire_)->type = (type_), (wire_)->data = &(wire_)->as.member, \
-	(wire_)->size = sizeof((wire_)->as.member))
+#define WIRE(wire_, type_, member) \
+	((wire_)->type = (type_), (wire_)->data = &(wire_)->as.member, (wire_)->size = sizeof((wire_)->as.member))
 
 static void wire_number(const struct pw_value *value, u_char type, struct wire *wire)
 {
@@ -188,27 +188,17 @@ static void to_wire(const struct pw_value *value, struct wire *wire)
 		WIRE(wire, ASN_INTEGER, integer);
 		break;
 	case PW_SYNTAX_GAUGE32:
-	case PW_SYNTAX_UNSIGNED32:
-		wire_number(value, ASN_GAUGE, wire);
-		break;
-	case PW_SYNTAX_COUNTER32:
-		wire_number(value, ASN_COUNTER, wire);
-		break;
-	case PW_SYNTAX_TIMESTAMP:
-		wire_number(value, ASN_TIMETICKS, wire);
-		break;
+	case PW_SYNTAX_UNSIGNED32: wire_number(value, ASN_GAUGE, wire); break;
+	case PW_SYNTAX_COUNTER32: wire_number(value, ASN_COUNTER, wire); break;
+	case PW_SYNTAX_TIMESTAMP: wire_number(value, ASN_TIMETICKS, wire); break;
 	case PW_SYNTAX_COUNTER64:
 		wire->as.counter.high = (u_long)(value->counter >> 32);
 		wire->as.counter.low = (u_long)(value->counter & UINT32_MAX);
 		WIRE(wire, ASN_COUNTER64, counter);
 		break;
 	case PW_SYNTAX_TEXT:
-	case PW_SYNTAX_DATE:
-		wire_octets(value, wire);
-		break;
-	case PW_SYNTAX_ROW:
-		wire_oid(value, wire);
-		break;
+	case PW_SYNTAX_DATE: wire_octets(value, wire); break;
+	case PW_SYNTAX_ROW: wire_oid(value, wire); break;
 	}
 }
 

@@ -77,12 +77,9 @@ static size_t ber_header(size_t content)
 static size_t ber_value(const netsnmp_variable_list *v)
 {
 	switch (v->type) {
-	case ASN_OCTET_STR:
-		return v->val_len;
-	case ASN_OBJECT_ID:
-		return ber_oid(v->val.objid, v->val_len / sizeof(oid));
-	default:
-		return 5; /* no number here is longer */
+	case ASN_OCTET_STR: return v->val_len;
+	case ASN_OBJECT_ID: return ber_oid(v->val.objid, v->val_len / sizeof(oid));
+	default: return 5; /* no number here is longer */
 	}
 }
 

@@ -3,13 +3,24 @@
 #include <string.h>
 
 const struct pw_group *const pw_groups[] = {
-	&pw_agent_group, &pw_namespace_group, &pw_pool_group, &pw_top_group, &pw_alarm_group, &pw_event_group,
+	&pw_agent_group,
+	&pw_namespace_group,
+	&pw_pool_group,
+	&pw_top_group,
+	&pw_alarm_group,
+	&pw_event_group,
 };
 const size_t pw_n_groups = sizeof(pw_groups) / sizeof(pw_groups[0]);
 
 static void read_number(const struct pw_object *object, const void *at, struct pw_value *value)
 {
-	union { uint8_t u8; uint16_t u16; uint32_t u32; int32_t i32; uint64_t u64; } raw;
+	union {
+		uint8_t u8;
+		uint16_t u16;
+		uint32_t u32;
+		int32_t i32;
+		uint64_t u64;
+	} raw;
 
 	switch (object->field) {
 	case PW_FIELD_U8:
@@ -35,7 +46,8 @@ static void read_number(const struct pw_object *object, const void *at, struct p
 	}
 }
 
-void pw_object_read(const struct pw_object *object, const struct pw_scene *scene, const void *row, struct pw_value *value)
+void pw_object_read(
+	const struct pw_object *object, const struct pw_scene *scene, const void *row, struct pw_value *value)
 {
 	const uint8_t *at = (const uint8_t *)row + object->offset;
 	const char *text;
@@ -43,23 +55,17 @@ void pw_object_read(const struct pw_object *object, const struct pw_scene *scene
 
 	value->syntax = object->syntax;
 	switch (object->field) {
-	case PW_FIELD_CALL:
-		object->get(scene, row, value);
-		break;
+	case PW_FIELD_CALL: object->get(scene, row, value); break;
 	case PW_FIELD_TEXT:
 		memcpy(&text, at, sizeof(text));
 		pw_value_set_text(value, text);
 		break;
-	case PW_FIELD_CHARS:
-		pw_value_set_text(value, (const char *)at);
-		break;
+	case PW_FIELD_CHARS: pw_value_set_text(value, (const char *)at); break;
 	case PW_FIELD_TIME:
 		memcpy(&time, at, sizeof(time));
 		pw_value_set_date(value, time);
 		break;
-	default:
-		read_number(object, at, value);
-		break;
+	default: read_number(object, at, value); break;
 	}
 }
 
@@ -85,8 +91,8 @@ static int compare_path(const uint32_t *path, size_t path_len, const uint32_t *o
 }
 
 /* The instance of an object with this index, or the first one behind it. */
-static bool instance(const struct pw_group *group, const struct pw_object *object, const struct pw_snapshot *snapshot, bool next,
-	const uint32_t *index, size_t len, struct pw_instance *out)
+static bool instance(const struct pw_group *group, const struct pw_object *object, const struct pw_snapshot *snapshot,
+	bool next, const uint32_t *index, size_t len, struct pw_instance *out)
 {
 	size_t path_len = pw_object_path(group, object, out->oid);
 
@@ -96,7 +102,8 @@ static bool instance(const struct pw_group *group, const struct pw_object *objec
 	return out->row != NULL;
 }
 
-enum pw_lookup pw_lookup_get(const struct pw_snapshot *snapshot, const uint32_t *oid, size_t len, struct pw_instance *out)
+enum pw_lookup pw_lookup_get(
+	const struct pw_snapshot *snapshot, const uint32_t *oid, size_t len, struct pw_instance *out)
 {
 	uint32_t path[4];
 
@@ -111,15 +118,16 @@ enum pw_lookup pw_lookup_get(const struct pw_snapshot *snapshot, const uint32_t 
 
 			if (object->field == PW_FIELD_NONE || compare_path(path, path_len, oid, len) != 0)
 				continue;
-			return instance(group, object, snapshot, false, oid + path_len, len - path_len, out) ? PW_LOOKUP_FOUND
-													     : PW_LOOKUP_NO_INSTANCE;
+			return instance(group, object, snapshot, false, oid + path_len, len - path_len, out)
+				? PW_LOOKUP_FOUND
+				: PW_LOOKUP_NO_INSTANCE;
 		}
 	}
 	return PW_LOOKUP_NO_OBJECT;
 }
 
-static bool next_in_group(const struct pw_group *group, const struct pw_snapshot *snapshot, const uint32_t *oid, size_t len,
-	struct pw_instance *out)
+static bool next_in_group(const struct pw_group *group, const struct pw_snapshot *snapshot, const uint32_t *oid,
+	size_t len, struct pw_instance *out)
 {
 	uint32_t path[4];
 

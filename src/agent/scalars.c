@@ -116,8 +116,8 @@ static const struct pw_object objects[] = {
 };
 
 /* The snapshot is the row, and .0 its index. */
-static const void *find(const struct pw_snapshot *snapshot, bool next, const uint32_t *index, size_t len, uint32_t *found,
-	size_t *found_len)
+static const void *find(const struct pw_snapshot *snapshot, bool next, const uint32_t *index, size_t len,
+	uint32_t *found, size_t *found_len)
 {
 	found[0] = 0;
 	*found_len = 1;

@@ -62,15 +62,9 @@ static void answer_get(netsnmp_agent_request_info *info, netsnmp_request_info *r
 
 	below_base(request->requestvb->name, request->requestvb->name_length, name, &len);
 	switch (pw_lookup_get(s->snapshot, name, len, &found)) {
-	case PW_LOOKUP_FOUND:
-		answer(info, request, s, &found);
-		break;
-	case PW_LOOKUP_NO_INSTANCE:
-		netsnmp_set_request_error(info, request, SNMP_NOSUCHINSTANCE);
-		break;
-	case PW_LOOKUP_NO_OBJECT:
-		netsnmp_set_request_error(info, request, SNMP_NOSUCHOBJECT);
-		break;
+	case PW_LOOKUP_FOUND: answer(info, request, s, &found); break;
+	case PW_LOOKUP_NO_INSTANCE: netsnmp_set_request_error(info, request, SNMP_NOSUCHINSTANCE); break;
+	case PW_LOOKUP_NO_OBJECT: netsnmp_set_request_error(info, request, SNMP_NOSUCHOBJECT); break;
 	}
 }
 
@@ -91,8 +85,8 @@ static void answer_next(netsnmp_agent_request_info *info, netsnmp_request_info *
 		answer(info, request, s, &found);
 }
 
-static int handle(netsnmp_mib_handler *handler, netsnmp_handler_registration *registration, netsnmp_agent_request_info *info,
-	netsnmp_request_info *requests)
+static int handle(netsnmp_mib_handler *handler, netsnmp_handler_registration *registration,
+	netsnmp_agent_request_info *info, netsnmp_request_info *requests)
 {
 	const struct pw_scene *s = scene(handler->myvoid);
 

@@ -165,8 +165,10 @@ static int on_registered(int operation, netsnmp_session *session, int request, n
 		return 1;
 	}
 	if (!s->refusal_told)
-		pw_log(LOG_WARNING, "the AgentX master agent at %s refuses PORTWATCH-MIB: %s (error %ld); trying again every %d s",
-			s->address, pdu->errstat == ERROR_DUPLICATE_REGISTRATION ? "another subagent serves it" : "no reason given",
+		pw_log(LOG_WARNING,
+			"the AgentX master agent at %s refuses PORTWATCH-MIB: %s (error %ld); trying again every %d s",
+			s->address,
+			pdu->errstat == ERROR_DUPLICATE_REGISTRATION ? "another subagent serves it" : "no reason given",
 			pdu->errstat, REGISTER_AGAIN_MS / 1000);
 	s->refusal_told = true;
 	pw_timer_start(&s->registration, REGISTER_AGAIN_MS, enlist, s);
@@ -258,8 +260,8 @@ static void set_library(const char *address)
 	netsnmp_ds_set_int(NETSNMP_DS_LIBRARY_ID, NETSNMP_DS_LIB_RETRIES, 0);
 }
 
-int pw_session_open(struct pw_session *s, const struct pw_agent_options *options, void (*changed)(void *context), void *context,
-	struct pw_error *err)
+int pw_session_open(struct pw_session *s, const struct pw_agent_options *options, void (*changed)(void *context),
+	void *context, struct pw_error *err)
 {
 	char *address = pw_transport_address(options->address, err);
 

@@ -14,16 +14,16 @@
 #include "agent/library.h"
 
 struct pw_session {
-	char *address;                /* as the user gave it, for the log */
+	char *address; /* as the user gave it, for the log */
 	uint64_t ping_ms;
 	uint64_t reconnect_ms;
 	/* Called after each change of `open`. */
 	void (*changed)(void *context);
 	void *context;
 
-	netsnmp_session *session;     /* NULL = not open */
-	atomic_bool open;             /* the same for other threads */
-	bool connecting;              /* an attempt is being made: only then can a session open */
+	netsnmp_session *session; /* NULL = not open */
+	atomic_bool open;         /* the same for other threads */
+	bool connecting;          /* an attempt is being made: only then can a session open */
 	bool ping_under_way;
 	bool closing;                 /* its end is wanted */
 	bool refusal_told;            /* that another agent has our subtree */

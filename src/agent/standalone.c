@@ -82,16 +82,17 @@ static void allow_loopback(void)
 
 	netsnmp_config_remember(v4);
 	netsnmp_config_remember(v6);
-	pw_log(LOG_NOTICE, "no access control is configured (snmp { include }): community \"public\" may read, from this host only");
+	pw_log(LOG_NOTICE,
+		"no access control is configured (snmp { include }): community \"public\" may read, from this host only");
 }
 
-int pw_standalone_open(struct pw_standalone *standalone, const struct pw_agent_options *options, struct pw_handover *handover,
-	struct pw_error *err)
+int pw_standalone_open(struct pw_standalone *standalone, const struct pw_agent_options *options,
+	struct pw_handover *handover, struct pw_error *err)
 {
 	standalone->sender = (struct pw_sender){.ready = always_ready, .send = send_trap, .context = handover};
 	netsnmp_ds_set_string(NETSNMP_DS_APPLICATION_ID, NETSNMP_DS_AGENT_PORTS, options->address);
-	netsnmp_register_callback(SNMP_CALLBACK_LIBRARY, SNMP_CALLBACK_POST_PREMIB_READ_CONFIG, after_first_pass, standalone,
-		NETSNMP_CALLBACK_HIGHEST_PRIORITY);
+	netsnmp_register_callback(SNMP_CALLBACK_LIBRARY, SNMP_CALLBACK_POST_PREMIB_READ_CONFIG, after_first_pass,
+		standalone, NETSNMP_CALLBACK_HIGHEST_PRIORITY);
 	snmp_register_callback(SNMP_CALLBACK_LIBRARY, SNMP_CALLBACK_PRE_READ_CONFIG, before_second_pass, standalone);
 	if (options->snmp_include != NULL) {
 		if (use_include(options->snmp_include, err) < 0)
@@ -104,8 +105,10 @@ int pw_standalone_open(struct pw_standalone *standalone, const struct pw_agent_o
 
 void pw_standalone_close(struct pw_standalone *standalone)
 {
-	snmp_unregister_callback(SNMP_CALLBACK_LIBRARY, SNMP_CALLBACK_POST_PREMIB_READ_CONFIG, after_first_pass, standalone, 1);
-	snmp_unregister_callback(SNMP_CALLBACK_LIBRARY, SNMP_CALLBACK_PRE_READ_CONFIG, before_second_pass, standalone, 1);
+	snmp_unregister_callback(
+		SNMP_CALLBACK_LIBRARY, SNMP_CALLBACK_POST_PREMIB_READ_CONFIG, after_first_pass, standalone, 1);
+	snmp_unregister_callback(
+		SNMP_CALLBACK_LIBRARY, SNMP_CALLBACK_PRE_READ_CONFIG, before_second_pass, standalone, 1);
 }
 
 int pw_standalone_start(struct pw_standalone *standalone, struct pw_error *err)

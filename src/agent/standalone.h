@@ -11,8 +11,8 @@ struct pw_standalone {
 };
 
 /* Between init_agent() and init_snmp(): listen address, access control, the system group, and standalone->sender. */
-int pw_standalone_open(struct pw_standalone *standalone, const struct pw_agent_options *options, struct pw_handover *handover,
-	struct pw_error *err);
+int pw_standalone_open(struct pw_standalone *standalone, const struct pw_agent_options *options,
+	struct pw_handover *handover, struct pw_error *err);
 
 /* After init_snmp(): listens. Fails when the address can't be had, or the include file had a mistake. */
 int pw_standalone_start(struct pw_standalone *standalone, struct pw_error *err);

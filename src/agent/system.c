@@ -5,7 +5,15 @@
 #include <string.h>
 #include <sys/utsname.h>
 
-enum { NUMBER_DESCR = 1, NUMBER_OBJECT_ID, NUMBER_UPTIME, NUMBER_CONTACT, NUMBER_NAME, NUMBER_LOCATION, NUMBER_SERVICES };
+enum {
+	NUMBER_DESCR = 1,
+	NUMBER_OBJECT_ID,
+	NUMBER_UPTIME,
+	NUMBER_CONTACT,
+	NUMBER_NAME,
+	NUMBER_LOCATION,
+	NUMBER_SERVICES
+};
 
 static char texts[NUMBER_SERVICES + 1][PW_TEXT_MAX + 1]; /* of those that are texts */
 
@@ -55,8 +63,8 @@ static void value_of(oid number, struct pw_value *value)
 }
 
 /* The library's scalar helper sees to GETNEXT and to names that do not exist. */
-static int handle(netsnmp_mib_handler *handler, netsnmp_handler_registration *registration, netsnmp_agent_request_info *info,
-	netsnmp_request_info *requests)
+static int handle(netsnmp_mib_handler *handler, netsnmp_handler_registration *registration,
+	netsnmp_agent_request_info *info, netsnmp_request_info *requests)
 {
 	struct pw_value value;
 
@@ -70,8 +78,8 @@ static int handle(netsnmp_mib_handler *handler, netsnmp_handler_registration *re
 static int register_scalar(oid number)
 {
 	const oid name[] = {1, 3, 6, 1, 2, 1, 1, number};
-	netsnmp_handler_registration *registration =
-		netsnmp_create_handler_registration("system", handle, name, OID_LENGTH(name), HANDLER_CAN_RONLY);
+	netsnmp_handler_registration *registration = netsnmp_create_handler_registration(
+		"system", handle, name, OID_LENGTH(name), HANDLER_CAN_RONLY);
 
 	return registration != NULL && netsnmp_register_read_only_scalar(registration) == MIB_REGISTERED_OK ? 0 : -1;
 }
@@ -81,7 +89,8 @@ int pw_system_open(struct pw_error *err)
 	struct utsname host;
 
 	if (uname(&host) == 0) {
-		snprintf(texts[NUMBER_DESCR], sizeof(texts[0]), "portwatchd on %s %s %s", host.sysname, host.release, host.machine);
+		snprintf(texts[NUMBER_DESCR], sizeof(texts[0]), "portwatchd on %s %s %s", host.sysname, host.release,
+			host.machine);
 		snprintf(texts[NUMBER_NAME], sizeof(texts[0]), "%s", host.nodename);
 	}
 	snmpd_register_config_handler("sysContact", parse_contact, NULL, "contact-name");

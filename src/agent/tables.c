@@ -8,8 +8,8 @@
 typedef uint32_t row_number(const struct pw_snapshot *snapshot, size_t position);
 
 /* The position of the row with this index or, with next, of the first one behind it; `count` when there is none. */
-static size_t search(const struct pw_snapshot *snapshot, size_t count, row_number *number, bool next, const uint32_t *index,
-	size_t len)
+static size_t search(const struct pw_snapshot *snapshot, size_t count, row_number *number, bool next,
+	const uint32_t *index, size_t len)
 {
 	size_t low = 0, high = count;
 
@@ -69,8 +69,8 @@ static uint32_t ns_number(const struct pw_snapshot *snapshot, size_t position)
 	return snapshot->namespaces[position].index;
 }
 
-static const void *find_ns(const struct pw_snapshot *snapshot, bool next, const uint32_t *index, size_t len, uint32_t *found,
-	size_t *found_len)
+static const void *find_ns(const struct pw_snapshot *snapshot, bool next, const uint32_t *index, size_t len,
+	uint32_t *found, size_t *found_len)
 {
 	size_t at = search(snapshot, snapshot->n_namespaces, ns_number, next, index, len);
 
@@ -150,11 +150,11 @@ static const struct pw_pool_row *pool_after(const struct pw_snapshot *snapshot, 
 	return at < snapshot->n_pools ? &snapshot->pools[at] : NULL;
 }
 
-static const void *find_pool(const struct pw_snapshot *snapshot, bool next, const uint32_t *index, size_t len, uint32_t *found,
-	size_t *found_len)
+static const void *find_pool(const struct pw_snapshot *snapshot, bool next, const uint32_t *index, size_t len,
+	uint32_t *found, size_t *found_len)
 {
-	const struct pw_pool_row *pool =
-		next ? pool_after(snapshot, index, len) : pw_snapshot_pool(snapshot, index, len);
+	const struct pw_pool_row *pool = next ? pool_after(snapshot, index, len)
+					      : pw_snapshot_pool(snapshot, index, len);
 
 	if (pool == NULL)
 		return NULL;
@@ -206,8 +206,8 @@ static uint32_t rank(const struct pw_snapshot *snapshot, size_t position)
 	return (uint32_t)position + 1;
 }
 
-static const void *find_top(const struct pw_snapshot *snapshot, bool next, const uint32_t *index, size_t len, uint32_t *found,
-	size_t *found_len)
+static const void *find_top(const struct pw_snapshot *snapshot, bool next, const uint32_t *index, size_t len,
+	uint32_t *found, size_t *found_len)
 {
 	size_t at = search(snapshot, snapshot->top_ranks, rank, next, index, len);
 
@@ -270,8 +270,8 @@ static uint32_t alarm_number(const struct pw_snapshot *snapshot, size_t position
 	return snapshot->alarms[position].index;
 }
 
-static const void *find_alarm(const struct pw_snapshot *snapshot, bool next, const uint32_t *index, size_t len, uint32_t *found,
-	size_t *found_len)
+static const void *find_alarm(const struct pw_snapshot *snapshot, bool next, const uint32_t *index, size_t len,
+	uint32_t *found, size_t *found_len)
 {
 	size_t at = search(snapshot, snapshot->n_alarms, alarm_number, next, index, len);
 

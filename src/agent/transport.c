@@ -135,7 +135,8 @@ char *pw_transport_address(const char *address, struct pw_error *err)
 		pw_error_set(err, "'%s' is no AgentX address: expected a path, unix:PATH or tcp:HOST:PORT", address);
 		return NULL;
 	} else if (strlen(path) >= sizeof(sa.sun_path)) {
-		pw_error_set(err, "'%s' is longer than the %zu characters of a socket's path", path, sizeof(sa.sun_path) - 1);
+		pw_error_set(err, "'%s' is longer than the %zu characters of a socket's path", path,
+			sizeof(sa.sun_path) - 1);
 		return NULL;
 	}
 	if (asprintf(&out, PREFIX ":%s", path) < 0) {

@@ -12,19 +12,11 @@ void pw_value_set_number(struct pw_value *value, int64_t number)
 {
 	switch (value->syntax) {
 	case PW_SYNTAX_INTEGER32:
-	case PW_SYNTAX_ENUM:
-		value->integer = (int32_t)number;
-		break;
+	case PW_SYNTAX_ENUM: value->integer = (int32_t)number; break;
 	case PW_SYNTAX_GAUGE32:
-	case PW_SYNTAX_UNSIGNED32:
-		value->number = number > UINT32_MAX ? UINT32_MAX : (uint32_t)number;
-		break;
-	case PW_SYNTAX_COUNTER64:
-		value->counter = (uint64_t)number;
-		break;
-	default:
-		value->number = (uint32_t)number;
-		break;
+	case PW_SYNTAX_UNSIGNED32: value->number = number > UINT32_MAX ? UINT32_MAX : (uint32_t)number; break;
+	case PW_SYNTAX_COUNTER64: value->counter = (uint64_t)number; break;
+	default: value->number = (uint32_t)number; break;
 	}
 }
 
@@ -41,8 +33,8 @@ static size_t length_by_first(uint8_t first)
 /* RFC 3629 4: a second octet that would make an overlong form, a surrogate, or more than U+10FFFF. */
 static bool second_is_wrong(uint8_t first, uint8_t second)
 {
-	return (first == 0xe0 && second < 0xa0) || (first == 0xed && second > 0x9f) || (first == 0xf0 && second < 0x90) ||
-		(first == 0xf4 && second > 0x8f);
+	return (first == 0xe0 && second < 0xa0) || (first == 0xed && second > 0x9f) ||
+		(first == 0xf0 && second < 0x90) || (first == 0xf4 && second > 0x8f);
 }
 
 /* The octets of the character that begins here, 0 when there is none. */

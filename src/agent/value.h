@@ -34,7 +34,7 @@ extern const size_t pw_base_len;
 
 struct pw_value {
 	enum pw_syntax syntax;
-	size_t len;               /* of octets or oid */
+	size_t len; /* of octets or oid */
 	union {
 		int32_t integer;  /* INTEGER32, ENUM */
 		uint32_t number;  /* GAUGE32, UNSIGNED32, COUNTER32, TIMESTAMP */

@@ -10,8 +10,8 @@
 
 static bool is_known_empty(const struct pw_bind_table *table, const struct pw_range *range)
 {
-	return table->empty && table->pending_known && table->pending == table->uncounted &&
-		table->low == range->low && table->high == range->high && table->skipped < SKIPS_MAX;
+	return table->empty && table->pending_known && table->pending == table->uncounted && table->low == range->low &&
+		table->high == range->high && table->skipped < SKIPS_MAX;
 }
 
 bool pw_bind_table_wanted(struct pw_bind_table *table, struct pw_input *input, const struct pw_range *range)

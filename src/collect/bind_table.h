@@ -15,11 +15,11 @@
 
 /* What is known from earlier polls; zero at first. */
 struct pw_bind_table {
-	bool empty;         /* the last walk found no such socket in low..high */
+	bool empty; /* the last walk found no such socket in low..high */
 	uint16_t low, high;
-	int64_t uncounted;  /* sockets that no protocol counted, just before that walk */
-	unsigned skipped;   /* polls without a walk since then */
-	int64_t pending;    /* `uncounted` just before the dump that is being made */
+	int64_t uncounted; /* sockets that no protocol counted, just before that walk */
+	unsigned skipped;  /* polls without a walk since then */
+	int64_t pending;   /* `uncounted` just before the dump that is being made */
 	bool pending_known;
 };
 

@@ -44,7 +44,7 @@ struct pw_source;
 struct pw_source_options {
 	bool probe;          /* ask the allocator about ports in doubt; needs CAP_NET_ADMIN, see pw_probe_available() */
 	uint32_t max_probes; /* at each poll, 0 = 256: more make a poll slow, by 5 to 10 us each */
-	FILE *record; /* NULL, or where to write every message and setting as well (see record.h) */
+	FILE *record;        /* NULL, or where to write every message and setting as well (see record.h) */
 };
 
 /* The running kernel, the network namespace of the calling thread. Keeps the sysctl files open, nothing else (a netlink

@@ -31,7 +31,8 @@ enum pw_stream {
 	PW_STREAM_DUMP_BOUND = 12, /* TCP sockets that are bound to an explicit port */
 	PW_STREAM_DUMP_UDP = 13,
 	PW_STREAM_DUMP_UDP6 = 14,
-	PW_STREAM_DUMP_HASHED = 15, /* as DUMP_TCP, without sockets that are bound but not connected; never in a record */
+	PW_STREAM_DUMP_HASHED =
+		15, /* as DUMP_TCP, without sockets that are bound but not connected; never in a record */
 	/* one more text under /proc/thread-self/net */
 	PW_STREAM_PROTOCOLS = 16,
 	PW_STREAM_COUNT = 17

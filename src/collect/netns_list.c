@@ -102,6 +102,7 @@ static void find_all_named(struct pw_netns_list *list)
 	DIR *dir = opendir(NAMES_DIR);
 	const struct dirent *d;
 
+	/* cppcheck-suppress readdirCalled */
 	while (dir != NULL && (d = readdir(dir)) != NULL)
 		if (d->d_name[0] != '.')
 			find_named(list, d->d_name);
@@ -125,6 +126,7 @@ static void find_of_processes(struct pw_netns_list *list)
 	DIR *dir = opendir("/proc");
 	const struct dirent *d;
 
+	/* cppcheck-suppress readdirCalled */
 	while (dir != NULL && (d = readdir(dir)) != NULL)
 		if (isdigit((unsigned char)d->d_name[0]))
 			find_of_process(list, d->d_name);

@@ -77,8 +77,8 @@ int pw_sockstat_parse(const char *sockstat, const char *sockstat6, struct pw_soc
 	out->tcp = add_sat(tcp, tcp6);
 	out->udp = add_sat(udp, udp6);
 	/* bound-only sockets are in no count but `used`; orphans are counted as inuse without being used */
-	out->tcp_ports_max =
-		add_sat(add_sat(out->tcp, out->tcp_time_wait), sub_sat(sub_sat(out->used, out->tcp), out->udp));
+	out->tcp_ports_max = add_sat(
+		add_sat(out->tcp, out->tcp_time_wait), sub_sat(sub_sat(out->used, out->tcp), out->udp));
 	return 0;
 }
 

@@ -12,15 +12,30 @@ enum pw_probe_mode { PW_PROBE_AUTO, PW_PROBE_ON, PW_PROBE_OFF };
 
 struct pw_config {
 	uint32_t poll_interval_ms;
-	uint32_t idle_interval_ms;       /* 0: as poll_interval_ms */
+	uint32_t idle_interval_ms; /* 0: as poll_interval_ms */
 	enum pw_probe_mode probe;
 	bool connect_failures;
 	struct pw_policy policy;
-	struct { uint32_t max_per_minute, renotify_s; } notify;  /* `for` is in the policy's thresholds */
-	struct { char *socket; double ping_interval, reconnect_interval; } agentx;
-	struct { char *include; } snmp;  /* NULL = none */
-	struct { bool all; char **names; size_t n_names; } namespaces;
-	struct { struct pw_cidr *addresses; size_t n_addresses; uint32_t interval_s; } snat;
+	struct {
+		uint32_t max_per_minute, renotify_s;
+	} notify; /* `for` is in the policy's thresholds */
+	struct {
+		char *socket;
+		double ping_interval, reconnect_interval;
+	} agentx;
+	struct {
+		char *include;
+	} snmp; /* NULL = none */
+	struct {
+		bool all;
+		char **names;
+		size_t n_names;
+	} namespaces;
+	struct {
+		struct pw_cidr *addresses;
+		size_t n_addresses;
+		uint32_t interval_s;
+	} snat;
 };
 
 /* Messages about a file, one call each: "FILE:LINE: what is wrong, what was expected". line is 0 where there is none. */

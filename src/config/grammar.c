@@ -11,96 +11,117 @@
 #define CONFIG(member) PW_INTO_CONFIG, .offset = offsetof(struct pw_config, member)
 
 #define NUMBER(field, most, where) \
-	{.name = (field), .type = PW_VALUE_NUMBER, .max = (most), .offset = (where)}
+	{ \
+		.name = (field), .type = PW_VALUE_NUMBER, .max = (most), .offset = (where) \
+	}
 
 /* The threshold sections look the same in the file and in a pool; rise = 0 switches a severity off. */
 #define THRESHOLD_TABLES(scope) \
-	static const struct pw_directive scope##_warning[] = { \
-		NUMBER("rise", 100, LIMITS(scope, warning.rise)), \
-		NUMBER("fall", 99, LIMITS(scope, warning.fall)), \
-		{.name = NULL} \
-	}; \
-	static const struct pw_directive scope##_critical[] = { \
-		NUMBER("rise", 100, LIMITS(scope, critical.rise)), \
-		NUMBER("fall", 99, LIMITS(scope, critical.fall)), \
-		{.name = NULL} \
-	}; \
+	static const struct pw_directive scope##_warning[] = {NUMBER("rise", 100, LIMITS(scope, warning.rise)), \
+		NUMBER("fall", 99, LIMITS(scope, warning.fall)), {.name = NULL}}; \
+	static const struct pw_directive scope##_critical[] = {NUMBER("rise", 100, LIMITS(scope, critical.rise)), \
+		NUMBER("fall", 99, LIMITS(scope, critical.fall)), {.name = NULL}}; \
 	static const struct pw_directive scope##_exhausted[] = { \
-		NUMBER("fall", 99, LIMITS(scope, exhausted_fall)), \
-		{.name = NULL} \
-	}; \
+		NUMBER("fall", 99, LIMITS(scope, exhausted_fall)), {.name = NULL}}; \
 	static const struct pw_directive scope##_forecast[] = { \
-		NUMBER("warn-within", 7 * DAY, LIMITS(scope, warn_within)), \
-		{.name = NULL} \
-	}
+		NUMBER("warn-within", 7 * DAY, LIMITS(scope, warn_within)), {.name = NULL}}
 
 #define THRESHOLD_SECTIONS(scope) \
-	{.name = "warning", .form = PW_FORM_SECTION, .offset = LIMITS(scope, warning.lines), .inside = scope##_warning}, \
-	{.name = "critical", .form = PW_FORM_SECTION, .offset = LIMITS(scope, critical.lines), .inside = scope##_critical}, \
-	{.name = "exhausted", .form = PW_FORM_SECTION, .offset = PW_NOWHERE, .inside = scope##_exhausted}, \
-	{.name = "forecast", .form = PW_FORM_SECTION, .offset = PW_NOWHERE, .inside = scope##_forecast}
+	{.name = "warning", \
+		.form = PW_FORM_SECTION, \
+		.offset = LIMITS(scope, warning.lines), \
+		.inside = scope##_warning}, \
+		{.name = "critical", \
+			.form = PW_FORM_SECTION, \
+			.offset = LIMITS(scope, critical.lines), \
+			.inside = scope##_critical}, \
+		{.name = "exhausted", .form = PW_FORM_SECTION, .offset = PW_NOWHERE, .inside = scope##_exhausted}, \
+	{ \
+		.name = "forecast", .form = PW_FORM_SECTION, .offset = PW_NOWHERE, .inside = scope##_forecast \
+	}
 
 THRESHOLD_TABLES(file);
 THRESHOLD_TABLES(rule);
 
 #define MATCH_DIRECTIVES \
 	{.name = "kind", .form = PW_FORM_LIST, .type = PW_VALUE_KINDS, .offset = MATCH(kinds)}, \
-	{.name = "protocol", .form = PW_FORM_LIST, .type = PW_VALUE_PROTOCOLS, .offset = MATCH(protocols)}, \
-	{.name = "local", .form = PW_FORM_LIST, .type = PW_VALUE_CIDRS, .offset = MATCH(local), .count_offset = MATCH(n_local)}, \
-	{.name = "remote", .form = PW_FORM_LIST, .type = PW_VALUE_CIDRS, .offset = MATCH(remote), .count_offset = MATCH(n_remote)}, \
-	{.name = "port", .form = PW_FORM_LIST, .type = PW_VALUE_PORTS, .min = 1, .max = 65535, \
-		.offset = MATCH(ports), .count_offset = MATCH(n_ports)}, \
-	{.name = "namespace", .type = PW_VALUE_NAMESPACE, .offset = MATCH(ns)}
+		{.name = "protocol", .form = PW_FORM_LIST, .type = PW_VALUE_PROTOCOLS, .offset = MATCH(protocols)}, \
+		{.name = "local", \
+			.form = PW_FORM_LIST, \
+			.type = PW_VALUE_CIDRS, \
+			.offset = MATCH(local), \
+			.count_offset = MATCH(n_local)}, \
+		{.name = "remote", \
+			.form = PW_FORM_LIST, \
+			.type = PW_VALUE_CIDRS, \
+			.offset = MATCH(remote), \
+			.count_offset = MATCH(n_remote)}, \
+		{.name = "port", \
+			.form = PW_FORM_LIST, \
+			.type = PW_VALUE_PORTS, \
+			.min = 1, \
+			.max = 65535, \
+			.offset = MATCH(ports), \
+			.count_offset = MATCH(n_ports)}, \
+	{ \
+		.name = "namespace", .type = PW_VALUE_NAMESPACE, .offset = MATCH(ns) \
+	}
 
-static const struct pw_directive ignore_table[] = {
-	MATCH_DIRECTIVES,
-	{.name = NULL}
-};
+static const struct pw_directive ignore_table[] = {MATCH_DIRECTIVES, {.name = NULL}};
 
-static const struct pw_directive pool_table[] = {
-	MATCH_DIRECTIVES,
-	THRESHOLD_SECTIONS(rule),
+static const struct pw_directive pool_table[] = {MATCH_DIRECTIVES, THRESHOLD_SECTIONS(rule),
 	{.name = "free-below", .type = PW_VALUE_NUMBER, .max = 65536, .offset = LIMITS(rule, free_below)},
 	{.name = "for", .type = PW_VALUE_NUMBER, .min = 1, .max = 1000, .offset = LIMITS(rule, for_polls)},
-	{.name = NULL}
-};
+	{.name = NULL}};
 
 static const struct pw_directive notify_table[] = {
 	{.name = "for", .type = PW_VALUE_NUMBER, .min = 1, .max = 1000, .offset = LIMITS(file, for_polls)},
 	{.name = "max-per-minute", .type = PW_VALUE_NUMBER, .max = 60000, .target = CONFIG(notify.max_per_minute)},
 	{.name = "renotify", .type = PW_VALUE_NUMBER, .max = 7 * DAY, .target = CONFIG(notify.renotify_s)},
-	{.name = NULL}
-};
+	{.name = NULL}};
 
 static const struct pw_directive agentx_table[] = {
 	{.name = "socket", .type = PW_VALUE_TEXT, .max = 255, .target = CONFIG(agentx.socket)},
-	{.name = "ping-interval", .type = PW_VALUE_SECONDS, .min = MS, .max = HOUR * MS, .target = CONFIG(agentx.ping_interval)},
-	{.name = "reconnect-interval", .type = PW_VALUE_SECONDS, .min = MS / 10, .max = HOUR * MS,
+	{.name = "ping-interval",
+		.type = PW_VALUE_SECONDS,
+		.min = MS,
+		.max = HOUR * MS,
+		.target = CONFIG(agentx.ping_interval)},
+	{.name = "reconnect-interval",
+		.type = PW_VALUE_SECONDS,
+		.min = MS / 10,
+		.max = HOUR * MS,
 		.target = CONFIG(agentx.reconnect_interval)},
-	{.name = NULL}
-};
+	{.name = NULL}};
 
 static const struct pw_directive snmp_table[] = {
 	{.name = "include", .type = PW_VALUE_TEXT, .may_be_empty = true, .max = 4095, .target = CONFIG(snmp.include)},
-	{.name = NULL}
-};
+	{.name = NULL}};
 
 static const struct pw_directive namespaces_table[] = {
 	{.name = "all", .type = PW_VALUE_BOOL, .target = CONFIG(namespaces.all)},
-	{.name = "names", .form = PW_FORM_LIST, .may_be_empty = true, .type = PW_VALUE_NAMES,
-		.target = CONFIG(namespaces.names), .count_offset = offsetof(struct pw_config, namespaces.n_names)},
-	{.name = NULL}
-};
+	{.name = "names",
+		.form = PW_FORM_LIST,
+		.may_be_empty = true,
+		.type = PW_VALUE_NAMES,
+		.target = CONFIG(namespaces.names),
+		.count_offset = offsetof(struct pw_config, namespaces.n_names)},
+	{.name = NULL}};
 
-static const struct pw_directive snat_table[] = {
-	{.name = "addresses", .form = PW_FORM_LIST, .may_be_empty = true, .type = PW_VALUE_CIDRS,
-		.target = CONFIG(snat.addresses), .count_offset = offsetof(struct pw_config, snat.n_addresses)},
+static const struct pw_directive snat_table[] = {{.name = "addresses",
+							 .form = PW_FORM_LIST,
+							 .may_be_empty = true,
+							 .type = PW_VALUE_CIDRS,
+							 .target = CONFIG(snat.addresses),
+							 .count_offset = offsetof(struct pw_config, snat.n_addresses)},
 	{.name = "interval", .type = PW_VALUE_NUMBER, .min = 1, .max = DAY, .target = CONFIG(snat.interval_s)},
-	{.name = NULL}
-};
+	{.name = NULL}};
 
-const struct pw_directive pw_grammar[] = {
-	{.name = "poll-interval", .type = PW_VALUE_MILLISECONDS, .min = 10, .max = HOUR * MS, .target = CONFIG(poll_interval_ms)},
+const struct pw_directive pw_grammar[] = {{.name = "poll-interval",
+						  .type = PW_VALUE_MILLISECONDS,
+						  .min = 10,
+						  .max = HOUR * MS,
+						  .target = CONFIG(poll_interval_ms)},
 	{.name = "idle-interval", .type = PW_VALUE_MILLISECONDS, .max = DAY * MS, .target = CONFIG(idle_interval_ms)},
 	{.name = "min-used", .type = PW_VALUE_NUMBER, .max = 65536, .target = CONFIG(policy.min_used)},
 	{.name = "max-rows", .type = PW_VALUE_NUMBER, .max = 100000, .target = CONFIG(policy.max_rows)},
@@ -116,9 +137,7 @@ const struct pw_directive pw_grammar[] = {
 	{.name = "agentx", .form = PW_FORM_SECTION, .offset = PW_NOWHERE, .inside = agentx_table},
 	{.name = "snmp", .form = PW_FORM_SECTION, .offset = PW_NOWHERE, .inside = snmp_table},
 	{.name = "namespaces", .form = PW_FORM_SECTION, .offset = PW_NOWHERE, .inside = namespaces_table},
-	{.name = "snat", .form = PW_FORM_SECTION, .offset = PW_NOWHERE, .inside = snat_table},
-	{.name = NULL}
-};
+	{.name = "snat", .form = PW_FORM_SECTION, .offset = PW_NOWHERE, .inside = snat_table}, {.name = NULL}};
 
 const struct pw_directive *pw_directive_find(const struct pw_directive *table, const char *name, size_t length)
 {

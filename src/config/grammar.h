@@ -48,31 +48,31 @@ enum pw_value_type {
 	PW_VALUE_MILLISECONDS, /* uint32_t: seconds with up to three decimals, min..max in ms */
 	PW_VALUE_SECONDS,      /* double, written as above */
 	PW_VALUE_BOOL,
-	PW_VALUE_PROBE,        /* enum pw_probe_mode */
-	PW_VALUE_TEXT,         /* char *, at most max bytes */
-	PW_VALUE_NAMESPACE,    /* char *, "" is the daemon's own */
-	PW_VALUE_NAMES,        /* char **, namespace names */
-	PW_VALUE_CIDRS,        /* struct pw_cidr * */
-	PW_VALUE_PORTS,        /* uint16_t *, min..max */
-	PW_VALUE_KINDS,        /* uint32_t, bit (1 << enum pw_kind) */
-	PW_VALUE_PROTOCOLS     /* uint32_t, enum pw_match_protocol */
+	PW_VALUE_PROBE,     /* enum pw_probe_mode */
+	PW_VALUE_TEXT,      /* char *, at most max bytes */
+	PW_VALUE_NAMESPACE, /* char *, "" is the daemon's own */
+	PW_VALUE_NAMES,     /* char **, namespace names */
+	PW_VALUE_CIDRS,     /* struct pw_cidr * */
+	PW_VALUE_PORTS,     /* uint16_t *, min..max */
+	PW_VALUE_KINDS,     /* uint32_t, bit (1 << enum pw_kind) */
+	PW_VALUE_PROTOCOLS  /* uint32_t, enum pw_match_protocol */
 };
 
 enum pw_form {
-	PW_FORM_VALUE,         /* name = value */
-	PW_FORM_LIST,          /* name = { value, ... }, also name = value and name += ... */
-	PW_FORM_SECTION,       /* name { ... } */
-	PW_FORM_TITLED         /* name "title" { ... } */
+	PW_FORM_VALUE,   /* name = value */
+	PW_FORM_LIST,    /* name = { value, ... }, also name = value and name += ... */
+	PW_FORM_SECTION, /* name { ... } */
+	PW_FORM_TITLED   /* name "title" { ... } */
 };
 
 /* Where a value goes: into the draft of its scope, or into the configuration itself. */
 enum pw_target { PW_INTO_DRAFT, PW_INTO_CONFIG };
 
 struct pw_directive {
-	const char *name;                  /* NULL ends a table */
+	const char *name; /* NULL ends a table */
 	enum pw_form form;
-	bool repeats;                      /* a section that may stand several times */
-	bool may_be_empty;                 /* a list without values, or a text that is then NULL */
+	bool repeats;      /* a section that may stand several times */
+	bool may_be_empty; /* a list without values, or a text that is then NULL */
 	enum pw_value_type type;
 	enum pw_target target;
 	uint32_t min, max;                 /* of numbers, in the unit they are kept in */

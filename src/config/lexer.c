@@ -55,8 +55,8 @@ static unsigned utf8_length(const unsigned char *p)
 	for (unsigned i = 1; i < n; i++)
 		if ((p[i] & 0xc0) != 0x80)
 			return 0;
-	if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
-	    (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
+	if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf0 && p[1] < 0x90) ||
+		(p[0] == 0xf4 && p[1] > 0x8f))
 		return 0;
 	return n;
 }
@@ -76,7 +76,8 @@ static bool check_bytes(const char *text, size_t size, struct pw_mistakes *mista
 		unsigned n = is_text(*p) ? utf8_length(p) : 0;
 
 		if (n == 0) {
-			pw_mistake_add(mistakes, line, "byte 0x%02x is not text, expected UTF-8 without control characters", *p);
+			pw_mistake_add(mistakes, line,
+				"byte 0x%02x is not text, expected UTF-8 without control characters", *p);
 			return false;
 		}
 		line += *p == '\n';
@@ -163,12 +164,14 @@ static void skip_space(struct lexer *lx)
 static bool check_escape(struct lexer *lx, const char *p)
 {
 	if (p[0] == '$' && p[1] == '{') {
-		pw_mistake_add(lx->mistakes, lx->line, "\"${\" in a string: environment variables are not used here, "
+		pw_mistake_add(lx->mistakes, lx->line,
+			"\"${\" in a string: environment variables are not used here, "
 			"expected the value itself (or \"\\${\" for these two characters)");
 		return false;
 	}
 	if (p[0] == '\\' && (p[1] == '\0' || strchr("\\\"'$", p[1]) == NULL)) {
-		pw_mistake_add(lx->mistakes, lx->line, "unknown escape in a string, "
+		pw_mistake_add(lx->mistakes, lx->line,
+			"unknown escape in a string, "
 			"expected one of \\\\ \\\" \\' \\$ after the backslash");
 		return false;
 	}
@@ -208,8 +211,15 @@ static void lex_word(struct lexer *lx, struct pw_token *t)
 
 static void lex_symbol(struct lexer *lx, struct pw_token *t)
 {
-	static const struct { const char *text; enum pw_token_kind kind; } symbols[] = {
-		{"{", PW_TOKEN_OPEN}, {"}", PW_TOKEN_CLOSE}, {"=", PW_TOKEN_EQUALS}, {"+=", PW_TOKEN_APPEND}, {",", PW_TOKEN_COMMA},
+	static const struct {
+		const char *text;
+		enum pw_token_kind kind;
+	} symbols[] = {
+		{"{", PW_TOKEN_OPEN},
+		{"}", PW_TOKEN_CLOSE},
+		{"=", PW_TOKEN_EQUALS},
+		{"+=", PW_TOKEN_APPEND},
+		{",", PW_TOKEN_COMMA},
 	};
 
 	for (size_t i = 0; i < sizeof(symbols) / sizeof(symbols[0]); i++) {

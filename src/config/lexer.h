@@ -15,15 +15,15 @@
 #define PW_CONFIG_FILE_MAX 1048576
 
 enum pw_token_kind {
-	PW_TOKEN_END,     /* the last one, always there */
+	PW_TOKEN_END, /* the last one, always there */
 	PW_TOKEN_WORD,
-	PW_TOKEN_STRING,  /* with its quotes */
+	PW_TOKEN_STRING, /* with its quotes */
 	PW_TOKEN_OPEN,
 	PW_TOKEN_CLOSE,
 	PW_TOKEN_EQUALS,
 	PW_TOKEN_APPEND,
 	PW_TOKEN_COMMA,
-	PW_TOKEN_STRAY    /* a character that has no meaning here */
+	PW_TOKEN_STRAY /* a character that has no meaning here */
 };
 
 struct pw_token {

@@ -12,9 +12,12 @@
 
 /* Zeroed = none. */
 struct pw_mistakes {
-	struct pw_mistake { unsigned line; char *text; } items[PW_MISTAKES_MAX];
+	struct pw_mistake {
+		unsigned line;
+		char *text;
+	} items[PW_MISTAKES_MAX];
 	size_t n_items;
-	size_t n_dropped;       /* beyond PW_MISTAKES_MAX, or out of memory */
+	size_t n_dropped; /* beyond PW_MISTAKES_MAX, or out of memory */
 };
 
 /* Adds one, printf-style: "what is wrong, what was expected". line is 0 where there is none. */

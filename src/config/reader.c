@@ -51,7 +51,8 @@ static cfg_opt_t option(const struct pw_directive *d)
 	return (cfg_opt_t){
 		.name = d->name,
 		.type = section ? CFGT_SEC : CFGT_PTR,
-		.flags = CFGF_NODEFAULT | (d->repeats ? CFGF_MULTI : CFGF_NONE) | (d->form == PW_FORM_LIST ? CFGF_LIST : CFGF_NONE),
+		.flags = CFGF_NODEFAULT | (d->repeats ? CFGF_MULTI : CFGF_NONE) |
+			(d->form == PW_FORM_LIST ? CFGF_LIST : CFGF_NONE),
 		.parsecb = section ? NULL : keep_value,
 		.freecb = section ? NULL : free,
 	};
@@ -108,7 +109,7 @@ static cfg_t *parse(const char *checked, struct pw_mistakes *mistakes)
 struct reader {
 	struct pw_config *config;
 	struct pw_mistakes *mistakes;
-	bool defaults_wrong;  /* what a pool would inherit has a mistake */
+	bool defaults_wrong; /* what a pool would inherit has a mistake */
 };
 
 /* The only value of an option, or NULL. */
@@ -154,8 +155,12 @@ static void read_section(struct reader *r, cfg_t *section, const struct pw_direc
 /* --- thresholds -------------------------------------------------------------------------------------------------- */
 
 static const struct pw_limits_draft nothing_set = {
-	.warning = {.rise = PW_UNSET, .fall = PW_UNSET}, .critical = {.rise = PW_UNSET, .fall = PW_UNSET},
-	.exhausted_fall = PW_UNSET, .free_below = PW_UNSET, .warn_within = PW_UNSET, .for_polls = PW_UNSET,
+	.warning = {.rise = PW_UNSET, .fall = PW_UNSET},
+	.critical = {.rise = PW_UNSET, .fall = PW_UNSET},
+	.exhausted_fall = PW_UNSET,
+	.free_below = PW_UNSET,
+	.warn_within = PW_UNSET,
+	.for_polls = PW_UNSET,
 };
 
 /* `fall` follows a new `rise` 5 percent lower; what is not given stays. rise = 0 is off, whatever fall says. */
@@ -177,12 +182,12 @@ static bool is_sound(const struct reader *r, const struct pw_lines *lines)
 	return lines->first == 0 || !pw_mistakes_between(r->mistakes, lines->first, lines->last);
 }
 
-static void check_severity(struct reader *r, const char *name, const struct pw_severity_draft *draft,
-	const struct pw_threshold *t)
+static void check_severity(
+	struct reader *r, const char *name, const struct pw_severity_draft *draft, const struct pw_threshold *t)
 {
 	if (draft->lines.first != 0 && t->rise != 0 && t->fall >= t->rise)
-		pw_mistake_add(r->mistakes, draft->lines.first, "\"%s\" falls at %u, expected less than its rise of %u", name, t->fall,
-			t->rise);
+		pw_mistake_add(r->mistakes, draft->lines.first, "\"%s\" falls at %u, expected less than its rise of %u",
+			name, t->fall, t->rise);
 }
 
 /* fall < rise, warning below critical: at the line of the section that comes last. */
@@ -198,9 +203,11 @@ static void check_limits(struct reader *r, const struct pw_limits_draft *draft, 
 		check_severity(r, "warning", &draft->warning, &t->warning);
 	if (critical_sound)
 		check_severity(r, "critical", &draft->critical, &t->critical);
-	if (line != 0 && t->critical.rise != 0 && t->warning.rise >= t->critical.rise && warning_sound && critical_sound)
-		pw_mistake_add(r->mistakes, line, "\"warning\" rises at %u, expected less than the rise of \"critical\", %u",
-			t->warning.rise, t->critical.rise);
+	if (line != 0 && t->critical.rise != 0 && t->warning.rise >= t->critical.rise && warning_sound &&
+		critical_sound)
+		pw_mistake_add(r->mistakes, line,
+			"\"warning\" rises at %u, expected less than the rise of \"critical\", %u", t->warning.rise,
+			t->critical.rise);
 }
 
 static void set_number(uint32_t draft, uint32_t *out)
@@ -236,11 +243,15 @@ static void check_match(struct reader *r, const char *what, const struct pw_rule
 	uint32_t only_bind = 1u << PW_KIND_BIND, only_connect = 1u << PW_KIND_CONNECT;
 
 	if (m->kinds == only_bind && names_remote(m))
-		pw_mistake_add(r->mistakes, draft->lines.first, "\"%s\" can't match: a bind pool has no remote address or port, "
-			"expected \"remote\" and \"port\" only with other kinds", what);
+		pw_mistake_add(r->mistakes, draft->lines.first,
+			"\"%s\" can't match: a bind pool has no remote address or port, "
+			"expected \"remote\" and \"port\" only with other kinds",
+			what);
 	if (m->kinds == only_connect && m->protocols == PW_MATCH_UDP)
-		pw_mistake_add(r->mistakes, draft->lines.first, "\"%s\" can't match: connect pools are TCP only, "
-			"expected kind = bind for UDP", what);
+		pw_mistake_add(r->mistakes, draft->lines.first,
+			"\"%s\" can't match: connect pools are TCP only, "
+			"expected kind = bind for UDP",
+			what);
 }
 
 static bool matches_everything(const struct pw_match *m)
@@ -281,7 +292,8 @@ static void read_ignore(struct reader *r, cfg_t *section, const struct pw_direct
 
 	read_rule(r, section, d, &draft);
 	if (matches_everything(&draft.match) && is_sound(r, &draft.lines))
-		pw_mistake_add(r->mistakes, draft.lines.first, "\"ignore\" would hide every pool, expected at least one of kind, protocol, "
+		pw_mistake_add(r->mistakes, draft.lines.first,
+			"\"ignore\" would hide every pool, expected at least one of kind, protocol, "
 			"local, remote, port, namespace");
 	*match = draft.match;
 }
@@ -312,8 +324,10 @@ static void check_intervals(struct reader *r, cfg_t *cfg)
 	const struct pw_value *idle = single(cfg, "idle-interval");
 
 	if (c->idle_interval_ms != 0 && c->idle_interval_ms < c->poll_interval_ms)
-		pw_mistake_add(r->mistakes, idle != NULL ? idle->line : 0, "\"idle-interval\" is %g seconds, "
-			"expected 0 or at least the poll-interval of %g", c->idle_interval_ms / 1000.0, c->poll_interval_ms / 1000.0);
+		pw_mistake_add(r->mistakes, idle != NULL ? idle->line : 0,
+			"\"idle-interval\" is %g seconds, "
+			"expected 0 or at least the poll-interval of %g",
+			c->idle_interval_ms / 1000.0, c->poll_interval_ms / 1000.0);
 }
 
 void pw_config_values(struct pw_config *config, const char *checked, struct pw_mistakes *mistakes)

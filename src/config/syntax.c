@@ -7,18 +7,18 @@
 /* A section that is being read. */
 struct scope {
 	const struct pw_directive *table;
-	const struct scope *outer;            /* NULL at the top */
+	const struct scope *outer; /* NULL at the top */
 	const char *name;
-	unsigned line;                        /* where it was opened */
-	unsigned seen[PW_DIRECTIVES_MAX];     /* line of the first of each directive, 0: none yet */
+	unsigned line;                    /* where it was opened */
+	unsigned seen[PW_DIRECTIVES_MAX]; /* line of the first of each directive, 0: none yet */
 	unsigned count[PW_DIRECTIVES_MAX];
 };
 
 struct checker {
-	const struct pw_token *t;             /* the next token */
+	const struct pw_token *t; /* the next token */
 	struct pw_mistakes *mistakes;
-	bool brace_missing;                   /* the file has more { than } */
-	char *out;                            /* what was written, NULL after a lack of memory */
+	bool brace_missing; /* the file has more { than } */
+	char *out;          /* what was written, NULL after a lack of memory */
 	size_t length, size;
 	unsigned out_line;
 };
@@ -82,8 +82,8 @@ static const char *show(const struct pw_token *t, char buf[64])
 {
 	if (t->kind == PW_TOKEN_END)
 		return "end of file";
-	snprintf(buf, 64, t->kind == PW_TOKEN_STRING ? "%.*s%s" : "\"%.*s%s\"", t->length > 40 ? 40 : (int)t->length, t->text,
-		t->length > 40 ? "..." : "");
+	snprintf(buf, 64, t->kind == PW_TOKEN_STRING ? "%.*s%s" : "\"%.*s%s\"", t->length > 40 ? 40 : (int)t->length,
+		t->text, t->length > 40 ? "..." : "");
 	return buf;
 }
 
@@ -102,7 +102,8 @@ static void unknown_name(struct checker *c, const struct scope *scope, const str
 	char shown[64], names[400];
 
 	name_list(scope->table, names, sizeof(names));
-	pw_mistake_add(c->mistakes, t->line, "unknown setting %s in %s, expected one of: %s", show(t, shown), scope->name, names);
+	pw_mistake_add(c->mistakes, t->line, "unknown setting %s in %s, expected one of: %s", show(t, shown),
+		scope->name, names);
 }
 
 static void expected(struct checker *c, unsigned line, const char *where, const char *what)
@@ -137,7 +138,8 @@ static void skip_block(struct checker *c)
 
 	do {
 		if (c->t->kind == PW_TOKEN_END) {
-			pw_mistake_add(c->mistakes, line, "\"{\" is not closed, expected \"}\" before the end of the file");
+			pw_mistake_add(
+				c->mistakes, line, "\"{\" is not closed, expected \"}\" before the end of the file");
 			return;
 		}
 		depth += c->t->kind == PW_TOKEN_OPEN;
@@ -205,8 +207,10 @@ static bool check_list(struct checker *c, const struct pw_directive *d, const st
 		return false;
 	}
 	if (n == 0 && !d->may_be_empty) {
-		pw_mistake_add(c->mistakes, name->line, "the list of \"%s\" is empty, expected at least one value "
-			"(without \"%s\" every one matches)", d->name, d->name);
+		pw_mistake_add(c->mistakes, name->line,
+			"the list of \"%s\" is empty, expected at least one value "
+			"(without \"%s\" every one matches)",
+			d->name, d->name);
 		return false;
 	}
 	return good;
@@ -234,7 +238,8 @@ static bool check_assignment(struct checker *c, const struct pw_directive *d, co
 	if (c->t->kind == PW_TOKEN_OPEN && d->form == PW_FORM_LIST)
 		return check_list(c, d, name);
 	if (c->t->kind == PW_TOKEN_OPEN) {
-		pw_mistake_add(c->mistakes, c->t->line, "\"%s\" has a list, expected one value without braces", d->name);
+		pw_mistake_add(
+			c->mistakes, c->t->line, "\"%s\" has a list, expected one value without braces", d->name);
 		skip_block(c);
 		return false;
 	}
@@ -251,8 +256,8 @@ static void check_body(struct checker *c, struct scope *scope);
 
 /* "{ ... }" with a title before it where the section has one. Returns whether the head is well; then it was written, and of
  * the body what is in order. */
-static bool check_section(struct checker *c, const struct scope *outer, const struct pw_directive *d,
-	const struct pw_token *name)
+static bool check_section(
+	struct checker *c, const struct scope *outer, const struct pw_directive *d, const struct pw_token *name)
 {
 	const struct pw_token *title = NULL;
 	struct scope scope = {.table = d->inside, .outer = outer, .name = d->name, .line = name->line};
@@ -261,11 +266,13 @@ static bool check_section(struct checker *c, const struct scope *outer, const st
 	if (d->form == PW_FORM_TITLED && is_value(c->t) && !starts_statement(c->t))
 		title = c->t++;
 	if (d->form == PW_FORM_TITLED && title == NULL)
-		pw_mistake_add(c->mistakes, name->line, "\"%s\" has no title, expected %s \"TITLE\" { ... }", d->name, d->name);
+		pw_mistake_add(c->mistakes, name->line, "\"%s\" has no title, expected %s \"TITLE\" { ... }", d->name,
+			d->name);
 	if (c->t->kind != PW_TOKEN_OPEN) {
 		if (d->form != PW_FORM_TITLED || (title != NULL && !title->bad))
-			pw_mistake_add(c->mistakes, name->line, "unexpected %s after \"%s\", expected \"{\": it is a section",
-				show(c->t, shown), d->name);
+			pw_mistake_add(c->mistakes, name->line,
+				"unexpected %s after \"%s\", expected \"{\": it is a section", show(c->t, shown),
+				d->name);
 		skip_statement(c, name->line);
 		return false;
 	}
@@ -282,20 +289,22 @@ static bool check_section(struct checker *c, const struct scope *outer, const st
 }
 
 /* Whether the directive may stand here (again). */
-static bool check_repetition(struct checker *c, struct scope *scope, const struct pw_directive *d,
-	const struct pw_token *name)
+static bool check_repetition(
+	struct checker *c, struct scope *scope, const struct pw_directive *d, const struct pw_token *name)
 {
 	size_t i = (size_t)(d - scope->table);
 	bool appends = d->form == PW_FORM_LIST && name[1].kind == PW_TOKEN_APPEND;
 
 	if (d->repeats && scope->count[i]++ >= PW_SECTIONS_MAX) {
 		if (scope->count[i] == PW_SECTIONS_MAX + 1)
-			pw_mistake_add(c->mistakes, name->line, "too many \"%s\" sections, expected at most %d", d->name, PW_SECTIONS_MAX);
+			pw_mistake_add(c->mistakes, name->line, "too many \"%s\" sections, expected at most %d",
+				d->name, PW_SECTIONS_MAX);
 		return false;
 	}
 	if (scope->seen[i] != 0 && !d->repeats && !appends) {
-		pw_mistake_add(c->mistakes, name->line, "\"%s\" stands here again, expected it once in %s (first on line %u)",
-			d->name, scope->name, scope->seen[i]);
+		pw_mistake_add(c->mistakes, name->line,
+			"\"%s\" stands here again, expected it once in %s (first on line %u)", d->name, scope->name,
+			scope->seen[i]);
 		return false;
 	}
 	if (scope->seen[i] == 0)
@@ -335,8 +344,8 @@ static void not_closed(struct checker *c, const struct scope *scope)
 {
 	char shown[64];
 
-	pw_mistake_add(c->mistakes, scope->line, "section \"%s\" is not closed, expected \"}\" before %s on line %u", scope->name,
-		show(c->t, shown), c->t->line);
+	pw_mistake_add(c->mistakes, scope->line, "section \"%s\" is not closed, expected \"}\" before %s on line %u",
+		scope->name, show(c->t, shown), c->t->line);
 }
 
 /* A name or whatever stands in its place. Returns false at the end of the section. */
@@ -351,7 +360,8 @@ static bool check_next(struct checker *c, struct scope *scope)
 		return false;
 	}
 	if (t->kind != PW_TOKEN_WORD) {
-		expected(c, t->line, t->kind == PW_TOKEN_CLOSE ? "that closes nothing" : "here", "the name of a setting");
+		expected(c, t->line, t->kind == PW_TOKEN_CLOSE ? "that closes nothing" : "here",
+			"the name of a setting");
 		skip_one(c);
 		return true;
 	}

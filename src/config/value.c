@@ -6,23 +6,26 @@
 #include <string.h>
 #include <strings.h>
 
-typedef void store_value(const struct pw_directive *d, const struct pw_value *v, void *base, struct pw_mistakes *mistakes);
+typedef void store_value(
+	const struct pw_directive *d, const struct pw_value *v, void *base, struct pw_mistakes *mistakes);
 
 static void *field(const struct pw_directive *d, void *base)
 {
 	return (char *)base + d->offset;
 }
 
-static void wrong(const struct pw_directive *d, const struct pw_value *v, struct pw_mistakes *mistakes, const char *expected)
+static void wrong(
+	const struct pw_directive *d, const struct pw_value *v, struct pw_mistakes *mistakes, const char *expected)
 {
 	bool list = d->form == PW_FORM_LIST;
 
-	pw_mistake_add(mistakes, v->line, "\"%s\" %s \"%.60s%s\", expected %s", d->name, list ? "contains" : "is", v->text,
-		strlen(v->text) > 60 ? "..." : "", expected);
+	pw_mistake_add(mistakes, v->line, "\"%s\" %s \"%.60s%s\", expected %s", d->name, list ? "contains" : "is",
+		v->text, strlen(v->text) > 60 ? "..." : "", expected);
 }
 
 /* Appends one zeroed item to an array of d and returns it, or NULL with a mistake. */
-static void *append(const struct pw_directive *d, const struct pw_value *v, void *base, size_t size, struct pw_mistakes *mistakes)
+static void *append(
+	const struct pw_directive *d, const struct pw_value *v, void *base, size_t size, struct pw_mistakes *mistakes)
 {
 	size_t *count = (size_t *)(void *)((char *)base + d->count_offset);
 	void **array = field(d, base);
@@ -50,7 +53,8 @@ static bool parse_digits(const char *text, size_t length, uint64_t max, uint64_t
 	return length > 0;
 }
 
-static bool parse_number(const struct pw_directive *d, const struct pw_value *v, uint32_t *out, struct pw_mistakes *mistakes)
+static bool parse_number(
+	const struct pw_directive *d, const struct pw_value *v, uint32_t *out, struct pw_mistakes *mistakes)
 {
 	char expected[80];
 	uint64_t number;
@@ -64,7 +68,8 @@ static bool parse_number(const struct pw_directive *d, const struct pw_value *v,
 	return false;
 }
 
-static void store_number(const struct pw_directive *d, const struct pw_value *v, void *base, struct pw_mistakes *mistakes)
+static void store_number(
+	const struct pw_directive *d, const struct pw_value *v, void *base, struct pw_mistakes *mistakes)
 {
 	parse_number(d, v, field(d, base), mistakes);
 }
@@ -87,18 +92,21 @@ static bool parse_milliseconds(const char *text, uint64_t max, uint64_t *out)
 	return *out <= max;
 }
 
-static bool parse_duration(const struct pw_directive *d, const struct pw_value *v, uint64_t *ms, struct pw_mistakes *mistakes)
+static bool parse_duration(
+	const struct pw_directive *d, const struct pw_value *v, uint64_t *ms, struct pw_mistakes *mistakes)
 {
 	char expected[80];
 
 	if (parse_milliseconds(v->text, d->max, ms) && *ms >= d->min)
 		return true;
-	snprintf(expected, sizeof(expected), "seconds from %g to %g, with at most three decimals", d->min / 1000.0, d->max / 1000.0);
+	snprintf(expected, sizeof(expected), "seconds from %g to %g, with at most three decimals", d->min / 1000.0,
+		d->max / 1000.0);
 	wrong(d, v, mistakes, expected);
 	return false;
 }
 
-static void store_milliseconds(const struct pw_directive *d, const struct pw_value *v, void *base, struct pw_mistakes *mistakes)
+static void store_milliseconds(
+	const struct pw_directive *d, const struct pw_value *v, void *base, struct pw_mistakes *mistakes)
 {
 	uint64_t ms;
 
@@ -106,7 +114,8 @@ static void store_milliseconds(const struct pw_directive *d, const struct pw_val
 		*(uint32_t *)field(d, base) = (uint32_t)ms;
 }
 
-static void store_seconds(const struct pw_directive *d, const struct pw_value *v, void *base, struct pw_mistakes *mistakes)
+static void store_seconds(
+	const struct pw_directive *d, const struct pw_value *v, void *base, struct pw_mistakes *mistakes)
 {
 	uint64_t ms;
 
@@ -120,7 +129,8 @@ struct word {
 };
 
 /* Looks a word up in a list that ends with NULL. Returns its value, or -1 with a mistake that names them all. */
-static int parse_word(const struct pw_directive *d, const struct pw_value *v, const struct word *words, struct pw_mistakes *mistakes)
+static int parse_word(
+	const struct pw_directive *d, const struct pw_value *v, const struct word *words, struct pw_mistakes *mistakes)
 {
 	char expected[120] = "one of";
 	size_t n = strlen(expected);
@@ -137,19 +147,18 @@ static int parse_word(const struct pw_directive *d, const struct pw_value *v, co
 static void store_bool(const struct pw_directive *d, const struct pw_value *v, void *base, struct pw_mistakes *mistakes)
 {
 	static const struct word words[] = {
-		{"true", 1}, {"false", 0}, {"yes", 1}, {"no", 0}, {"on", 1}, {"off", 0}, {NULL, 0}
-	};
+		{"true", 1}, {"false", 0}, {"yes", 1}, {"no", 0}, {"on", 1}, {"off", 0}, {NULL, 0}};
 	int value = parse_word(d, v, words, mistakes);
 
 	if (value >= 0)
 		*(bool *)field(d, base) = value != 0;
 }
 
-static void store_probe(const struct pw_directive *d, const struct pw_value *v, void *base, struct pw_mistakes *mistakes)
+static void store_probe(
+	const struct pw_directive *d, const struct pw_value *v, void *base, struct pw_mistakes *mistakes)
 {
 	static const struct word words[] = {
-		{"auto", PW_PROBE_AUTO}, {"on", PW_PROBE_ON}, {"off", PW_PROBE_OFF}, {NULL, 0}
-	};
+		{"auto", PW_PROBE_AUTO}, {"on", PW_PROBE_ON}, {"off", PW_PROBE_OFF}, {NULL, 0}};
 	int value = parse_word(d, v, words, mistakes);
 
 	if (value >= 0)
@@ -159,15 +168,15 @@ static void store_probe(const struct pw_directive *d, const struct pw_value *v, 
 static void store_kind(const struct pw_directive *d, const struct pw_value *v, void *base, struct pw_mistakes *mistakes)
 {
 	static const struct word words[] = {
-		{"connect", PW_KIND_CONNECT}, {"bind", PW_KIND_BIND}, {"snat", PW_KIND_SNAT}, {NULL, 0}
-	};
+		{"connect", PW_KIND_CONNECT}, {"bind", PW_KIND_BIND}, {"snat", PW_KIND_SNAT}, {NULL, 0}};
 	int value = parse_word(d, v, words, mistakes);
 
 	if (value >= 0)
 		*(uint32_t *)field(d, base) |= 1u << value;
 }
 
-static void store_protocol(const struct pw_directive *d, const struct pw_value *v, void *base, struct pw_mistakes *mistakes)
+static void store_protocol(
+	const struct pw_directive *d, const struct pw_value *v, void *base, struct pw_mistakes *mistakes)
 {
 	static const struct word words[] = {{"tcp", PW_MATCH_TCP}, {"udp", PW_MATCH_UDP}, {NULL, 0}};
 	int value = parse_word(d, v, words, mistakes);
@@ -183,7 +192,8 @@ static void store_cidr(const struct pw_directive *d, const struct pw_value *v, v
 	char expected[160];
 
 	if (pw_cidr_parse(&cidr, v->text, &why) < 0) {
-		snprintf(expected, sizeof(expected), "an address or network such as \"192.0.2.0/24\" or \"2001:db8::/32\" (%s)", why);
+		snprintf(expected, sizeof(expected),
+			"an address or network such as \"192.0.2.0/24\" or \"2001:db8::/32\" (%s)", why);
 		wrong(d, v, mistakes, expected);
 	} else if ((item = append(d, v, base, sizeof(*item), mistakes)) != NULL) {
 		*item = cidr;
@@ -218,7 +228,8 @@ char *pw_value_text(const char *what, const struct pw_value *v, size_t max, stru
 	return copy;
 }
 
-static char *quoted_text(const struct pw_directive *d, const struct pw_value *v, size_t max, struct pw_mistakes *mistakes)
+static char *quoted_text(
+	const struct pw_directive *d, const struct pw_value *v, size_t max, struct pw_mistakes *mistakes)
 {
 	char what[40];
 
@@ -254,7 +265,8 @@ static char *namespace_name(const struct pw_directive *d, const struct pw_value 
 	return quoted_text(d, v, NAME_MAX, mistakes);
 }
 
-static void store_namespace(const struct pw_directive *d, const struct pw_value *v, void *base, struct pw_mistakes *mistakes)
+static void store_namespace(
+	const struct pw_directive *d, const struct pw_value *v, void *base, struct pw_mistakes *mistakes)
 {
 	replace(field(d, base), v->text[0] != '\0' ? namespace_name(d, v, mistakes) : strdup(""));
 }

@@ -13,8 +13,8 @@ struct pw_value {
 
 /* Parses the value and stores it at the directive's offset of `base`; arrays and masks grow by it. What is wrong is added to the
  * mistakes, and nothing is stored. */
-void pw_value_store(const struct pw_directive *directive, const struct pw_value *value, void *base,
-	struct pw_mistakes *mistakes);
+void pw_value_store(
+	const struct pw_directive *directive, const struct pw_value *value, void *base, struct pw_mistakes *mistakes);
 
 /* Longest label of a pool section, in bytes (as in events). */
 #define PW_LABEL_MAX 63

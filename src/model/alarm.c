@@ -57,39 +57,29 @@ static struct condition by_forecast(uint32_t within, const struct pw_alarm_input
 
 	if (within == 0)
 		return off();
-	return (struct condition){in->time_to_exhaustion < within, in->time_to_exhaustion > rearm, within, rearm};
+	return (struct condition){in->time_to_exhaustion<within, in->time_to_exhaustion> rearm, within, rearm};
 }
 
 static struct condition condition_of(
 	enum pw_alarm_level level, const struct pw_thresholds *t, const struct pw_alarm_input *in)
 {
 	switch (level) {
-	case PW_LEVEL_EXHAUSTED:
-		return by_exhaustion(t, in);
-	case PW_LEVEL_CRITICAL:
-		return by_utilization(&t->critical, in);
-	case PW_LEVEL_WARNING:
-		return by_utilization(&t->warning, in);
-	case PW_LEVEL_FREE:
-		return by_free(t->free_below, in);
-	case PW_LEVEL_FORECAST:
-		return by_forecast(t->forecast_within, in);
-	default:
-		return off();
+	case PW_LEVEL_EXHAUSTED: return by_exhaustion(t, in);
+	case PW_LEVEL_CRITICAL: return by_utilization(&t->critical, in);
+	case PW_LEVEL_WARNING: return by_utilization(&t->warning, in);
+	case PW_LEVEL_FREE: return by_free(t->free_below, in);
+	case PW_LEVEL_FORECAST: return by_forecast(t->forecast_within, in);
+	default: return off();
 	}
 }
 
 static enum pw_state level_state(enum pw_alarm_level level)
 {
 	switch (level) {
-	case PW_LEVEL_EXHAUSTED:
-		return PW_STATE_EXHAUSTED;
-	case PW_LEVEL_CRITICAL:
-		return PW_STATE_CRITICAL;
-	case PW_LEVELS:
-		return PW_STATE_NORMAL;
-	default:
-		return PW_STATE_WARNING;
+	case PW_LEVEL_EXHAUSTED: return PW_STATE_EXHAUSTED;
+	case PW_LEVEL_CRITICAL: return PW_STATE_CRITICAL;
+	case PW_LEVELS: return PW_STATE_NORMAL;
+	default: return PW_STATE_WARNING;
 	}
 }
 
@@ -147,8 +137,8 @@ static enum pw_alarm_level level_above(
 	return configured;
 }
 
-struct pw_alarm_result pw_alarm_step(struct pw_alarm *alarm, const struct pw_thresholds *thresholds,
-	const struct pw_alarm_input *input)
+struct pw_alarm_result pw_alarm_step(
+	struct pw_alarm *alarm, const struct pw_thresholds *thresholds, const struct pw_alarm_input *input)
 {
 	struct condition conditions[PW_LEVELS + 1] = {0};
 	struct pw_alarm_result result;

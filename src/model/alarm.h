@@ -29,14 +29,14 @@ struct pw_alarm {
 
 /* One poll's input. */
 struct pw_alarm_input {
-	uint32_t utilization;         /* percent */
-	uint32_t free;                /* ports */
-	uint32_t time_to_exhaustion;  /* seconds, PW_NOT_IN_SIGHT */
+	uint32_t utilization;        /* percent */
+	uint32_t free;               /* ports */
+	uint32_t time_to_exhaustion; /* seconds, PW_NOT_IN_SIGHT */
 };
 
 struct pw_alarm_result {
 	enum pw_state state;
-	enum pw_reason reason;      /* why the state is not normal: the strongest reason; PW_REASON_NONE when normal */
+	enum pw_reason reason; /* why the state is not normal: the strongest reason; PW_REASON_NONE when normal */
 	uint32_t rise; /* the percent (ports, seconds: see reason) at which this state comes on; 0 when normal */
 	enum pw_reason fall_reason; /* what fall stands for */
 	uint32_t fall;              /* the percent (ports, seconds) that is crossed to come down into this state */
@@ -57,7 +57,7 @@ uint32_t pw_alarm_forecast_rearm(uint32_t within);
 
 /* Takes one poll into account and returns the state after it. thresholds may be NULL: none are in force, the state
  * is normal. A severity that the thresholds switch off (rise = 0) goes off at once. */
-struct pw_alarm_result pw_alarm_step(struct pw_alarm *alarm, const struct pw_thresholds *thresholds,
-	const struct pw_alarm_input *input);
+struct pw_alarm_result pw_alarm_step(
+	struct pw_alarm *alarm, const struct pw_thresholds *thresholds, const struct pw_alarm_input *input);
 
 #endif

@@ -37,12 +37,12 @@ struct local {
 	uint8_t address[16];
 	uint32_t zone;
 	uint8_t family, protocol;
-	uint8_t any;          /* the wildcard address */
-	uint8_t loopback;     /* 127/8 or ::1 */
+	uint8_t any;      /* the wildcard address */
+	uint8_t loopback; /* 127/8 or ::1 */
 	uint32_t first_tuple;
-	uint32_t records;     /* chain of the sockets without tuple */
-	uint32_t count;       /* sockets, with and without tuple */
-	uint32_t listens;     /* a listener of this address was seen */
+	uint32_t records; /* chain of the sockets without tuple */
+	uint32_t count;   /* sockets, with and without tuple */
+	uint32_t listens; /* a listener of this address was seen */
 };
 
 struct tuple { /* 32 bytes: one line of the cache, or two */
@@ -51,7 +51,7 @@ struct tuple { /* 32 bytes: one line of the cache, or two */
 	uint16_t port;
 	uint16_t count; /* sockets; stays at its largest value */
 	uint32_t records;
-	uint32_t next;  /* of the same local */
+	uint32_t next; /* of the same local */
 };
 
 /* Open addressing with linear probing; slots hold position + 1, 0 is empty. */
@@ -94,11 +94,12 @@ struct pw_census {
 	uint32_t n_special, size_special;
 	uint64_t seed[3];
 
-	struct pw_portset listening, bound; /* ports of listeners; ports of bound-only and of explicitly bound sockets */
-	struct pw_portset listening_any;    /* of these listeners, those of a wildcard address */
-	struct pw_portset unproven;         /* ports with a socket that may be foreign */
-	struct pw_portset no_port;          /* ports with a socket that is connect-owned unless explicitly bound */
-	struct pw_portset known;            /* ports with a socket known by its cookie as foreign */
+	struct pw_portset listening,
+		bound;                   /* ports of listeners; ports of bound-only and of explicitly bound sockets */
+	struct pw_portset listening_any; /* of these listeners, those of a wildcard address */
+	struct pw_portset unproven;      /* ports with a socket that may be foreign */
+	struct pw_portset no_port;       /* ports with a socket that is connect-owned unless explicitly bound */
+	struct pw_portset known;         /* ports with a socket known by its cookie as foreign */
 	struct cookie_set foreign, foreign_next;
 	struct port_facts facts;
 	bool probing, bound_pass, finished;
@@ -107,7 +108,7 @@ struct pw_census {
 	struct pw_portset blocked, doubtful; /* results of finish; subsets of the capacity */
 	uint32_t free_ports, fast_ports;     /* |C - blocked|, and of these with low's parity */
 	struct pw_census_totals totals;
-	uint8_t *scratch;                    /* by port: enum scratch; all zero between two pools */
+	uint8_t *scratch; /* by port: enum scratch; all zero between two pools */
 };
 
 /* --- memory ------------------------------------------------------------------------------------------------------- */
@@ -176,7 +177,8 @@ static bool cookie_known(const struct cookie_set *set, uint64_t cookie)
 {
 	if (set->used == 0 || cookie == 0)
 		return false;
-	for (size_t i = cookie * UINT64_C(0x9e3779b97f4a7c15) & (set->size - 1); set->slot[i] != 0; i = (i + 1) & (set->size - 1))
+	for (size_t i = cookie * UINT64_C(0x9e3779b97f4a7c15) & (set->size - 1); set->slot[i] != 0;
+		i = (i + 1) & (set->size - 1))
 		if (set->slot[i] == cookie)
 			return true;
 	return false;
@@ -230,7 +232,8 @@ static void seed_fill(uint64_t seed[3])
 	/* a hash seed only has to be unguessable; where there is no entropy yet, the address of a stack page will do */
 	if (getrandom(seed, 3 * sizeof(seed[0]), GRND_NONBLOCK) != (ssize_t)(3 * sizeof(seed[0])))
 		for (int i = 0; i < 3; i++)
-			seed[i] = fold((uintptr_t)&seed ^ UINT64_C(0x9e3779b97f4a7c15), UINT64_C(0xd1342543de82ef95) + (uint64_t)i);
+			seed[i] = fold((uintptr_t)&seed ^ UINT64_C(0x9e3779b97f4a7c15),
+				UINT64_C(0xd1342543de82ef95) + (uint64_t)i);
 	for (int i = 0; i < 3; i++)
 		seed[i] |= 1;
 }
@@ -337,13 +340,15 @@ void pw_census_begin(struct pw_census *c, const struct pw_range *range)
 
 /* --- adding sockets --------------------------------------------------------------------------------------------------- */
 
-static bool local_is(const struct local *local, const uint8_t address[16], uint32_t zone, uint8_t family, uint8_t protocol)
+static bool local_is(
+	const struct local *local, const uint8_t address[16], uint32_t zone, uint8_t family, uint8_t protocol)
 {
 	return local->zone == zone && local->family == family && local->protocol == protocol &&
 		memcmp(local->address, address, sizeof(local->address)) == 0;
 }
 
-static uint64_t local_hash(const struct pw_census *c, const uint8_t address[16], uint32_t zone, uint8_t family, uint8_t protocol)
+static uint64_t local_hash(
+	const struct pw_census *c, const uint8_t address[16], uint32_t zone, uint8_t family, uint8_t protocol)
 {
 	return hash_address(c, address, (uint64_t)zone << 16 | (uint64_t)family << 8 | protocol);
 }
@@ -377,7 +382,8 @@ static uint32_t new_local(struct pw_census *c, const struct pw_socket *s, uint64
 	if (index_full(&c->local_index, c->n_locals) && index_locals(c) < 0)
 		return NONE;
 	local = &c->locals[c->n_locals];
-	*local = (struct local){.zone = s->ifindex, .family = s->family, .protocol = s->protocol, .first_tuple = NONE, .records = NONE};
+	*local = (struct local){
+		.zone = s->ifindex, .family = s->family, .protocol = s->protocol, .first_tuple = NONE, .records = NONE};
 	memcpy(local->address, s->local, sizeof(local->address));
 	local->any = memcmp(s->local, any, sizeof(any)) == 0;
 	local->loopback = is_loopback(s->family, s->local);
@@ -390,8 +396,8 @@ static uint32_t new_local(struct pw_census *c, const struct pw_socket *s, uint64
 	return c->n_locals++;
 }
 
-static uint32_t lookup_local(const struct pw_census *c, const uint8_t address[16], uint32_t zone, uint8_t family, uint8_t protocol,
-	uint64_t hash)
+static uint32_t lookup_local(const struct pw_census *c, const uint8_t address[16], uint32_t zone, uint8_t family,
+	uint8_t protocol, uint64_t hash)
 {
 	const struct index *index = &c->local_index;
 
@@ -425,7 +431,8 @@ static int index_tuples(struct pw_census *c)
 	if (index_reset(&c->tuple_index, c->tuple_index.slot == NULL ? 1024 : (c->tuple_index.mask + 1) * 2) < 0)
 		return -1;
 	for (uint32_t i = 0; i < c->n_tuples; i++)
-		index_put(&c->tuple_index, tuple_hash(c, c->tuples[i].local, c->tuples[i].remote, c->tuples[i].port), i);
+		index_put(
+			&c->tuple_index, tuple_hash(c, c->tuples[i].local, c->tuples[i].remote, c->tuples[i].port), i);
 	return 0;
 }
 
@@ -438,14 +445,16 @@ static uint32_t new_tuple(struct pw_census *c, uint32_t local, const struct pw_s
 	if (index_full(&c->tuple_index, c->n_tuples) && index_tuples(c) < 0)
 		return NONE;
 	tuple = &c->tuples[c->n_tuples];
-	*tuple = (struct tuple){.local = local, .port = s->remote_port, .records = NONE, .next = c->locals[local].first_tuple};
+	*tuple = (struct tuple){
+		.local = local, .port = s->remote_port, .records = NONE, .next = c->locals[local].first_tuple};
 	memcpy(tuple->remote, s->remote, sizeof(tuple->remote));
 	index_put(&c->tuple_index, hash, c->n_tuples);
 	c->locals[local].first_tuple = c->n_tuples;
 	return c->n_tuples++;
 }
 
-static uint32_t lookup_tuple(const struct pw_census *c, uint32_t local, const uint8_t remote[16], uint16_t port, uint64_t hash)
+static uint32_t lookup_tuple(
+	const struct pw_census *c, uint32_t local, const uint8_t remote[16], uint16_t port, uint64_t hash)
 {
 	const struct index *index = &c->tuple_index;
 
@@ -469,10 +478,12 @@ static bool reusable(const struct pw_census *c, const struct local *local, const
 	if (c->range.tw_reuse == PW_TW_REUSE_OFF || !c->range.timestamps || s->expires_ms >= timewait_len_ms ||
 		timewait_len_ms - s->expires_ms <= c->range.tw_reuse_delay_ms)
 		return false;
-	return c->range.tw_reuse == PW_TW_REUSE_ON || s->ifindex == 1 || local->loopback || is_loopback(s->family, s->remote);
+	return c->range.tw_reuse == PW_TW_REUSE_ON || s->ifindex == 1 || local->loopback ||
+		is_loopback(s->family, s->remote);
 }
 
-static uint16_t record_flags(const struct pw_census *c, const struct local *local, const struct pw_socket *s, bool foreign)
+static uint16_t record_flags(
+	const struct pw_census *c, const struct local *local, const struct pw_socket *s, bool foreign)
 {
 	uint16_t flags = 0;
 
@@ -481,7 +492,8 @@ static uint16_t record_flags(const struct pw_census *c, const struct local *loca
 	if (s->flags & PW_SOCKET_HALF_OPEN)
 		flags |= RECORD_HALF_OPEN;
 	/* an explicit bind to a specific IPv6 address makes the socket v6only (__inet6_bind()), which diag does not show later on */
-	if (s->flags & PW_SOCKET_V6ONLY || (foreign && s->family == AF_INET6 && s->state != PW_LISTEN && s->state != PW_CLOSE))
+	if (s->flags & PW_SOCKET_V6ONLY ||
+		(foreign && s->family == AF_INET6 && s->state != PW_LISTEN && s->state != PW_CLOSE))
 		flags |= RECORD_V6ONLY;
 	return flags;
 }
@@ -538,7 +550,8 @@ static void add_listener(struct pw_census *c, struct local *local, uint16_t port
  * may have had the port before the listener, and owns it still. */
 static bool accepted(const struct pw_census *c, const struct local *local, const struct pw_socket *s)
 {
-	return (s->flags & PW_SOCKET_HALF_OPEN) == 0 && (local->listens || pw_portset_has(&c->listening_any, s->local_port));
+	return (s->flags & PW_SOCKET_HALF_OPEN) == 0 &&
+		(local->listens || pw_portset_has(&c->listening_any, s->local_port));
 }
 
 static int add_tcp(struct pw_census *c, uint32_t local, const struct pw_socket *s, uint64_t hash)
@@ -662,12 +675,14 @@ static void judge_port(struct pw_census *c, uint16_t port)
 	const struct port_facts *facts = &c->facts;
 	bool state = pw_portset_has(&c->listening, port) || pw_portset_has(&c->bound, port);
 	bool known = pw_portset_has(&c->known, port);
-	bool open = known || pw_portset_has(&c->unproven, port) || (!c->bound_pass && pw_portset_has(&c->no_port, port));
+	bool open = known || pw_portset_has(&c->unproven, port) ||
+		(!c->bound_pass && pw_portset_has(&c->no_port, port));
 	bool judged = c->probing && facts->verdict[port] != VERDICT_NONE &&
 		facts->verdict_signature[port] == facts->signature[port];
 
 	if (state)
-		facts->verdict[port] = VERDICT_NONE; /* before 6.18 a port can stay blocked when these are gone: ask again then */
+		facts->verdict[port] =
+			VERDICT_NONE; /* before 6.18 a port can stay blocked when these are gone: ask again then */
 	if (state || (judged && open ? facts->verdict[port] == VERDICT_BLOCKED : known))
 		pw_portset_add(&c->blocked, port);
 	if (!state && open && !judged && (c->probing || !known))
@@ -680,7 +695,8 @@ static void judge(struct pw_census *c)
 	pw_portset_clear(&c->blocked);
 	pw_portset_clear(&c->doubtful);
 	for (unsigned i = c->range.low >> 6; i <= (unsigned)c->range.high >> 6; i++) {
-		uint64_t held = c->listening.word[i] | c->bound.word[i] | c->unproven.word[i] | c->no_port.word[i] | c->known.word[i];
+		uint64_t held = c->listening.word[i] | c->bound.word[i] | c->unproven.word[i] | c->no_port.word[i] |
+			c->known.word[i];
 
 		for (held &= c->capacity.word[i]; held != 0; held &= held - 1)
 			judge_port(c, (uint16_t)(i * 64 + (unsigned)__builtin_ctzll(held)));
@@ -730,7 +746,8 @@ bool pw_census_wants_bound(const struct pw_census *c)
 		for (uint64_t rest = c->doubtful.word[i]; rest != 0; rest &= rest - 1) {
 			unsigned port = i * 64 + (unsigned)__builtin_ctzll(rest);
 
-			if ((any || ((port ^ c->range.low) & 1)) && c->facts.signature[port] != c->facts.pass_signature[port])
+			if ((any || ((port ^ c->range.low) & 1)) &&
+				c->facts.signature[port] != c->facts.pass_signature[port])
 				return true;
 		}
 	return false;
@@ -750,7 +767,8 @@ size_t pw_census_doubts(const struct pw_census *c, uint16_t *ports, size_t max)
 	const uint64_t even = UINT64_C(0x5555555555555555);
 
 	for (unsigned pass = 0; pass < 2; pass++) {
-		uint64_t mask = ((c->range.low + pass) & 1) != 0 ? even : even << 1; /* first the parity that is not low's */
+		uint64_t mask = ((c->range.low + pass) & 1) != 0 ? even
+								 : even << 1; /* first the parity that is not low's */
 
 		for (unsigned i = c->range.low >> 6; i <= (unsigned)c->range.high >> 6; i++)
 			for (uint64_t rest = c->doubtful.word[i] & mask; rest != 0 && n < max; rest &= rest - 1)
@@ -827,8 +845,10 @@ static void clear_chain(struct pw_census *c, uint32_t chain)
  * the parity that is tried first. Counted when such a port is free: then it may be the one that is missed. */
 static void lose_odd_end(const struct pw_census *c, bool low_taken, bool high_taken, struct pw_pool_counts *out)
 {
-	bool low_free = pw_portset_has(&c->capacity, c->range.low) && !pw_portset_has(&c->blocked, c->range.low) && !low_taken;
-	bool high_free = pw_portset_has(&c->capacity, c->range.high) && !pw_portset_has(&c->blocked, c->range.high) && !high_taken;
+	bool low_free = pw_portset_has(&c->capacity, c->range.low) && !pw_portset_has(&c->blocked, c->range.low) &&
+		!low_taken;
+	bool high_free = pw_portset_has(&c->capacity, c->range.high) && !pw_portset_has(&c->blocked, c->range.high) &&
+		!high_taken;
 
 	if (!pw_range_is_odd(&c->range) || !(low_free || high_free))
 		return;
@@ -840,9 +860,12 @@ static void lose_odd_end(const struct pw_census *c, bool low_taken, bool high_ta
  * bound to a device collides with both (inet_match()), one without only with its like. */
 static void count_connect(struct pw_census *c, uint32_t tuple, uint32_t twin, struct pw_pool_counts *out)
 {
-	uint32_t chain = tuple != NONE ? c->tuples[tuple].records : NONE, twin_chain = twin != NONE ? c->tuples[twin].records : NONE;
+	uint32_t chain = tuple != NONE ? c->tuples[tuple].records : NONE,
+		 twin_chain = twin != NONE ? c->tuples[twin].records : NONE;
 
-	*out = (struct pw_pool_counts){.capacity = c->totals.capacity, .blocked = c->totals.blocked, .free = c->free_ports,
+	*out = (struct pw_pool_counts){.capacity = c->totals.capacity,
+		.blocked = c->totals.blocked,
+		.free = c->free_ports,
 		.fast_free = c->fast_ports};
 	connect_chain(c, chain, out);
 	connect_chain(c, twin_chain, out);
@@ -1012,7 +1035,8 @@ static uint32_t special_count(const struct pw_census *c)
 	return count;
 }
 
-static int visit_bind(struct pw_census *c, const struct local *pool, uint32_t floor, pw_census_visit *visit, void *context)
+static int visit_bind(
+	struct pw_census *c, const struct local *pool, uint32_t floor, pw_census_visit *visit, void *context)
 {
 	struct pw_pool_key key = {.ns = c->ns, .kind = PW_KIND_BIND, .protocol = pool->protocol};
 	struct pw_pool_counts counts;
@@ -1054,7 +1078,9 @@ int pw_census_each(struct pw_census *c, uint32_t floor, pw_census_visit *visit, 
 
 void pw_census_pool(struct pw_census *c, const struct pw_pool_key *key, struct pw_pool_counts *out)
 {
-	struct local pool = {.zone = key->local.zone, .family = (uint8_t)key->local.family, .protocol = key->protocol,
+	struct local pool = {.zone = key->local.zone,
+		.family = (uint8_t)key->local.family,
+		.protocol = key->protocol,
 		.any = pw_address_is_any(&key->local)};
 	uint32_t id, tuple = NONE;
 
@@ -1066,7 +1092,8 @@ void pw_census_pool(struct pw_census *c, const struct pw_pool_key *key, struct p
 	id = lookup_local(c, pool.address, pool.zone, pool.family, pool.protocol,
 		local_hash(c, pool.address, pool.zone, pool.family, pool.protocol));
 	if (id != NONE)
-		tuple = lookup_tuple(c, id, key->remote.bytes, key->port, tuple_hash(c, id, key->remote.bytes, key->port));
+		tuple = lookup_tuple(
+			c, id, key->remote.bytes, key->port, tuple_hash(c, id, key->remote.bytes, key->port));
 	count_connect(c, tuple, twin_of(c, &pool, key->remote.bytes, key->port), out);
 }
 

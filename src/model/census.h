@@ -23,14 +23,15 @@ struct pw_census;
 
 /* What was counted in one poll. */
 struct pw_census_totals {
-	uint64_t sockets;        /* records added, UDP included */
-	uint32_t tcp, udp;       /* of these */
+	uint64_t sockets;  /* records added, UDP included */
+	uint32_t tcp, udp; /* of these */
 	uint32_t tcp_time_wait;
-	uint32_t capacity;       /* |C| */
-	uint32_t blocked;        /* |C & Blocked|: ports that no connect() can get, whatever its destination */
-	uint32_t doubtful;       /* ports of C whose sockets may or may not be foreign */
-	uint32_t pools;          /* distinct pools with at least one port */
-	enum pw_basis basis;     /* probed: no port is in doubt, and the allocator was asked wherever inference could not tell */
+	uint32_t capacity; /* |C| */
+	uint32_t blocked;  /* |C & Blocked|: ports that no connect() can get, whatever its destination */
+	uint32_t doubtful; /* ports of C whose sockets may or may not be foreign */
+	uint32_t pools;    /* distinct pools with at least one port */
+	enum pw_basis
+		basis; /* probed: no port is in doubt, and the allocator was asked wherever inference could not tell */
 };
 
 /* Returns NULL when out of memory. `ns` is the pwNsIndex that the keys get. */
@@ -74,10 +75,10 @@ const struct pw_portset *pw_census_blocked(const struct pw_census *census);
 
 /* Who holds the sockets of a pool, TIME_WAIT (which has no owner) aside. */
 struct pw_pool_owner {
-	uint64_t cgroup;    /* of the owner of most sockets; 0 = unknown */
+	uint64_t cgroup; /* of the owner of most sockets; 0 = unknown */
 	uint32_t uid;
-	uint32_t sockets;   /* how many it holds */
-	uint32_t owned;     /* sockets with a known owner */
+	uint32_t sockets; /* how many it holds */
+	uint32_t owned;   /* sockets with a known owner */
 };
 
 /* Calls `visit` for every pool that holds at least `floor` ports (used >= floor, floor >= 1), in no particular order.

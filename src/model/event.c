@@ -18,12 +18,9 @@ int pw_event_priority(const struct pw_event *event)
 {
 	switch (event->type) {
 	case PW_EVENT_FALLING:
-	case PW_EVENT_COLLECTOR_RECOVERED:
-		return LOG_NOTICE;
-	case PW_EVENT_COLLECTOR_FAILED:
-		return LOG_ERR;
-	default:
-		return LOG_WARNING;
+	case PW_EVENT_COLLECTOR_RECOVERED: return LOG_NOTICE;
+	case PW_EVENT_COLLECTOR_FAILED: return LOG_ERR;
+	default: return LOG_WARNING;
 	}
 }
 

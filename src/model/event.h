@@ -25,9 +25,9 @@ struct pw_crossing {
 
 /* Self-contained: no pointers into other structures. */
 struct pw_event {
-	uint32_t id;               /* unique together with `time` */
+	uint32_t id; /* unique together with `time` */
 	enum pw_event_type type;
-	struct timespec time;      /* wall time of the poll */
+	struct timespec time; /* wall time of the poll */
 
 	/* of rising and falling */
 	struct pw_pool_key key;
@@ -38,15 +38,15 @@ struct pw_event {
 	char owner[128];
 	struct pw_pool_counts counts;
 	enum pw_state state, previous;
-	enum pw_reason reason;     /* what crossed: of a falling one, what it came back from */
-	uint32_t threshold;        /* that was crossed into `state`: percent, ports or seconds, as the reason says */
-	struct pw_crossing rise;   /* into `state` from below, and ... */
-	struct pw_crossing fall;   /* ... from above: which of the two it was depends on `previous` */
+	enum pw_reason reason;   /* what crossed: of a falling one, what it came back from */
+	uint32_t threshold;      /* that was crossed into `state`: percent, ports or seconds, as the reason says */
+	struct pw_crossing rise; /* into `state` from below, and ... */
+	struct pw_crossing fall; /* ... from above: which of the two it was depends on `previous` */
 	uint32_t time_to_exhaustion;
 
 	/* of the others */
-	char text[200];            /* error, names of failing processes */
-	uint32_t failures;         /* since the last notification */
+	char text[200];    /* error, names of failing processes */
+	uint32_t failures; /* since the last notification */
 };
 
 /* Longest text of pw_event_text(), the final NUL included. */

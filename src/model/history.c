@@ -14,17 +14,17 @@
  * it. It counts only when two thirds of the estimates agree on the sign; otherwise what is seen is noise, or a wave
  * of another period, and the growth is 0. docs/forecast.md shows what that is worth. */
 
-#define SLOT_MS 9500        /* a bit below 10 s, so that polls each 10 s get one slot each whatever their jitter */
-#define SLOTS 38            /* the window and one to spare */
-#define WINDOW_S 360        /* six TIME_WAIT periods */
-#define WINDOW_SLOTS 12     /* or so many polls, where the interval is long */
+#define SLOT_MS 9500    /* a bit below 10 s, so that polls each 10 s get one slot each whatever their jitter */
+#define SLOTS 38        /* the window and one to spare */
+#define WINDOW_S 360    /* six TIME_WAIT periods */
+#define WINDOW_SLOTS 12 /* or so many polls, where the interval is long */
 #define PERIOD_S 60.0f
 #define PERIODS 3
-#define TOLERANCE_S 6.0f    /* of the distance between two slots */
-#define MIN_PERIODS 3.1f    /* that must be covered: before, the rise after a start passes for growth */
+#define TOLERANCE_S 6.0f /* of the distance between two slots */
+#define MIN_PERIODS 3.1f /* that must be covered: before, the rise after a start passes for growth */
 #define MIN_ESTIMATES 6
-#define MIN_POINTS 4        /* fewer can't make as many estimates */
-#define MAX_S 1e9f          /* further away than 30 years is not in sight */
+#define MIN_POINTS 4 /* fewer can't make as many estimates */
+#define MAX_S 1e9f   /* further away than 30 years is not in sight */
 
 /* The share of the estimates that must have the sign of the growth. */
 #define AGREE_NUM 2
@@ -47,7 +47,7 @@ struct gathering {
 struct pw_history {
 	uint64_t first_ms, last_ms; /* first and last poll */
 	struct gathering gathering;
-	uint32_t free;              /* at the last poll */
+	uint32_t free; /* at the last poll */
 	uint8_t newest, n;
 	struct slot slots[SLOTS];
 };

@@ -92,7 +92,8 @@ int pw_listing_choose(struct pw_listing *listing, struct pw_tracker *tracker, co
 	listing->omitted = 0;
 	alarms.pools = listing->alarms;
 	others.pools = listing->pools + n; /* behind the room for all that can be chosen */
-	HASH_ITER(hh, tracker->pools, pool, next) {
+	HASH_ITER(hh, tracker->pools, pool, next)
+	{
 		pool->listed = false;
 		if (pw_tracked_alarmed(pool))
 			alarms.pools[alarms.n++] = pool;
@@ -104,7 +105,8 @@ int pw_listing_choose(struct pw_listing *listing, struct pw_tracker *tracker, co
 	n_exact = listing->n;
 	list_alarms(listing, &alarms, policy->max_alarms);
 	list_others(listing, &others, policy->max_rows > n_exact ? policy->max_rows - n_exact : 0);
-	HASH_ITER(hh, tracker->pools, pool, next) {
+	HASH_ITER(hh, tracker->pools, pool, next)
+	{
 		pool->position = PW_NO_POSITION;
 		listing->omitted += !pool->listed && (pw_tracked_alarmed(pool) || pool->worthy_ms == now_ms);
 	}

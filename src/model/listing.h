@@ -9,12 +9,12 @@
 
 /* Kept from poll to poll for its memory. Zeroed = empty. */
 struct pw_listing {
-	struct pw_tracked **pools;  /* chosen ones, in the order of the index */
+	struct pw_tracked **pools; /* chosen ones, in the order of the index */
 	size_t n, size;
 	struct pw_tracked **alarms; /* of these the ones with an active alarm, in the order of their alarm index */
 	size_t n_alarms, alarms_size;
-	uint32_t active_alarms;     /* whether listed or not */
-	uint32_t omitted;           /* pools worth a row that got none */
+	uint32_t active_alarms; /* whether listed or not */
+	uint32_t omitted;       /* pools worth a row that got none */
 };
 
 /* Chooses: the active alarms, the oldest first, at most max_alarms; then without alarm those that the policy names

@@ -19,17 +19,17 @@
 
 struct pw_monitor {
 	const struct pw_policy *policy;
-	uint32_t epoch;              /* of the policy */
+	uint32_t epoch; /* of the policy */
 	uint32_t renotify_s;
 	struct pw_tracker tracker;
 	struct pw_listing listing;
 	struct pw_newcomers newcomers;
 	struct pw_event_ids ids;
-	struct pw_snapshot scalars;  /* what the next snapshot says beside its tables */
+	struct pw_snapshot scalars; /* what the next snapshot says beside its tables */
 	uint64_t poll_number;
 	uint32_t last_event_id, last_alarm_index;
-	uint32_t refused;            /* pools worth a row that are not even tracked, in this poll */
-	struct pw_tracked *events;   /* pools that this poll has an event of */
+	uint32_t refused;          /* pools worth a row that are not even tracked, in this poll */
+	struct pw_tracked *events; /* pools that this poll has an event of */
 };
 
 /* --- life and settings ------------------------------------------------------------------------------------------ */
@@ -94,7 +94,8 @@ void pw_monitor_set_policy(struct pw_monitor *m, const struct pw_policy *policy)
 	m->policy = policy;
 	m->epoch++;
 	m->tracker.max = tracked_max(policy);
-	HASH_ITER(hh, m->tracker.pools, pool, next) {
+	HASH_ITER(hh, m->tracker.pools, pool, next)
+	{
 		apply_policy(m, pool);
 		pool->thresholds = in_force(m, pool);
 	}
@@ -259,7 +260,8 @@ static void take_unmet(const struct intake *in)
 {
 	struct pw_tracked *pool, *next;
 
-	HASH_ITER(hh, in->monitor->tracker.pools, pool, next) {
+	HASH_ITER(hh, in->monitor->tracker.pools, pool, next)
+	{
 		struct pw_pool_counts counts;
 
 		if (pool->ns != in->ns || pool->poll == in->monitor->poll_number || pool->key.kind == PW_KIND_SNAT ||
@@ -331,7 +333,8 @@ static void take_poll(struct pw_monitor *m, const struct pw_poll *poll)
 {
 	struct pw_tracked_ns *ns, *next;
 
-	HASH_ITER(hh, m->tracker.namespaces, ns, next) {
+	HASH_ITER(hh, m->tracker.namespaces, ns, next)
+	{
 		ns->poll = NULL;
 		ns->counted = ns->udp_counted = false;
 	}
@@ -345,8 +348,8 @@ static void take_poll(struct pw_monitor *m, const struct pw_poll *poll)
 			ns->poll = &poll->ns[i];
 	}
 	HASH_ITER(hh, m->tracker.namespaces, ns, next)
-		if (ns->poll != NULL)
-			take_ns(m, poll, ns);
+	if (ns->poll != NULL)
+		take_ns(m, poll, ns);
 }
 
 /* --- states ----------------------------------------------------------------------------------------------------- */
@@ -371,7 +374,8 @@ static void state_changed(struct pw_monitor *m, const struct pw_poll *poll, stru
 static void step(struct pw_monitor *m, const struct pw_poll *poll, struct pw_tracked *pool)
 {
 	const struct pw_thresholds *t = pool->thresholds;
-	struct pw_alarm_input input = {.utilization = pool->counts.utilization, .free = pool->counts.free,
+	struct pw_alarm_input input = {.utilization = pool->counts.utilization,
+		.free = pool->counts.free,
 		.time_to_exhaustion = PW_NOT_IN_SIGHT};
 
 	if (t != NULL && t->forecast_within != 0)
@@ -414,7 +418,8 @@ static void evaluate(struct pw_monitor *m, const struct pw_poll *poll)
 {
 	struct pw_tracked *pool, *next;
 
-	HASH_ITER(hh, m->tracker.pools, pool, next) {
+	HASH_ITER(hh, m->tracker.pools, pool, next)
+	{
 		if (pool->ns->poll == NULL || pool->ignored) {
 			end(m, poll, pool);
 			continue;
@@ -470,7 +475,8 @@ static void emit_events(struct pw_monitor *m, const struct pw_poll *poll, pw_mon
 	struct pw_event event;
 
 	LL_SORT2(m->events, by_urgency, next_event);
-	LL_FOREACH2(m->events, pool, next_event) {
+	LL_FOREACH2(m->events, pool, next_event)
+	{
 		fill_event(m, poll, pool, &event);
 		if (emit != NULL)
 			emit(&event, context);
@@ -487,15 +493,16 @@ static void expire(struct pw_monitor *m, const struct pw_poll *poll)
 	struct pw_tracked_ns *ns, *next_ns;
 	struct pw_tracked *pool, *next;
 
-	HASH_ITER(hh, m->tracker.pools, pool, next) {
+	HASH_ITER(hh, m->tracker.pools, pool, next)
+	{
 		bool idle = pool->poll == m->poll_number && pool->worthy_ms != poll->now_ms;
 
 		if (pool->ended || (idle && (!pool->listed || poll->now_ms - pool->worthy_ms >= linger_ms)))
 			pw_tracker_remove(&m->tracker, pool);
 	}
 	HASH_ITER(hh, m->tracker.namespaces, ns, next_ns)
-		if (ns->poll == NULL)
-			pw_tracker_remove_ns(&m->tracker, ns);
+	if (ns->poll == NULL)
+		pw_tracker_remove_ns(&m->tracker, ns);
 }
 
 /* Forgets small pools that a `pool` section matches but that found no place in the table. */

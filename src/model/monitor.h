@@ -28,11 +28,11 @@ enum pw_poll_status {
 
 /* One namespace's part of a poll. A namespace that a poll does not mention any more is gone. */
 struct pw_ns_poll {
-	uint32_t index;             /* pwNsIndex */
-	const char *name;           /* "" = the daemon's own */
+	uint32_t index;   /* pwNsIndex */
+	const char *name; /* "" = the daemon's own */
 	enum pw_poll_status status;
-	enum pw_poll_status udp_status; /* COUNTED or FAILED: UDP can fail alone */
-	struct pw_census *census;   /* valid with COUNTED; with QUIET its range and totals are valid */
+	enum pw_poll_status udp_status;   /* COUNTED or FAILED: UDP can fail alone */
+	struct pw_census *census;         /* valid with COUNTED; with QUIET its range and totals are valid */
 	uint32_t tcp, tcp_time_wait, udp; /* sockets of the whole namespace (sockstat), not only of the range */
 	uint64_t snat_failures;
 	/* The name of an interface, or NULL; context as given. May be NULL. */
@@ -47,7 +47,7 @@ struct pw_ns_poll {
 
 /* One poll. */
 struct pw_poll {
-	uint64_t now_ms;            /* CLOCK_BOOTTIME at its end */
+	uint64_t now_ms; /* CLOCK_BOOTTIME at its end */
 	struct timespec wall;
 	uint32_t interval_ms;
 	uint32_t duration_us;
@@ -75,8 +75,8 @@ void pw_monitor_set_renotify(struct pw_monitor *monitor, uint32_t seconds);
 void pw_monitor_set_config_failed(struct pw_monitor *monitor, bool failed);
 
 /* The event id that pwAlarmEventId shows comes from here; may be NULL. */
-void pw_monitor_set_event_ids(struct pw_monitor *monitor,
-	uint32_t (*last_id)(const struct pw_pool_key *key, void *context), void *context);
+void pw_monitor_set_event_ids(
+	struct pw_monitor *monitor, uint32_t (*last_id)(const struct pw_pool_key *key, void *context), void *context);
 
 /* Takes a poll into account, sends its events to `emit` (may be NULL), and returns a new snapshot with one
  * reference, or NULL when out of memory (states have moved all the same, and events were sent). A poll of which

@@ -19,7 +19,7 @@ struct pw_newcomer {
 struct pw_newcomers {
 	struct pw_newcomer *heap;
 	size_t n, max, size; /* size: of the memory, kept from poll to poll */
-	uint32_t refused; /* did not fit in since n was last set to 0 */
+	uint32_t refused;    /* did not fit in since n was last set to 0 */
 };
 
 /* Empties it and makes room for `max`. Returns 0, or -1 when out of memory: then there is no room. */

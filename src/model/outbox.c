@@ -37,18 +37,18 @@ struct entry {
 	struct pw_pool_key key;
 	enum pw_state acknowledged;
 	uint32_t last_id;
-	bool has_pending;       /* `pending` is the newest state, not yet sent */
-	bool repeat;            /* and is owed although the receiver knows this state */
+	bool has_pending; /* `pending` is the newest state, not yet sent */
+	bool repeat;      /* and is owed although the receiver knows this state */
 	bool in_flight;
-	struct pw_event *sent;  /* taken and not acknowledged: under way, or waiting to go again */
+	struct pw_event *sent; /* taken and not acknowledged: under way, or waiting to go again */
 	struct pw_event pending;
 
-	size_t place;           /* in the heap, or NOT_WAITING */
+	size_t place; /* in the heap, or NOT_WAITING */
 	enum rank rank;
 	uint32_t utilization;
-	uint64_t order;         /* older first */
-	uint64_t held_epoch;    /* see hold_back() */
-	uint32_t sent_id;       /* sent->id */
+	uint64_t order;      /* older first */
+	uint64_t held_epoch; /* see hold_back() */
+	uint32_t sent_id;    /* sent->id */
 	UT_hash_handle by_key, by_id;
 };
 
@@ -66,8 +66,8 @@ struct pw_outbox {
 	size_t n_heap, n_in_flight, n_pools;
 	uint64_t next_order;
 	struct rate rate;
-	uint64_t epoch;      /* of the last time that the rate limit held something back */
-	size_t fresh;        /* waiting entries that no such time has counted yet */
+	uint64_t epoch; /* of the last time that the rate limit held something back */
+	size_t fresh;   /* waiting entries that no such time has counted yet */
 	uint64_t acknowledged, suppressed;
 };
 
@@ -261,7 +261,7 @@ void pw_outbox_free(struct pw_outbox *box)
 	if (box == NULL)
 		return;
 	HASH_ITER(by_key, box->by_key, e, next)
-		remove_entry(box, e);
+	remove_entry(box, e);
 	free(box->rate.taken_ms);
 	free(box->heap);
 	free(box);
@@ -303,12 +303,9 @@ static enum pw_state event_state(const struct pw_event *event)
 {
 	switch (event->type) {
 	case PW_EVENT_RISING:
-	case PW_EVENT_FALLING:
-		return event->state;
-	case PW_EVENT_COLLECTOR_FAILED:
-		return PW_STATE_EXHAUSTED;
-	default:
-		return PW_STATE_NORMAL;
+	case PW_EVENT_FALLING: return event->state;
+	case PW_EVENT_COLLECTOR_FAILED: return PW_STATE_EXHAUSTED;
+	default: return PW_STATE_NORMAL;
 	}
 }
 
@@ -316,12 +313,9 @@ static struct pw_pool_key event_key(const struct pw_event *event)
 {
 	switch (event->type) {
 	case PW_EVENT_RISING:
-	case PW_EVENT_FALLING:
-		return event->key;
-	case PW_EVENT_CONNECT_FAILING:
-		return (struct pw_pool_key){.kind = KIND_CONNECTS};
-	default:
-		return (struct pw_pool_key){.kind = KIND_COLLECTOR, .ns = event->key.ns};
+	case PW_EVENT_FALLING: return event->key;
+	case PW_EVENT_CONNECT_FAILING: return (struct pw_pool_key){.kind = KIND_CONNECTS};
+	default: return (struct pw_pool_key){.kind = KIND_COLLECTOR, .ns = event->key.ns};
 	}
 }
 
@@ -483,13 +477,15 @@ void pw_outbox_return_all(struct pw_outbox *box)
 	struct entry *e, *next;
 
 	HASH_ITER(by_id, box->by_id, e, next)
-		send_again(box, e);
+	send_again(box, e);
 }
 
 void pw_outbox_stats(const struct pw_outbox *box, struct pw_outbox_stats *out)
 {
-	*out = (struct pw_outbox_stats){.acknowledged = box->acknowledged, .suppressed = box->suppressed,
-		.owed = box->n_heap + box->n_in_flight, .in_flight = box->n_in_flight};
+	*out = (struct pw_outbox_stats){.acknowledged = box->acknowledged,
+		.suppressed = box->suppressed,
+		.owed = box->n_heap + box->n_in_flight,
+		.in_flight = box->n_in_flight};
 }
 
 uint32_t pw_outbox_last_id(const struct pw_outbox *box, const struct pw_pool_key *key)

@@ -26,9 +26,9 @@
 struct pw_outbox;
 
 struct pw_outbox_stats {
-	uint64_t acknowledged;  /* pwNotificationsSent */
-	uint64_t suppressed;    /* pwNotificationsSuppressed: times that the rate limit held one back */
-	size_t owed;            /* entries that still owe one, under way included */
+	uint64_t acknowledged; /* pwNotificationsSent */
+	uint64_t suppressed;   /* pwNotificationsSuppressed: times that the rate limit held one back */
+	size_t owed;           /* entries that still owe one, under way included */
 	size_t in_flight;
 };
 

@@ -136,7 +136,8 @@ static bool bind_at(const struct pw_match *match, size_t position, struct pw_poo
 
 	if (local == NULL || (exact_protocols(match, PW_KIND_BIND) & protocol) == 0)
 		return false;
-	*key = (struct pw_pool_key){.local = *local, .kind = PW_KIND_BIND,
+	*key = (struct pw_pool_key){.local = *local,
+		.kind = PW_KIND_BIND,
 		.protocol = protocol == PW_MATCH_TCP ? IPPROTO_TCP : IPPROTO_UDP};
 	return true;
 }
@@ -149,8 +150,11 @@ static bool connect_at(const struct pw_match *match, size_t position, struct pw_
 
 	if (local == NULL || remote == NULL || local->family != remote->family || pw_address_is_any(local))
 		return false;
-	*key = (struct pw_pool_key){.local = *local, .remote = *remote, .port = match->ports[position % match->n_ports],
-		.kind = PW_KIND_CONNECT, .protocol = IPPROTO_TCP};
+	*key = (struct pw_pool_key){.local = *local,
+		.remote = *remote,
+		.port = match->ports[position % match->n_ports],
+		.kind = PW_KIND_CONNECT,
+		.protocol = IPPROTO_TCP};
 	return true;
 }
 
@@ -158,7 +162,8 @@ bool pw_match_next_exact(const struct pw_match *match, size_t *position, struct 
 {
 	enum pw_kind kind = exact_kind(match);
 	size_t places = kind == 0 || exact_protocols(match, kind) == 0 ? 0
-		: kind == PW_KIND_BIND ? match->n_local * 2 : match->n_local * match->n_remote * match->n_ports;
+		: kind == PW_KIND_BIND                                 ? match->n_local * 2
+				       : match->n_local * match->n_remote * match->n_ports;
 
 	while (*position < places) {
 		size_t place = (*position)++;

@@ -29,36 +29,36 @@ struct pw_thresholds {
 
 /* What a `pool` or `ignore` section matches: everything that is given must match; what is empty matches all. */
 struct pw_match {
-	uint32_t kinds;            /* bit (1 << enum pw_kind) */
-	uint32_t protocols;        /* bit 1: TCP, bit 2: UDP (enum pw_match_protocol) */
+	uint32_t kinds;     /* bit (1 << enum pw_kind) */
+	uint32_t protocols; /* bit 1: TCP, bit 2: UDP (enum pw_match_protocol) */
 	struct pw_cidr *local;
 	size_t n_local;
 	struct pw_cidr *remote;
 	size_t n_remote;
-	uint16_t *ports;           /* remote ports */
+	uint16_t *ports; /* remote ports */
 	size_t n_ports;
-	char *ns;                  /* namespace name; NULL = any; "" = the daemon's own */
+	char *ns; /* namespace name; NULL = any; "" = the daemon's own */
 };
 
 enum pw_match_protocol { PW_MATCH_TCP = 1, PW_MATCH_UDP = 2 };
 
 struct pw_rule {
 	struct pw_match match;
-	char *label;               /* title of the `pool` section */
+	char *label;                     /* title of the `pool` section */
 	struct pw_thresholds thresholds; /* complete: what the section left out is inherited */
 };
 
 struct pw_policy {
 	struct pw_thresholds defaults;
-	struct pw_rule *rules;     /* `pool` sections in file order: the first match wins */
+	struct pw_rule *rules; /* `pool` sections in file order: the first match wins */
 	size_t n_rules;
 	struct pw_match *ignore;
 	size_t n_ignore;
-	uint32_t min_used;         /* ports a pool must hold to be listed */
-	uint32_t max_rows;         /* listed pools without alarm */
-	uint32_t max_alarms;       /* listed pools with alarm */
-	uint32_t linger_s;         /* a row stays this long after it falls below the floor */
-	uint32_t top;              /* ranks of pwTopTable */
+	uint32_t min_used;   /* ports a pool must hold to be listed */
+	uint32_t max_rows;   /* listed pools without alarm */
+	uint32_t max_alarms; /* listed pools with alarm */
+	uint32_t linger_s;   /* a row stays this long after it falls below the floor */
+	uint32_t top;        /* ranks of pwTopTable */
 };
 
 /* The built-in defaults (those of portwatchd.conf(5)): no rules. Nothing in it is allocated. */

@@ -66,7 +66,8 @@ static void endpoint_text(const struct pw_address *a, const char *zone_name, cha
 	snprintf(out, size, a->family == AF_INET6 ? "[%s]" : "%s", text);
 }
 
-char *pw_pool_name(const struct pw_pool_key *key, const char *zone_name, const char *ns_name, char buf[PW_POOL_NAME_MAX])
+char *pw_pool_name(
+	const struct pw_pool_key *key, const char *zone_name, const char *ns_name, char buf[PW_POOL_NAME_MAX])
 {
 	char local[PW_ADDRESS_TEXT_MAX + 2], remote[PW_ADDRESS_TEXT_MAX + 2];
 	const char *snat = key->kind == PW_KIND_SNAT ? "snat " : "";
@@ -78,8 +79,8 @@ char *pw_pool_name(const struct pw_pool_key *key, const char *zone_name, const c
 	if (key->kind == PW_KIND_BIND)
 		snprintf(buf, PW_POOL_NAME_MAX, "%s %s bind%s%s", pw_protocol_name(key->protocol), local, at, ns_name);
 	else
-		snprintf(buf, PW_POOL_NAME_MAX, "%s%s %s -> %s:%u%s%s", snat, pw_protocol_name(key->protocol), local, remote,
-			key->port, at, ns_name);
+		snprintf(buf, PW_POOL_NAME_MAX, "%s%s %s -> %s:%u%s%s", snat, pw_protocol_name(key->protocol), local,
+			remote, key->port, at, ns_name);
 	return buf;
 }
 

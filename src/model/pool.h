@@ -21,10 +21,10 @@ enum pw_reason { PW_REASON_NONE = 1, PW_REASON_UTILIZATION = 2, PW_REASON_FREE =
 struct pw_pool_key {
 	struct pw_address local;
 	struct pw_address remote;
-	uint32_t ns;       /* pwNsIndex, from 1 */
-	uint16_t port;     /* remote port, host order */
-	uint8_t kind;      /* enum pw_kind */
-	uint8_t protocol;  /* IPPROTO_TCP or IPPROTO_UDP */
+	uint32_t ns;      /* pwNsIndex, from 1 */
+	uint16_t port;    /* remote port, host order */
+	uint8_t kind;     /* enum pw_kind */
+	uint8_t protocol; /* IPPROTO_TCP or IPPROTO_UDP */
 };
 
 /* The numbers of one pool at one poll, all of them counts of ports. The identity
@@ -38,7 +38,8 @@ struct pw_pool_counts {
 	uint32_t free;        /* |F|: allocations that would succeed now */
 	uint32_t fast_free;   /* of free: the parity that the kernel tries first */
 	uint32_t utilization; /* percent, rounded down; 100 exactly when free is 0 */
-	uint32_t bound;       /* of used: ports known to be held by bind() without a listener (TCP bind pools: do they alarm?) */
+	uint32_t
+		bound; /* of used: ports known to be held by bind() without a listener (TCP bind pools: do they alarm?) */
 };
 
 /* "tcp 10.0.0.1 -> 10.0.0.9:443", "udp 10.0.0.1 bind", "snat tcp 198.51.100.1 -> 10.0.0.9:443@blue" with the final NUL. */
@@ -60,7 +61,8 @@ size_t pw_pool_index(const struct pw_pool_key *key, uint32_t out[PW_POOL_INDEX_M
 
 /* The name of a pool: natural and unique. zone_name names the local address's zone (NULL: its number is shown);
  * ns_name is NULL or "" for the daemon's own namespace, else it is appended as "@ns_name". Returns buf. */
-char *pw_pool_name(const struct pw_pool_key *key, const char *zone_name, const char *ns_name, char buf[PW_POOL_NAME_MAX]);
+char *pw_pool_name(
+	const struct pw_pool_key *key, const char *zone_name, const char *ns_name, char buf[PW_POOL_NAME_MAX]);
 
 /* The names of the enums, as in the MIB and in JSON: "connect", "probed", "warning", "utilization", "tcp". */
 const char *pw_kind_name(enum pw_kind kind);

@@ -32,17 +32,18 @@ enum pw_socket_flag {
 struct pw_socket {
 	uint8_t local[16];
 	uint8_t remote[16];
-	uint64_t cookie;     /* unique while the machine runs, kept when the socket goes to TIME_WAIT; 0 where unknown (/proc) */
+	uint64_t
+		cookie; /* unique while the machine runs, kept when the socket goes to TIME_WAIT; 0 where unknown (/proc) */
 	uint64_t cgroup;     /* cgroup v2 id, with PW_SOCKET_HAS_OWNER; 0 = unknown */
 	uint32_t uid;        /* with PW_SOCKET_HAS_OWNER */
 	uint32_t ifindex;    /* bound device, 0 = none */
 	uint32_t expires_ms; /* rest of the running timer; of TIME_WAIT: until it ends */
 	uint16_t local_port;
 	uint16_t remote_port;
-	uint8_t family;      /* AF_INET or AF_INET6 */
-	uint8_t protocol;    /* IPPROTO_TCP or IPPROTO_UDP */
-	uint8_t state;       /* enum pw_socket_state */
-	uint8_t flags;       /* enum pw_socket_flag */
+	uint8_t family;   /* AF_INET or AF_INET6 */
+	uint8_t protocol; /* IPPROTO_TCP or IPPROTO_UDP */
+	uint8_t state;    /* enum pw_socket_state */
+	uint8_t flags;    /* enum pw_socket_flag */
 };
 
 #endif

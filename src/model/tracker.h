@@ -32,36 +32,36 @@ struct pw_tracked_ns {
 	uint64_t sockets;              /* totals of the last good poll */
 	uint32_t pools;
 	struct pw_ns_row row;
-	size_t tracked;                /* pools of this namespace */
+	size_t tracked; /* pools of this namespace */
 	UT_hash_handle hh;
 };
 
 struct pw_tracked {
 	struct pw_pool_key key;
 	struct pw_tracked_ns *ns;
-	struct pw_pool_counts counts;  /* of the last poll that had numbers */
-	uint64_t poll;                 /* the number of that poll */
+	struct pw_pool_counts counts; /* of the last poll that had numbers */
+	uint64_t poll;                /* the number of that poll */
 
 	/* from the policy */
-	const struct pw_rule *rule;    /* the first that matches, or NULL */
+	const struct pw_rule *rule; /* the first that matches, or NULL */
 	bool ignored;
-	uint32_t exact_epoch;          /* of the policy that names this pool exactly */
-	bool bound_holds;              /* TCP bind pool: bind() holds enough of it to alarm */
+	uint32_t exact_epoch;                   /* of the policy that names this pool exactly */
+	bool bound_holds;                       /* TCP bind pool: bind() holds enough of it to alarm */
 	const struct pw_thresholds *thresholds; /* in force, or NULL */
 
-	struct pw_history *history;    /* NULL until its first numbers, or for want of memory */
-	struct pw_trend trend;         /* of trend_poll; see pw_tracked_trend() */
+	struct pw_history *history; /* NULL until its first numbers, or for want of memory */
+	struct pw_trend trend;      /* of trend_poll; see pw_tracked_trend() */
 	uint64_t trend_poll;
 	uint32_t peak;
 	uint64_t peak_ms;
-	uint64_t worthy_ms;            /* when it last was worth a row of itself */
+	uint64_t worthy_ms; /* when it last was worth a row of itself */
 	uint32_t latency_us;
 
 	struct pw_alarm alarm;
 	struct pw_alarm_result result; /* after the last poll */
 	enum pw_state previous;        /* before it */
 	uint64_t state_ms;
-	uint32_t alarm_index;          /* while it has an active alarm, else 0 */
+	uint32_t alarm_index; /* while it has an active alarm, else 0 */
 	struct timespec alarm_since;
 	uint64_t notified_ms;
 
@@ -73,7 +73,7 @@ struct pw_tracked {
 	char owner[128];
 	UT_hash_handle hh;
 	size_t index_len;
-	uint32_t index[];              /* encoded key: pw_pool_index() */
+	uint32_t index[]; /* encoded key: pw_pool_index() */
 };
 
 /* Zeroed = empty. */

@@ -10,7 +10,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 struct log {
-	unsigned lines;  /* of the input */
+	unsigned lines; /* of the input */
 	size_t reports;
 };
 
@@ -43,12 +43,14 @@ static void check_thresholds(const struct pw_thresholds *t)
 static void check_config(const struct pw_config *c)
 {
 	require(c->poll_interval_ms >= 10, "polls have an interval");
-	require(c->idle_interval_ms == 0 || c->idle_interval_ms >= c->poll_interval_ms, "idle polls are the rarer ones");
+	require(c->idle_interval_ms == 0 || c->idle_interval_ms >= c->poll_interval_ms,
+		"idle polls are the rarer ones");
 	require(c->policy.min_used >= 1 && c->agentx.socket[0] != '\0', "there are values");
 	check_thresholds(&c->policy.defaults);
 	for (size_t i = 0; i < c->policy.n_rules; i++) {
 		check_thresholds(&c->policy.rules[i].thresholds);
-		require(c->policy.rules[i].label != NULL && strlen(c->policy.rules[i].label) < 64, "labels fit into events");
+		require(c->policy.rules[i].label != NULL && strlen(c->policy.rules[i].label) < 64,
+			"labels fit into events");
 	}
 }
 

@@ -156,8 +156,10 @@ static void fill_alarms(struct pw_arena *arena, struct pw_snapshot *snapshot)
 
 		if (pool->state == PW_STATE_NORMAL)
 			continue;
-		alarms[snapshot->n_alarms] = (struct pw_alarm_row){.index = (uint32_t)snapshot->n_alarms * 3 + 1, .pool = i,
-			.severity = pool->state, .since = driver.start,
+		alarms[snapshot->n_alarms] = (struct pw_alarm_row){.index = (uint32_t)snapshot->n_alarms * 3 + 1,
+			.pool = i,
+			.severity = pool->state,
+			.since = driver.start,
 			.event_id = pw_handover_last_id(driver.handover, &pool->key)};
 		snapshot->n_alarms++;
 	}
@@ -169,7 +171,8 @@ static void fill_top(struct pw_arena *arena, struct pw_snapshot *snapshot)
 	uint32_t *top = pw_arena_array(arena, 10, sizeof(*top));
 
 	snapshot->top_ranks = 10;
-	snapshot->n_top = snapshot->n_pools < 7 ? snapshot->n_pools : 7; /* ranks without a pool are always among them */
+	snapshot->n_top = snapshot->n_pools < 7 ? snapshot->n_pools
+						: 7; /* ranks without a pool are always among them */
 	for (uint32_t i = 0; i < snapshot->n_top; i++)
 		top[i] = (uint32_t)snapshot->n_pools - 1 - i;
 	snapshot->top = top;
@@ -179,10 +182,26 @@ static void fill_namespaces(struct pw_arena *arena, struct pw_snapshot *snapshot
 {
 	struct pw_ns_row *ns = pw_arena_array(arena, 2, sizeof(*ns));
 
-	ns[0] = (struct pw_ns_row){.index = 1, .name = "", .low = 32768, .high = 60999, .capacity = CAPACITY, .tcp = 11,
-		.tcp_time_wait = 12, .udp = 13, .tw_reuse = PW_TW_REUSE_LOOPBACK, .basis = PW_BASIS_PROBED};
-	ns[1] = (struct pw_ns_row){.index = 2, .name = "blue", .low = 40000, .high = 40999, .reserved = 1, .capacity = 999,
-		.tw_reuse = PW_TW_REUSE_OFF, .blocked = 5, .basis = PW_BASIS_INFERRED, .failing = true,
+	ns[0] = (struct pw_ns_row){.index = 1,
+		.name = "",
+		.low = 32768,
+		.high = 60999,
+		.capacity = CAPACITY,
+		.tcp = 11,
+		.tcp_time_wait = 12,
+		.udp = 13,
+		.tw_reuse = PW_TW_REUSE_LOOPBACK,
+		.basis = PW_BASIS_PROBED};
+	ns[1] = (struct pw_ns_row){.index = 2,
+		.name = "blue",
+		.low = 40000,
+		.high = 40999,
+		.reserved = 1,
+		.capacity = 999,
+		.tw_reuse = PW_TW_REUSE_OFF,
+		.blocked = 5,
+		.basis = PW_BASIS_INFERRED,
+		.failing = true,
 		.snat_failures = 12000000000000u};
 	snapshot->namespaces = ns;
 	snapshot->n_namespaces = 2;
@@ -228,8 +247,8 @@ static struct pw_event new_event(enum pw_event_type type)
 	return event;
 }
 
-static void fill_crossing(struct pw_event *event, const struct pw_pool_key *key, enum pw_state state, const char *zone,
-	const char *ns)
+static void fill_crossing(
+	struct pw_event *event, const struct pw_pool_key *key, enum pw_state state, const char *zone, const char *ns)
 {
 	event->key = *key;
 	event->state = state;
@@ -262,12 +281,17 @@ static void post_longest(unsigned ns_len)
 {
 	char ns[256] = "";
 	struct pw_event event = new_event(PW_EVENT_RISING);
-	struct pw_pool_key key = {.local = address6(0x7ff, UINT32_MAX), .remote = address6(0xfff, 0), .ns = UINT32_MAX, .port = (uint16_t)(65535 - ns_len),
-		.kind = PW_KIND_CONNECT, .protocol = IPPROTO_TCP};
+	struct pw_pool_key key = {.local = address6(0x7ff, UINT32_MAX),
+		.remote = address6(0xfff, 0),
+		.ns = UINT32_MAX,
+		.port = (uint16_t)(65535 - ns_len),
+		.kind = PW_KIND_CONNECT,
+		.protocol = IPPROTO_TCP};
 
 	memset(ns, 'n', ns_len < sizeof(ns) ? ns_len : sizeof(ns) - 1);
 	fill_crossing(&event, &key, PW_STATE_EXHAUSTED, "fifteen-charact", ns);
-	event.counts = (struct pw_pool_counts){.capacity = 64512, .used = 64512, .time_wait = 64512, .utilization = 100};
+	event.counts = (struct pw_pool_counts){
+		.capacity = 64512, .used = 64512, .time_wait = 64512, .utilization = 100};
 	memset(event.label, 'L', sizeof(event.label) - 1);
 	memset(event.owner, 'O', sizeof(event.owner) - 1);
 	pw_handover_post(driver.handover, &event);
@@ -293,8 +317,8 @@ static const char *access_of(const struct pw_group *group, const struct pw_objec
 
 static void print_object(const struct pw_group *group, const struct pw_object *object)
 {
-	static const char *const syntaxes[] = {"Integer32", "INTEGER", "Gauge32", "Unsigned32", "Counter32", "Counter64", "TimeStamp",
-		"SnmpAdminString", "DateAndTime", "RowPointer"};
+	static const char *const syntaxes[] = {"Integer32", "INTEGER", "Gauge32", "Unsigned32", "Counter32",
+		"Counter64", "TimeStamp", "SnmpAdminString", "DateAndTime", "RowPointer"};
 	uint32_t path[4];
 	size_t n = pw_object_path(group, object, path);
 
@@ -344,9 +368,10 @@ static void print_stats(void)
 	struct pw_outbox_stats stats;
 
 	pw_handover_stats(driver.handover, &stats);
-	printf("{\"connected\": %s, \"acknowledged\": %" PRIu64 ", \"suppressed\": %" PRIu64 ", \"owed\": %zu, \"in_flight\": %zu}\n",
-		driver.agent != NULL && pw_agent_connected(driver.agent) ? "true" : "false", stats.acknowledged, stats.suppressed,
-		stats.owed, stats.in_flight);
+	printf("{\"connected\": %s, \"acknowledged\": %" PRIu64 ", \"suppressed\": %" PRIu64
+	       ", \"owed\": %zu, \"in_flight\": %zu}\n",
+		driver.agent != NULL && pw_agent_connected(driver.agent) ? "true" : "false", stats.acknowledged,
+		stats.suppressed, stats.owed, stats.in_flight);
 }
 
 static void stop(unsigned timeout_ms)
@@ -420,26 +445,13 @@ static struct pw_agent_options options_of(int argc, char **argv)
 
 	while ((option = getopt(argc, argv, "Li:p:r:do")) != -1) {
 		switch (option) {
-		case 'L':
-			options.role = PW_AGENT_STANDALONE;
-			break;
-		case 'i':
-			options.snmp_include = optarg;
-			break;
-		case 'p':
-			options.ping_interval = atof(optarg);
-			break;
-		case 'r':
-			options.reconnect_interval = atof(optarg);
-			break;
-		case 'd':
-			pw_log_open(PW_LOG_STDERR, "agent_driver", LOG_DEBUG);
-			break;
-		case 'o':
-			print_mib();
-			exit(0);
-		default:
-			exit(2);
+		case 'L': options.role = PW_AGENT_STANDALONE; break;
+		case 'i': options.snmp_include = optarg; break;
+		case 'p': options.ping_interval = atof(optarg); break;
+		case 'r': options.reconnect_interval = atof(optarg); break;
+		case 'd': pw_log_open(PW_LOG_STDERR, "agent_driver", LOG_DEBUG); break;
+		case 'o': print_mib(); exit(0);
+		default: exit(2);
 		}
 	}
 	options.address = optind < argc ? argv[optind] : "";

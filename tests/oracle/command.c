@@ -41,8 +41,9 @@ static int read_row(const char *row, struct pw_pool_counts *out)
 	const struct {
 		const char *name;
 		uint32_t *value;
-	} fields[] = {{"capacity", &out->capacity}, {"used", &out->used}, {"timeWait", &out->time_wait}, {"blocked", &out->blocked},
-		{"reusable", &out->reusable}, {"free", &out->free}, {"fastFree", &out->fast_free}, {"utilization", &out->utilization}};
+	} fields[] = {{"capacity", &out->capacity}, {"used", &out->used}, {"timeWait", &out->time_wait},
+		{"blocked", &out->blocked}, {"reusable", &out->reusable}, {"free", &out->free},
+		{"fastFree", &out->fast_free}, {"utilization", &out->utilization}};
 	const char *end = strchr(row, '}');
 
 	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)

@@ -32,10 +32,10 @@ enum { COMMAND = OBSERVERS, ANSWERS };
 
 struct answer {
 	const char *name;
-	bool given;                 /* the command is only asked now and then */
+	bool given; /* the command is only asked now and then */
 	bool probed;
 	struct pw_pool_counts counts;
-	struct window window;       /* of the poll behind it */
+	struct window window; /* of the poll behind it */
 };
 
 /* One question with everything that is known about it. */
@@ -43,10 +43,10 @@ struct inquiry {
 	struct question question;
 	struct answer answers[ANSWERS];
 	struct verdict verdict;
-	struct pw_portset truth;    /* given or missed */
-	struct pw_portset blocked;  /* as the kernel answered */
-	bool unlisted;              /* the command was asked and did not list the pool */
-	unsigned odd;               /* 1 where the search may lose an end of the range */
+	struct pw_portset truth;   /* given or missed */
+	struct pw_portset blocked; /* as the kernel answered */
+	bool unlisted;             /* the command was asked and did not list the pool */
+	unsigned odd;              /* 1 where the search may lose an end of the range */
 };
 
 /* The right answers: a number from low to high. */
@@ -89,15 +89,17 @@ static void describe(const struct exam *exam, const struct inquiry *q)
 	const struct verdict *v = &q->verdict;
 
 	fprintf(exam->log, "question %s (how %d%s): the kernel gave %u%s, %u more by the port, fast %u%s\n",
-		pw_pool_name(&q->question.key, NULL, NULL, name), q->question.spec.how, q->question.spec.mapped ? ", mapped" : "", v->n_given,
-		v->endless ? " and on" : "", v->n_missed, v->fast, v->in_order ? "" : ", out of order");
+		pw_pool_name(&q->question.key, NULL, NULL, name), q->question.spec.how,
+		q->question.spec.mapped ? ", mapped" : "", v->n_given, v->endless ? " and on" : "", v->n_missed,
+		v->fast, v->in_order ? "" : ", out of order");
 	for (int i = 0; i < ANSWERS; i++) {
 		const struct pw_pool_counts *c = &q->answers[i].counts;
 
 		if (q->answers[i].given)
-			fprintf(exam->log, "  %-18s capacity %u used %u time_wait %u blocked %u reusable %u free %u fast %u utilization %u\n",
-				q->answers[i].name, c->capacity, c->used, c->time_wait, c->blocked, c->reusable, c->free, c->fast_free,
-				c->utilization);
+			fprintf(exam->log,
+				"  %-18s capacity %u used %u time_wait %u blocked %u reusable %u free %u fast %u utilization %u\n",
+				q->answers[i].name, c->capacity, c->used, c->time_wait, c->blocked, c->reusable,
+				c->free, c->fast_free, c->utilization);
 	}
 }
 
@@ -217,8 +219,8 @@ static void mark(struct marks *marks, unsigned value, struct interval right)
 	}
 }
 
-static void check_number(struct exam *exam, const struct inquiry *q, const char *name, unsigned value, struct interval right,
-	enum side side, const char *who)
+static void check_number(struct exam *exam, const struct inquiry *q, const char *name, unsigned value,
+	struct interval right, enum side side, const char *who)
 {
 	char what[128];
 
@@ -231,18 +233,20 @@ static void check_number(struct exam *exam, const struct inquiry *q, const char 
 /* used + blocked + free - reusable = capacity, less 1 where an end is lost; utilization follows from free. */
 static void check_identity(struct exam *exam, const struct inquiry *q, const struct pw_pool_counts *c)
 {
-	unsigned sum = c->used + c->blocked + c->free - c->reusable, width = pw_range_is_odd(&exam->population.maker.range);
+	unsigned sum = c->used + c->blocked + c->free - c->reusable,
+		 width = pw_range_is_odd(&exam->population.maker.range);
 	unsigned percent = c->capacity == 0 || c->free == 0 ? 100 : (c->capacity - c->free) * 100 / c->capacity;
 
 	if (sum > c->capacity || sum + width < c->capacity)
 		wrong(exam, q, "used + blocked + free - reusable is not the capacity");
-	if (c->utilization != percent || (c->utilization == 100) != (c->free == 0) || c->fast_free > c->free || c->time_wait > c->used)
+	if (c->utilization != percent || (c->utilization == 100) != (c->free == 0) || c->fast_free > c->free ||
+		c->time_wait > c->used)
 		wrong(exam, q, "numbers that do not go together");
 }
 
 /* The numbers beside free. */
-static void check_details(struct exam *exam, const struct inquiry *q, const struct answer *a, const struct expectation *e,
-	unsigned unsure)
+static void check_details(struct exam *exam, const struct inquiry *q, const struct answer *a,
+	const struct expectation *e, unsigned unsure)
 {
 	const struct pw_pool_counts *c = &a->counts;
 	bool bind = q->question.key.kind == PW_KIND_BIND;
@@ -252,12 +256,15 @@ static void check_details(struct exam *exam, const struct inquiry *q, const stru
 	pw_range_capacity(&exam->population.maker.range, &capacity);
 	check_number(exam, q, "capacity", c->capacity, around(pw_portset_count(&capacity), 0, 0), SIDE_NONE, a->name);
 	check_number(exam, q, "used", c->used, around(pw_portset_count(&e->used), loose, loose), SIDE_NONE, a->name);
-	check_number(exam, q, "time_wait", c->time_wait, around(count_without(&e->used, &e->active), hidden, hidden), SIDE_NONE, a->name);
+	check_number(exam, q, "time_wait", c->time_wait, around(count_without(&e->used, &e->active), hidden, hidden),
+		SIDE_NONE, a->name);
 	if (!a->probed)
 		return;
-	check_number(exam, q, "blocked", c->blocked, around(bind ? 0 : count_without(&q->blocked, &e->used), 0, 0), SIDE_NONE, a->name);
-	check_number(exam, q, "reusable", c->reusable, around(bind ? 0 : count_common(&q->truth, &e->used), unsure, unsure),
-		exam->options->scenario->probed, a->name);
+	check_number(exam, q, "blocked", c->blocked, around(bind ? 0 : count_without(&q->blocked, &e->used), 0, 0),
+		SIDE_NONE, a->name);
+	check_number(exam, q, "reusable", c->reusable,
+		around(bind ? 0 : count_common(&q->truth, &e->used), unsure, unsure), exam->options->scenario->probed,
+		a->name);
 }
 
 /* The set of blocked ports: with probes the kernel's, without a part of it, unless a scenario says otherwise. */
@@ -273,7 +280,8 @@ static void check_blocked(struct exam *exam, const struct inquiry *q, const stru
 }
 
 /* Free and fast free, which the kernel has told by what it gave. Returns whether more than one answer is right. */
-static bool check_free(struct exam *exam, const struct inquiry *q, const struct answer *a, struct marks *marks, unsigned unsure)
+static bool check_free(
+	struct exam *exam, const struct inquiry *q, const struct answer *a, struct marks *marks, unsigned unsure)
 {
 	const struct scenario *scenario = exam->options->scenario;
 	enum side side = a->probed ? scenario->probed : scenario->inferred;
@@ -389,7 +397,8 @@ static void check_latency(struct exam *exam, const struct inquiry *q)
 	bool exhausted;
 	uint32_t us;
 
-	if (q->question.key.kind != PW_KIND_CONNECT || (n > 0 && n <= 2) || exam->options->scenario->probed != SIDE_NONE)
+	if (q->question.key.kind != PW_KIND_CONNECT || (n > 0 && n <= 2) ||
+		exam->options->scenario->probed != SIDE_NONE)
 		return;
 	us = pw_source_alloc_latency(exam->observers[PROBED_WATCHING].source, &q->question.key, &exhausted);
 	if (us == 0)
@@ -407,7 +416,8 @@ static void check_all(struct exam *exam, struct inquiry *q)
 	if (q->unlisted && q->answers[PROBED_FRESH].counts.used != 0 && q->question.key.kind == PW_KIND_CONNECT)
 		wrong(exam, q, "the command does not list a pool with ports in use");
 	for (int i = 0; i < ANSWERS; i++) {
-		bool loose = q->answers[i].given && check_answer(exam, q, &q->answers[i], i < OBSERVERS ? &exam->report->marks[i] : &unlisted);
+		bool loose = q->answers[i].given &&
+			check_answer(exam, q, &q->answers[i], i < OBSERVERS ? &exam->report->marks[i] : &unlisted);
 
 		exam->report->intervals += i == 0 && loose;
 		if (i < OBSERVERS)
@@ -467,7 +477,11 @@ static bool is_listed(const struct listing *listing, const struct pw_pool_key *k
 static bool entry_listed(const struct listing *listing, const struct entry *e)
 {
 	const struct maker *maker = &listing->exam->population.maker;
-	struct pw_pool_key key = {.local = e->local, .remote = e->remote, .ns = 1, .port = e->remote_port, .kind = PW_KIND_CONNECT,
+	struct pw_pool_key key = {.local = e->local,
+		.remote = e->remote,
+		.ns = 1,
+		.port = e->remote_port,
+		.kind = PW_KIND_CONNECT,
 		.protocol = e->protocol};
 	struct window now = {.from_us = space_now_us(), .to_us = space_now_us()};
 	struct expectation expected;

@@ -10,9 +10,9 @@
 
 /* The answers of one observer about free ports. */
 struct marks {
-	uint32_t exact;      /* the one right number */
-	uint32_t inside;     /* right, where more than one number is: odd widths, TIME_WAIT at the edge, unknown v6only */
-	uint32_t high, low;  /* wrong ones, by side */
+	uint32_t exact;  /* the one right number */
+	uint32_t inside; /* right, where more than one number is: odd widths, TIME_WAIT at the edge, unknown v6only */
+	uint32_t high, low;             /* wrong ones, by side */
 	uint32_t worst_high, worst_low; /* in ports */
 };
 
@@ -20,10 +20,10 @@ struct marks {
 struct report {
 	struct marks marks[OBSERVERS];
 	uint32_t questions;
-	uint32_t intervals;  /* questions with more than one right answer */
-	uint32_t commands;   /* answers of the portwatch command that were compared */
-	uint32_t wrong;      /* answers that break a promise */
-	uint32_t faults;     /* the oracle itself is at odds with the kernel, or could not ask */
+	uint32_t intervals; /* questions with more than one right answer */
+	uint32_t commands;  /* answers of the portwatch command that were compared */
+	uint32_t wrong;     /* answers that break a promise */
+	uint32_t faults;    /* the oracle itself is at odds with the kernel, or could not ask */
 };
 
 void report_add(struct report *sum, const struct report *one);

@@ -62,7 +62,8 @@ static uint16_t port_of(int fd)
 
 	if (getsockname(fd, (struct sockaddr *)&name, &len) < 0)
 		return 0;
-	return ntohs(name.ss_family == AF_INET ? ((struct sockaddr_in *)&name)->sin_port : ((struct sockaddr_in6 *)&name)->sin6_port);
+	return ntohs(name.ss_family == AF_INET ? ((struct sockaddr_in *)&name)->sin_port
+					       : ((struct sockaddr_in6 *)&name)->sin6_port);
 }
 
 /* Each way of asking is refused by an error of its own. */
@@ -184,7 +185,8 @@ void judge_settle(struct maker *maker, const struct question *q, const struct ve
 
 	plain.zone = 0;
 	for (unsigned port = maker->range.low; is_connect(q) && port <= maker->range.high; port++) {
-		if (!pw_portset_has(&verdict->given, (uint16_t)port) && !pw_portset_has(&verdict->missed, (uint16_t)port))
+		if (!pw_portset_has(&verdict->given, (uint16_t)port) &&
+			!pw_portset_has(&verdict->missed, (uint16_t)port))
 			continue;
 		ledger_taken(&maker->ledger, &local, (uint16_t)port, &q->key.remote, q->key.port, -1);
 		ledger_taken(&maker->ledger, &plain, (uint16_t)port, &q->key.remote, q->key.port, -1);
@@ -193,8 +195,10 @@ void judge_settle(struct maker *maker, const struct question *q, const struct ve
 
 int judge_blocked(struct maker *maker, struct pw_portset *out, FILE *log)
 {
-	struct question q = {.spec = {.protocol = IPPROTO_TCP, .how = HOW_PLAIN, .remote = &unused,
-		.remote_port = space_server_ports[0]}};
+	struct question q = {.spec = {.protocol = IPPROTO_TCP,
+				     .how = HOW_PLAIN,
+				     .remote = &unused,
+				     .remote_port = space_server_ports[0]}};
 
 	pw_range_capacity(&maker->range, out);
 	for (unsigned port = maker->range.low; port <= maker->range.high; port++) {

@@ -11,17 +11,17 @@
 
 struct question {
 	struct pw_pool_key key;
-	struct spec spec;          /* the client that asks */
+	struct spec spec; /* the client that asks */
 };
 
 struct verdict {
-	struct pw_portset given;   /* handed out until the first refusal */
-	struct pw_portset missed;  /* refused by the search, but to be had by IP_LOCAL_PORT_RANGE=p..p: the odd end */
+	struct pw_portset given;  /* handed out until the first refusal */
+	struct pw_portset missed; /* refused by the search, but to be had by IP_LOCAL_PORT_RANGE=p..p: the odd end */
 	unsigned n_given, n_missed;
-	unsigned fast;             /* of these, with the parity that comes first */
-	bool in_order;             /* none of the first parity came after one of the other, ends of an odd range aside */
-	bool endless;              /* ports are handed out again and again: the asking stopped after some times the capacity */
-	int refusal;               /* errno */
+	unsigned fast; /* of these, with the parity that comes first */
+	bool in_order; /* none of the first parity came after one of the other, ends of an odd range aside */
+	bool endless;  /* ports are handed out again and again: the asking stopped after some times the capacity */
+	int refusal;   /* errno */
 	struct window window;
 };
 

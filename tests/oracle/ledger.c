@@ -132,8 +132,8 @@ void ledger_gone(struct ledger *ledger, int position)
 	e->gone = true;
 }
 
-static bool same_ends(const struct entry *e, const struct pw_address *local, uint16_t port, const struct pw_address *remote,
-	uint16_t remote_port)
+static bool same_ends(const struct entry *e, const struct pw_address *local, uint16_t port,
+	const struct pw_address *remote, uint16_t remote_port)
 {
 	return e->port == port && e->remote_port == remote_port && pw_address_equal(&e->local, local) &&
 		pw_address_equal(&e->remote, remote);
@@ -170,8 +170,11 @@ struct lookup_answer {
 
 static struct lookup lookup_of(const struct entry *e)
 {
-	struct lookup l = {.header = {.nlmsg_len = sizeof(l), .nlmsg_type = SOCK_DIAG_BY_FAMILY, .nlmsg_flags = NLM_F_REQUEST},
-		.request = {.sdiag_family = (uint8_t)e->local.family, .sdiag_protocol = IPPROTO_TCP, .idiag_states = UINT32_MAX}};
+	struct lookup l = {
+		.header = {.nlmsg_len = sizeof(l), .nlmsg_type = SOCK_DIAG_BY_FAMILY, .nlmsg_flags = NLM_F_REQUEST},
+		.request = {.sdiag_family = (uint8_t)e->local.family,
+			.sdiag_protocol = IPPROTO_TCP,
+			.idiag_states = UINT32_MAX}};
 	struct inet_diag_sockid *id = &l.request.id;
 
 	id->idiag_sport = htons(e->port);
@@ -190,7 +193,8 @@ static uint8_t look_up(int netlink, const struct entry *e)
 	struct lookup_answer answer;
 	const struct inet_diag_sockid *id = &answer.message.id;
 
-	if (send(netlink, &l, sizeof(l), 0) < 0 || recv(netlink, &answer, sizeof(answer), 0) < (ssize_t)sizeof(answer.header))
+	if (send(netlink, &l, sizeof(l), 0) < 0 ||
+		recv(netlink, &answer, sizeof(answer), 0) < (ssize_t)sizeof(answer.header))
 		return 0;
 	if (answer.header.nlmsg_type != SOCK_DIAG_BY_FAMILY || id->idiag_dport != l.request.id.idiag_dport)
 		return 0; /* nothing, or the listener that such a packet would go to */
@@ -378,8 +382,9 @@ static bool bind_conflict(const struct entry *e, const struct pw_pool_key *key)
 /* Whether a socket's v6only decides, and no dump shows it. */
 static bool v6only_hidden(const struct entry *e, const struct pw_pool_key *key)
 {
-	return key->local.family == AF_INET && e->local.family == AF_INET6 && e->state != PW_LISTEN && e->state != PW_CLOSE &&
-		e->protocol == key->protocol && holds_port(e) && (pw_address_is_any(&key->local) || pw_address_is_any(&e->local));
+	return key->local.family == AF_INET && e->local.family == AF_INET6 && e->state != PW_LISTEN &&
+		e->state != PW_CLOSE && e->protocol == key->protocol && holds_port(e) &&
+		(pw_address_is_any(&key->local) || pw_address_is_any(&e->local));
 }
 
 static void expect_bind(const struct ledger *ledger, const struct pw_pool_key *key, struct expectation *out)
@@ -405,8 +410,8 @@ static void expect_bind(const struct ledger *ledger, const struct pw_pool_key *k
 	pw_portset_subtract(&out->unsure, &sure);
 }
 
-void ledger_expect(const struct ledger *ledger, const struct pw_range *range, const struct pw_pool_key *key, struct window window,
-	struct expectation *out)
+void ledger_expect(const struct ledger *ledger, const struct pw_range *range, const struct pw_pool_key *key,
+	struct window window, struct expectation *out)
 {
 	struct pw_portset capacity;
 
@@ -426,8 +431,8 @@ void ledger_expect(const struct ledger *ledger, const struct pw_range *range, co
 
 static const char *state_name(const struct entry *e)
 {
-	static const char *const names[] = {"?", "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT", "CLOSE",
-		"CLOSE_WAIT", "LAST_ACK", "LISTEN", "CLOSING"};
+	static const char *const names[] = {"?", "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2",
+		"TIME_WAIT", "CLOSE", "CLOSE_WAIT", "LAST_ACK", "LISTEN", "CLOSING"};
 
 	return e->state < sizeof(names) / sizeof(names[0]) ? names[e->state] : "?";
 }
@@ -443,12 +448,14 @@ void ledger_explain(const struct ledger *ledger, uint16_t port, FILE *out)
 
 		if (e->gone || (port != 0 && e->port != port))
 			continue;
-		fprintf(out, "  #%-3zu %s %s:%u -> %s:%u %s port by %s%s%s%s%s", i, e->protocol == IPPROTO_TCP ? "tcp" : "udp",
-			pw_address_text(&e->local, NULL, local), e->port, pw_address_text(&e->remote, NULL, remote), e->remote_port,
-			state_name(e), givers[e->giver], e->explicit_port ? " (explicit)" : "", e->v6_socket ? " v6-socket" : "",
+		fprintf(out, "  #%-3zu %s %s:%u -> %s:%u %s port by %s%s%s%s%s", i,
+			e->protocol == IPPROTO_TCP ? "tcp" : "udp", pw_address_text(&e->local, NULL, local), e->port,
+			pw_address_text(&e->remote, NULL, remote), e->remote_port, state_name(e), givers[e->giver],
+			e->explicit_port ? " (explicit)" : "", e->v6_socket ? " v6-socket" : "",
 			e->v6only ? " v6only" : "", holds_port(e) ? "" : " (holds none)");
 		if (e->fd < 0)
-			fprintf(out, " orphan for %.1f..%.1f ms", (double)(now - e->settled_us) / 1000, (double)(now - e->born_us) / 1000);
+			fprintf(out, " orphan for %.1f..%.1f ms", (double)(now - e->settled_us) / 1000,
+				(double)(now - e->born_us) / 1000);
 		fprintf(out, " [%s]\n", e->story);
 	}
 }

@@ -21,8 +21,8 @@ enum giver { GIVEN_BY_CONNECT, GIVEN_BY_BIND, GIVEN_BY_LISTEN, GIVEN_BY_ACCEPT }
 
 struct entry {
 	struct pw_address local, remote; /* the zone of local is the bound device */
-	int fd;             /* -1: an orphan, which only the kernel has (TIME_WAIT, FIN_WAIT1, ...) */
-	int peer;           /* position of the other end, -1 = none here */
+	int fd;                          /* -1: an orphan, which only the kernel has (TIME_WAIT, FIN_WAIT1, ...) */
+	int peer;                        /* position of the other end, -1 = none here */
 	uint16_t port, remote_port;
 	uint8_t protocol;
 	uint8_t state;      /* as in inet_diag */
@@ -30,9 +30,9 @@ struct entry {
 	bool explicit_port; /* bind() named the port: the socket keeps it until it is closed */
 	bool connected;     /* has been connected: an automatic port is lost with the connection */
 	bool v6_socket, v6only;
-	bool half_open;     /* a request socket: no bind bucket */
+	bool half_open; /* a request socket: no bind bucket */
 	bool gone;
-	bool confirmed;     /* an orphan that the kernel was seen to have */
+	bool confirmed;               /* an orphan that the kernel was seen to have */
 	uint64_t born_us, settled_us; /* an orphan: before it became one, and when it certainly was one */
 	char story[48];
 };
@@ -44,11 +44,11 @@ struct ledger {
 
 /* What the book expects of one pool. Sets of ports of the capacity. */
 struct expectation {
-	struct pw_portset used;        /* |U| */
-	struct pw_portset active;      /* of used: by something else than TIME_WAIT */
-	struct pw_portset open;        /* F: what would be handed out */
-	struct pw_portset unsure;      /* TIME_WAIT at the edge of the delay, or IPv6 sockets of unknown v6only: no claim */
-	struct pw_portset hidden;      /* ports with an IPv6 socket of unknown v6only, whatever else is on them */
+	struct pw_portset used;   /* |U| */
+	struct pw_portset active; /* of used: by something else than TIME_WAIT */
+	struct pw_portset open;   /* F: what would be handed out */
+	struct pw_portset unsure; /* TIME_WAIT at the edge of the delay, or IPv6 sockets of unknown v6only: no claim */
+	struct pw_portset hidden; /* ports with an IPv6 socket of unknown v6only, whatever else is on them */
 };
 
 /* A poll and the judge's look afterwards, in microseconds of space_now_us(). */
@@ -83,8 +83,8 @@ void ledger_refresh(struct ledger *ledger);
 void ledger_blocked(const struct ledger *ledger, const struct pw_range *range, struct pw_portset *out);
 
 /* What the rules say about a pool in the time of `window`. */
-void ledger_expect(const struct ledger *ledger, const struct pw_range *range, const struct pw_pool_key *key, struct window window,
-	struct expectation *out);
+void ledger_expect(const struct ledger *ledger, const struct pw_range *range, const struct pw_pool_key *key,
+	struct window window, struct expectation *out);
 
 /* Reads the names and the state of one open socket again. */
 void ledger_reread(struct ledger *ledger, int position);

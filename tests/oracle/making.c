@@ -18,8 +18,8 @@
 #define HANDSHAKE_MS 300
 #define BACKLOG 4096
 
-static const char *const how_names[HOWS] = {"connect", "NO_PORT+connect", "bind(0)+connect", "bind(port)+connect",
-	"PORT_RANGE+connect"};
+static const char *const how_names[HOWS] = {
+	"connect", "NO_PORT+connect", "bind(0)+connect", "bind(port)+connect", "PORT_RANGE+connect"};
 
 static void set_flag(int fd, int level, int option, int value)
 {
@@ -109,7 +109,8 @@ static int set_device(int fd, enum device device)
 {
 	const char *name = space_device_name(device);
 
-	return device == DEVICE_NONE ? 0 : setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, (socklen_t)strlen(name) + 1);
+	return device == DEVICE_NONE ? 0
+				     : setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, (socklen_t)strlen(name) + 1);
 }
 
 static void set_options(int fd, const struct spec *spec)
@@ -122,7 +123,8 @@ static void set_options(int fd, const struct spec *spec)
 		set_flag(fd, SOL_SOCKET, SO_REUSEPORT, 1);
 	if (family_of(spec) == AF_INET6)
 		set_flag(fd, IPPROTO_IPV6, IPV6_V6ONLY, spec->v6only && !spec->mapped);
-	if (spec->how == HOW_NO_PORT || (spec->how == HOW_RANGE && spec->remote != NULL && spec->protocol == IPPROTO_TCP))
+	if (spec->how == HOW_NO_PORT ||
+		(spec->how == HOW_RANGE && spec->remote != NULL && spec->protocol == IPPROTO_TCP))
 		set_flag(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
 	if (spec->how == HOW_RANGE)
 		set_flag(fd, IPPROTO_IP, IP_LOCAL_PORT_RANGE, (int)range);
@@ -172,14 +174,16 @@ static enum giver giver_of(enum how how)
 /* A socket to a link-local place is bound to that device by connect() itself. */
 static uint32_t zone_of(const struct spec *spec)
 {
-	bool link_local = (spec->local != NULL && spec->local->link_local) || (spec->remote != NULL && spec->remote->link_local);
+	bool link_local = (spec->local != NULL && spec->local->link_local) ||
+		(spec->remote != NULL && spec->remote->link_local);
 
 	return space_ifindex(link_local ? DEVICE_D0 : spec->device);
 }
 
 static int add_client(struct maker *maker, int fd, const struct spec *spec, const char *what)
 {
-	int position = ledger_add(&maker->ledger, fd, (uint8_t)spec->protocol, giver_of(spec->how), zone_of(spec), what);
+	int position = ledger_add(
+		&maker->ledger, fd, (uint8_t)spec->protocol, giver_of(spec->how), zone_of(spec), what);
 	struct entry *e = &maker->ledger.entries[position];
 
 	e->explicit_port = spec->how == HOW_BIND_PORT;
@@ -201,7 +205,8 @@ static int accept_from(int listener, const struct entry *client)
 		struct sockaddr_storage peer;
 		socklen_t len = sizeof(peer);
 		int fd = accept4(listener, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-		uint16_t port = peer.ss_family == AF_INET ? ((struct sockaddr_in *)&peer)->sin_port : ((struct sockaddr_in6 *)&peer)->sin6_port;
+		uint16_t port = peer.ss_family == AF_INET ? ((struct sockaddr_in *)&peer)->sin_port
+							  : ((struct sockaddr_in6 *)&peer)->sin6_port;
 
 		if (fd < 0)
 			return -1;
@@ -299,7 +304,8 @@ int make_bound(struct maker *maker, const struct spec *spec)
 int make_connect_bound(struct maker *maker, int position, const struct place *remote, uint16_t remote_port)
 {
 	struct entry *e = &maker->ledger.entries[position];
-	struct spec spec = {.remote = remote, .remote_port = remote_port, .mapped = e->v6_socket && remote->family == AF_INET};
+	struct spec spec = {
+		.remote = remote, .remote_port = remote_port, .mapped = e->v6_socket && remote->family == AF_INET};
 
 	if (make_connect(e->fd, &spec) < 0)
 		return -1;
@@ -325,8 +331,8 @@ int make_listener(struct maker *maker, const struct spec *spec)
 		close(fd);
 		return -1;
 	}
-	position = ledger_add(&maker->ledger, fd, IPPROTO_TCP, spec->how == HOW_PLAIN ? GIVEN_BY_LISTEN : GIVEN_BY_BIND, zone_of(spec),
-		"listener");
+	position = ledger_add(&maker->ledger, fd, IPPROTO_TCP, spec->how == HOW_PLAIN ? GIVEN_BY_LISTEN : GIVEN_BY_BIND,
+		zone_of(spec), "listener");
 	maker->ledger.entries[position].explicit_port = spec->how == HOW_BIND_PORT;
 	return position;
 }
@@ -404,12 +410,8 @@ static void end_by_shutdown(struct maker *maker, int near, int far, enum ending 
 	const struct entry *entries = maker->ledger.entries;
 
 	switch (ending) {
-	case END_HALF_CLOSED:
-		shutdown(entries[near].fd, SHUT_WR);
-		break;
-	case END_CLOSE_WAIT:
-		shutdown(entries[far].fd, SHUT_WR);
-		break;
+	case END_HALF_CLOSED: shutdown(entries[near].fd, SHUT_WR); break;
+	case END_CLOSE_WAIT: shutdown(entries[far].fd, SHUT_WR); break;
 	case END_FIN_WAIT1:
 		deafen(entries[far].fd);
 		close_into(maker, near, PW_FIN_WAIT1, space_now_us());
@@ -424,8 +426,7 @@ static void end_by_shutdown(struct maker *maker, int near, int far, enum ending 
 		deafen(entries[far].fd);
 		close_into(maker, near, PW_LAST_ACK, space_now_us());
 		break;
-	default:
-		break;
+	default: break;
 	}
 }
 

@@ -22,29 +22,29 @@ enum how {
 /* What becomes of a connection; "near" is the socket in question. */
 enum ending {
 	END_KEEP,
-	END_TIME_WAIT,    /* near closes first */
-	END_FAR_FIRST,    /* the far end closes first and has the TIME_WAIT */
-	END_FIN_WAIT2,    /* near is closed, far is not: an orphan */
-	END_HALF_CLOSED,  /* shutdown(SHUT_WR) of near: FIN_WAIT2 with a descriptor */
-	END_CLOSE_WAIT,   /* shutdown(SHUT_WR) of far */
-	END_FIN_WAIT1,    /* near is closed, far answers no more */
-	END_CLOSING,      /* both shut down at once */
-	END_LAST_ACK,     /* far shut down, near closed, far answers no more */
+	END_TIME_WAIT,   /* near closes first */
+	END_FAR_FIRST,   /* the far end closes first and has the TIME_WAIT */
+	END_FIN_WAIT2,   /* near is closed, far is not: an orphan */
+	END_HALF_CLOSED, /* shutdown(SHUT_WR) of near: FIN_WAIT2 with a descriptor */
+	END_CLOSE_WAIT,  /* shutdown(SHUT_WR) of far */
+	END_FIN_WAIT1,   /* near is closed, far answers no more */
+	END_CLOSING,     /* both shut down at once */
+	END_LAST_ACK,    /* far shut down, near closed, far answers no more */
 	END_RESET,
-	END_ABORTED,      /* far resets, near stays open */
-	END_DISCONNECT,   /* connect(AF_UNSPEC) */
-	END_RECONNECT,    /* connect(AF_UNSPEC), then a connect() again */
+	END_ABORTED,    /* far resets, near stays open */
+	END_DISCONNECT, /* connect(AF_UNSPEC) */
+	END_RECONNECT,  /* connect(AF_UNSPEC), then a connect() again */
 	ENDINGS
 };
 
 struct spec {
 	int protocol;
-	bool mapped;                 /* an IPv6 socket with IPv4 addresses */
-	const struct place *local;   /* not of HOW_PLAIN */
-	const struct place *remote;  /* NULL: not connected */
+	bool mapped;                /* an IPv6 socket with IPv4 addresses */
+	const struct place *local;  /* not of HOW_PLAIN */
+	const struct place *remote; /* NULL: not connected */
 	uint16_t remote_port;
 	enum how how;
-	uint16_t port;               /* HOW_BIND_PORT */
+	uint16_t port;                  /* HOW_BIND_PORT */
 	uint16_t range_low, range_high; /* HOW_RANGE */
 	enum device device;
 	bool reuseaddr, reuseport, v6only;
@@ -55,7 +55,7 @@ struct maker {
 	struct ledger ledger;
 	struct pw_range range;
 	int servers[SPACE_SERVER_PORTS];
-	uint16_t outside_port;       /* next port of a client that must not come from the range */
+	uint16_t outside_port; /* next port of a client that must not come from the range */
 };
 
 /* Starts the servers. Returns 0 or -1. */

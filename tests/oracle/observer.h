@@ -17,7 +17,7 @@ struct observer {
 	bool probe, fresh;
 	struct pw_source *source;
 	struct pw_census *census;
-	struct window window;   /* of its last poll; to_us is its end */
+	struct window window; /* of its last poll; to_us is its end */
 };
 
 void observers_begin(struct observer observers[OBSERVERS]);

@@ -19,19 +19,19 @@
 #define POPULATION_TIMEOUT_S 120
 
 struct options {
-	const char *scenario;   /* NULL: the mix; "all": each in turn */
+	const char *scenario; /* NULL: the mix; "all": each in turn */
 	const char *command;
 	unsigned populations;
 	unsigned jobs;
 	uint64_t seed;
-	bool replay;            /* seed is that of one population */
+	bool replay; /* seed is that of one population */
 	bool verbose;
 };
 
 /* A population under way in a child process. */
 struct job {
 	pid_t pid;
-	struct report *report;  /* shared with the child */
+	struct report *report; /* shared with the child */
 	FILE *log;
 	uint64_t seed;
 };
@@ -80,10 +80,11 @@ static void collect(const struct options *options, struct job *job, int status, 
 
 	job->report->faults += died;
 	if (died)
-		printf("population %#llx: the process ended by status %#x\n", (unsigned long long)job->seed, (unsigned)status);
+		printf("population %#llx: the process ended by status %#x\n", (unsigned long long)job->seed,
+			(unsigned)status);
 	if (job->report->wrong != 0 || job->report->faults != 0)
-		printf("population %#llx: %u wrong answers, %u faults\n", (unsigned long long)job->seed, job->report->wrong,
-			job->report->faults);
+		printf("population %#llx: %u wrong answers, %u faults\n", (unsigned long long)job->seed,
+			job->report->wrong, job->report->faults);
 	if (options->verbose || job->report->wrong != 0 || job->report->faults != 0)
 		copy_log(job->log);
 	fclose(job->log);
@@ -132,7 +133,8 @@ static uint64_t population_seed(const struct options *options, const struct scen
 	return rng_next(&rng);
 }
 
-static int run_scenario(const struct options *options, const struct scenario *scenario, struct job *jobs, struct report *sum)
+static int run_scenario(
+	const struct options *options, const struct scenario *scenario, struct job *jobs, struct report *sum)
 {
 	memset(sum, 0, sizeof(*sum));
 	for (unsigned i = 0; i < options->populations; i++) {
@@ -171,7 +173,7 @@ static void print_share(const struct marks *m)
 static void print_head(void)
 {
 	printf("| scenario | populations | questions | of these with an interval | probed, watching | probed, fresh | inferred, watching "
-		"| inferred, fresh |\n|---|---|---|---|---|---|---|---|\n");
+	       "| inferred, fresh |\n|---|---|---|---|---|---|---|---|\n");
 }
 
 static void print_row(const struct scenario *scenario, unsigned populations, const struct report *r)
@@ -186,7 +188,8 @@ static void print_row(const struct scenario *scenario, unsigned populations, con
 static void print_line(const struct options *options, unsigned populations, const struct report *r)
 {
 	printf("oracle: seed %llu: %u populations, %u questions (%u with an interval), %u answers of the command, %u wrong, %u faults\n",
-		(unsigned long long)options->seed, populations, r->questions, r->intervals, r->commands, r->wrong, r->faults);
+		(unsigned long long)options->seed, populations, r->questions, r->intervals, r->commands, r->wrong,
+		r->faults);
 }
 
 /* --- the program ------------------------------------------------------------------------------------------------------------------ */
@@ -214,7 +217,8 @@ static int run_all(const struct options *options, struct job *jobs)
 
 static int prepare_jobs(const struct options *options, struct job *jobs)
 {
-	struct report *shared = mmap(NULL, options->jobs * sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct report *shared = mmap(
+		NULL, options->jobs * sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	if (shared == MAP_FAILED)
 		return -1;
@@ -244,7 +248,8 @@ static uint64_t random_seed(void)
 
 static int parse(int argc, char **argv, struct options *options)
 {
-	*options = (struct options){.scenario = scenario_mix->name, .populations = 100, .jobs = 3, .seed = random_seed()};
+	*options = (struct options){
+		.scenario = scenario_mix->name, .populations = 100, .jobs = 3, .seed = random_seed()};
 	for (int c; (c = getopt(argc, argv, "n:s:S:j:b:r:vh")) != -1;) {
 		switch (c) {
 		case 'n': options->populations = (unsigned)strtoul(optarg, NULL, 0); break;

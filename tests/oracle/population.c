@@ -103,8 +103,8 @@ int population_begin(struct population *p, const struct scenario *scenario, uint
 	if (space_enter() < 0 || set_range(p, (uint16_t)low, (uint16_t)(low + width - 1)) < 0 || set_reserved(p) < 0 ||
 		set_time_wait(p) < 0 || set_autobind(p) < 0)
 		return -1;
-	say(p, "scenario %s, range %u-%u (width %u), tw_reuse %d after %u ms", scenario->name, low, low + width - 1, width,
-		p->maker.range.tw_reuse, p->maker.range.tw_reuse_delay_ms);
+	say(p, "scenario %s, range %u-%u (width %u), tw_reuse %d after %u ms", scenario->name, low, low + width - 1,
+		width, p->maker.range.tw_reuse, p->maker.range.tw_reuse_delay_ms);
 	return maker_start(&p->maker);
 }
 
@@ -223,8 +223,9 @@ static void step_connect(struct population *p)
 		if (spec.how == HOW_BIND_PORT)
 			spec.port = random_port(p);
 	}
-	say(p, "%d of %u connections (how %d%s, device %d) from %s to %s:%u", made, n, spec.how, spec.mapped ? ", mapped" : "", spec.device,
-		spec.local != NULL ? spec.local->text : "-", spec.remote->text, spec.remote_port);
+	say(p, "%d of %u connections (how %d%s, device %d) from %s to %s:%u", made, n, spec.how,
+		spec.mapped ? ", mapped" : "", spec.device, spec.local != NULL ? spec.local->text : "-",
+		spec.remote->text, spec.remote_port);
 	for (int i = from, to = (int)p->maker.ledger.n; i < to; i++)
 		if (p->maker.ledger.entries[i].giver != GIVEN_BY_ACCEPT)
 			end_somehow(p, i, random_ending(p));
@@ -232,7 +233,9 @@ static void step_connect(struct population *p)
 
 static enum device random_device(struct population *p, const struct place *place)
 {
-	enum device device = rng_chance(dice(p), p->scenario->device) ? (enum device)rng_between(dice(p), DEVICE_LO, DEVICE_D1) : DEVICE_NONE;
+	enum device device = rng_chance(dice(p), p->scenario->device)
+		? (enum device)rng_between(dice(p), DEVICE_LO, DEVICE_D1)
+		: DEVICE_NONE;
 
 	return space_bindable(place, device) && !place->link_local ? device : DEVICE_NONE;
 }
@@ -286,7 +289,8 @@ static void step_reuse_bind(struct population *p)
 	spec.how = HOW_BIND_PORT;
 	spec.port = ledger->entries[rng_below(dice(p), (unsigned)ledger->n)].port;
 	spec.reuseaddr = rng_chance(dice(p), 50);
-	if (spec.port < p->maker.range.low || spec.port > p->maker.range.high || !space_reaches(spec.local, spec.remote))
+	if (spec.port < p->maker.range.low || spec.port > p->maker.range.high ||
+		!space_reaches(spec.local, spec.remote))
 		return;
 	if (rng_chance(dice(p), 40)) {
 		position = make_connection(&p->maker, &spec, -1);
@@ -416,7 +420,8 @@ static void step_peak(struct population *p)
 	for (int i = from, to = (int)p->maker.ledger.n; i < to; i++) {
 		const struct entry *e = &p->maker.ledger.entries[i];
 
-		if (e->giver == GIVEN_BY_CONNECT && ((e->port ^ p->maker.range.low) & 1) == 0 && rng_chance(dice(p), 90))
+		if (e->giver == GIVEN_BY_CONNECT && ((e->port ^ p->maker.range.low) & 1) == 0 &&
+			rng_chance(dice(p), 90))
 			make_end(&p->maker, i, rng_chance(dice(p), 30) ? END_TIME_WAIT : END_RESET);
 	}
 }
@@ -431,12 +436,14 @@ static bool may_end(const struct population *p, const struct entry *e)
 static void connect_bound(struct population *p, int position)
 {
 	const struct entry *e = &p->maker.ledger.entries[position];
-	const struct place *local = space_place_of(&e->local), *remote = random_place(p, (int)e->local.family, WANT_LOCAL);
+	const struct place *local = space_place_of(&e->local),
+			   *remote = random_place(p, (int)e->local.family, WANT_LOCAL);
 	uint16_t port = space_server_ports[rng_below(dice(p), SPACE_SERVER_PORTS)];
 
 	if (local == NULL || remote->link_local || e->local.zone != 0 || (!local->any && !space_reaches(local, remote)))
 		return;
-	say(p, "#%d connects to %s:%u: %d", position, remote->text, port, make_connect_bound(&p->maker, position, remote, port));
+	say(p, "#%d connects to %s:%u: %d", position, remote->text, port,
+		make_connect_bound(&p->maker, position, remote, port));
 }
 
 static void step_end(struct population *p)
@@ -449,7 +456,8 @@ static void step_end(struct population *p)
 
 		if (!may_end(p, e))
 			continue;
-		if (e->protocol == IPPROTO_TCP && e->state == PW_CLOSE && !e->connected && e->port != 0 && rng_chance(dice(p), 70)) {
+		if (e->protocol == IPPROTO_TCP && e->state == PW_CLOSE && !e->connected && e->port != 0 &&
+			rng_chance(dice(p), 70)) {
 			connect_bound(p, position);
 			continue;
 		}
@@ -460,8 +468,8 @@ static void step_end(struct population *p)
 
 static void take_steps(struct population *p, unsigned n)
 {
-	static void (*const functions[STEPS])(struct population *) = {step_connect, step_bind, step_listen, step_udp, step_peak,
-		step_half_open, step_reuse_bind, step_end};
+	static void (*const functions[STEPS])(struct population *) = {
+		step_connect, step_bind, step_listen, step_udp, step_peak, step_half_open, step_reuse_bind, step_end};
 
 	while (n-- > 0) {
 		functions[rng_weighted(dice(p), p->scenario->steps, STEPS)](p);
@@ -471,7 +479,8 @@ static void take_steps(struct population *p, unsigned n)
 
 void population_grow(struct population *p)
 {
-	bool late = p->scenario->twist == TWIST_TIMESTAMPS_LATE, dropped = p->scenario->twist == TWIST_TIMESTAMPS_DROPPED;
+	bool late = p->scenario->twist == TWIST_TIMESTAMPS_LATE,
+	     dropped = p->scenario->twist == TWIST_TIMESTAMPS_DROPPED;
 
 	take_steps(p, rng_below(dice(p), 13));
 	if (!late && !dropped)
@@ -567,7 +576,10 @@ static void question_connect(struct population *p, struct question *out)
 	spec->mapped = spec->local->family == AF_INET && rng_chance(dice(p), 15);
 	spec->how = HOW_NO_PORT;
 	out->key = (struct pw_pool_key){.local = space_address(spec->local, spec->device),
-		.remote = space_address(spec->remote, DEVICE_NONE), .ns = 1, .port = spec->remote_port, .kind = PW_KIND_CONNECT,
+		.remote = space_address(spec->remote, DEVICE_NONE),
+		.ns = 1,
+		.port = spec->remote_port,
+		.kind = PW_KIND_CONNECT,
 		.protocol = IPPROTO_TCP};
 	out->key.remote.zone = 0;
 	if (space_natural_source(spec->remote) == spec->local && rng_chance(dice(p), 60)) {
@@ -581,11 +593,14 @@ static void question_bind(struct population *p, struct question *out, int protoc
 	struct spec *spec = &out->spec;
 	int family = rng_chance(dice(p), p->scenario->v6) ? AF_INET6 : AF_INET;
 
-	*spec = (struct spec){.protocol = protocol, .how = HOW_BIND_AUTO, .local = random_place(p, family, WANT_BINDABLE)};
+	*spec = (struct spec){
+		.protocol = protocol, .how = HOW_BIND_AUTO, .local = random_place(p, family, WANT_BINDABLE)};
 	spec->mapped = family == AF_INET && rng_chance(dice(p), 15);
 	spec->device = random_device(p, spec->local);
 	spec->reuseaddr = p->scenario->twist == TWIST_AUTOBIND_CLIENT;
-	out->key = (struct pw_pool_key){.local = space_address(spec->local, spec->device), .ns = 1, .kind = PW_KIND_BIND,
+	out->key = (struct pw_pool_key){.local = space_address(spec->local, spec->device),
+		.ns = 1,
+		.kind = PW_KIND_BIND,
 		.protocol = (uint8_t)protocol};
 }
 
@@ -601,8 +616,10 @@ static void question_udp_connect(struct population *p, struct question *out)
 	spec->local = NULL;
 	spec->mapped = false;
 	spec->device = DEVICE_NONE;
-	out->key = (struct pw_pool_key){.local = space_address(wildcard(spec->remote->family), DEVICE_NONE), .ns = 1,
-		.kind = PW_KIND_BIND, .protocol = IPPROTO_UDP};
+	out->key = (struct pw_pool_key){.local = space_address(wildcard(spec->remote->family), DEVICE_NONE),
+		.ns = 1,
+		.kind = PW_KIND_BIND,
+		.protocol = IPPROTO_UDP};
 }
 
 /* Which kinds of sockets the scenario has decides what is asked. */

@@ -11,9 +11,9 @@
 struct population {
 	const struct scenario *scenario;
 	struct maker maker;
-	unsigned questions;   /* how many to ask */
+	unsigned questions; /* how many to ask */
 	uint64_t begun_us;
-	FILE *log;            /* what was done, for -v; may be /dev/null */
+	FILE *log; /* what was done, for -v; may be /dev/null */
 };
 
 /* A new namespace with settings and servers. Returns 0, or -1 with a line on stderr. */

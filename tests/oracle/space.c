@@ -31,19 +31,18 @@ const unsigned space_n_places = sizeof(space_places) / sizeof(space_places[0]);
 
 const uint16_t space_server_ports[SPACE_SERVER_PORTS] = {80, 443, 8080};
 
-static const char links[] =
-	"link set lo up\n"
-	"link add d0 type veth peer name d1\n"
-	"link set d0 addrgenmode none arp off\n"
-	"link set d1 addrgenmode none arp off\n"
-	"link set d0 up\n"
-	"link set d1 up\n"
-	"addr add 10.9.0.1/24 dev d0\n"
-	"addr add 10.9.0.2/24 dev d0\n"
-	"addr add 10.9.1.1/24 dev d1\n"
-	"addr add fd09::1/64 dev d0 nodad\n"
-	"addr add fd09::2/64 dev d0 nodad\n"
-	"addr add fe80::9/64 dev d0 nodad\n";
+static const char links[] = "link set lo up\n"
+			    "link add d0 type veth peer name d1\n"
+			    "link set d0 addrgenmode none arp off\n"
+			    "link set d1 addrgenmode none arp off\n"
+			    "link set d0 up\n"
+			    "link set d1 up\n"
+			    "addr add 10.9.0.1/24 dev d0\n"
+			    "addr add 10.9.0.2/24 dev d0\n"
+			    "addr add 10.9.1.1/24 dev d1\n"
+			    "addr add fd09::1/64 dev d0 nodad\n"
+			    "addr add fd09::2/64 dev d0 nodad\n"
+			    "addr add fe80::9/64 dev d0 nodad\n";
 
 static int make_links(void)
 {
@@ -142,7 +141,8 @@ const struct place *space_natural_source(const struct place *to)
 	int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	const struct place *from = NULL;
 
-	if (bind(fd, (struct sockaddr *)&any, sizeof(any)) == 0 && connect(fd, (struct sockaddr *)&address, to_len) == 0 &&
+	if (bind(fd, (struct sockaddr *)&any, sizeof(any)) == 0 &&
+		connect(fd, (struct sockaddr *)&address, to_len) == 0 &&
 		getsockname(fd, (struct sockaddr *)&any, &len) == 0) {
 		struct pw_address local = pw_address_make(AF_INET6, &any.sin6_addr, 0);
 

@@ -18,13 +18,13 @@ struct fixture {
 	struct pw_monitor *monitor;
 	struct pw_range range;
 	struct pw_census *census;
-	struct pw_socket *sockets;  /* of the next poll */
+	struct pw_socket *sockets; /* of the next poll */
 	size_t n_sockets;
 	uint64_t last_cookie;
-	struct pw_ns_poll ns;       /* what the next poll says of the namespace */
+	struct pw_ns_poll ns; /* what the next poll says of the namespace */
 	struct pw_poll poll;
 	const struct pw_snapshot *snapshot; /* of the last poll; NULL when there was no memory for one */
-	struct pw_event *events;    /* of the last poll */
+	struct pw_event *events;            /* of the last poll */
 	size_t n_events;
 };
 

@@ -58,7 +58,8 @@ static void test_nonsense(void **state)
 	assert_non_null(strstr(why, "type"));
 	assert_int_equal(feed_header(RESPONSE, 3, true, &why), -1);
 	assert_int_equal(feed_header(RESPONSE, PW_FRAME_PAYLOAD_MAX + 4, true, &why), -1);
-	assert_int_equal(feed_header(RESPONSE, UINT32_MAX - 19, true, &why), -1); /* 0 with the header added in 32 bits */
+	assert_int_equal(
+		feed_header(RESPONSE, UINT32_MAX - 19, true, &why), -1); /* 0 with the header added in 32 bits */
 	assert_int_equal(feed_header(RESPONSE, UINT32_MAX - 3, false, &why), -1);
 	assert_non_null(strstr(why, "length"));
 	assert_int_equal(feed_header(2, 4, true, &why), -1);

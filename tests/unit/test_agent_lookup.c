@@ -78,7 +78,8 @@ static size_t random_pools(struct pw_arena *arena, struct pw_pool_row *rows)
 		rows[kept].key = rows[i].key;
 		rows[kept].index_len = pw_pool_index(&rows[kept].key, index);
 		rows[kept].index = index;
-		rows[kept].name = rows[kept].local_text = rows[kept].remote_text = rows[kept].owner = rows[kept].label = "";
+		rows[kept].name = rows[kept].local_text = rows[kept].remote_text = rows[kept].owner = rows[kept].label =
+			"";
 		kept++;
 	}
 	return kept;
@@ -154,18 +155,10 @@ static void change(struct name *name)
 	uint32_t at = pick((uint32_t)name->len);
 
 	switch (pick(4)) {
-	case 0:
-		name->len = at;
-		break;
-	case 1:
-		name->oid[at] = value;
-		break;
-	case 2:
-		name->oid[name->len++] = value;
-		break;
-	default:
-		name->oid[at] += chance(2) ? 1u : UINT32_MAX;
-		break;
+	case 0: name->len = at; break;
+	case 1: name->oid[at] = value; break;
+	case 2: name->oid[name->len++] = value; break;
+	default: name->oid[at] += chance(2) ? 1u : UINT32_MAX; break;
 	}
 }
 
@@ -268,7 +261,11 @@ static void test_walk(void **state)
 static void test_exceptions(void **state)
 {
 	static const struct pw_snapshot empty;
-	static const struct { uint32_t oid[6]; size_t len; enum pw_lookup expected; } cases[] = {
+	static const struct {
+		uint32_t oid[6];
+		size_t len;
+		enum pw_lookup expected;
+	} cases[] = {
 		{{1, 1, 1, 0}, 4, PW_LOOKUP_FOUND},
 		{{1, 1, 1, 1}, 4, PW_LOOKUP_NO_INSTANCE},
 		{{1, 1, 1, 0, 0}, 5, PW_LOOKUP_NO_INSTANCE},

@@ -39,14 +39,14 @@ static void test_text_that_is_no_utf8(void **state)
 {
 	(void)state;
 	assert_text("\xff\xfe", "??");
-	assert_text("\xc3", "?");           /* ends inside of a character */
+	assert_text("\xc3", "?"); /* ends inside of a character */
 	assert_text("\xc3(", "?(");
 	assert_text("\xe2\x82", "??");
-	assert_text("\x80x", "?x");          /* begins inside of one */
-	assert_text("\xc0\xaf", "??");       /* overlong */
+	assert_text("\x80x", "?x");    /* begins inside of one */
+	assert_text("\xc0\xaf", "??"); /* overlong */
 	assert_text("\xe0\x80\xaf", "???");
 	assert_text("\xf0\x80\x80\xaf", "????");
-	assert_text("\xed\xa0\x80", "???");  /* surrogate */
+	assert_text("\xed\xa0\x80", "???");      /* surrogate */
 	assert_text("\xf4\x90\x80\x80", "????"); /* beyond U+10FFFF */
 	assert_text("\xed\x9f\xbf\xf4\x8f\xbf\xbf", "\xed\x9f\xbf\xf4\x8f\xbf\xbf");
 }

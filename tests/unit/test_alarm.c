@@ -38,7 +38,9 @@ static struct pw_alarm_result poll_forecast(struct pw_alarm *alarm, const struct
 
 static void comes_on_at_rise_and_re_arms_at_fall(void **unused)
 {
-	static const struct { uint32_t percent; enum pw_state state;
+	static const struct {
+		uint32_t percent;
+		enum pw_state state;
 	} steps[] = {{49, PW_STATE_NORMAL}, {50, PW_STATE_WARNING}, {46, PW_STATE_WARNING}, {79, PW_STATE_WARNING},
 		{80, PW_STATE_CRITICAL}, {76, PW_STATE_CRITICAL}, {75, PW_STATE_WARNING}, {79, PW_STATE_WARNING},
 		{45, PW_STATE_NORMAL}, {49, PW_STATE_NORMAL}};
@@ -273,8 +275,9 @@ static void view_levels(const struct pw_thresholds *t, const struct pw_alarm_inp
 	views[PW_LEVEL_WARNING] = (struct view){true, utilization >= t->warning.rise, utilization <= t->warning.fall};
 	views[PW_LEVEL_FREE] = (struct view){
 		t->free_below != 0, in->free < t->free_below, in->free >= pw_alarm_free_rearm(t->free_below)};
-	views[PW_LEVEL_FORECAST] = (struct view){t->forecast_within != 0, in->time_to_exhaustion < t->forecast_within,
-		in->time_to_exhaustion > pw_alarm_forecast_rearm(t->forecast_within)};
+	views[PW_LEVEL_FORECAST] = (struct view){t->forecast_within != 0,
+		in->time_to_exhaustion<t->forecast_within, in->time_to_exhaustion> pw_alarm_forecast_rearm(
+			t->forecast_within)};
 }
 
 /* Between two comings of a level lies a fall to its re-arming limit; it comes only after for_polls polls over its

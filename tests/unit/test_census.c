@@ -47,8 +47,11 @@ static void random_address(uint8_t out[16], int family)
 
 static struct pw_socket random_socket(const struct world *w, uint64_t cookie)
 {
-	static const uint8_t states[] = {PW_ESTABLISHED, PW_SYN_SENT, PW_TIME_WAIT, PW_TIME_WAIT, PW_FIN_WAIT2, PW_CLOSE, PW_LISTEN};
-	struct pw_socket s = {.cookie = cookie, .family = pick(3) ? AF_INET : AF_INET6, .protocol = pick(5) ? IPPROTO_TCP : IPPROTO_UDP};
+	static const uint8_t states[] = {
+		PW_ESTABLISHED, PW_SYN_SENT, PW_TIME_WAIT, PW_TIME_WAIT, PW_FIN_WAIT2, PW_CLOSE, PW_LISTEN};
+	struct pw_socket s = {.cookie = cookie,
+		.family = pick(3) ? AF_INET : AF_INET6,
+		.protocol = pick(5) ? IPPROTO_TCP : IPPROTO_UDP};
 	unsigned width = (unsigned)w->range.high - w->range.low + 1;
 
 	s.state = states[pick(pick(4) ? 5 : 7)];
@@ -94,7 +97,8 @@ static bool in_capacity(const struct world *w, unsigned port)
 static bool has_listener(const struct world *w, unsigned port)
 {
 	for (size_t i = 0; i < w->n; i++)
-		if (w->sockets[i].protocol == IPPROTO_TCP && w->sockets[i].state == PW_LISTEN && w->sockets[i].local_port == port)
+		if (w->sockets[i].protocol == IPPROTO_TCP && w->sockets[i].state == PW_LISTEN &&
+			w->sockets[i].local_port == port)
 			return true;
 	return false;
 }
@@ -123,9 +127,10 @@ static bool is_reusable(const struct world *w, const struct pw_socket *s)
 
 static bool in_tuple(const struct pw_pool_key *key, const struct pw_socket *s)
 {
-	return s->protocol == IPPROTO_TCP && s->state != PW_LISTEN && s->state != PW_CLOSE && s->family == key->local.family &&
-		memcmp(s->local, key->local.bytes, 16) == 0 && memcmp(s->remote, key->remote.bytes, 16) == 0 &&
-		s->remote_port == key->port && (s->ifindex == 0 || s->ifindex == key->local.zone);
+	return s->protocol == IPPROTO_TCP && s->state != PW_LISTEN && s->state != PW_CLOSE &&
+		s->family == key->local.family && memcmp(s->local, key->local.bytes, 16) == 0 &&
+		memcmp(s->remote, key->remote.bytes, 16) == 0 && s->remote_port == key->port &&
+		(s->ifindex == 0 || s->ifindex == key->local.zone);
 }
 
 static void reference_connect(const struct world *w, const struct pw_pool_key *key, struct pw_pool_counts *out)
@@ -216,10 +221,12 @@ static int compare_pool(const struct pw_pool_key *key, const struct pw_pool_coun
 	else
 		reference_bind(w, key, &expected);
 	if (memcmp(&expected, counts, sizeof(expected)) != 0)
-		fail_msg("%s: used %u/%u blocked %u/%u free %u/%u reusable %u/%u time_wait %u/%u fast %u/%u bound %u/%u (got/expected)",
-			pw_pool_name(key, NULL, NULL, name), counts->used, expected.used, counts->blocked, expected.blocked,
-			counts->free, expected.free, counts->reusable, expected.reusable, counts->time_wait, expected.time_wait,
-			counts->fast_free, expected.fast_free, counts->bound, expected.bound);
+		fail_msg(
+			"%s: used %u/%u blocked %u/%u free %u/%u reusable %u/%u time_wait %u/%u fast %u/%u bound %u/%u (got/expected)",
+			pw_pool_name(key, NULL, NULL, name), counts->used, expected.used, counts->blocked,
+			expected.blocked, counts->free, expected.free, counts->reusable, expected.reusable,
+			counts->time_wait, expected.time_wait, counts->fast_free, expected.fast_free, counts->bound,
+			expected.bound);
 	assert_true(sum == counts->capacity || sum + 1 == counts->capacity);
 	assert_int_equal(counts->utilization == 100, counts->free == 0);
 	pw_census_pool(w->census, key, &again);
@@ -258,15 +265,25 @@ static void random_worlds_match_the_reference(void **state)
 
 static struct pw_socket connection(uint64_t cookie, uint16_t port, uint8_t state)
 {
-	struct pw_socket s = {.local = {10, 0, 0, 1}, .remote = {10, 0, 0, 2}, .cookie = cookie, .family = AF_INET,
-		.protocol = IPPROTO_TCP, .local_port = port, .remote_port = 443, .state = state};
+	struct pw_socket s = {.local = {10, 0, 0, 1},
+		.remote = {10, 0, 0, 2},
+		.cookie = cookie,
+		.family = AF_INET,
+		.protocol = IPPROTO_TCP,
+		.local_port = port,
+		.remote_port = 443,
+		.state = state};
 
 	return s;
 }
 
 static struct pw_range small_range(void)
 {
-	struct pw_range range = {.low = 40000, .high = 40009, .tw_reuse = PW_TW_REUSE_LOOPBACK, .tw_reuse_delay_ms = 1000, .timestamps = true};
+	struct pw_range range = {.low = 40000,
+		.high = 40009,
+		.tw_reuse = PW_TW_REUSE_LOOPBACK,
+		.tw_reuse_delay_ms = 1000,
+		.timestamps = true};
 
 	return range;
 }
@@ -309,7 +326,8 @@ static void an_explicitly_bound_socket_blocks_until_its_time_wait_ends(void **st
 static void an_accepted_child_blocks_after_its_listener_closed(void **state)
 {
 	struct pw_census *census = pw_census_new(1);
-	struct pw_socket sockets[2] = {{.cookie = 1, .family = AF_INET, .protocol = IPPROTO_TCP, .local_port = 40003, .state = PW_LISTEN},
+	struct pw_socket sockets[2] = {
+		{.cookie = 1, .family = AF_INET, .protocol = IPPROTO_TCP, .local_port = 40003, .state = PW_LISTEN},
 		connection(2, 40003, PW_ESTABLISHED)};
 
 	(void)state;

@@ -38,7 +38,8 @@ static bool wanted(struct fixture *f, unsigned used, unsigned tcp)
 	char text[512];
 	bool answer;
 
-	snprintf(text, sizeof(text), "sockets: used %u\nTCP: inuse %u orphan 0 tw 9 alloc 1 mem 1\nUDP: inuse 0\n", used, tcp);
+	snprintf(text, sizeof(text), "sockets: used %u\nTCP: inuse %u orphan 0 tw 9 alloc 1 mem 1\nUDP: inuse 0\n",
+		used, tcp);
 	fake_text(fake, PW_STREAM_SOCKSTAT, text);
 	snprintf(text, sizeof(text), HEADING UNIX_LINE TCP_LINE, tcp);
 	fake_text(fake, PW_STREAM_PROTOCOLS, text);
@@ -84,7 +85,7 @@ static void a_socket_that_no_protocol_counts_asks_for_a_walk(void **state)
 	assert_true(wanted(f, 20051, 20000)); /* a new socket */
 	walk(f, 0);
 	assert_false(wanted(f, 20051, 20000)); /* it was none of those */
-	assert_true(wanted(f, 20051, 19999)); /* a connection was reset */
+	assert_true(wanted(f, 20051, 19999));  /* a connection was reset */
 	walk(f, 0);
 	assert_true(wanted(f, 20050, 20000)); /* fewer than before: others may hide behind those that went */
 }

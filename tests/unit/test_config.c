@@ -105,28 +105,37 @@ static void expect_reports(const char *text, const char *reports)
 
 /* --- mistakes: one case per kind ---------------------------------------------------------------------------------- */
 
-#define TOP_NAMES "poll-interval, idle-interval, min-used, max-rows, max-alarms, linger, top, probe, connect-failures, " \
+#define TOP_NAMES \
+	"poll-interval, idle-interval, min-used, max-rows, max-alarms, linger, top, probe, connect-failures, " \
 	"warning, critical, exhausted, forecast, pool, ignore, notify, agentx, snmp, namespaces, snat"
-#define POOL_NAMES "kind, protocol, local, remote, port, namespace, warning, critical, exhausted, forecast, free-below, for"
+#define POOL_NAMES \
+	"kind, protocol, local, remote, port, namespace, warning, critical, exhausted, forecast, free-below, for"
 #define NETWORK "expected an address or network such as \"192.0.2.0/24\" or \"2001:db8::/32\" "
 
-static const struct { const char *text, *reports; } mistakes[] = {
+static const struct {
+	const char *text, *reports;
+} mistakes[] = {
 	/* names */
 	{"\npol-interval = 5\n", "2: unknown setting \"pol-interval\" in the file, expected one of: " TOP_NAMES "\n"},
 	{"pool-interval = 5", "1: unknown setting \"pool-interval\" in the file, expected one of: " TOP_NAMES "\n"},
 	{"POOL \"x\" { }", "1: unknown setting \"POOL\" in the file, expected one of: " TOP_NAMES "\n"},
-	{"pool \"x\" {\n\tkinds = connect\n}", "2: unknown setting \"kinds\" in pool, expected one of: " POOL_NAMES "\n"},
-	{"pool \"x\" {\n warning {\n  raise = 5\n }\n}", "3: unknown setting \"raise\" in warning, expected one of: rise, fall\n"},
-	{"warning {\n rise = 20\n min-used = 5\n}", "3: unknown setting \"min-used\" in warning, expected one of: rise, fall\n"},
+	{"pool \"x\" {\n\tkinds = connect\n}",
+		"2: unknown setting \"kinds\" in pool, expected one of: " POOL_NAMES "\n"},
+	{"pool \"x\" {\n warning {\n  raise = 5\n }\n}",
+		"3: unknown setting \"raise\" in warning, expected one of: rise, fall\n"},
+	{"warning {\n rise = 20\n min-used = 5\n}",
+		"3: unknown setting \"min-used\" in warning, expected one of: rise, fall\n"},
 	{"exhausted { rise = 99 }", "1: unknown setting \"rise\" in exhausted, expected one of: fall\n"},
 	{"nothing \"x\" {\n a = 5\n b { c = { 1 } }\n}\nelse { }\n",
 		"1: unknown setting \"nothing\" in the file, expected one of: " TOP_NAMES "\n"
 		"5: unknown setting \"else\" in the file, expected one of: " TOP_NAMES "\n"},
-	{"\ninclude(\"/etc/passwd\")\ntop = 0", "2: unknown setting \"include\" in the file, expected one of: " TOP_NAMES "\n"
+	{"\ninclude(\"/etc/passwd\")\ntop = 0",
+		"2: unknown setting \"include\" in the file, expected one of: " TOP_NAMES "\n"
 		"3: \"top\" is \"0\", expected a whole number from 1 to 1000\n"},
 	{"warning|rise = 5", "1: unknown setting \"warning|rise\" in the file, expected one of: " TOP_NAMES "\n"},
 	{"@line = 5", "1: unknown setting \"@line\" in the file, expected one of: " TOP_NAMES "\n"},
-	{"\"top\" = 5", "1: unexpected \"top\" here, expected the name of a setting\n"
+	{"\"top\" = 5",
+		"1: unexpected \"top\" here, expected the name of a setting\n"
 		"1: unexpected \"=\" here, expected the name of a setting\n"
 		"1: unknown setting \"5\" in the file, expected one of: " TOP_NAMES "\n"},
 	/* structure of a setting */
@@ -135,11 +144,13 @@ static const struct { const char *text, *reports; } mistakes[] = {
 	{"linger =\ntop = 5", "1: \"linger\" has no value, expected one after \"=\"\n"},
 	{"linger =", "1: \"linger\" has no value, expected one after \"=\"\n"},
 	{"notify { for = }", "1: \"for\" has no value, expected one after \"=\"\n"},
-	{"top = = 5", "1: \"top\" has no value, expected one after \"=\"\n1: unexpected \"=\" here, expected the name of a setting\n"
+	{"top = = 5",
+		"1: \"top\" has no value, expected one after \"=\"\n1: unexpected \"=\" here, expected the name of a setting\n"
 		"1: unknown setting \"5\" in the file, expected one of: " TOP_NAMES "\n"},
 	{"top += 4", "1: \"+=\" after \"top\", expected \"=\": it is no list\n"},
 	{"top = 5\n\ntop = 6\n", "3: \"top\" stands here again, expected it once in the file (first on line 1)\n"},
-	{"pool \"x\" { port = 5\nport = 6 }", "2: \"port\" stands here again, expected it once in pool (first on line 1)\n"},
+	{"pool \"x\" { port = 5\nport = 6 }",
+		"2: \"port\" stands here again, expected it once in pool (first on line 1)\n"},
 	{"snat { }\nsnat { }", "2: \"snat\" stands here again, expected it once in the file (first on line 1)\n"},
 	{"pool \"x\" {\nwarning { rise = 30 }\nwarning { rise = 31 }\n}",
 		"3: \"warning\" stands here again, expected it once in pool (first on line 2)\n"},
@@ -155,12 +166,14 @@ static const struct { const char *text, *reports; } mistakes[] = {
 	{"pool \"x\" { port = { 1, { 2 }, 3 } }\ntop = 0",
 		"1: unexpected \"{\" in a list, expected values with \",\" between them, and \"}\"\n"
 		"2: \"top\" is \"0\", expected a whole number from 1 to 1000\n"},
-	{"namespaces {\n names = { \"a\",\n all = true\n}\n", "2: the list of \"names\" is not closed, expected \"}\"\n"},
+	{"namespaces {\n names = { \"a\",\n all = true\n}\n",
+		"2: the list of \"names\" is not closed, expected \"}\"\n"},
 	/* sections */
 	{"notify = 5", "1: unexpected \"=\" after \"notify\", expected \"{\": it is a section\n"},
 	{"notify = { for = 5 }", "1: unexpected \"=\" after \"notify\", expected \"{\": it is a section\n"},
 	{"snat \"title\" { }", "1: unexpected \"title\" after \"snat\", expected \"{\": it is a section\n"},
-	{"pool {\n port = 0\n}", "1: \"pool\" has no title, expected pool \"TITLE\" { ... }\n"
+	{"pool {\n port = 0\n}",
+		"1: \"pool\" has no title, expected pool \"TITLE\" { ... }\n"
 		"2: \"port\" contains \"0\", expected a whole number from 1 to 65535\n"},
 	{"pool = 5", "1: \"pool\" has no title, expected pool \"TITLE\" { ... }\n"},
 	{"pool \"x\"\n", "1: unexpected end of file after \"pool\", expected \"{\": it is a section\n"},
@@ -168,27 +181,35 @@ static const struct { const char *text, *reports; } mistakes[] = {
 	{"pool \"0123456789012345678901234567890123456789012345678901234567890123\" { }",
 		"1: the title of \"pool\" has 64 bytes, expected 1 to 63\n"},
 	{"pool \"a\tb\" { }", "1: the title of \"pool\" contains a tab or carriage return, expected none\n"},
-	{"\npool \"q\" {\n kind = connect\n", "2: section \"pool\" is not closed, expected \"}\" before end of file on line 4\n"},
+	{"\npool \"q\" {\n kind = connect\n",
+		"2: section \"pool\" is not closed, expected \"}\" before end of file on line 4\n"},
 	{"warning {\n rise = 20\nagentx {\n ping-interval = 0\n}",
 		"1: section \"warning\" is not closed, expected \"}\" before \"agentx\" on line 3\n"
 		"4: \"ping-interval\" is \"0\", expected seconds from 1 to 3600, with at most three decimals\n"},
-	{"unknown {\n", "1: unknown setting \"unknown\" in the file, expected one of: " TOP_NAMES "\n"
+	{"unknown {\n",
+		"1: unknown setting \"unknown\" in the file, expected one of: " TOP_NAMES "\n"
 		"1: \"{\" is not closed, expected \"}\" before the end of the file\n"},
 	{"top = 5\n}\n", "2: unexpected \"}\" that closes nothing, expected the name of a setting\n"},
 	/* strings and comments */
 	{"\nsnmp { include = \"/etc/x\n}\n", "2: string is not closed, expected \" on the same line\n"},
 	{"pool 'x", "1: string is not closed, expected ' on the same line\n"},
-	{"pool \"x\\", "1: unknown escape in a string, expected one of \\\\ \\\" \\' \\$ after the backslash\n"
+	{"pool \"x\\",
+		"1: unknown escape in a string, expected one of \\\\ \\\" \\' \\$ after the backslash\n"
 		"1: string is not closed, expected \" on the same line\n"},
 	{"top = 5\n/* one\ntwo", "2: comment is not closed, expected \"*/\"\n"},
-	{"agentx {\n socket = \"/run/${USER}/x\"\n}", "2: \"${\" in a string: environment variables are not used here, "
+	{"agentx {\n socket = \"/run/${USER}/x\"\n}",
+		"2: \"${\" in a string: environment variables are not used here, "
 		"expected the value itself (or \"\\${\" for these two characters)\n"},
 	{"snmp { include = ${HOME} }", "1: unexpected \"{\" here, expected the name of a setting\n"},
-	{"pool \"a\\nb\" { }", "1: unknown escape in a string, expected one of \\\\ \\\" \\' \\$ after the backslash\n"},
-	{"pool \"a\\0b\" { }", "1: unknown escape in a string, expected one of \\\\ \\\" \\' \\$ after the backslash\n"},
+	{"pool \"a\\nb\" { }",
+		"1: unknown escape in a string, expected one of \\\\ \\\" \\' \\$ after the backslash\n"},
+	{"pool \"a\\0b\" { }",
+		"1: unknown escape in a string, expected one of \\\\ \\\" \\' \\$ after the backslash\n"},
 	/* bytes */
 	{"top = 5\n\x01", "2: byte 0x01 is not text, expected UTF-8 without control characters\n"},
-	{"\x7f" "ELF", "1: byte 0x7f is not text, expected UTF-8 without control characters\n"},
+	{"\x7f"
+	 "ELF",
+		"1: byte 0x7f is not text, expected UTF-8 without control characters\n"},
 	{"# caf\xe9\n", "1: byte 0xe9 is not text, expected UTF-8 without control characters\n"},
 	{"# \xc0\x80\n", "1: byte 0xc0 is not text, expected UTF-8 without control characters\n"},
 	{"# \xed\xa0\x80\n", "1: byte 0xed is not text, expected UTF-8 without control characters\n"},
@@ -201,24 +222,34 @@ static const struct { const char *text, *reports; } mistakes[] = {
 	{"top = 0x10", "1: \"top\" is \"0x10\", expected a whole number from 1 to 1000\n"},
 	{"top = \" 5\"", "1: \"top\" is \" 5\", expected a whole number from 1 to 1000\n"},
 	{"top = \"\"", "1: \"top\" is \"\", expected a whole number from 1 to 1000\n"},
-	{"top = 18446744073709551617", "1: \"top\" is \"18446744073709551617\", expected a whole number from 1 to 1000\n"},
+	{"top = 18446744073709551617",
+		"1: \"top\" is \"18446744073709551617\", expected a whole number from 1 to 1000\n"},
 	{"pool \"x\" {\n port = {\n 443,\n 65536,\n http } }",
 		"4: \"port\" contains \"65536\", expected a whole number from 1 to 65535\n"
 		"5: \"port\" contains \"http\", expected a whole number from 1 to 65535\n"},
-	{"top = " "0123456789012345678901234567890123456789012345678901234567890123456789",
+	{"top = "
+	 "0123456789012345678901234567890123456789012345678901234567890123456789",
 		"1: \"top\" is \"012345678901234567890123456789012345678901234567890123456789...\", "
 		"expected a whole number from 1 to 1000\n"},
 	/* seconds */
-	{"poll-interval = 10s", "1: \"poll-interval\" is \"10s\", expected seconds from 0.01 to 3600, with at most three decimals\n"},
-	{"poll-interval = 0", "1: \"poll-interval\" is \"0\", expected seconds from 0.01 to 3600, with at most three decimals\n"},
-	{"poll-interval = 0.009", "1: \"poll-interval\" is \"0.009\", expected seconds from 0.01 to 3600, with at most three decimals\n"},
+	{"poll-interval = 10s",
+		"1: \"poll-interval\" is \"10s\", expected seconds from 0.01 to 3600, with at most three decimals\n"},
+	{"poll-interval = 0",
+		"1: \"poll-interval\" is \"0\", expected seconds from 0.01 to 3600, with at most three decimals\n"},
+	{"poll-interval = 0.009",
+		"1: \"poll-interval\" is \"0.009\", expected seconds from 0.01 to 3600, with at most three decimals\n"},
 	{"poll-interval = 3600.001",
 		"1: \"poll-interval\" is \"3600.001\", expected seconds from 0.01 to 3600, with at most three decimals\n"},
-	{"poll-interval = 1e3", "1: \"poll-interval\" is \"1e3\", expected seconds from 0.01 to 3600, with at most three decimals\n"},
-	{"poll-interval = nan", "1: \"poll-interval\" is \"nan\", expected seconds from 0.01 to 3600, with at most three decimals\n"},
-	{"poll-interval = .", "1: \"poll-interval\" is \".\", expected seconds from 0.01 to 3600, with at most three decimals\n"},
-	{"poll-interval = 1.2.3", "1: \"poll-interval\" is \"1.2.3\", expected seconds from 0.01 to 3600, with at most three decimals\n"},
-	{"poll-interval = 0.0125", "1: \"poll-interval\" is \"0.0125\", expected seconds from 0.01 to 3600, with at most three decimals\n"},
+	{"poll-interval = 1e3",
+		"1: \"poll-interval\" is \"1e3\", expected seconds from 0.01 to 3600, with at most three decimals\n"},
+	{"poll-interval = nan",
+		"1: \"poll-interval\" is \"nan\", expected seconds from 0.01 to 3600, with at most three decimals\n"},
+	{"poll-interval = .",
+		"1: \"poll-interval\" is \".\", expected seconds from 0.01 to 3600, with at most three decimals\n"},
+	{"poll-interval = 1.2.3",
+		"1: \"poll-interval\" is \"1.2.3\", expected seconds from 0.01 to 3600, with at most three decimals\n"},
+	{"poll-interval = 0.0125",
+		"1: \"poll-interval\" is \"0.0125\", expected seconds from 0.01 to 3600, with at most three decimals\n"},
 	{"agentx { reconnect-interval = 0.05 }",
 		"1: \"reconnect-interval\" is \"0.05\", expected seconds from 0.1 to 3600, with at most three decimals\n"},
 	/* words */
@@ -229,10 +260,11 @@ static const struct { const char *text, *reports; } mistakes[] = {
 	/* addresses */
 	{"pool \"x\" {\n remote = {\n \"10.0.0.0/8\",\n \"10.0.0.1/8\" }\n}",
 		"4: \"remote\" contains \"10.0.0.1/8\", " NETWORK "(bits are set right of the prefix length)\n"},
-	{"ignore { local = 10.0.0.0/33 }", "1: \"local\" contains \"10.0.0.0/33\", " NETWORK
+	{"ignore { local = 10.0.0.0/33 }",
+		"1: \"local\" contains \"10.0.0.0/33\", " NETWORK
 		"(the prefix length is not a number from 0 to 32 (IPv4) or 128 (IPv6))\n"},
-	{"snat { addresses = \"host.example\" }", "1: \"addresses\" contains \"host.example\", " NETWORK
-		"(not an IPv4 or IPv6 address)\n"},
+	{"snat { addresses = \"host.example\" }",
+		"1: \"addresses\" contains \"host.example\", " NETWORK "(not an IPv4 or IPv6 address)\n"},
 	/* texts */
 	{"agentx { socket = \"\" }", "1: \"socket\" has 0 bytes, expected 1 to 255\n"},
 	{"namespaces { names = \"a/b\" }",
@@ -249,23 +281,27 @@ static const struct { const char *text, *reports; } mistakes[] = {
 	{"warning { rise = 80 }", "1: \"warning\" rises at 80, expected less than the rise of \"critical\", 80\n"},
 	{"critical { rise = 60 }\n\nwarning { rise = 70 }",
 		"3: \"warning\" rises at 70, expected less than the rise of \"critical\", 60\n"},
-	{"pool \"x\" {\n warning { rise = 90 }\n}", "2: \"warning\" rises at 90, expected less than the rise of \"critical\", 80\n"},
-	{"pool \"x\" {\n critical { rise = 40 }\n}", "2: \"warning\" rises at 50, expected less than the rise of \"critical\", 40\n"},
+	{"pool \"x\" {\n warning { rise = 90 }\n}",
+		"2: \"warning\" rises at 90, expected less than the rise of \"critical\", 80\n"},
+	{"pool \"x\" {\n critical { rise = 40 }\n}",
+		"2: \"warning\" rises at 50, expected less than the rise of \"critical\", 40\n"},
 	{"warning { rise = 101 fall = 70 }\npool \"x\" { warning { fall = 5 } }\n",
 		"1: \"rise\" is \"101\", expected a whole number from 0 to 100\n"},
 	{"\npool \"x\" { warning { fall = 55 } }\nwarning { rise = 70 fall = 70 }",
 		"3: \"warning\" falls at 70, expected less than its rise of 70\n"},
 	{"poll-interval = 10\nidle-interval = 9.5",
 		"2: \"idle-interval\" is 9.5 seconds, expected 0 or at least the poll-interval of 10\n"},
-	{"\npool \"x\" {\n kind = bind\n port = 5\n}", "2: \"pool\" can't match: a bind pool has no remote address or port, "
+	{"\npool \"x\" {\n kind = bind\n port = 5\n}",
+		"2: \"pool\" can't match: a bind pool has no remote address or port, "
 		"expected \"remote\" and \"port\" only with other kinds\n"},
 	{"ignore {\n kind = connect\n protocol = udp\n}",
 		"1: \"ignore\" can't match: connect pools are TCP only, expected kind = bind for UDP\n"},
-	{"top = 5\nignore { }", "2: \"ignore\" would hide every pool, expected at least one of kind, protocol, local, remote, port, "
+	{"top = 5\nignore { }",
+		"2: \"ignore\" would hide every pool, expected at least one of kind, protocol, local, remote, port, "
 		"namespace\n"},
 	/* line numbers behind everything that spans lines, and all mistakes of a file in their order */
 	{"# 1\n// 2\n/* 3\n4 */ /* 5 */\n\n# 6\ntop = 0 # 7\r\nlinger = { # 8\n 1\n}\npool \"x\" # 11\n{ # 12\n"
-		" remote = { \"10.0.0.1\", # 13\n  # 14\n  \"10.0.0.x\" } }\nbad = 1\n",
+	 " remote = { \"10.0.0.1\", # 13\n  # 14\n  \"10.0.0.x\" } }\nbad = 1\n",
 		"7: \"top\" is \"0\", expected a whole number from 1 to 1000\n"
 		"8: \"linger\" has a list, expected one value without braces\n"
 		"15: \"remote\" contains \"10.0.0.x\", " NETWORK "(not an IPv4 or IPv6 address)\n"
@@ -433,7 +469,8 @@ static void assert_defaults(const struct pw_config *c)
 
 static void test_defaults(void **state)
 {
-	static const char *const empty[] = {"", "\n", "# only a comment", "/**/", "\xef\xbb\xbf\r\n", "notify { } snat { } warning { }"};
+	static const char *const empty[] = {
+		"", "\n", "# only a comment", "/**/", "\xef\xbb\xbf\r\n", "notify { } snat { } warning { }"};
 	struct pw_config *config = pw_config_defaults();
 
 	(void)state;
@@ -536,7 +573,8 @@ static void test_pool(void **state)
 
 static void test_ignore(void **state)
 {
-	struct pw_config *c = read_good("ignore { remote = { \"198.51.100.0/24\" } }\nignore { kind = bind protocol = udp }\n");
+	struct pw_config *c = read_good(
+		"ignore { remote = { \"198.51.100.0/24\" } }\nignore { kind = bind protocol = udp }\n");
 
 	(void)state;
 	assert_int_equal(c->policy.n_ignore, 2);
@@ -551,7 +589,10 @@ static void test_ignore(void **state)
 /* What a pool leaves out comes from the file, wherever in the file it stands; a rise without fall falls 5 lower. */
 static void test_inheritance(void **state)
 {
-	static const struct { const char *text; struct pw_thresholds expected; } cases[] = {
+	static const struct {
+		const char *text;
+		struct pw_thresholds expected;
+	} cases[] = {
 		{"pool \"x\" { }", {{50, 45}, {80, 75}, 98, 0, 0, 1}},
 		{"pool \"x\" { }\nwarning { rise = 20 } exhausted { fall = 7 } forecast { warn-within = 9 } notify { for = 2 }",
 			{{20, 15}, {80, 75}, 7, 0, 9, 2}},
@@ -668,7 +709,8 @@ static void read_sample(struct document *doc)
 
 	*doc = (struct document){.n = 0};
 	while (fgets(line, sizeof(line), f) != NULL) {
-		char *p = line + (strncmp(line, "# ", 2) == 0 ? 2 : 0) + strspn(line[0] == '#' ? line + 2 : line, "\t ");
+		char *p = line + (strncmp(line, "# ", 2) == 0 ? 2 : 0) +
+			strspn(line[0] == '#' ? line + 2 : line, "\t ");
 
 		if (sscanf(p, "%63[a-z-] = %255[^#\n]", name, value) == 2) {
 			for (size_t n = strlen(value); n > 0 && strchr(" \t", value[n - 1]) != NULL; n--)
@@ -705,7 +747,8 @@ static bool find_setting(const struct document *doc, const char *section, const 
 	return found;
 }
 
-static void require_setting(const char *what, const struct document *doc, const char *section, const char *name, char value[256])
+static void require_setting(
+	const char *what, const struct document *doc, const char *section, const char *name, char value[256])
 {
 	if (!find_setting(doc, section, name, value))
 		fail_msg("the %s lacks %s \"%s\"", what, section, name);
@@ -720,8 +763,8 @@ static void check_rule(const char *what, const struct document *doc, const struc
 }
 
 /* Every setting must be in the document; what it says are the defaults is written into a file. */
-static void check_document(const char *what, const struct document *doc, const struct pw_directive *table, const char *section,
-	struct log *file)
+static void check_document(const char *what, const struct document *doc, const struct pw_directive *table,
+	const char *section, struct log *file)
 {
 	char value[256];
 

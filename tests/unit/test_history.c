@@ -41,16 +41,49 @@ static double noise(double deviation)
 	return (sum - 6) * deviation;
 }
 
-static double leak_600(double t) { return 20000 - 10 * t; }
-static double drain_600(double t) { return 2000 + 10 * t; }
-static double level(double t) { (void)t; return 12345; }
-static double leak_under_noise(double t) { return leak_600(t) + noise(100); }
-static double level_under_noise(double t) { return level(t) + noise(300); }
-static double time_wait_saw(double t) { return 20000 - 100 * fmod(t, 60); }
-static double leak_under_saw(double t) { return leak_600(t) - 50 * fmod(t + 17, 60); }
-static double nonsense_at_times(double t) { (void)t; return chance(12) ? pick(28000) : 9000; }
-static double step_down(double t) { return t < 700 ? 25000 : 15000; }
-static double nothing_left(double t) { (void)t; return 0; }
+static double leak_600(double t)
+{
+	return 20000 - 10 * t;
+}
+static double drain_600(double t)
+{
+	return 2000 + 10 * t;
+}
+static double level(double t)
+{
+	(void)t;
+	return 12345;
+}
+static double leak_under_noise(double t)
+{
+	return leak_600(t) + noise(100);
+}
+static double level_under_noise(double t)
+{
+	return level(t) + noise(300);
+}
+static double time_wait_saw(double t)
+{
+	return 20000 - 100 * fmod(t, 60);
+}
+static double leak_under_saw(double t)
+{
+	return leak_600(t) - 50 * fmod(t + 17, 60);
+}
+static double nonsense_at_times(double t)
+{
+	(void)t;
+	return chance(12) ? pick(28000) : 9000;
+}
+static double step_down(double t)
+{
+	return t < 700 ? 25000 : 15000;
+}
+static double nothing_left(double t)
+{
+	(void)t;
+	return 0;
+}
 
 static void leak_is_measured_at_any_interval(void **unused)
 {

@@ -213,8 +213,10 @@ static void active_alarms_are_repeated(void **unused)
 
 static void worst_events_come_first(void **unused)
 {
-	static const struct { uint16_t port; unsigned before, now; } pools[] = {
-		{1, 600, 100}, {2, 100, 600}, {3, 100, 1000}, {4, 100, 850}, {5, 100, 950}, {6, 1000, 850}};
+	static const struct {
+		uint16_t port;
+		unsigned before, now;
+	} pools[] = {{1, 600, 100}, {2, 100, 600}, {3, 100, 1000}, {4, 100, 850}, {5, 100, 950}, {6, 1000, 850}};
 	static const uint16_t order[] = {3, 5, 4, 2, 6, 1};
 
 	(void)unused;
@@ -335,7 +337,8 @@ static void section_of_kind_bind_puts_thresholds_in_force(void **unused)
 {
 	char label[] = "egress";
 	struct pw_cidr local = cidr("10.0.0.1");
-	struct pw_rule rule = {.match = {.kinds = 1u << PW_KIND_BIND, .local = &local, .n_local = 1}, .label = label,
+	struct pw_rule rule = {.match = {.kinds = 1u << PW_KIND_BIND, .local = &local, .n_local = 1},
+		.label = label,
 		.thresholds = f.policy.defaults};
 
 	(void)unused;

@@ -15,7 +15,10 @@
 
 static struct pw_pool_key pool_key(uint32_t number)
 {
-	return (struct pw_pool_key){.ns = 1, .kind = PW_KIND_CONNECT, .protocol = IPPROTO_TCP, .port = (uint16_t)number,
+	return (struct pw_pool_key){.ns = 1,
+		.kind = PW_KIND_CONNECT,
+		.protocol = IPPROTO_TCP,
+		.port = (uint16_t)number,
 		.local.zone = number >> 16};
 }
 
@@ -158,7 +161,7 @@ static void collector_failure_goes_before_all(void **unused)
 {
 	struct pw_outbox *box = pw_outbox_new(1);
 	struct pw_event event, failed = {.id = 10, .type = PW_EVENT_COLLECTOR_FAILED, .key.ns = 1, .text = "EPERM"},
-		recovered = {.id = 11, .type = PW_EVENT_COLLECTOR_RECOVERED, .key.ns = 1};
+			       recovered = {.id = 11, .type = PW_EVENT_COLLECTOR_RECOVERED, .key.ns = 1};
 
 	(void)unused;
 	post(box, 1, 7, PW_STATE_NORMAL, PW_STATE_EXHAUSTED, 100);
@@ -369,8 +372,8 @@ struct world {
 	enum pw_state believed[POOLS]; /* what a manager derives from the acknowledged notifications */
 	struct pw_event flying[FLIGHT];
 	size_t n_flying;
-	bool sent_before[20000];       /* by id */
-	bool was_lost[20000];          /* was under way when a connection broke */
+	bool sent_before[20000]; /* by id */
+	bool was_lost[20000];    /* was under way when a connection broke */
 	uint32_t next_id;
 };
 

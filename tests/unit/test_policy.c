@@ -277,8 +277,10 @@ static uint32_t least_that_alarms(const struct pw_thresholds *t, uint32_t capaci
 
 static struct pw_thresholds random_thresholds(uint32_t capacity)
 {
-	return (struct pw_thresholds){.warning.rise = (uint8_t)pick(101), .critical.rise = (uint8_t)pick(101),
-		.free_below = chance(2) ? pick(capacity + 10) : 0, .for_polls = 1};
+	return (struct pw_thresholds){.warning.rise = (uint8_t)pick(101),
+		.critical.rise = (uint8_t)pick(101),
+		.free_below = chance(2) ? pick(capacity + 10) : 0,
+		.for_polls = 1};
 }
 
 /* Below the floor nothing can alarm or be listed; at the floor something can. */
