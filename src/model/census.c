@@ -129,11 +129,20 @@ static int grow(void *array, uint32_t *size, size_t element)
 	return 0;
 }
 
+/* The upper and the lower half of the 128-bit product. */
 static uint64_t fold(uint64_t a, uint64_t b)
 {
+#ifdef __SIZEOF_INT128__
 	unsigned __int128 product = (unsigned __int128)a * b;
 
 	return (uint64_t)product ^ (uint64_t)(product >> 64);
+#else /* 32-bit targets: from the products of the halves */
+	uint64_t low = (a & UINT32_MAX) * (b & UINT32_MAX), high = (a >> 32) * (b >> 32);
+	uint64_t middle = (a >> 32) * (b & UINT32_MAX) + (low >> 32);
+	uint64_t carry = (a & UINT32_MAX) * (b >> 32) + (middle & UINT32_MAX);
+
+	return (a * b) ^ (high + (middle >> 32) + (carry >> 32));
+#endif
 }
 
 /* Keyed, so that nobody who chooses addresses can choose collisions. */
