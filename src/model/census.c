@@ -516,6 +516,13 @@ static int add_record(struct pw_census *c, uint32_t *chain, const struct pw_sock
 	return 0;
 }
 
+/* What a foreign socket is known by: it stays foreign as long as it has this port, but a socket that disconnects and connects again gets
+ * another one from connect(). 0 where the cookie is unknown. */
+static uint64_t origin(const struct pw_socket *s)
+{
+	return s->cookie == 0 ? 0 : s->cookie ^ (uint64_t)s->local_port << 48;
+}
+
 /* Sorts a connected TCP socket by what is known about the origin of its port. Returns whether it is known as foreign. */
 static bool classify(struct pw_census *c, const struct pw_socket *s)
 {
@@ -526,7 +533,7 @@ static bool classify(struct pw_census *c, const struct pw_socket *s)
 	if (id == 0)
 		id = hash_address(c, s->remote, (uint64_t)s->remote_port << 32 | s->state);
 	c->facts.signature[s->local_port] += fold(id ^ c->seed[0], c->seed[1]);
-	if (cookie_known(&c->foreign, s->cookie)) {
+	if (cookie_known(&c->foreign, origin(s))) {
 		pw_portset_add(&c->known, s->local_port);
 		return true;
 	}
@@ -539,7 +546,7 @@ static int add_tuple_socket(struct pw_census *c, uint32_t local, const struct pw
 	uint32_t tuple = lookup_tuple(c, local, s->remote, s->remote_port, hash);
 	bool foreign = classify(c, s);
 
-	if (foreign && cookie_add(&c->foreign_next, s->cookie) < 0)
+	if (foreign && cookie_add(&c->foreign_next, origin(s)) < 0)
 		return -1;
 	if (tuple == NONE && (tuple = new_tuple(c, local, s, hash)) == NONE)
 		return -1;
@@ -571,11 +578,11 @@ static int add_tcp(struct pw_census *c, uint32_t local, const struct pw_socket *
 		add_listener(c, &c->locals[local], s->local_port);
 	} else if (s->state == PW_CLOSE) {
 		pw_portset_add(&c->bound, s->local_port);
-		if (cookie_add(&c->foreign_next, s->cookie) < 0)
+		if (cookie_add(&c->foreign_next, origin(s)) < 0)
 			return -1;
 	} else if (!pw_portset_has(&c->listening, s->local_port)) {
 		return add_tuple_socket(c, local, s, hash);
-	} else if (accepted(c, &c->locals[local], s) && cookie_add(&c->foreign_next, s->cookie) < 0) {
+	} else if (accepted(c, &c->locals[local], s) && cookie_add(&c->foreign_next, origin(s)) < 0) {
 		return -1;
 	}
 	return add_record(c, &c->locals[local].records, s, record_flags(c, &c->locals[local], s, false));
@@ -669,7 +676,7 @@ int pw_census_add_bound(struct pw_census *c, const struct pw_socket *sockets, si
 		if (sockets[i].local_port < c->range.low || sockets[i].local_port > c->range.high)
 			continue;
 		pw_portset_add(&c->bound, sockets[i].local_port);
-		if (sockets[i].state != PW_LISTEN && cookie_add(&c->foreign_next, sockets[i].cookie) < 0)
+		if (sockets[i].state != PW_LISTEN && cookie_add(&c->foreign_next, origin(&sockets[i])) < 0)
 			return -1;
 	}
 	return 0;

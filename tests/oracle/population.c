@@ -192,6 +192,8 @@ static void random_client(struct population *p, struct spec *spec)
 		random_range(p, spec);
 	if (spec->how == HOW_BIND_PORT || spec->how == HOW_BIND_AUTO)
 		random_reuse(p, spec);
+	else
+		spec->reuseaddr = rng_chance(dice(p), p->scenario->client_reuse);
 }
 
 static enum ending random_ending(struct population *p)
@@ -279,16 +281,20 @@ static void step_bind(struct population *p)
 static void step_reuse_bind(struct population *p)
 {
 	struct ledger *ledger = &p->maker.ledger;
+	const struct entry *e;
 	struct spec spec;
 	int position;
 
 	if (ledger->n == 0)
 		return;
 	random_client(p, &spec);
+	e = &ledger->entries[rng_below(dice(p), (unsigned)ledger->n)];
 	spec.local = random_place(p, spec.remote->family, WANT_LOCAL);
+	if (rng_chance(dice(p), p->scenario->client_reuse) && space_place_of(&e->local) != NULL)
+		spec.local = space_place_of(&e->local);
 	spec.how = HOW_BIND_PORT;
-	spec.port = ledger->entries[rng_below(dice(p), (unsigned)ledger->n)].port;
-	spec.reuseaddr = rng_chance(dice(p), 50);
+	spec.port = e->port;
+	spec.reuseaddr = rng_chance(dice(p), 50 + p->scenario->client_reuse / 2);
 	if (spec.port < p->maker.range.low || spec.port > p->maker.range.high ||
 		!space_reaches(spec.local, spec.remote))
 		return;

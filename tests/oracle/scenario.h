@@ -44,7 +44,9 @@ struct scenario {
 	uint8_t hows[HOWS];       /* weights */
 	uint8_t endings[ENDINGS]; /* weights */
 	/* percent */
-	uint8_t v6, mapped, device, reuse, close_listener, second_stage, range_change;
+	uint8_t v6, mapped, device, close_listener, second_stage, range_change;
+	uint8_t reuse;        /* SO_REUSEADDR, and half as often SO_REUSEPORT, of sockets that bind() gives a port */
+	uint8_t client_reuse; /* SO_REUSEADDR of the others */
 };
 
 extern const struct scenario scenarios[];
