@@ -68,6 +68,15 @@ static FILE *create_record(const char *path, struct pw_error *err)
 	return file;
 }
 
+/* What is no file of its own, such as a device, is not ours to delete. */
+static void delete_record(const struct pw_poller *poller)
+{
+	struct stat status;
+
+	if (fstat(fileno(poller->record), &status) == 0 && S_ISREG(status.st_mode))
+		unlink(poller->options->record);
+}
+
 /* Who insists on probes wants all answers at once. */
 static uint32_t max_probes(const struct pw_poller *poller)
 {
@@ -193,8 +202,8 @@ void pw_poller_free(struct pw_poller *poller)
 	pw_netns_list_free(poller->others);
 	pw_monitor_free(poller->monitor);
 	if (poller->record != NULL) {
+		delete_record(poller);
 		fclose(poller->record);
-		unlink(poller->options->record);
 	}
 	free(poller->targets);
 	free(poller->polls);
@@ -348,16 +357,17 @@ const struct pw_snapshot *pw_poller_poll(struct pw_poller *poller, struct pw_rep
 
 int pw_poller_finish_record(struct pw_poller *poller, struct pw_error *err)
 {
-	FILE *record = poller->record;
 	bool failed;
 
-	if (record == NULL)
+	if (poller->record == NULL)
 		return 0;
+	failed = fflush(poller->record) != 0 || ferror(poller->record) != 0;
+	if (failed) {
+		pw_error_set(err, "%s: %s", poller->options->record, strerror(errno != 0 ? errno : EIO));
+		delete_record(poller);
+	}
+	if (fclose(poller->record) != 0 && !failed)
+		failed = pw_error_set(err, "%s: %s", poller->options->record, strerror(errno)) != 0;
 	poller->record = NULL;
-	failed = ferror(record) != 0;
-	failed = fclose(record) != 0 || failed;
-	if (!failed)
-		return 0;
-	unlink(poller->options->record);
-	return pw_error_set(err, "%s: %s", poller->options->record, strerror(errno != 0 ? errno : EIO));
+	return failed ? -1 : 0;
 }
