@@ -94,16 +94,16 @@ static void format_fast(const struct pw_layout *l, const struct pw_pool_row *row
 
 static void format_growth(const struct pw_layout *l, const struct pw_pool_row *row, char *buf, size_t size)
 {
-	(void)l;
-	snprintf(buf, size, row->growth > 0 ? "%+6d" : "%6d", row->growth);
+	int32_t growth = pw_pace_growth(l->report->pace, row).per_minute;
+
+	snprintf(buf, size, growth > 0 ? "%+6d" : "%6d", growth);
 }
 
 static void format_left(const struct pw_layout *l, const struct pw_pool_row *row, char *buf, size_t size)
 {
 	char text[PW_TEXT_SHORT_MAX];
 
-	(void)l;
-	snprintf(buf, size, "%4s", pw_text_duration(row->time_to_exhaustion, text));
+	snprintf(buf, size, "%4s", pw_text_duration(pw_pace_growth(l->report->pace, row).left_s, text));
 }
 
 static void format_state(const struct pw_layout *l, const struct pw_pool_row *row, char *buf, size_t size)

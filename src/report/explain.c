@@ -119,15 +119,16 @@ static void tell_latency(const struct matter *m)
 
 static void tell_growth(const struct matter *m)
 {
+	struct pw_growth growth = pw_pace_growth(m->report->pace, m->row);
 	char left[PW_TEXT_SHORT_MAX];
 
-	if (m->row->growth <= 0 || m->counts->free == 0)
+	if (growth.per_minute <= 0 || m->counts->free == 0)
 		return;
-	if (m->row->time_to_exhaustion == PW_NOT_IN_SIGHT)
-		say(m, "It loses %d free ports a minute.", m->row->growth);
+	if (growth.left_s == PW_NOT_IN_SIGHT)
+		say(m, "It loses %d free ports a minute.", growth.per_minute);
 	else
-		say(m, "It loses %d free ports a minute; at this rate the last one is gone in %s.", m->row->growth,
-			pw_text_duration(m->row->time_to_exhaustion, left));
+		say(m, "It loses %d free ports a minute; at this rate the last one is gone in %s.", growth.per_minute,
+			pw_text_duration(growth.left_s, left));
 }
 
 /* What tcp_tw_reuse does for this pool, or would do. */

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "report/pace.h"
 #include "report/select.h"
 
 /* What is known about a namespace beyond its row in the snapshot. */
@@ -26,9 +27,10 @@ struct pw_report {
 	struct pw_unlisted_list unlisted; /* pools without a row, as far as they are wanted */
 	const struct pw_facts *facts; /* one for each namespace that was asked for, also where it could not be read */
 	size_t n_facts;
-	struct timespec wall; /* time of the poll */
-	uint64_t now_ms;      /* CLOCK_BOOTTIME, for ages */
-	bool watching;        /* there were polls before: growth means something */
+	struct timespec wall;       /* time of the poll */
+	uint64_t now_ms;            /* CLOCK_BOOTTIME, for ages */
+	const struct pw_pace *pace; /* NULL = there is only one poll */
+	bool watching;              /* there were polls before: growth means something */
 };
 
 /* How and where to draw. */
