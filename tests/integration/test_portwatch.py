@@ -93,7 +93,7 @@ def terminals():
 
 @pytest.mark.parametrize("columns", [80, 200])
 def test_table_on_a_terminal(host, terminal, columns):
-    shown = terminal(host, columns)
+    shown = terminal(host, columns, "--probe=on")
     assert shown.finish() == 0
     lines = shown.text().splitlines()
     row = next(i for i, line in enumerate(lines) if re.match(r" *60% ", line))
@@ -103,6 +103,7 @@ def test_table_on_a_terminal(host, terminal, columns):
     # the IPv6 row is readable: both ends are there, whole or on a line of their own
     assert shown.text().replace("\n", "").replace(" ", "").count(IPV6) >= 1
     assert any("40000-40999" in line for line in lines)
+    assert shown.text().rstrip() + "\n" == (SOURCE / "tests" / "expected" / f"terminal-{columns}.txt").read_text()
 
 
 def test_no_color_and_dumb_terminals(host, terminal):
