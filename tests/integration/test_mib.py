@@ -54,7 +54,7 @@ def translate(*arguments, directories="+{}"):
 
 def test_usable_without_the_ietf_modules(mib):
     """Debian ships no SNMPv2-SMI: net-snmp's tools complain, and find names, places and enumerations all the same."""
-    for name in ("pwVersion", "pwPoolUsed", "pwEventPool", "pwPoolRising", "pwCompliance"):
+    for name in ("pwVersion", "pwPoolUsed", "pwEventPool", "pwPoolRising", "pwCompliances"):
         assert translate("-On", f"PORTWATCH-MIB::{name}") == "." + mib.oid[name]
         assert translate("." + mib.oid[name]) == f"PORTWATCH-MIB::{name}"
     assert "{normal(1), warning(2), critical(3), exhausted(4)}" in translate("-Td", mib.oid["pwPoolState"])
