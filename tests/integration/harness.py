@@ -205,9 +205,13 @@ class Group:
 
 
 class Load:
-    """A process that holds sockets in a namespace (load.py). One holds at most RLIMIT_NOFILE of them: start several for more."""
+    """A process that holds sockets in a namespace (load.py). One holds at most RLIMIT_NOFILE of them: start several for more.
 
-    def __init__(self, ns, directory):
+    `during` makes a context for each change that ask() carries out.
+    """
+
+    def __init__(self, ns, directory, during=contextlib.nullcontext):
+        self._during = during
         self._process = Process(ns, [PYTHON, HERE / "load.py"], pathlib.Path(directory) / f"load-{id(self):x}.log",
                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
 
@@ -224,8 +228,9 @@ class Load:
         return answer
 
     def ask(self, op, **arguments):
-        self.send(op, **arguments)
-        return self.receive()
+        with self._during():
+            self.send(op, **arguments)
+            return self.receive()
 
     def listen(self, host, port, **options):
         return Group(self, self.ask("listen", host=host, port=port, **options))
@@ -272,6 +277,15 @@ class Daemon(Process):
     def reload(self):
         self.signal(signal.SIGHUP)
 
+    @contextlib.contextmanager
+    def paused(self):
+        """Stopped for the duration: its next poll sees all that happens meanwhile, and no poll a part of it."""
+        self.signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.signal(signal.SIGCONT)
+
     def limit_descriptors(self, soft):
         """Changes RLIMIT_NOFILE of the running daemon: below its open descriptors it can open no further one. Returns the old limit."""
         old, hard = resource.prlimit(self.pid, resource.RLIMIT_NOFILE)
@@ -296,8 +310,8 @@ class Workshop(contextlib.ExitStack):
         self.callback(part.stop)
         return part
 
-    def load(self, ns):
-        return self.keep(Load(ns, self.directory))
+    def load(self, ns, **options):
+        return self.keep(Load(ns, self.directory, **options))
 
     def daemon(self, ns, agentx, **options):
         return self.keep(Daemon(ns, self.directory, agentx, **options))

@@ -1,5 +1,7 @@
 """A host as an operator has it: connections, portwatchd, snmpd beside it, and a receiver of notifications."""
 
+import contextlib
+
 from harness import equals, eventually
 from snmp import V3_ENGINE, V3_PASSWORD, V3_USER, Manager, Master, Trapd
 
@@ -41,14 +43,18 @@ class Scene:
         self.master = None
         self.restart_master()
         self.manager = Manager(self.ns, mib)
-        self.load = workshop.load(self.ns)
         self.daemon = None
+        self.load = workshop.load(self.ns, during=self._between_polls)
 
     def start(self, config="", **options):
         """Starts portwatchd and waits until snmpd serves its first poll."""
         self.daemon = self.workshop.daemon(self.ns, self.master.socket, extra=config, **options)
         self.manager.ready()
         return self.daemon
+
+    def _between_polls(self):
+        """A load that grows while it is polled would cross a threshold at any number, and two thresholds one after the other."""
+        return self.daemon.paused() if self.daemon and self.daemon.running else contextlib.nullcontext()
 
     def restart_master(self):
         """Another snmpd in the place of one that has ended."""
