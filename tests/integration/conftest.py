@@ -1,6 +1,6 @@
 """Fixtures of the integration tests. Run them by scripts/test, or by hand:
 
-    PW_BUILDDIR=/path/to/build /usr/bin/python3 -m pytest tests/integration
+    PW_BUILDDIR=/path/to/build /usr/bin/python3 -m pytest [-n 4] tests/integration
 """
 
 import functools
