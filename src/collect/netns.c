@@ -55,6 +55,16 @@ int pw_netns_enter(const char *name, bool *gone, struct pw_error *err)
 	return result;
 }
 
+/* Entering the own namespace again asks for the same privilege as entering another one, and changes nothing. */
+bool pw_netns_available(const char **reason)
+{
+	if (keep_own() < 0 || setns(own_fd, CLONE_NEWNET) < 0) {
+		*reason = errno == EPERM ? "CAP_SYS_ADMIN is missing" : strerror(errno);
+		return false;
+	}
+	return true;
+}
+
 void pw_netns_leave(void)
 {
 	if (own_fd >= 0 && setns(own_fd, CLONE_NEWNET) < 0) {

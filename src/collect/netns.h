@@ -15,4 +15,7 @@ int pw_netns_enter(const char *name, bool *gone, struct pw_error *err);
 /* Goes back to the namespace that the process was started in. */
 void pw_netns_leave(void);
 
+/* Whether this process may enter other network namespaces (setns(2) needs CAP_SYS_ADMIN); *reason says why not. */
+bool pw_netns_available(const char **reason);
+
 #endif

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "collect/collect.h"
+#include "collect/netns.h"
 #include "collect/netns_list.h"
 #include "collect/target.h"
 #include "model/failure.h"
@@ -31,6 +32,7 @@ struct pw_collector {
 	struct pw_ns_poll *polls; /* one a watch, as the monitor wants them */
 	size_t n, size;
 	bool probing;
+	bool confined;    /* other namespaces are wanted, and may not be entered: said once */
 	bool omitting;    /* some active alarms have no row: said once */
 	uint64_t dropped; /* what of the monitor's losses has been logged */
 };
@@ -45,6 +47,20 @@ static uint32_t last_event_id(const struct pw_pool_key *key, void *context)
 static bool names_others(const struct pw_config *config)
 {
 	return config->namespaces.all || config->namespaces.n_names > 0;
+}
+
+/* Whether other namespaces are to be watched. Without the privilege each of them would fail at every poll: then only the own one is
+ * watched, and that is said once. */
+static bool watches_others(struct pw_collector *collector)
+{
+	const char *reason = "";
+	bool wanted = names_others(collector->config), confined = wanted && !pw_netns_available(&reason);
+
+	if (confined && !collector->confined)
+		pw_log(LOG_WARNING, "only the own network namespace is watched, the configuration names others: %s",
+			reason);
+	collector->confined = confined;
+	return wanted && !confined;
 }
 
 static int grow_watches(struct pw_collector *collector)
@@ -121,11 +137,12 @@ static void drop_gone(struct pw_collector *collector)
 static void find_namespaces(struct pw_collector *collector)
 {
 	const struct pw_config *config = collector->config;
+	bool others = watches_others(collector);
 
-	if (!names_others(config) && collector->n == 1)
+	if (!others && collector->n == 1)
 		return;
-	pw_netns_list_update(collector->namespaces, config->namespaces.all, config->namespaces.names,
-		config->namespaces.n_names, pw_clock_boot_ms());
+	pw_netns_list_update(collector->namespaces, others && config->namespaces.all, config->namespaces.names,
+		others ? config->namespaces.n_names : 0, pw_clock_boot_ms());
 	for (size_t i = 1; i < collector->n; i++)
 		collector->watches[i].listed = false;
 	for (size_t i = 0; i < pw_netns_list_count(collector->namespaces); i++)

@@ -90,6 +90,16 @@ class Namespace:
 
     def __init__(self, **sysctls):
         self.fd = make_netns()
+        self._set_up(**sysctls)
+
+    @classmethod
+    def of(cls, descriptor):
+        """One that is there already, by a descriptor of it; taken over, and left as it is."""
+        ns = cls.__new__(cls)
+        ns.fd = descriptor
+        return ns
+
+    def _set_up(self, **sysctls):
         self.run("ip", "link", "set", "lo", "up")
         self.sysctl("core/somaxconn", 65535)
         self.sysctl("ipv4/tcp_max_syn_backlog", 65535)
@@ -267,8 +277,12 @@ class Daemon(Process):
         self.config = pathlib.Path(directory) / "portwatchd.conf"
         self._head = QUICK.format(interval=interval, socket=agentx)
         self.configure(extra)
-        super().__init__(ns, [program("portwatchd"), "-f", "-d", "-c", self.config, *arguments],
-                         pathlib.Path(directory) / "portwatchd.log")
+        self._arguments = arguments
+        super().__init__(ns, self.command(), pathlib.Path(directory) / "portwatchd.log")
+
+    def command(self):
+        """What is started."""
+        return [program("portwatchd"), "-f", "-d", "-c", self.config, *self._arguments]
 
     def configure(self, extra):
         """Writes the configuration file; the daemon learns of it by reload()."""

@@ -1,0 +1,221 @@
+"""Other network namespaces: they come and go while portwatchd polls, have rows in every table, and are not kept alive."""
+
+import json
+import os
+import socket
+
+import pytest
+
+from harness import Daemon, Namespace, eventually, program
+from scene import Scene
+
+LOW, HIGH, USED, PORT = 40000, 40009, 6, 8080
+WATCHED = [f"n{number:02}" for number in range(50)]
+
+
+class Cell(Daemon):
+    """portwatchd with a /proc and a /run of its own: it finds the namespaces of this test and no others.
+
+    unshare(1) is what the test starts; the daemon is its only child, and the first process of a PID namespace."""
+
+    WALLS = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private", "sh", "-c",
+             'mount -t tmpfs run /run && mkdir /run/netns && exec "$@"', "sh")
+
+    def __init__(self, ns, directory, agentx, extra="", wrapper=()):
+        self.wrapper = wrapper
+        super().__init__(ns, directory, agentx, extra, interval=0.1)
+
+    def command(self):
+        return [*self.WALLS, *self.wrapper, *super().command()]
+
+    @property
+    def inner(self):
+        """The process id of the daemon."""
+        with open(f"/proc/{self.pid}/task/{self.pid}/children", encoding="ascii") as file:
+            return int(file.read())
+
+    def signal(self, number):
+        os.kill(self.inner, number)
+
+    def stop(self, deadline=5.0):
+        if self.running:
+            self.signal(15)
+        return self.wait(deadline)
+
+    def run(self, ns, *argv, **options):
+        """Runs a command inside the cell."""
+        return ns.run("nsenter", "--target", self.inner, "--mount", "--pid", *argv, **options)
+
+    def named(self, name):
+        """A descriptor of a namespace of the cell."""
+        return os.open(f"/proc/{self.inner}/root/run/netns/{name}", os.O_RDONLY | os.O_CLOEXEC)
+
+
+class Tenant:
+    """A network namespace of the cell with connections in it, and one end of a veth pair whose other end is in the scene."""
+
+    def __init__(self, scene, name):
+        self.name, self.ns = name, Namespace.of(scene.daemon.named(name))
+        self.ns.run("ip", "link", "set", "lo", "up")
+        self.ns.set_range(LOW, HIGH)
+        with self.ns.entered():
+            self.sockets = [socket.create_server(("127.0.0.1", PORT))]
+            self.sockets += [socket.create_connection(("127.0.0.1", PORT)) for _ in range(USED)]
+
+    def leave(self):
+        """Nothing of the test is in the namespace any more."""
+        for sock in self.sockets:
+            sock.close()
+        self.ns.close()
+
+
+def pool_of(name):
+    return f"tcp 127.0.0.1 -> 127.0.0.1:{PORT}@{name}"
+
+
+@pytest.fixture
+def scene(workshop, mib):
+    return Scene(workshop, mib)
+
+
+def start(scene, config, **options):
+    scene.daemon = scene.workshop.keep(Cell(scene.ns, scene.workshop.directory, scene.master.socket, config, **options))
+    scene.manager.ready()
+
+
+def add(scene, names):
+    """Makes namespaces, each with a veth whose peer is in the scene: it is there as long as the namespace is."""
+    batch = scene.workshop.directory / "batch"
+    batch.write_text("".join(f"netns add {name}\nlink add v-{name} type veth peer name v0 netns {name}\n" for name in names))
+    scene.daemon.run(scene.ns, "ip", "-batch", batch)
+
+
+def delete(scene, names):
+    batch = scene.workshop.directory / "batch"
+    batch.write_text("".join(f"netns delete {name}\n" for name in names))
+    scene.daemon.run(scene.ns, "ip", "-batch", batch)
+
+
+def alive(scene):
+    """Namespaces that the kernel still has: those whose veth is there."""
+    links = json.loads(scene.ns.run("ip", "-json", "link", "show", "type", "veth").stdout)
+    return sorted(link["ifname"].removeprefix("v-") for link in links)
+
+
+def namespaces(scene):
+    """{name: index} of pwNamespaceTable; a row that went away during the walk has no name any more."""
+    return {row["pwNsName"]: int(index) for index, row in scene.manager.table("pwNamespaceTable").items() if "pwNsName" in row}
+
+
+def watches(scene, names):
+    def probe():
+        found = namespaces(scene)
+        assert sorted(found) == ["", *sorted(names)]
+        return found
+
+    return eventually(probe, 20)
+
+
+def test_fifty_namespaces_come_and_go(scene):
+    start(scene, "namespaces { all = true }\ntop = 50")
+    add(scene, WATCHED)
+    tenants = {name: Tenant(scene, name) for name in WATCHED}
+    index = watches(scene, WATCHED)
+    assert index[""] == 1
+    eventually(lambda: scene.manager.get("pwActiveAlarms") == len(WATCHED), 20)
+    expected = sorted(map(pool_of, WATCHED))
+    rows = scene.manager.pools()
+    assert sorted(name for name, row in rows.items() if row["pwPoolState"] == "warning") == expected
+    assert all(rows[name]["pwPoolUsed"] == USED for name in expected)
+    assert sorted(row["pwAlarmPoolName"] for row in scene.manager.table("pwAlarmTable").values()) == expected
+    assert sorted(row["pwTopName"] for row in scene.manager.table("pwTopTable").values()) == expected
+    for row in scene.manager.table("pwNamespaceTable").values():
+        if row["pwNsName"]:
+            assert (row["pwNsLow"], row["pwNsHigh"], row["pwNsStatus"]) == (LOW, HIGH, "ok")
+
+    gone, stay = WATCHED[::2], WATCHED[1::2]
+    for name in gone:
+        tenants[name].leave()
+    delete(scene, gone)
+    eventually(lambda: alive(scene) == stay, 20)
+    kept = watches(scene, stay)
+    assert kept == {name: index[name] for name in kept}
+    eventually(lambda: scene.manager.get("pwActiveAlarms") == len(stay), 20)
+    assert sorted(name for name in scene.manager.pools() if "@" in name and name.startswith("tcp 127.0.0.1 ->")) == \
+        sorted(map(pool_of, stay))
+
+    # the same names again are other namespaces, and no number is used twice
+    add(scene, gone)
+    again = watches(scene, WATCHED)
+    assert all(again[name] == index[name] for name in stay)
+    assert not {again[name] for name in gone} & set(index.values())
+    for name in stay:
+        tenants[name].leave()
+
+
+def test_churn_during_polls_frees_every_namespace(scene):
+    start(scene, "namespaces { all = true }")
+    for turn in range(5):
+        names = [f"t{turn}-{number}" for number in range(10)]
+        polls = scene.manager.get("pwPolls")
+        add(scene, names)
+        if turn % 2:  # others live and die between two polls
+            eventually(lambda before=polls: scene.manager.get("pwPolls") > before)
+        delete(scene, names)
+    eventually(lambda: not alive(scene), 20)
+    watches(scene, [])
+    assert scene.daemon.running
+
+
+def test_a_namespace_that_only_a_process_holds(scene):
+    start(scene, "namespaces { all = true }\nmin-used = 1")
+    add(scene, ["blue"])
+    watches(scene, ["blue"])
+    inside = scene.daemon.run(scene.ns, "unshare", "--net", "sh", "-c",
+                              "sleep 600 >/dev/null 2>&1 & readlink /proc/self/ns/net; echo $!")
+    link, pid = inside.stdout.split()
+    name = link.replace(":[", "-").rstrip("]")
+    delete(scene, ["blue"])  # a namespace that has gone makes it look through the processes at once
+    watches(scene, [name])
+    scene.daemon.run(scene.ns, "sh", "-c", f"kill {pid}")
+    watches(scene, [])
+
+
+def test_without_the_privilege_only_the_own_one_is_watched_and_that_is_said_once(scene):
+    start(scene, "namespaces { all = true }", wrapper=("setpriv", "--bounding-set", "-sys_admin"))
+    add(scene, ["blue", "green"])
+    scene.polls(5)
+    assert namespaces(scene) == {"": 1}
+    said = [line for line in scene.daemon.log().splitlines() if "only the own network namespace is watched" in line]
+    assert len(said) == 1 and "CAP_SYS_ADMIN" in said[0]
+    assert "poll failed" not in scene.daemon.log()
+
+
+def test_an_idle_namespace_costs_no_dump(scene):
+    start(scene, "namespaces { all = true }")
+    add(scene, ["idle", "busy"])
+    tenant = Tenant(scene, "busy")
+    watches(scene, ["busy", "idle"])
+    scene.until(pool_of("busy"), state="warning")
+    scene.polls(5)
+    assert "busydump: " in scene.daemon.log()
+    assert "idledump: " not in scene.daemon.log()
+    tenant.leave()
+
+
+def test_portwatch_looks_into_the_namespaces_that_are_named(scene):
+    start(scene, "namespaces { all = true }")
+    add(scene, ["blue", "green", "red"])
+    tenants = [Tenant(scene, name) for name in ("blue", "green")]
+
+    def names(*filters):
+        document = json.loads(scene.daemon.run(scene.ns, program("portwatch"), "--json", "--all", *filters).stdout)
+        return ({row["name"] for row in document["namespaces"]},
+                {pool["name"] for pool in document["pools"] if pool["kind"] == "connect"})
+
+    assert names("--netns", "blue") == ({"blue"}, {pool_of("blue")})
+    assert names("--netns", "red", "--netns", "green") == ({"green", "red"}, {pool_of("green")})
+    found, pools = names("--netns", "*")
+    assert found == {"", "blue", "green", "red"} and {pool_of("blue"), pool_of("green")} <= pools
+    for tenant in tenants:
+        tenant.leave()
