@@ -17,6 +17,7 @@
 
 #define NONE UINT32_MAX
 #define PORTS 65536
+#define CACHE_LINE 64
 #define SMALL_POOL 256     /* ports */
 #define BOUND_PASS_EVERY 6 /* polls between two not-AUTO passes that nothing suspicious asks for */
 
@@ -45,7 +46,7 @@ struct local {
 	uint32_t listens; /* a listener of this address was seen */
 };
 
-struct tuple { /* 32 bytes: one line of the cache, or two */
+struct tuple { /* 32 bytes: half a line of the cache */
 	uint8_t remote[16];
 	uint32_t local;
 	uint16_t port;
@@ -54,7 +55,8 @@ struct tuple { /* 32 bytes: one line of the cache, or two */
 	uint32_t next; /* of the same local */
 };
 
-/* Open addressing with linear probing; slots hold position + 1, 0 is empty. */
+/* Open addressing with linear probing. A slot holds position + 1 and, in the bits that no position needs, a tag from the hash, so that
+ * what sits in the way of a key is passed by without a look at its entry: that would be one more wait for memory. 0 is empty. */
 struct index {
 	uint32_t *slot;
 	uint32_t mask;
@@ -166,13 +168,34 @@ static int index_reset(struct index *index, uint32_t slots)
 	return index->slot != NULL ? 0 : -1;
 }
 
+/* Where the search for a key begins, and the tag of its slot. An index is at most half full, so positions fit in the mask. */
+static uint32_t index_start(const struct index *index, uint64_t hash)
+{
+	return (uint32_t)hash & index->mask;
+}
+
+static uint32_t index_tag(const struct index *index, uint64_t hash)
+{
+	return (uint32_t)(hash >> 32) & ~index->mask;
+}
+
+static bool tag_matches(const struct index *index, uint32_t slot, uint64_t hash)
+{
+	return (slot & ~index->mask) == index_tag(index, hash);
+}
+
+static uint32_t slot_position(const struct index *index, uint32_t slot)
+{
+	return (slot & index->mask) - 1;
+}
+
 static void index_put(struct index *index, uint64_t hash, uint32_t position)
 {
-	uint32_t i = (uint32_t)hash & index->mask;
+	uint32_t i = index_start(index, hash);
 
 	while (index->slot[i] != 0)
 		i = (i + 1) & index->mask;
-	index->slot[i] = position + 1;
+	index->slot[i] = index_tag(index, hash) | (position + 1);
 }
 
 static bool index_full(const struct index *index, uint32_t entries)
@@ -412,9 +435,13 @@ static uint32_t lookup_local(const struct pw_census *c, const uint8_t address[16
 
 	if (index->slot == NULL)
 		return NONE;
-	for (uint32_t i = (uint32_t)hash & index->mask; index->slot[i] != 0; i = (i + 1) & index->mask)
-		if (local_is(&c->locals[index->slot[i] - 1], address, zone, family, protocol))
-			return index->slot[i] - 1;
+	for (uint32_t i = index_start(index, hash); index->slot[i] != 0; i = (i + 1) & index->mask) {
+		uint32_t position = slot_position(index, index->slot[i]);
+
+		if (tag_matches(index, index->slot[i], hash) &&
+			local_is(&c->locals[position], address, zone, family, protocol))
+			return position;
+	}
 	return NONE;
 }
 
@@ -445,11 +472,30 @@ static int index_tuples(struct pw_census *c)
 	return 0;
 }
 
+/* As grow(), but so that no tuple lies across two lines of the cache. */
+static int grow_tuples(struct pw_census *c)
+{
+	uint32_t new_size = c->size_tuples == 0 ? 256 : c->size_tuples * 2;
+	struct tuple *bigger;
+
+	if (new_size < c->size_tuples)
+		return -1;
+	bigger = aligned_alloc(CACHE_LINE, (size_t)new_size * sizeof(*bigger));
+	if (bigger == NULL)
+		return -1;
+	if (c->n_tuples != 0)
+		memcpy(bigger, c->tuples, (size_t)c->n_tuples * sizeof(*bigger));
+	free(c->tuples);
+	c->tuples = bigger;
+	c->size_tuples = new_size;
+	return 0;
+}
+
 static uint32_t new_tuple(struct pw_census *c, uint32_t local, const struct pw_socket *s, uint64_t hash)
 {
 	struct tuple *tuple;
 
-	if (c->n_tuples == c->size_tuples && grow(&c->tuples, &c->size_tuples, sizeof(*c->tuples)) < 0)
+	if (c->n_tuples == c->size_tuples && grow_tuples(c) < 0)
 		return NONE;
 	if (index_full(&c->tuple_index, c->n_tuples) && index_tuples(c) < 0)
 		return NONE;
@@ -462,6 +508,11 @@ static uint32_t new_tuple(struct pw_census *c, uint32_t local, const struct pw_s
 	return c->n_tuples++;
 }
 
+static bool tuple_is(const struct tuple *t, uint32_t local, const uint8_t remote[16], uint16_t port)
+{
+	return t->local == local && t->port == port && memcmp(t->remote, remote, sizeof(t->remote)) == 0;
+}
+
 static uint32_t lookup_tuple(
 	const struct pw_census *c, uint32_t local, const uint8_t remote[16], uint16_t port, uint64_t hash)
 {
@@ -469,11 +520,11 @@ static uint32_t lookup_tuple(
 
 	if (index->slot == NULL)
 		return NONE;
-	for (uint32_t i = (uint32_t)hash & index->mask; index->slot[i] != 0; i = (i + 1) & index->mask) {
-		const struct tuple *t = &c->tuples[index->slot[i] - 1];
+	for (uint32_t i = index_start(index, hash); index->slot[i] != 0; i = (i + 1) & index->mask) {
+		uint32_t position = slot_position(index, index->slot[i]);
 
-		if (t->local == local && t->port == port && memcmp(t->remote, remote, sizeof(t->remote)) == 0)
-			return index->slot[i] - 1;
+		if (tag_matches(index, index->slot[i], hash) && tuple_is(&c->tuples[position], local, remote, port))
+			return position;
 	}
 	return NONE;
 }
@@ -605,28 +656,36 @@ struct place {
 
 #define AHEAD 64
 
-/* With many destinations each socket waits for memory twice, for its slot of the index and for its tuple. Asked for ahead, many come at
- * once. It is only a hint: the index may grow before they are used. Inlined by force: to gcc a function that only prefetches
- * has no effect, and it drops the call. */
+/* Each socket would wait for memory three times: for the facts of its port (ports come in no order, and the kernel's dump has emptied the
+ * caches), and with many destinations for its slot of the index and for its tuple. Asked for ahead, many come at once. It is
+ * only a hint: the index may grow before they are used. Inlined by force: to gcc a function that only prefetches has no effect,
+ * and it drops the call. */
 #define PREFETCHES static inline __attribute__((always_inline)) void
 
-PREFETCHES fetch_slot(const struct pw_census *c, uint64_t hash)
+PREFETCHES fetch_slot(const struct pw_census *c, uint16_t port, uint64_t hash)
 {
+	__builtin_prefetch(&c->facts.signature[port], 1);
 	if (c->tuple_index.slot != NULL)
 		__builtin_prefetch(&c->tuple_index.slot[hash & c->tuple_index.mask]);
 }
 
-/* No branch on the slot: it would wait for each of them in turn. */
+/* The slot of a key, as far as the first two that it can be in tell. No branch: it would wait for each slot in turn. */
+static inline uint32_t likely_slot(const struct index *index, uint64_t hash)
+{
+	uint32_t i = index_start(index, hash);
+	uint32_t first = index->slot[i], second = index->slot[(i + 1) & index->mask];
+
+	return tag_matches(index, first, hash) ? first : second;
+}
+
 PREFETCHES fetch_tuples(const struct pw_census *c, const struct place *places, size_t n)
 {
 	const struct index *index = &c->tuple_index;
 
 	for (size_t i = 0; i < n && c->n_tuples != 0; i++) {
-		uint32_t slot = index->slot[places[i].hash & index->mask];
-		const struct tuple *tuple = &c->tuples[slot - (slot != 0)];
+		uint32_t slot = likely_slot(index, places[i].hash);
 
-		__builtin_prefetch(tuple, 1);
-		__builtin_prefetch((const char *)(tuple + 1) - 1, 1);
+		__builtin_prefetch(&c->tuples[slot != 0 ? slot_position(index, slot) : 0], 1);
 	}
 }
 
@@ -643,7 +702,7 @@ static int find_places(struct pw_census *c, const struct pw_socket *sockets, siz
 			return -1;
 		if (s->protocol == IPPROTO_TCP)
 			places[i].hash = tuple_hash(c, places[i].local, s->remote, s->remote_port);
-		fetch_slot(c, places[i].hash);
+		fetch_slot(c, s->local_port, places[i].hash);
 	}
 	return 0;
 }
