@@ -23,6 +23,7 @@
 #include "daemon/handover.h"
 #include "daemon/options.h"
 #include "daemon/privileges.h"
+#include "daemon/yielding.h"
 
 /* How long the agent may take to send the last notifications and close its session. A hung master must not hold up the
  * end of the daemon: whoever stops it expects that within 2 s. */
@@ -245,7 +246,11 @@ static int start(struct daemon *d, struct pw_error *err)
 	d->watchdog_ms = watchdog_interval();
 	/* the first poll comes before the agent, so that it never answers without numbers */
 	pw_collector_poll(d->collector);
-	return start_agent(d, err);
+	if (start_agent(d, err) < 0)
+		return -1;
+	/* after the agent has become a thread of its own: it is to answer while a poll runs */
+	pw_yielding_enter();
+	return 0;
 }
 
 static void stop(struct daemon *d)

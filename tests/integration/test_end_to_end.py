@@ -1,6 +1,8 @@
 """From the kernel's sockets to a walked table and a received notification: what an operator relies on."""
 
 import json
+import os
+import pathlib
 import socket
 import threading
 
@@ -23,6 +25,15 @@ def assert_identity(row):
     """used + blocked + free - reusable = capacity (on ranges of even width)."""
     n = counts(row)
     assert n["Used"] + n["Blocked"] + n["Free"] - n["Reusable"] == n["Capacity"], n
+
+
+def test_only_the_collector_gives_way(scene):
+    """SNMP is answered while a poll runs: the thread that polls may be interrupted at any time, the other one is as any."""
+    scene.start()
+    collector = scene.daemon.pid
+    equals(lambda: os.sched_getscheduler(collector), os.SCHED_BATCH)
+    agents = {int(task.name) for task in pathlib.Path(f"/proc/{collector}/task").iterdir()} - {collector}
+    assert agents and {os.sched_getscheduler(thread) for thread in agents} == {os.SCHED_OTHER}
 
 
 # --- connect pools ---------------------------------------------------------------------------------------------------
