@@ -2,6 +2,7 @@
 
 import contextlib
 import pathlib
+import signal
 import socket
 import statistics
 import struct
@@ -14,10 +15,12 @@ from snmp import COMMUNITY, MODULES, Manager, Master, Mib
 PEER = "udp:127.0.0.1:161"
 NEVER = 3600  # seconds between polls: none but the first
 CONTINUOUS = 0.01
+PAUSED = 0.05
 TRAP_PORT = 1162
 SO_RCVBUFFORCE, SO_TIMESTAMPNS = 33, 35
 TCP_CONNECTION_TABLE = "1.3.6.1.2.1.6.19"
 TCP_MODULES = "tcpConnectionTable"
+SYS_UPTIME = "1.3.6.1.2.1.1.3.0"
 
 
 class Agent(contextlib.ExitStack):
@@ -39,9 +42,10 @@ class Agent(contextlib.ExitStack):
     def get(self, name):
         return self.manager.get(name)
 
-    def ask(self, *arguments):
-        """One run of bench/manager: {name: number}."""
-        return pairs(self.lab.host.run(program("bench/manager"), PEER, COMMUNITY, *arguments, timeout=600).stdout)
+
+def ask(lab, *arguments):
+    """One run of bench/manager: {name: number}."""
+    return pairs(lab.host.run(program("bench/manager"), PEER, COMMUNITY, *arguments, timeout=600).stdout)
 
 
 def task_file(pid, task, name):
@@ -55,6 +59,30 @@ def threads_cpu_us(pid):
         role = "collector" if int(task.name) == pid else "agent"
         cpu[role] += int(task_file(pid, task.name, "schedstat").split()[0]) / 1000
     return cpu
+
+
+class TcpWalker:
+    """snmpd without any subagent, whose tcpConnectionTable is walked."""
+
+    def __init__(self, lab):
+        self.lab = lab
+        self.master = None
+
+    def __enter__(self):
+        directory = self.lab.directory / "tcp-walker"
+        directory.mkdir(exist_ok=True)
+        self.master = Master(self.lab.host, directory, modules=f"{MODULES},{TCP_MODULES}")
+        manager = Manager(self.lab.host, Mib())
+        eventually(lambda: manager.get_oids(SYS_UPTIME), 30)
+
+    def __exit__(self, *unused):
+        self.master.stop()
+
+    def walk_cpu_us(self):
+        """CPU time of snmpd for one bulk walk; that of the manager comes on top in real life."""
+        before = sum(threads_cpu_us(self.master.pid).values())
+        ask(self.lab, "walk", 50, TCP_CONNECTION_TABLE)
+        return round(sum(threads_cpu_us(self.master.pid).values()) - before)
 
 
 def resident_kib(pid):
@@ -71,28 +99,39 @@ def settle(agent, polls):
     eventually(lambda: agent.get("pwPolls") >= start + polls, 120, interval=0.2)
 
 
-def collector_cpu_us(agent):
-    """CPU time of the collector thread, and the number of polls until now."""
-    return threads_cpu_us(agent.daemon.pid)["collector"], agent.get("pwPolls")
+def polls_cpu_us(agent, polls):
+    """CPU time of a poll, by thread, over a number of polls."""
+    before, start = threads_cpu_us(agent.daemon.pid), agent.get("pwPolls")
+    settle(agent, polls)
+    after, end = threads_cpu_us(agent.daemon.pid), agent.get("pwPolls")
+    return {role: (after[role] - before[role]) / (end - start) for role in after}
+
+
+@contextlib.contextmanager
+def suspended(process):
+    """The process does nothing for the duration."""
+    process.signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        process.signal(signal.SIGCONT)
 
 
 def whole_poll(bench):
-    """The daemon's poll, with everything that belongs to it, by its own counters and by the kernel's."""
-    for parts, facts in ((to_one(bench.lab, bench.scale.large), {"destinations": 1}),
-                         (to_many(bench.lab, bench.scale.large, bench.scale.many // 10, 10), {"destinations": bench.scale.many})):
-        with bench.lab.population(*parts), Agent(bench.lab, CONTINUOUS, "connect-failures = false\n") as agent:
+    """The daemon's poll, with everything that belongs to it, by its own counters and by the kernel's, and the floor in turns."""
+    large, many = bench.scale.large, bench.scale.many
+    for destinations, parts in ((1, to_one(bench.lab, large)), (many, to_many(bench.lab, large, many // 10, 10))):
+        samples = {}
+        with bench.lab.population(*parts), Agent(bench.lab, PAUSED, "probe = off\n") as agent:
             settle(agent, 3)
-            cpu, polls = collector_cpu_us(agent)
-            durations, floors = [], []
             for _ in range(bench.scale.rounds):
-                floors.append(bench.floor.ask("6 1")["cpu_us"] / 6)
-                settle(agent, 2)
-                durations.append(agent.get("pwPollDuration"))
-            cpu_after, polls_after = collector_cpu_us(agent)
-            per_poll = (cpu_after - cpu) / (polls_after - polls)
-            floor = statistics.median(floors)
-            bench.note("daemon", total=bench.scale.large, **facts, cpu_us=round(per_poll), floor_us=round(floor),
-                       duration_us=round(statistics.median(durations)), ratio=f"{per_poll / floor:.2f}")
+                cpu = polls_cpu_us(agent, 6)
+                sample = {**cpu, "duration": agent.get("pwPollDuration")}
+                with suspended(agent.daemon):
+                    sample["floor"] = bench.floor.ask("6 1")["cpu_us"] / 6
+                for name, value in sample.items():
+                    samples.setdefault(name, []).append(value)
+        bench.note("daemon", total=large, destinations=destinations, samples=samples)
 
 
 def memory(bench):
@@ -115,7 +154,7 @@ def latencies(bench):
             with Agent(bench.lab, interval) as agent:
                 oid, _ = agent.manager.next_oid(agent.mib.oid["pwPoolFree"])
                 for what, command, name in (("GET", "get", oid), ("GETNEXT", "next", agent.mib.oid["pwPoolFree"])):
-                    answer = agent.ask(command, name, bench.scale.requests, 1000)
+                    answer = ask(bench.lab, command, name, bench.scale.requests, 1000)
                     bench.note("latency", what=what, state=state, **answer)
 
 
@@ -135,7 +174,7 @@ def walk(bench, agent, rows, what, *oids):
     runs = []
     for _ in range(bench.scale.rounds):
         cpu = threads_cpu_us(agent.daemon.pid)["agent"]
-        answer = agent.ask("walk", 50, *oids)
+        answer = ask(bench.lab, "walk", 50, *oids)
         answer["agent_us"] = threads_cpu_us(agent.daemon.pid)["agent"] - cpu
         runs.append(answer)
     wall = statistics.median(run["wall_us"] for run in runs)

@@ -137,8 +137,10 @@ int main(void)
 		struct usage start = usage_now(), cost;
 		uint64_t bytes = 0;
 
-		for (unsigned i = 0; i < polls; i++)
+		for (unsigned i = 0; i < polls; i++) {
+			pause_between_polls();
 			bytes += dump_tcp(i < walks) + dump_udp(AF_INET) + dump_udp(AF_INET6);
+		}
 		cost = usage_since(start);
 		printf("cpu_us=%llu wall_us=%llu bytes=%llu\n", (unsigned long long)cost.cpu_us,
 			(unsigned long long)cost.wall_us, (unsigned long long)bytes);

@@ -9,6 +9,8 @@ import os
 import pathlib
 import subprocess
 import tempfile
+import time
+import typing
 
 from harness import Namespace, Process, program
 
@@ -122,16 +124,25 @@ class Meter(Conversation):
         return pairs(self.hear())
 
 
-def command_cpu_us(ns, command):
-    """CPU time of a shell command and of all its children, in microseconds. Its output is thrown away."""
+class Usage(typing.NamedTuple):
+    """What a piece of work took, in microseconds: user and system time, and time by the clock."""
+
+    cpu_us: int
+    wall_us: int
+
+
+def command_usage(ns, command):
+    """The Usage of a shell command and of all its children. Its output is thrown away."""
+    start = time.monotonic()
     with ns.entered():
         # pylint: disable-next=consider-using-with
-        child = subprocess.Popen(["sh", "-c", command], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        child = subprocess.Popen(["sh", "-c", str(command)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(child.pid, 0)
+    wall = time.monotonic() - start
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode != 0:
         raise RuntimeError(f"{command!r} ended with {child.returncode}")
-    return round((usage.ru_utime + usage.ru_stime) * 1e6)
+    return Usage(round((usage.ru_utime + usage.ru_stime) * 1e6), round(wall * 1e6))
 
 
 def sources(count, net=HOST_NET):

@@ -18,8 +18,6 @@
 #include "model/policy.h"
 #include "usage.h"
 
-#define PAUSE_US 10000 /* the shortest poll interval: what the last poll closed is gone by then */
-
 struct bench {
 	struct pw_source *source;
 	struct pw_census *census;
@@ -133,7 +131,7 @@ static void run(struct bench *bench, const char *command, struct result *result)
 		run_quiet(bench);
 		return;
 	}
-	usleep(PAUSE_US);
+	pause_between_polls();
 	read_sockets(bench, result);
 	if (strcmp(command, "update") == 0)
 		update_monitor(bench, result);

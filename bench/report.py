@@ -13,10 +13,11 @@ TITLES = {
     "pipeline": "`ss \\| awk \\| sort \\| uniq -c`",
     "netstat": "`netstat -tan`",
     "proc": "/proc/net/tcp",
+    "snmpd": "tcpConnectionTable",
     "ss_udp": "`ss -Huan`",
     "proc_udp": "/proc/net/udp",
 }
-PLOT_TITLES = {**TITLES, "ss": "ss -Htan", "pipeline": "ss | awk | sort | uniq -c", "netstat": "netstat -tan"}
+PLOT_TITLES = {**TITLES, "snmpd": "tcpConnectionTable (snmpd)", "ss": "ss -Htan", "pipeline": "ss | awk | sort | uniq -c", "netstat": "netstat -tan"}
 
 
 def machine():
@@ -44,6 +45,10 @@ def milliseconds(microseconds):
     return f"{value:.3f}" if value < 1 else f"{value:.1f}" if value < 100 else f"{value:.0f}"
 
 
+def ratio_text(value):
+    return f"{value:.2f}" if value >= 0.1 else f"{value:.2g}"
+
+
 def markdown(header, rows):
     widths = [max(len(str(row[i])) for row in [header, *rows]) for i in range(len(header))]
     lines = [header, ["-" * width for width in widths], *rows]
@@ -61,7 +66,7 @@ def cost_table(results, label):
     rows = []
     for result in results:
         times = [milliseconds(median(result, name)) if name in result["samples"] else "" for name in names]
-        ratios = [f"{ratio(result, 'poll', name):.2f}" if name in result["samples"] else "" for name in ("floor", *peers)]
+        ratios = [ratio_text(ratio(result, "poll", name)) if name in result["samples"] else "" for name in ("floor", *peers)]
         rows.append([label(result), *times, *ratios])
     return markdown(header, rows)
 
@@ -103,12 +108,27 @@ def facts_table(results, case, columns):
                     [[count(r[key]) if isinstance(r[key], int) else r[key] for key, _ in columns] for r in cases(results, case)])
 
 
+def daemon_table(results):
+    rows = [[f"{count(r['total'])} to {count(r['destinations'])}",
+             *(milliseconds(median(r, name)) for name in ("floor", "collector", "agent", "duration")),
+             ratio_text(ratio(r, "collector", "floor"))] for r in cases(results, "daemon")]
+    return markdown(["sockets", "floor", "collector thread, CPU a poll", "agent thread, CPU a poll", "pwPollDuration",
+                     "collector / floor"], rows)
+
+
+def start_table(results):
+    rows = [[f"{count(r['total'])} to {count(r['destinations'])}",
+             *(milliseconds(median(r, name)) for name in ("fresh", "portwatch", "fresh_wall", "portwatch_wall")),
+             ratio_text(ratio(r, "portwatch", "fresh")), ratio_text(ratio(r, "portwatch_wall", "fresh_wall"))]
+            for r in cases(results, "start")]
+    return markdown(["sockets", "first poll, CPU", "portwatch, CPU", "first poll, by the clock", "portwatch, by the clock",
+                     "ratio, CPU", "ratio, by the clock"], rows)
+
+
 LATENCY = (("what", "request"), ("state", "daemon"), ("p50_us", "p50, us"), ("p99_us", "p99, us"), ("max_us", "max, us"))
 WALKS = (("what", "table"), ("rows", "rows"), ("varbinds", "varbinds"), ("wall_ms", "time, ms"), ("us_per_varbind", "us a varbind"),
          ("agent_us_per_varbind", "CPU of the agent thread, us a varbind"))
 NOTIFICATIONS = (("events", "notifications"), ("wall_ms", "time, ms"), ("per_second", "a second"))
-DAEMON = (("total", "sockets"), ("cpu_us", "collector thread, us of CPU a poll"), ("duration_us", "pwPollDuration, us"),
-          ("floor_us", "floor, us"), ("ratio", "CPU / floor"))
 
 
 # --- targets ----------------------------------------------------------------------------------------------------------
@@ -171,6 +191,12 @@ def latency_targets(results):
             yield f"{what} during polls: p99 - idle, ms", 5, (busy["p99_us"] - idle["p99_us"]) / 1000
 
 
+def start_targets(results):
+    for result in cases(results, "start"):
+        text = f"portwatch from start to output, {count(result['total'])} sockets to {count(result['destinations'])}: / first poll"
+        yield text, 1.2, ratio(result, "portwatch", "fresh")
+
+
 def memory_targets(results):
     for result in cases(results, "memory"):
         limit = 16 * 1024 + 8 * result["total"] / 1024
@@ -179,7 +205,7 @@ def memory_targets(results):
 
 
 TARGETS = (destination_targets, loopback_targets, inbound_targets, small_targets, growth_targets, udp_targets, latency_targets,
-           memory_targets)
+           start_targets, memory_targets)
 
 
 def targets_table(results):
@@ -191,28 +217,46 @@ def targets_table(results):
 # --- output -----------------------------------------------------------------------------------------------------------
 
 
-def plot(output, name, title, xlabel, results, xkey, instruments, options=""):
+# gnuplot's styles: each instrument keeps its colour in every plot; portwatch stands out, the floor is what it leans on.
+STYLES = {
+    "netstat": "lc rgb '#7f7f7f' pt 8 lw 2",
+    "pipeline": "lc rgb '#1b9e77' pt 4 lw 2",
+    "proc": "lc rgb '#b8860b' pt 6 lw 2",
+    "ss": "lc rgb '#7570b3' pt 12 lw 2",
+    "snmpd": "lc rgb '#e7298a' pt 2 lw 2",
+    "poll": "lc rgb '#d62728' pt 7 lw 3",
+    "floor": "lc rgb '#000000' pt 1 lw 2 dt 2",
+}
+
+
+def point(result, xkey, instruments):
+    """A line of gnuplot's data; "?" where an instrument was not used."""
+    values = (str(median(result, i) / 1000) if i in result["samples"] else "?" for i in instruments)
+    return " ".join([str(result[xkey]), *values])
+
+
+def plot(output, name, title, xlabel, results, xkey, instruments, options):
     """An SVG by gnuplot: CPU time of the instruments against a property of the population."""
-    present = [i for i in instruments if results and all(i in r["samples"] for r in results)]
     if len(results) < 2:
         return
-    data = "\n".join(" ".join([str(r[xkey]), *(str(median(r, i) / 1000) for i in present)]) for r in results)
-    curves = ", ".join(f"$data using 1:{column} with linespoints linewidth 2 title '{PLOT_TITLES[i]}'"
-                       for column, i in enumerate(present, start=2))
-    script = (f"set terminal svg size 800,480 dynamic background rgb 'white'\nset output '{output / name}'\n"
-              f"set title \"{title}\"\nset xlabel '{xlabel}'\nset ylabel 'CPU time, ms'\nset key left top\nset grid\n{options}\n"
-              f"$data << END\n{data}\nEND\nplot {curves}\n")
+    data = "\n".join(point(result, xkey, instruments) for result in results)
+    curves = ", ".join(f"$data using 1:{column} with linespoints {STYLES[i]} title '{PLOT_TITLES[i]}'"
+                       for column, i in enumerate(instruments, start=2))
+    script = (f"set terminal svg size 860,500 dynamic font 'sans-serif,14' background rgb 'white'\nset output '{output / name}'\n"
+              f"set title \"{title}\"\nset xlabel '{xlabel}'\nset ylabel 'CPU time of one look, ms'\nset datafile missing '?'\n"
+              f"set key outside right center\nset grid\n{options}\n$data << END\n{data}\nEND\nplot {curves}\n")
     subprocess.run(["gnuplot"], input=script, text=True, check=True)
 
 
 def plots(results, output):
     sizes = sorted(cases(results, "size"), key=lambda r: r["total"])
-    plot(output, "sockets.svg", "One look at all sockets of a host", "sockets in the ephemeral range", sizes, "total",
-         ("netstat", "pipeline", "proc", "ss", "poll", "floor"), "set logscale xy\nset format x '%.0s%c'")
+    plot(output, "sockets.svg", "One look at the sockets of a host, all of them in the ephemeral range", "sockets", sizes, "total",
+         ("netstat", "snmpd", "pipeline", "ss", "proc", "poll", "floor"),
+         "set logscale xy\nset format x '%.0s%c'\nset format y '%.0f'\nset xrange [800:*]")
     inbound = sorted(cases(results, "inbound"), key=lambda r: r["percent"])
     total = inbound[0]["total"] if inbound else 0
-    plot(output, "outside.svg", f"{total:,} sockets, a part of them a server's inbound", "outside the range, %", inbound,
-         "percent", ("ss", "poll", "floor"), "set yrange [0:*]")
+    plot(output, "outside.svg", f"{total:,} sockets, a share of them inbound connections outside the ephemeral range",
+         "sockets outside the range, %", inbound, "percent", ("ss", "poll", "floor"), "set yrange [0:*]\nset xrange [0:100]")
 
 
 def text(data):
@@ -227,7 +271,10 @@ def text(data):
         parts += ["### A small host\n", f"Pre-check of a quiet host: {median(result, 'quiet'):.0f} us. Poll of {result['total']} "
                   f"sockets: {median(result, 'poll'):.0f} us, floor {median(result, 'floor'):.0f} us.\n"]
     parts += ["### Not-AUTO pass and probes\n", apart_table(results)]
-    for title, case, columns in (("The daemon's poll", "daemon", DAEMON), ("Latency through snmpd", "latency", LATENCY),
+    for title, case, table in (("The daemon's poll", "daemon", daemon_table), ("portwatch, from start to output", "start", start_table)):
+        if cases(results, case):
+            parts += [f"### {title}\n", table(results)]
+    for title, case, columns in (("Latency through snmpd", "latency", LATENCY),
                                  ("Bulk walks through snmpd", "walk", WALKS), ("Notifications", "notifications", NOTIFICATIONS)):
         if cases(results, case):
             parts += [f"### {title}\n", facts_table(results, case, columns)]

@@ -5,6 +5,15 @@
 #include <stdint.h>
 #include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
+
+/* Between two polls, as any poll interval: long enough for the caches to forget, and for what the last poll closed to be gone (RCU). */
+#define PAUSE_US 50000
+
+static inline void pause_between_polls(void)
+{
+	usleep(PAUSE_US);
+}
 
 struct usage {
 	uint64_t cpu_us; /* user and system time together: only the sum is exact, the kernel splits it by ticks */
