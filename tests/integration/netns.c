@@ -171,7 +171,7 @@ int socket_try_listening(const char *address, uint16_t port, unsigned options)
 {
 	int fd = try_bind(SOCK_STREAM, address, port, options | OPT_REUSEADDR);
 
-	if (fd < 0 || listen(fd, 64) == 0)
+	if (fd < 0 || listen(fd, UINT16_MAX) == 0)
 		return fd;
 	if (errno != EADDRINUSE)
 		refused("listen");
