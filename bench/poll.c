@@ -1,7 +1,8 @@
 /* poll.c: what a poll of portwatch costs: the collector and the model alone, without daemon and SNMP
  *
  * Commands on standard input, one a line, each answered by one line of "name=value" pairs:
- *   poll     settings, dumps, census, and a visit of every pool above the floor of the default policy
+ *   poll     settings, dumps, census, a visit of every pool above the floor of the default policy, and the owners of as many
+ *            as get a row
  *   update   the same, and then the monitor and a new snapshot
  *   quiet    settings and sockstat: the poll of a host that has nothing to list
  * A number behind the command repeats it; times and counts are sums then. cpu_us is all of it, not-AUTO pass and probes
@@ -13,6 +14,7 @@
 
 #include "base/clock.h"
 #include "collect/collect.h"
+#include "collect/owner_names.h"
 #include "model/census.h"
 #include "model/monitor.h"
 #include "model/policy.h"
@@ -24,6 +26,7 @@ struct bench {
 	struct pw_policy policy;
 	struct pw_monitor *monitor;
 	const struct pw_snapshot *snapshot;
+	struct pw_owner_names *owner_names;
 };
 
 /* The sums over the polls of one command. */
@@ -52,12 +55,28 @@ static void add_stats(struct result *result, const struct pw_collect_stats *stat
 	result->retries += stats->retries;
 }
 
-static int count_pool(const struct pw_pool_key *key, const struct pw_pool_counts *counts, void *context)
+static void name_owner(uint64_t cgroup, uint32_t uid, char *buf, size_t size, void *context)
 {
-	struct result *result = context;
+	pw_owner_names_find(context, cgroup, uid, buf, size);
+}
 
-	(void)key;
-	result->visited += counts->used != 0;
+/* What is visited, and for whom. */
+struct visit {
+	struct bench *bench;
+	struct result *result;
+};
+
+static int visit_pool(const struct pw_pool_key *key, const struct pw_pool_counts *counts, void *context)
+{
+	const struct visit *visit = context;
+	char text[PW_OWNER_TEXT_MAX];
+	struct pw_owners owners;
+
+	visit->result->visited += counts->used != 0;
+	if (visit->result->visited <= visit->bench->policy.max_rows) {
+		pw_census_owners(visit->bench->census, key, &owners);
+		pw_owners_text(&owners, name_owner, visit->bench->owner_names, text);
+	}
 	return 0;
 }
 
@@ -81,9 +100,10 @@ static void read_sockets(struct bench *bench, struct result *result)
 static void visit_pools(struct bench *bench, struct result *result)
 {
 	const struct pw_census_totals *totals = pw_census_totals(bench->census);
+	struct visit visit = {.bench = bench, .result = result};
 
 	result->visited = 0;
-	pw_census_each(bench->census, pw_policy_floor(&bench->policy, totals->capacity), count_pool, result);
+	pw_census_each(bench->census, pw_policy_floor(&bench->policy, totals->capacity), visit_pool, &visit);
 	result->sockets += totals->sockets;
 	result->pools = totals->pools;
 	result->doubtful = totals->doubtful;
@@ -99,7 +119,9 @@ static void update_monitor(struct bench *bench, struct result *result)
 		.census = bench->census,
 		.tcp = totals->tcp,
 		.tcp_time_wait = totals->tcp_time_wait,
-		.udp = totals->udp};
+		.udp = totals->udp,
+		.owner_name = name_owner,
+		.context = bench->owner_names};
 	struct pw_poll poll = {.now_ms = pw_clock_boot_ms(),
 		.wall = pw_clock_wall(),
 		.interval_ms = 10000,
@@ -175,7 +197,8 @@ static void open_bench(struct bench *bench, bool probe)
 		fail("source", &err);
 	bench->census = pw_census_new(1);
 	bench->monitor = pw_monitor_new(&bench->policy, pw_clock_wall());
-	if (bench->census == NULL || bench->monitor == NULL) {
+	bench->owner_names = pw_owner_names_new();
+	if (bench->census == NULL || bench->monitor == NULL || bench->owner_names == NULL) {
 		fputs("poll: out of memory\n", stderr);
 		exit(EXIT_FAILURE);
 	}
@@ -186,6 +209,7 @@ static void close_bench(struct bench *bench)
 	pw_snapshot_unref(bench->snapshot);
 	pw_monitor_free(bench->monitor);
 	pw_census_free(bench->census);
+	pw_owner_names_free(bench->owner_names);
 	pw_source_free(bench->source);
 	pw_policy_clear(&bench->policy);
 }

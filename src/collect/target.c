@@ -14,6 +14,7 @@ struct pw_target {
 	char path[300]; /* "" = the own namespace */
 	bool probe;
 	uint32_t max_probes;
+	struct pw_owner_names *owner_names;
 	struct pw_source *source; /* NULL until the namespace could be entered */
 	struct pw_census *census;
 	bool quiet; /* the census is empty since the last poll, for the same range */
@@ -76,6 +77,11 @@ void pw_target_set_source(struct pw_target *target, struct pw_source *source)
 	target->source = source;
 }
 
+void pw_target_set_owner_names(struct pw_target *target, struct pw_owner_names *names)
+{
+	target->owner_names = names;
+}
+
 const char *pw_target_error(const struct pw_target *target)
 {
 	return target->err.text;
@@ -133,6 +139,14 @@ static uint32_t measure_latency(const struct pw_pool_key *key, void *context)
 	latency_us = pw_source_alloc_latency(target->source, key, &exhausted);
 	leave(target);
 	return latency_us;
+}
+
+/* Control groups and users are those of the host, whatever the network namespace. */
+static void name_owner(uint64_t cgroup, uint32_t uid, char *buf, size_t size, void *context)
+{
+	struct pw_target *target = context;
+
+	pw_owner_names_find(target->owner_names, cgroup, uid, buf, size);
 }
 
 /* --- polling --- */
@@ -203,6 +217,7 @@ void pw_target_poll(struct pw_target *target, pw_target_quiet *quiet, void *cont
 		.census = target->census,
 		.ifname = name_interface,
 		.alloc_latency = target->probe ? measure_latency : NULL,
+		.owner_name = target->owner_names != NULL ? name_owner : NULL,
 		.context = target};
 	target->err.text[0] = '\0';
 	if (enter(target, &gone, &target->err) < 0) {

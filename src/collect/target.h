@@ -1,7 +1,7 @@
 /* target.h: one network namespace that is polled
  *
  * Enters it, reads settings, counts and sockets into a census of its own, leaves it, and answers the monitor's questions about
- * it (names of interfaces, latency of an allocation). Between two polls only sysctl descriptors stay open. */
+ * it (names of interfaces and owners, latency of an allocation). Between two polls only sysctl descriptors stay open. */
 #ifndef PW_COLLECT_TARGET_H
 #define PW_COLLECT_TARGET_H
 
@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "collect/collect.h"
+#include "collect/owner_names.h"
 #include "model/monitor.h"
 
 struct pw_target;
@@ -31,6 +32,9 @@ void pw_target_set_max_probes(struct pw_target *target, uint32_t max_probes);
 /* Polls this source from now on instead of the running kernel as pw_target_set_probe() has it: a record, or one that makes a
  * record. Takes it over. */
 void pw_target_set_source(struct pw_target *target, struct pw_source *source);
+
+/* Names the owners of pools from the next poll on. Borrowed; NULL, as at the start: no pool has an owner. */
+void pw_target_set_owner_names(struct pw_target *target, struct pw_owner_names *names);
 
 /* Decides from range and socket counts that no dump is needed at this poll. */
 typedef bool pw_target_quiet(

@@ -28,6 +28,7 @@ struct pw_collector {
 	struct pw_handover *handover;
 	struct pw_monitor *monitor;
 	struct pw_netns_list *namespaces;
+	struct pw_owner_names *owner_names;
 	struct watch *watches;    /* the own namespace first */
 	struct pw_ns_poll *polls; /* one a watch, as the monitor wants them */
 	size_t n, size;
@@ -90,6 +91,7 @@ static int add_watch(struct pw_collector *collector, uint32_t index, const char 
 	if (target == NULL)
 		return -1;
 	pw_target_set_probe(target, collector->probing);
+	pw_target_set_owner_names(target, collector->owner_names);
 	collector->watches[collector->n++] = (struct watch){.target = target, .listed = true};
 	return 0;
 }
@@ -162,7 +164,8 @@ struct pw_collector *pw_collector_new(
 	collector->handover = handover;
 	collector->monitor = pw_monitor_new(&config->policy, pw_clock_wall());
 	collector->namespaces = pw_netns_list_new();
-	if (collector->monitor == NULL || collector->namespaces == NULL ||
+	collector->owner_names = pw_owner_names_new();
+	if (collector->monitor == NULL || collector->namespaces == NULL || collector->owner_names == NULL ||
 		add_watch(collector, OWN_INDEX, "", NULL) < 0)
 		goto out_of_memory;
 	pw_monitor_set_event_ids(collector->monitor, last_event_id, handover);
@@ -184,6 +187,7 @@ void pw_collector_free(struct pw_collector *collector)
 	free(collector->watches);
 	free(collector->polls);
 	pw_netns_list_free(collector->namespaces);
+	pw_owner_names_free(collector->owner_names);
 	pw_monitor_free(collector->monitor);
 	free(collector);
 }

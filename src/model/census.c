@@ -28,10 +28,15 @@ enum record_flag {
 	RECORD_V6ONLY = 8     /* an IPv6 socket that leaves the IPv4 wildcard alone */
 };
 
+/* The bits above the flags are the number of the owner, 0 = none. */
+#define OWNER_SHIFT 4
+
+_Static_assert(PW_OWNER_NUMBERS <= UINT16_MAX >> OWNER_SHIFT, "an owner's number fits into a record");
+
 struct record {
 	uint32_t next;
 	uint16_t port;
-	uint16_t flags;
+	uint16_t flags; /* enum record_flag, and the owner */
 };
 
 struct local {
@@ -111,6 +116,7 @@ struct pw_census {
 	uint32_t free_ports, fast_ports;     /* |C - blocked|, and of these with low's parity */
 	struct pw_census_totals totals;
 	uint8_t *scratch; /* by port: enum scratch; all zero between two pools */
+	struct pw_owner_table owners;
 };
 
 /* --- memory ------------------------------------------------------------------------------------------------------- */
@@ -309,6 +315,7 @@ void pw_census_free(struct pw_census *c)
 	free(c->facts.verdict);
 	free(c->special);
 	free(c->scratch);
+	pw_owner_table_free(&c->owners);
 	free(c);
 }
 
@@ -365,6 +372,7 @@ void pw_census_begin(struct pw_census *c, const struct pw_range *range)
 	if (c->n_tuples != 0 && c->tuple_index.slot != NULL)
 		index_reset(&c->tuple_index, c->tuple_index.mask + 1);
 	c->n_records = c->n_locals = c->n_tuples = c->n_special = 0;
+	pw_owner_table_clear(&c->owners);
 	c->last_local = NONE;
 	c->bound_pass = c->finished = false;
 	memset(&c->totals, 0, sizeof(c->totals));
@@ -542,10 +550,13 @@ static bool reusable(const struct pw_census *c, const struct local *local, const
 		is_loopback(s->family, s->remote);
 }
 
-static uint16_t record_flags(
-	const struct pw_census *c, const struct local *local, const struct pw_socket *s, bool foreign)
+/* The flags and the owner. */
+static uint16_t record_flags(struct pw_census *c, const struct local *local, const struct pw_socket *s, bool foreign)
 {
 	uint16_t flags = 0;
+
+	if (s->flags & PW_SOCKET_HAS_OWNER)
+		flags = (uint16_t)(pw_owner_table_number(&c->owners, s->cgroup, s->uid) << OWNER_SHIFT);
 
 	if (s->protocol == IPPROTO_TCP && s->state == PW_TIME_WAIT)
 		flags |= RECORD_TIME_WAIT | (reusable(c, local, s) ? RECORD_REUSABLE : 0);
@@ -971,8 +982,8 @@ static bool bind_conflict(const struct local *pool, const struct local *other, u
 struct bind_tally {
 	struct pw_census *census;
 	const struct local *pool;
-	struct pw_pool_counts *out;
-	uint32_t used_first; /* used ports of the parity that bind() tries first */
+	struct pw_pool_counts *out; /* NULL: the owners are counted, not the ports */
+	uint32_t used_first;        /* used ports of the parity that bind() tries first */
 };
 
 /* A conflicting port, at its first socket. */
@@ -1002,10 +1013,23 @@ static void bind_record(struct bind_tally *tally, const struct local *other, con
 	tally->out->time_wait -= ((flags ^ old) & SCRATCH_NOT_TIME_WAIT) != 0;
 }
 
+static void count_owner(struct pw_census *c, const struct record *r)
+{
+	uint16_t owner = r->flags >> OWNER_SHIFT;
+
+	if (owner != 0 && pw_portset_has(&c->capacity, r->port))
+		pw_owner_table_count(&c->owners, owner);
+}
+
 static void walk_chain(struct bind_tally *tally, const struct local *other, uint32_t chain)
 {
-	for (uint32_t i = chain; i != NONE; i = tally->census->records[i].next)
-		bind_record(tally, other, &tally->census->records[i]);
+	struct pw_census *c = tally->census;
+
+	for (uint32_t i = chain; i != NONE; i = c->records[i].next)
+		if (tally->out != NULL)
+			bind_record(tally, other, &c->records[i]);
+		else if (bind_conflict(tally->pool, other, c->records[i].flags))
+			count_owner(c, &c->records[i]);
 }
 
 static void walk_local(struct bind_tally *tally, uint32_t id)
@@ -1151,25 +1175,60 @@ int pw_census_each(struct pw_census *c, uint32_t floor, pw_census_visit *visit, 
 	return status != 0 ? status : visit_udp_wildcards(c, floor, visit, context);
 }
 
-void pw_census_pool(struct pw_census *c, const struct pw_pool_key *key, struct pw_pool_counts *out)
+static struct local key_local(const struct pw_pool_key *key)
 {
-	struct local pool = {.zone = key->local.zone,
+	struct local local = {.zone = key->local.zone,
 		.family = (uint8_t)key->local.family,
 		.protocol = key->protocol,
 		.any = pw_address_is_any(&key->local)};
-	uint32_t id, tuple = NONE;
 
-	memcpy(pool.address, key->local.bytes, sizeof(pool.address));
-	if (key->kind != PW_KIND_CONNECT) {
-		count_bind(c, &pool, out);
-		return;
+	memcpy(local.address, key->local.bytes, sizeof(local.address));
+	return local;
+}
+
+/* The tuple of a connect pool, or NONE. */
+static uint32_t key_tuple(const struct pw_census *c, const struct local *local, const struct pw_pool_key *key)
+{
+	uint32_t id = lookup_local(c, local->address, local->zone, local->family, local->protocol,
+		local_hash(c, local->address, local->zone, local->family, local->protocol));
+
+	return id == NONE
+		? NONE
+		: lookup_tuple(c, id, key->remote.bytes, key->port, tuple_hash(c, id, key->remote.bytes, key->port));
+}
+
+void pw_census_pool(struct pw_census *c, const struct pw_pool_key *key, struct pw_pool_counts *out)
+{
+	struct local local = key_local(key);
+
+	if (key->kind == PW_KIND_CONNECT)
+		count_connect(c, key_tuple(c, &local, key), twin_of(c, &local, key->remote.bytes, key->port), out);
+	else
+		count_bind(c, &local, out);
+}
+
+static void connect_owners(struct pw_census *c, uint32_t tuple)
+{
+	uint32_t chain = tuple != NONE ? c->tuples[tuple].records : NONE;
+
+	for (uint32_t i = chain; i != NONE; i = c->records[i].next)
+		if (!pw_portset_has(&c->listening, c->records[i].port))
+			count_owner(c, &c->records[i]);
+}
+
+void pw_census_owners(struct pw_census *c, const struct pw_pool_key *key, struct pw_owners *out)
+{
+	struct local local = key_local(key);
+	struct bind_tally tally = {.census = c, .pool = &local};
+
+	pw_owner_table_start(&c->owners);
+	if (key->kind == PW_KIND_CONNECT) {
+		connect_owners(c, key_tuple(c, &local, key));
+		connect_owners(c, twin_of(c, &local, key->remote.bytes, key->port));
+	} else {
+		walk_conflicts(&tally);
 	}
-	id = lookup_local(c, pool.address, pool.zone, pool.family, pool.protocol,
-		local_hash(c, pool.address, pool.zone, pool.family, pool.protocol));
-	if (id != NONE)
-		tuple = lookup_tuple(
-			c, id, key->remote.bytes, key->port, tuple_hash(c, id, key->remote.bytes, key->port));
-	count_connect(c, tuple, twin_of(c, &pool, key->remote.bytes, key->port), out);
+	pw_owner_table_result(&c->owners, out);
 }
 
 const struct pw_census_totals *pw_census_totals(const struct pw_census *c)

@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "model/owner.h"
 #include "model/pool.h"
 #include "model/portset.h"
 #include "model/range.h"
@@ -73,14 +74,6 @@ const struct pw_range *pw_census_range(const struct pw_census *census);
 /* The ports that no connect() of this namespace can get (a subset of the capacity set). */
 const struct pw_portset *pw_census_blocked(const struct pw_census *census);
 
-/* Who holds the sockets of a pool, TIME_WAIT (which has no owner) aside. */
-struct pw_pool_owner {
-	uint64_t cgroup; /* of the owner of most sockets; 0 = unknown */
-	uint32_t uid;
-	uint32_t sockets; /* how many it holds */
-	uint32_t owned;   /* sockets with a known owner */
-};
-
 /* Calls `visit` for every pool that holds at least `floor` ports (used >= floor, floor >= 1), in no particular order.
  * A non-zero return ends the walk and is returned; else 0. */
 typedef int pw_census_visit(const struct pw_pool_key *key, const struct pw_pool_counts *counts, void *context);
@@ -88,5 +81,9 @@ int pw_census_each(struct pw_census *census, uint32_t floor, pw_census_visit *vi
 
 /* The numbers of any pool, also of one without sockets. key->ns is not looked at. */
 void pw_census_pool(struct pw_census *census, const struct pw_pool_key *key, struct pw_pool_counts *out);
+
+/* Who holds the sockets on the used ports of a pool. It walks over them once more: ask for pools that are shown. key->ns is not
+ * looked at. */
+void pw_census_owners(struct pw_census *census, const struct pw_pool_key *key, struct pw_owners *out);
 
 #endif

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "model/owner.h"
 #include "model/pool.h"
 
 /* Values are the last sub-identifier of the notifications of PORTWATCH-MIB. */
@@ -35,7 +36,7 @@ struct pw_event {
 	char local_text[PW_ADDRESS_TEXT_MAX];
 	char remote_text[PW_ADDRESS_TEXT_MAX];
 	char label[64];
-	char owner[128];
+	char owner[PW_OWNER_TEXT_MAX];
 	struct pw_pool_counts counts;
 	enum pw_state state, previous;
 	enum pw_reason reason;   /* what crossed: of a falling one, what it came back from */

@@ -448,9 +448,24 @@ static int by_urgency(const struct pw_tracked *a, const struct pw_tracked *b)
 	return pw_tracked_compare(a, b);
 }
 
+/* Says who holds a pool, once a poll. One without new numbers keeps the owner that it had. */
+static void find_owner(const struct pw_monitor *m, struct pw_tracked *pool)
+{
+	const struct pw_ns_poll *ns = pool->ns->poll;
+	struct pw_owners owners;
+
+	if (pool->owner_poll == m->poll_number || pool->poll != m->poll_number || ns == NULL ||
+		ns->owner_name == NULL || pool->key.kind == PW_KIND_SNAT)
+		return;
+	pool->owner_poll = m->poll_number;
+	pw_census_owners(ns->census, &pool->key, &owners);
+	pw_owners_text(&owners, ns->owner_name, ns->context, pool->owner);
+}
+
 static void fill_event(
 	struct pw_monitor *m, const struct pw_poll *poll, struct pw_tracked *pool, struct pw_event *event)
 {
+	find_owner(m, pool);
 	*event = (struct pw_event){
 		.id = pw_monitor_next_event_id(m),
 		.time = poll->wall,
@@ -575,6 +590,8 @@ static const struct pw_snapshot *build(struct pw_monitor *m, const struct pw_pol
 	if (pw_listing_choose(&m->listing, &m->tracker, m->policy, m->epoch, poll->now_ms) < 0)
 		return NULL;
 	measure(m);
+	for (size_t i = 0; i < m->listing.n; i++)
+		find_owner(m, m->listing.pools[i]);
 	m->scalars.pools_omitted = m->listing.omitted + m->refused;
 	snapshot = pw_compose(&m->scalars, &m->tracker, &m->listing, m->policy->top, &m->ids);
 	trim(m);

@@ -40,8 +40,8 @@ struct pw_ns_poll {
 	/* Latency of one allocation for this pool in microseconds, 0 = not measured: called for pools in warning or
 	 * worse with more than 2 free ports, the worst first, at most 16 times a poll. May be NULL. */
 	uint32_t (*alloc_latency)(const struct pw_pool_key *key, void *context);
-	/* The owner's name for a cgroup id and uid, written to buf ("" when unknown). May be NULL. */
-	void (*owner_name)(const struct pw_pool_owner *owner, char *buf, size_t size, void *context);
+	/* Names the owners of pools that are listed or notified. May be NULL: no pool has an owner then. */
+	pw_owner_name *owner_name;
 	void *context;
 };
 

@@ -70,7 +70,8 @@ struct pw_tracked {
 	uint32_t position;             /* of that row, or PW_NO_POSITION */
 	struct pw_tracked *next_event; /* list of the pools that this poll has an event of */
 	char zone_name[IF_NAMESIZE];
-	char owner[128];
+	char owner[PW_OWNER_TEXT_MAX];
+	uint64_t owner_poll; /* the number of the poll that `owner` was found at */
 	UT_hash_handle hh;
 	size_t index_len;
 	uint32_t index[]; /* encoded key: pw_pool_index() */

@@ -131,6 +131,19 @@ static void tell_growth(const struct matter *m)
 			pw_text_duration(growth.left_s, left));
 }
 
+/* TIME_WAIT belongs to the kernel alone: the dump has no user for it. */
+static void tell_owner(const struct matter *m)
+{
+	char owner[PW_OWNER_TEXT_MAX];
+
+	pw_text_safe(m->row->owner, m->view->unicode, owner, sizeof(owner));
+	if (owner[0] != '\0')
+		say(m, "Its sockets belong to %s%s.", owner,
+			m->counts->time_wait > 0 ? "; those in TIME_WAIT have no owner any more" : "");
+	else if (m->counts->used > 0 && m->counts->time_wait == m->counts->used)
+		say(m, "All of its sockets are in TIME_WAIT: these have no owner any more.");
+}
+
 /* What tcp_tw_reuse does for this pool, or would do. */
 static void tell_reuse(const struct matter *m)
 {
@@ -292,8 +305,8 @@ static void tell_doubt(const struct matter *m)
 
 static void advise(const struct matter *m)
 {
-	static void (*const parts[])(const struct matter *m) = {tell_exhausted, tell_slow, tell_latency, tell_growth,
-		tell_time_wait, tell_destination, tell_blocked, tell_tcp_bind, tell_udp, tell_range};
+	static void (*const parts[])(const struct matter *m) = {tell_exhausted, tell_owner, tell_slow, tell_latency,
+		tell_growth, tell_time_wait, tell_destination, tell_blocked, tell_tcp_bind, tell_udp, tell_range};
 
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
 		parts[i](m);

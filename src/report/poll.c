@@ -27,7 +27,8 @@ struct pw_poller {
 	const struct pw_config *config;
 	struct pw_monitor *monitor;
 	struct pw_netns_list *others; /* namespaces that come and go; NULL = only those that were named */
-	struct pw_target **targets;   /* one a namespace, as all that follow; with `others` the own one is the first */
+	struct pw_owner_names *owner_names;
+	struct pw_target **targets; /* one a namespace, as all that follow; with `others` the own one is the first */
 	struct pw_ns_poll *polls;
 	struct pw_facts *facts;
 	size_t n;
@@ -141,6 +142,7 @@ static int add_target(
 	if (target == NULL)
 		return pw_error_set(err, "out of memory");
 	poller->targets[poller->n++] = target;
+	pw_target_set_owner_names(target, poller->owner_names);
 	return set_source(poller, target, path, err);
 }
 
@@ -180,6 +182,11 @@ struct pw_poller *pw_poller_new(const struct pw_options *options, const struct p
 	poller->config = config;
 	if (choose_probing(poller, err) < 0)
 		goto failed;
+	poller->owner_names = pw_owner_names_new();
+	if (poller->owner_names == NULL) {
+		pw_error_set(err, "out of memory");
+		goto failed;
+	}
 	if (options->record != NULL && (poller->record = create_record(options->record, err)) == NULL)
 		goto failed;
 	if (add_targets(poller, err) < 0)
@@ -200,6 +207,7 @@ void pw_poller_free(struct pw_poller *poller)
 	for (size_t i = 0; i < poller->n; i++)
 		pw_target_free(poller->targets[i]);
 	pw_netns_list_free(poller->others);
+	pw_owner_names_free(poller->owner_names);
 	pw_monitor_free(poller->monitor);
 	if (poller->record != NULL) {
 		delete_record(poller);
@@ -274,6 +282,14 @@ static void fill_facts(const struct pw_poller *poller, const struct pw_ns_poll *
 		facts->unprobed = "at most 256 are probed at a poll; --probe=on asks about all";
 }
 
+/* Of a record only the number of a user means something: names and control groups are those of another host. */
+static void number_user(uint64_t cgroup, uint32_t uid, char *buf, size_t size, void *context)
+{
+	(void)cgroup;
+	(void)context;
+	snprintf(buf, size, "uid %u", uid);
+}
+
 static void poll_one(struct pw_poller *poller, size_t i)
 {
 	struct pw_target *target = poller->targets[i];
@@ -282,8 +298,10 @@ static void poll_one(struct pw_poller *poller, size_t i)
 
 	pw_target_poll(target, NULL, NULL, poll, NULL);
 	/* the interfaces of a record are not those of this host */
-	if (poller->options->replay != NULL)
+	if (poller->options->replay != NULL) {
 		poll->ifname = NULL;
+		poll->owner_name = number_user;
+	}
 	*facts = (struct pw_facts){.ns = poll->index, .name = poll->name, .error = pw_target_error(target)};
 	if (poll->status == PW_POLL_COUNTED)
 		fill_facts(poller, poll, facts);
@@ -305,13 +323,7 @@ static int add_unlisted(struct pw_poller *poller, const struct pw_snapshot *snap
 
 	for (size_t i = 0; i < poller->n; i++) {
 		const struct pw_ns_poll *poll = &poller->polls[i];
-		struct pw_unlisted_source source = {.census = poll->census,
-			.snapshot = snapshot,
-			.policy = policy,
-			.ns_name = poll->name,
-			.floor = 1,
-			.ifname = poll->ifname,
-			.context = poll->context};
+		struct pw_unlisted_source source = {.ns = poll, .snapshot = snapshot, .policy = policy, .floor = 1};
 		const struct pw_census_totals *totals;
 
 		if (poll->status != PW_POLL_COUNTED || poller->options->unlisted == PW_UNLISTED_NONE)

@@ -84,11 +84,11 @@ static void judge(struct pw_unlisted *pool)
 
 static void set_zone(const struct walk *walk, struct pw_unlisted *pool)
 {
-	const struct pw_unlisted_source *source = walk->source;
+	const struct pw_ns_poll *ns = walk->source->ns;
 	const char *name = NULL;
 
-	if (pool->key.local.zone != 0 && source->ifname != NULL)
-		name = source->ifname(pool->key.local.zone, source->context);
+	if (pool->key.local.zone != 0 && ns->ifname != NULL)
+		name = ns->ifname(pool->key.local.zone, ns->context);
 	if (name != NULL)
 		snprintf(pool->zone_name, sizeof(pool->zone_name), "%s", name);
 }
@@ -103,7 +103,7 @@ static const struct pw_rule *rule_of(const struct pw_unlisted_source *source, co
 {
 	if (source->policy->n_rules == 0)
 		return NULL;
-	return pw_policy_rule(source->policy, key, source->ns_name);
+	return pw_policy_rule(source->policy, key, source->ns->name);
 }
 
 static int visit(const struct pw_pool_key *key, const struct pw_pool_counts *counts, void *context)
@@ -113,16 +113,16 @@ static int visit(const struct pw_pool_key *key, const struct pw_pool_counts *cou
 	struct pw_unlisted *pool;
 
 	if (is_listed(walk, key) ||
-		(source->policy->n_ignore > 0 && pw_policy_ignores(source->policy, key, source->ns_name)))
+		(source->policy->n_ignore > 0 && pw_policy_ignores(source->policy, key, source->ns->name)))
 		return 0;
 	if (reserve(walk->list) < 0)
 		return -1;
 	pool = &walk->list->pools[walk->list->n++];
 	*pool = (struct pw_unlisted){.key = *key,
 		.counts = *counts,
-		.ns_name = source->ns_name,
+		.ns = source->ns,
 		.rule = rule_of(source, key),
-		.basis = (uint8_t)pw_census_totals(source->census)->basis};
+		.basis = (uint8_t)pw_census_totals(source->ns->census)->basis};
 	set_zone(walk, pool);
 	judge(pool);
 	return 0;
@@ -134,7 +134,7 @@ int pw_unlisted_add(struct pw_unlisted_list *list, const struct pw_unlisted_sour
 
 	list->defaults = &source->policy->defaults;
 	mark_listed(&walk);
-	return pw_census_each(source->census, source->floor, visit, &walk);
+	return pw_census_each(source->ns->census, source->floor, visit, &walk);
 }
 
 void pw_unlisted_clear(struct pw_unlisted_list *list)
@@ -150,6 +150,18 @@ const struct pw_thresholds *pw_unlisted_thresholds(const struct pw_unlisted_list
 	return pool->rule != NULL ? &pool->rule->thresholds : list->defaults;
 }
 
+static const char *owner_of(const struct pw_unlisted *pool, char buf[PW_OWNER_TEXT_MAX])
+{
+	struct pw_owners owners;
+
+	buf[0] = '\0';
+	if (pool->ns->owner_name == NULL)
+		return buf;
+	pw_census_owners(pool->ns->census, &pool->key, &owners);
+	pw_owners_text(&owners, pool->ns->owner_name, pool->ns->context, buf);
+	return buf;
+}
+
 const struct pw_pool_row *pw_unlisted_row(
 	const struct pw_unlisted_list *list, size_t position, uint64_t poll_ms, struct pw_row_buffer *buffer)
 {
@@ -159,7 +171,7 @@ const struct pw_pool_row *pw_unlisted_row(
 
 	*row = (struct pw_pool_row){.key = pool->key,
 		.counts = pool->counts,
-		.owner = "",
+		.owner = owner_of(pool, buffer->owner),
 		.label = pool->rule != NULL ? pool->rule->label : "",
 		.peak = pool->counts.used,
 		.peak_ms = poll_ms,
@@ -173,7 +185,7 @@ const struct pw_pool_row *pw_unlisted_row(
 		row->critical_threshold = thresholds->critical.rise;
 		row->free_threshold = thresholds->free_below;
 	}
-	row->name = pw_pool_name(&pool->key, pool->zone_name, pool->ns_name, buffer->name);
+	row->name = pw_pool_name(&pool->key, pool->zone_name, pool->ns->name, buffer->name);
 	row->local_text = pw_address_text(&pool->key.local, pool->zone_name, buffer->local);
 	row->remote_text = pw_address_text(&pool->key.remote, NULL, buffer->remote);
 	return row;

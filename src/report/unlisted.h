@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "model/census.h"
+#include "model/monitor.h"
 #include "model/policy.h"
 #include "model/snapshot.h"
 
@@ -17,7 +17,7 @@ struct pw_unlisted {
 	struct pw_pool_key key;
 	struct pw_pool_counts counts;
 	const struct pw_rule *rule; /* NULL = no `pool` section matches */
-	const char *ns_name;
+	const struct pw_ns_poll *ns;
 	char zone_name[IF_NAMESIZE]; /* "" = none */
 	uint8_t state, reason;       /* by the thresholds of the rule, as at a first poll; else normal */
 	uint8_t basis;
@@ -31,16 +31,14 @@ struct pw_unlisted_list {
 
 /* Where the pools of one namespace come from. */
 struct pw_unlisted_source {
-	struct pw_census *census;
-	const struct pw_snapshot *snapshot; /* made from this census; its rows are left out */
+	const struct pw_ns_poll
+		*ns; /* counted, with its census, and the names of the namespace and of interfaces and owners */
+	const struct pw_snapshot *snapshot; /* made from this poll; its rows are left out */
 	const struct pw_policy *policy;     /* what it ignores is left out */
-	const char *ns_name;
-	uint32_t floor;                                         /* least number of used ports, at least 1 */
-	const char *(*ifname)(uint32_t ifindex, void *context); /* may be NULL */
-	void *context;
+	uint32_t floor;                     /* least number of used ports, at least 1 */
 };
 
-/* Adds the pools of a namespace. Everything in `source` but the callback must outlive the list. Returns 0, or -1 when out of memory. */
+/* Adds the pools of a namespace. Everything in `source` must outlive the list. Returns 0, or -1 when out of memory. */
 int pw_unlisted_add(struct pw_unlisted_list *list, const struct pw_unlisted_source *source);
 
 void pw_unlisted_clear(struct pw_unlisted_list *list);
@@ -51,7 +49,7 @@ const struct pw_thresholds *pw_unlisted_thresholds(const struct pw_unlisted_list
 /* A row and the memory of its texts. */
 struct pw_row_buffer {
 	struct pw_pool_row row;
-	char name[PW_POOL_NAME_MAX], local[PW_ADDRESS_TEXT_MAX], remote[PW_ADDRESS_TEXT_MAX];
+	char name[PW_POOL_NAME_MAX], local[PW_ADDRESS_TEXT_MAX], remote[PW_ADDRESS_TEXT_MAX], owner[PW_OWNER_TEXT_MAX];
 };
 
 /* Makes a row of a pool, as of the poll of this snapshot. Returns &buffer->row. */

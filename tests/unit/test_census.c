@@ -69,6 +69,11 @@ static struct pw_socket random_socket(const struct world *w, uint64_t cookie)
 			memset(s.local, 0, 16);
 		s.flags = s.family == AF_INET6 && pick(2) ? PW_SOCKET_V6ONLY : 0;
 	}
+	if (s.state != PW_TIME_WAIT && pick(4) != 0) {
+		s.flags |= PW_SOCKET_HAS_OWNER;
+		s.cgroup = pick(2);
+		s.uid = pick(3);
+	}
 	return s;
 }
 
@@ -209,6 +214,40 @@ static void reference_bind(const struct world *w, const struct pw_pool_key *key,
 	out->utilization = pw_utilization(out->capacity, out->free);
 }
 
+static uint32_t reference_owned(const struct world *w, const struct pw_pool_key *key, uint64_t cgroup, uint32_t uid)
+{
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < w->n; i++) {
+		const struct pw_socket *s = &w->sockets[i];
+		bool own = key->kind == PW_KIND_CONNECT ? in_tuple(key, s) && !has_listener(w, s->local_port)
+							: conflicts(key, s);
+
+		n += own && in_capacity(w, s->local_port) && (s->flags & PW_SOCKET_HAS_OWNER) != 0 &&
+			s->cgroup == cgroup && s->uid == uid;
+	}
+	return n;
+}
+
+static void compare_owners(const struct world *w, const struct pw_pool_key *key)
+{
+	uint32_t owned = 0, found = 0;
+	struct pw_owners owners;
+
+	pw_census_owners(w->census, key, &owners);
+	for (uint32_t pair = 0; pair < 6; pair++)
+		owned += reference_owned(w, key, pair % 2, pair / 2);
+	assert_int_equal(owners.owned, owned);
+	for (size_t i = 0; i < owners.n; i++) {
+		const struct pw_owner *owner = &owners.owner[i];
+
+		assert_int_equal(owner->sockets, reference_owned(w, key, owner->cgroup, owner->uid));
+		assert_true(i == 0 || owners.owner[i - 1].sockets >= owner->sockets);
+		found += owner->sockets;
+	}
+	assert_int_equal(found, owned);
+}
+
 static int compare_pool(const struct pw_pool_key *key, const struct pw_pool_counts *counts, void *context)
 {
 	const struct world *w = context;
@@ -231,6 +270,7 @@ static int compare_pool(const struct pw_pool_key *key, const struct pw_pool_coun
 	assert_int_equal(counts->utilization == 100, counts->free == 0);
 	pw_census_pool(w->census, key, &again);
 	assert_memory_equal(&again, counts, sizeof(again));
+	compare_owners(w, key);
 	return 0;
 }
 

@@ -780,6 +780,49 @@ static void zones_have_names(void **unused)
 	assert_string_equal(row("tcp 10.0.0.1%lo -> 10.0.0.9:443")->local_text, "10.0.0.1%lo");
 }
 
+/* Names owners by their user, and counts how often it is asked. */
+static void name_owner(uint64_t cgroup, uint32_t uid, char *buf, size_t size, void *context)
+{
+	(void)cgroup;
+	++*(unsigned *)context;
+	snprintf(buf, size, "user %u", uid);
+}
+
+/* The first `n` sockets of the next poll belong to this user. */
+static void own(size_t n, uint32_t uid)
+{
+	for (size_t i = 0; i < n; i++) {
+		f.sockets[i].flags |= PW_SOCKET_HAS_OWNER;
+		f.sockets[i].uid = uid;
+	}
+}
+
+static void owners_are_named(void **unused)
+{
+	unsigned asked = 0;
+
+	(void)unused;
+	f.ns.owner_name = name_owner;
+	f.ns.context = &asked;
+	fixture_connects(&f, "10.0.0.1", "10.0.0.9", 443, 600);
+	own(600, 8);
+	own(100, 7);
+	fixture_poll(&f);
+	assert_string_equal(row(FIXTURE_POOL)->owner, "user 8 (83 %)");
+	assert_int_equal(f.n_events, 1);
+	assert_string_equal(f.events[0].owner, "user 8 (83 %)");
+	assert_int_equal(asked, 4); /* two owners of two pools, once a poll whether notified, listed or both */
+
+	f.ns.status = PW_POLL_FAILED;
+	fixture_poll(&f);
+	assert_string_equal(row(FIXTURE_POOL)->owner, "user 8 (83 %)");
+
+	f.ns.status = PW_POLL_COUNTED;
+	fixture_add(&f, "10.0.0.1", "10.0.0.9", 443, 40000, 1, 600, PW_TIME_WAIT);
+	fixture_poll(&f);
+	assert_string_equal(row(FIXTURE_POOL)->owner, ""); /* TIME_WAIT has none */
+}
+
 static void namespace_row_tells_the_range(void **unused)
 {
 	const struct pw_ns_row *ns;
@@ -1075,6 +1118,7 @@ int main(void)
 		TEST(vanished_namespace_ends_its_alarms),
 		TEST(namespaces_are_apart),
 		TEST(zones_have_names),
+		TEST(owners_are_named),
 		TEST(namespace_row_tells_the_range),
 		TEST(latency_is_measured_where_it_hurts),
 		TEST(crawler_leaves_no_trace),
