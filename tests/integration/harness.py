@@ -225,6 +225,10 @@ class Load:
         self._process = Process(ns, [PYTHON, HERE / "load.py"], pathlib.Path(directory) / f"load-{id(self):x}.log",
                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
 
+    @property
+    def pid(self):
+        return self._process.pid
+
     def send(self, op, **arguments):
         """Sends a command without waiting for its answer, so that several processes can work at once."""
         given = {name: value for name, value in arguments.items() if value is not None}

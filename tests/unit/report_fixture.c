@@ -125,7 +125,7 @@ void fixture_busy(struct fixture *f)
 	row->growth = 240;
 	row->alloc_latency_us = 1700;
 	row->label = "payment gateway";
-	row->owner = "haproxy.service (100 %)";
+	row->owner = "haproxy.service";
 	row = fixture_pool(f, IPPROTO_TCP, "2001:db8:1111:2222:3333:4444:5555:6666",
 		"2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff", 65535, 24000, 19000);
 	row->growth = 12000;

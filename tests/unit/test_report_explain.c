@@ -101,6 +101,22 @@ static void test_quiet(void **state)
 	expect_has(&f, LIST("is at 7 % (normal)", "nothing needs to be done"), LIST("TIME_WAIT: this side", "range"));
 }
 
+static void test_owner(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	one_pool(&f, 24000, 1000)->owner = "nginx.service (80 %)";
+	expect_has(&f, LIST("Its sockets belong to nginx.service (80 %); those in TIME_WAIT have no owner any more."),
+		NOTHING);
+	one_pool(&f, 24000, 0)->owner = "nginx.service";
+	expect_has(&f, LIST("Its sockets belong to nginx.service."), NOTHING);
+	one_pool(&f, 24000, 24000);
+	expect_has(&f, LIST("All of its sockets are in TIME_WAIT: these have no owner any more."), LIST("belong to"));
+	one_pool(&f, 24000, 1000);
+	expect_has(&f, LIST("23000 live"), LIST("owner", "belong to"));
+}
+
 static void test_no_pool(void **state)
 {
 	struct fixture f;
@@ -323,6 +339,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_golden),
 		cmocka_unit_test(test_quiet),
+		cmocka_unit_test(test_owner),
 		cmocka_unit_test(test_no_pool),
 		cmocka_unit_test(test_live),
 		cmocka_unit_test(test_other_sources),
