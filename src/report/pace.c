@@ -43,6 +43,7 @@ static void forget(struct pw_pace *pace, uint64_t seen_before_ms)
 		next = pool->hh.next;
 		if (pool->seen_ms >= seen_before_ms)
 			continue;
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): uthash frees its table with the last item only */
 		HASH_DEL(pace->pools, pool);
 		free(pool);
 	}
