@@ -12,6 +12,7 @@ import re
 from harness import BUILD, Process, eventually
 
 COMMUNITY = "public"
+DEFAULT_BASE = "1.3.6.1.4.1.8072.9999.9999.28232"
 V3_USER, V3_PASSWORD, V3_ENGINE = "watcher", "a-long-password", "0x80001f8803706f727477"
 
 # What a test needs of snmpd; the other modules only cost time at start.
@@ -26,8 +27,12 @@ class Mib:
     CONVENTION = re.compile(r"([A-Z]\w*)\s*::=\s*TEXTUAL-CONVENTION\b.*?SYNTAX\s+(\w+(?:\s+\w+)?)\s*(\{.*?\})?", re.S)
     SYNTAX = re.compile(r"SYNTAX\s+(OCTET STRING|OBJECT IDENTIFIER|\w+)\s*(\{[^}]*\})?", re.S)
 
+    UNITS = re.compile(r"(\w+)\s+OBJECT-TYPE\b[^:]*?UNITS\s+\"([^\"]*)\"", re.S)
+
     def __init__(self, path=BUILD / "mibs" / "PORTWATCH-MIB.txt"):
-        text = re.sub(r'"[^"]*"', '""', pathlib.Path(path).read_text())
+        text = pathlib.Path(path).read_text()
+        self.units = dict(self.UNITS.findall(text))
+        text = re.sub(r'"[^"]*"', '""', text)
         text = re.sub(r"--[^\n]*", "", text)
         text = re.sub(r"\bIMPORTS\b.*?;", "", text, flags=re.S)
         conventions = {name: values for name, _, values in self.CONVENTION.findall(text)}
@@ -60,6 +65,10 @@ class Mib:
     @staticmethod
     def _enumeration(text):
         return {int(value): word for word, value in re.findall(r"([\w-]+)\s*\(\s*(\d+)\s*\)", text or "")}
+
+    def rebased(self, text):
+        """A shipped file, which has the default base OID, with the one that was configured; as `make install` does it."""
+        return text.replace(DEFAULT_BASE, self.oid["portwatchMIB"])
 
     def split(self, oid):
         """(name, instance suffix) of an OID; the longest known prefix names it."""

@@ -1,0 +1,48 @@
+"""Fixtures of the integration tests. Run these by scripts/test, or by hand:
+
+    PW_BUILDDIR=/path/to/build /usr/bin/python3 -m pytest [-n 4] tests/integration
+"""
+
+import functools
+import os
+
+import pytest
+from harness import Workshop
+from scene import Scene
+from snmp import Mib
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "slow: takes more than a few seconds; left out of the run with sanitizers")
+
+
+def pytest_collection_modifyitems(items):
+    if os.geteuid() == 0:
+        return
+    for item in items:
+        item.add_marker(pytest.mark.skip(reason="needs root: it makes network namespaces"))
+
+
+@pytest.fixture(scope="session", name="mib")
+def fixture_mib():
+    """PORTWATCH-MIB as it was built."""
+    return Mib()
+
+
+@pytest.fixture(name="workshop")
+def fixture_workshop():
+    """Parts made here end with the test."""
+    with Workshop() as workshop:
+        yield workshop
+
+
+@pytest.fixture(name="make_scene")
+def fixture_make_scene(workshop, mib):
+    """Makes a Scene with settings of the test's own."""
+    return functools.partial(Scene, workshop, mib)
+
+
+@pytest.fixture(name="scene")
+def fixture_scene(make_scene):
+    """A host with 1000 ephemeral ports; portwatchd is not started yet."""
+    return make_scene()

@@ -1,0 +1,136 @@
+"""What lies under conf/integrations says the same as PORTWATCH-MIB. No program of an operator is needed here: scripts/test-integrations
+is the test with them.
+"""
+
+import json
+import re
+
+import pytest
+import yaml
+from harness import SOURCE
+from snmp import DEFAULT_BASE
+
+DIRECTORY = SOURCE / "conf" / "integrations"
+TEXTS = sorted(path for path in DIRECTORY.rglob("*") if path.is_file() and path.suffix != ".png")
+PROMETHEUS = DIRECTORY / "prometheus"
+
+
+def ids(path):
+    return str(path.relative_to(DIRECTORY))
+
+
+# --- all of them -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=ids)
+def test_objects_exist(mib, path):
+    """Each name that looks like one of the MIB is one of the MIB, and each numeric OID is below a node of it."""
+    text = mib.rebased(path.read_text())
+    unknown = {name for name in re.findall(r"(?<![A-Za-z])pw[A-Z]\w*", text) if name.rpartition(":")[2] not in mib.oid}
+    assert not unknown
+    base = mib.oid["portwatchMIB"]
+    for oid in re.findall(rf"(?<![\d.])\.?({re.escape(base)}(?:\.\d+)*)", text):
+        name, rest = mib.split(oid)
+        assert name in ("portwatchMIB", "pwNotifications", "pwObjects") and not rest or name in mib.oid and (
+            not rest or mib.access.get(name)), f"{oid}: nothing of the MIB"
+
+
+def test_installed(mib):
+    """`make install` takes every file, and only these."""
+    listed = re.search(r"^INTEGRATION_FILES = (.*?[^\\])\n", (SOURCE / "Makefile.am").read_text(), re.S | re.M)[1]
+    assert sorted(listed.replace("\\\n", " ").split()) == sorted(str(path.relative_to(SOURCE)) for path in DIRECTORY.rglob("*")
+                                                                 if path.is_file())
+
+
+# --- Prometheus ------------------------------------------------------------------------------------------------------
+
+TYPES = {"Gauge32": "gauge", "Integer32": "gauge", "INTEGER": "gauge", "Unsigned32": "gauge", "Counter32": "counter",
+         "Counter64": "counter", "SnmpAdminString": "DisplayString", "DateAndTime": "DateAndTime"}
+# What a unit of the MIB is called in Grafana.
+UNITS = {"percent": "percent", "seconds": "s", "milliseconds": "ms", "microseconds": "µs", "ports": "none", "sockets": "none",
+         "pools": "none", "alarms": "none", "ports per minute": "none", "failures": "cps"}
+METRIC = re.compile(r"\b(?:portwatch:)?pw[A-Z]\w*(?::\w+)?")
+
+
+def module(name):
+    """The module of a configuration of snmp_exporter, before or after the credentials got a section of their own."""
+    config = yaml.safe_load((PROMETHEUS / name).read_text())
+    return config.get("modules", config)["portwatch"]
+
+
+@pytest.fixture(scope="module", name="metrics")
+def fixture_metrics():
+    return {metric["name"]: metric for metric in module("snmp.yml")["metrics"]}
+
+
+def rules():
+    return [rule for group in yaml.safe_load((PROMETHEUS / "portwatch.rules.yml").read_text())["groups"] for rule in group["rules"]]
+
+
+def test_both_forms_of_snmp_yml_say_the_same():
+    assert module("snmp.yml") == module("snmp-0.22.yml")
+    assert set(yaml.safe_load((PROMETHEUS / "snmp.yml").read_text())["auths"]) == {"public_v2", "watcher_v3"}
+
+
+def test_snmp_yml_is_what_the_mib_says(mib, metrics):
+    """Every readable object of the walked tables is there or ignored in generator.yml, with the MIB's OID, type and words."""
+    ignored = yaml.safe_load((PROMETHEUS / "generator.yml").read_text())["modules"]["portwatch"]["overrides"]
+    walked = [mib.oid[name] + "." for name in ("pwAgent", "pwNamespaceTable", "pwPoolTable")]
+    readable = {name for name, access in mib.access.items() if access == "read-only" and mib.oid[name].startswith(tuple(walked))}
+    assert set(metrics) == readable - set(ignored)
+    assert [oid + "." for oid in module("snmp.yml")["walk"]] == [name.replace(mib.oid["portwatchMIB"], DEFAULT_BASE) for name in walked]
+    for name, metric in metrics.items():
+        assert mib.rebased(metric["oid"]) == mib.oid[name]
+        assert metric["type"] == (TYPES["INTEGER"] if mib.enum[name] else TYPES[mib.syntax[name]]), name
+        assert metric.get("enum_values", {}) == mib.enum[name], name
+
+
+def test_rules_use_what_is_exported(metrics):
+    recorded = {rule["record"] for rule in rules() if "record" in rule}
+    for rule in rules():
+        texts = [rule["expr"], *rule.get("annotations", {}).values()]
+        used = {name for text in texts for name in METRIC.findall(text)} - {"pwPoolName", "pwNsName", "pwNsIndex"}
+        assert used <= set(metrics) | recorded, rule
+
+
+def test_states_in_rules_are_the_words_of_their_alerts(mib):
+    """`pwPoolState == 2` is the alert that ends in Warning, and so on; every state but normal has one."""
+    found = {}
+    for rule in rules():
+        if match := re.fullmatch(r"(pw\w+) == (\d+)", rule["expr"]):
+            word = mib.enum[match[1]][int(match[2])]
+            assert rule["alert"].lower().endswith(word.lower()), rule
+            found.setdefault(match[1], set()).add(word)
+    assert found["pwPoolState"] == set(mib.enum["pwPoolState"].values()) - {"normal"}
+    assert set(found) == {"pwPoolState", "pwNsStatus", "pwConfigStatus"}
+
+
+def panels():
+    return json.loads((PROMETHEUS / "grafana-dashboard.json").read_text())["panels"]
+
+
+@pytest.mark.parametrize("panel", panels(), ids=lambda panel: panel["title"])
+def test_dashboard_panel(mib, metrics, panel):
+    """Metrics that are exported or recorded, in the MIB's unit, with its words, from the data source that is chosen."""
+    recorded = {rule["record"]: re.search(r"pw\w+", rule["record"])[0] for rule in rules() if "record" in rule}
+    settings = panel["fieldConfig"]["defaults"]
+    assert panel["datasource"]["uid"] == "${datasource}"
+    for target in panel["targets"]:
+        assert target["datasource"]["uid"] == "${datasource}"
+        name, = [name for name in METRIC.findall(re.sub(r"\{.*\}", "", target["expr"]))]
+        assert name in metrics or name in recorded
+        name = recorded.get(name, name)
+        if mib.enum[name]:
+            assert {int(value): mapped["text"] for value, mapped in settings["mappings"][0]["options"].items()} == mib.enum[name]
+        elif not target["expr"].startswith("portwatch:pwPoolGrowth"):
+            assert settings["unit"] == UNITS[mib.units[name]], name
+
+
+def test_dashboard_is_whole():
+    dashboard = json.loads((PROMETHEUS / "grafana-dashboard.json").read_text())
+    variables = {variable["name"] for variable in dashboard["templating"]["list"]}
+    used = set(re.findall(r"\$\{?(\w+)\}?", json.dumps(dashboard))) - {"__all", "__rate_interval"}
+    assert variables == used
+    assert len({panel["id"] for panel in panels()}) == len(panels())
+    for panel in panels():
+        assert panel["gridPos"]["x"] + panel["gridPos"]["w"] <= 24

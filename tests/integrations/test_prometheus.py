@@ -1,0 +1,155 @@
+"""conf/integrations/prometheus with Debian's snmp_exporter and Prometheus: generated, checked, scraped, and an alert on a real load."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import urllib.parse
+
+import pytest
+import yaml
+from harness import BUILD, SOURCE, Process, equals, eventually
+from scene import connect_pool
+
+FILES = SOURCE / "conf" / "integrations" / "prometheus"
+TESTS = SOURCE / "tests" / "integrations"
+POOL = connect_pool("127.0.0.1", "127.0.0.1", 8080)
+EXPORTER, PROMETHEUS = "127.0.0.1:9116", "127.0.0.1:9090"
+# snmp_exporter of the machine. Another one can be named, with the file that goes with its version.
+PROGRAM = os.environ.get("PW_SNMP_EXPORTER", "/usr/bin/prometheus-snmp-exporter")
+CONFIG = os.environ.get("PW_SNMP_EXPORTER_CONFIG", "snmp-0.22.yml")
+
+
+def promtool(*arguments):
+    result = subprocess.run(["promtool", *map(str, arguments)], capture_output=True, text=True, check=False, timeout=60)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_generated_files_are_current(tmp_path, mib):
+    """Debian's generator makes the shipped files of the MIB that was built (with the default base OID)."""
+    subprocess.run([SOURCE / "scripts" / "snmp-exporter-config", BUILD / "mibs" / "PORTWATCH-MIB.txt", tmp_path], check=True, timeout=60)
+    for name in ("snmp.yml", "snmp-0.22.yml"):
+        assert mib.rebased((FILES / name).read_text()) == (tmp_path / name).read_text()
+
+
+def test_promtool(tmp_path):
+    for name in ("prometheus.yml", "portwatch.rules.yml"):
+        shutil.copy(FILES / name, tmp_path)
+    shutil.copy(TESTS / "prometheus-rules.yml", tmp_path)
+    promtool("check", "config", tmp_path / "prometheus.yml")
+    promtool("test", "rules", tmp_path / "prometheus-rules.yml")
+
+
+def fetch(ns, url):
+    """The body of an HTTP answer from inside the namespace; an error is an AssertionError."""
+    result = ns.run("curl", "--silent", "--show-error", "--fail-with-body", url, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+def parse(text):
+    """{metric: {frozenset of labels: value}} of the exposition format."""
+    found = {}
+    for name, labels, value in re.findall(r"^(\w+)(?:\{(.*)\})? (\S+)$", text, re.M):
+        pairs = re.findall(r'(\w+)="((?:[^"\\]|\\.)*)"', labels)
+        found.setdefault(name, {})[tuple(sorted(pairs))] = float(value)
+    return found
+
+
+class Watch:
+    """snmp_exporter and Prometheus beside the scene, with the shipped files: only intervals and addresses are other ones."""
+
+    def __init__(self, scene):
+        self.ns, directory = scene.ns, scene.workshop.directory
+        exporter = directory / "snmp.yml"
+        exporter.write_text(scene.mib.rebased((FILES / CONFIG).read_text()))
+        scene.workshop.keep(Process(self.ns, [PROGRAM, f"--config.file={exporter}", f"--web.listen-address={EXPORTER}"],
+                                    directory / "exporter.log"))
+        config = yaml.safe_load((FILES / "prometheus.yml").read_text())
+        config["global"] = {"evaluation_interval": "1s"}
+        job, = config["scrape_configs"]
+        assert job["relabel_configs"][-1]["replacement"] == EXPORTER
+        job.update(scrape_interval="1s", scrape_timeout="1s", static_configs=[{"targets": ["127.0.0.1"]}])
+        shutil.copy(FILES / "portwatch.rules.yml", directory)
+        (directory / "prometheus.yml").write_text(yaml.safe_dump(config))
+        scene.workshop.keep(Process(self.ns, ["/usr/bin/prometheus", f"--config.file={directory}/prometheus.yml",
+                                              f"--storage.tsdb.path={directory}/tsdb", f"--web.listen-address={PROMETHEUS}"],
+                                    directory / "prometheus.log"))
+
+    def scrape(self):
+        return parse(fetch(self.ns, f"http://{EXPORTER}/snmp?target=127.0.0.1&module=portwatch&auth=public_v2"))
+
+    def query(self, expression):
+        """[({label: text}, value)] of an instant query."""
+        answer = json.loads(fetch(self.ns, f"http://{PROMETHEUS}/api/v1/query?query={urllib.parse.quote(expression)}"))
+        return [(item["metric"], float(item["value"][1])) for item in answer["data"]["result"]]
+
+    def firing(self):
+        """{alert name: [labels]}."""
+        found = {}
+        for alert in json.loads(fetch(self.ns, f"http://{PROMETHEUS}/api/v1/alerts"))["data"]["alerts"]:
+            if alert["state"] == "firing":
+                found.setdefault(alert["labels"]["alertname"], []).append(alert["labels"])
+        return found
+
+
+@pytest.fixture(name="watch")
+def fixture_watch(scene):
+    watch = Watch(scene)
+    eventually(lambda: watch.query("up"), 20)
+    return watch
+
+
+def by_name(scrape, metric):
+    return {dict(labels)["pwPoolName"]: value for labels, value in scrape[metric].items()}
+
+
+def test_scrape_equals_snmp(scene, watch, mib):
+    """Every exported number of a pool and of a namespace is what a manager reads; IPv6 and bind pools among them."""
+    scene.load.listen("127.0.0.1", 8080)
+    scene.load.listen("::1", 8081)
+    scene.load.connect(300, "127.0.0.1", 8080)
+    scene.load.connect(200, "::1", 8081)
+    scene.load.hold(100, "127.0.0.1", protocol="udp")
+    scene.start('pool "front" { remote = { "127.0.0.1" } }')
+    scene.until(POOL, used=300)
+    scrape, rows = eventually(watch.scrape), scene.manager.table("pwPoolTable").values()
+    names = {row["pwPoolName"] for row in rows}
+    assert {POOL, "tcp [::1] -> [::1]:8081", "udp 127.0.0.1 bind"} <= names
+    for row in rows:
+        for column in ("Capacity", "Used", "TimeWait", "Blocked", "Free", "FastFree", "Utilization", "Reusable", "WarningThreshold"):
+            assert by_name(scrape, f"pwPool{column}")[row["pwPoolName"]] == row[f"pwPool{column}"], column
+        state = {word: number for number, word in mib.enum["pwPoolState"].items()}[row["pwPoolState"]]
+        assert by_name(scrape, "pwPoolState")[row["pwPoolName"]] == state
+    labels = next(dict(labels) for labels in scrape["pwPoolFree"] if ("pwPoolName", POOL) in labels)
+    assert labels["pwPoolLabel"] == "front"
+    assert (labels["pwPoolLocalAddress"], labels["pwPoolRemoteAddress"], labels["pwPoolRemotePort"]) == ("127.0.0.1", "127.0.0.1", "8080")
+    assert list(scrape["pwNsLow"].values()) == [40000]
+    assert scrape["pwStartTime"] and scrape["pwVersion"]
+
+
+def test_alert_fires_and_recovers(scene, watch):
+    scene.load.listen("127.0.0.1", 8080)
+    group = scene.load.connect(600, "127.0.0.1", 8080)
+    scene.start()
+    warning = eventually(lambda: watch.firing().get("PortwatchPoolWarning"), 20)
+    assert [labels["pwPoolName"] for labels in warning] == [POOL]
+    more = scene.load.connect(400, "127.0.0.1", 8080)
+    eventually(lambda: watch.firing().get("PortwatchPoolExhausted"), 20)
+    assert "PortwatchPoolWarning" not in watch.firing()
+    more.reset()
+    group.reset(500)
+    equals(watch.firing, {}, 20)
+    recorded = eventually(lambda: watch.query("portwatch:pwPoolFree:predict1h"), 20)
+    assert POOL in {labels["pwPoolName"] for labels, _ in recorded}
+
+
+def test_agent_that_is_missing(scene, watch):
+    """snmpd without portwatchd: the scrape succeeds, and the rule's expression names the host."""
+    rules = yaml.safe_load((FILES / "portwatch.rules.yml").read_text())
+    missing, = (rule["expr"] for group in rules["groups"] for rule in group["rules"] if rule.get("alert") == "PortwatchAgentMissing")
+    eventually(lambda: watch.query('up{job="portwatch"} == 1'), 20)
+    assert [labels["instance"] for labels, _ in eventually(lambda: watch.query(missing))] == ["127.0.0.1"]
+    scene.start()
+    equals(lambda: watch.query(missing), [], 20)
