@@ -1,6 +1,7 @@
 /* oracle: random populations of sockets, each in a network namespace of its own: does portwatch say what the kernel does? */
 #include <errno.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,9 @@
 /* A population takes well under a second; one that hangs is a fault. */
 #define POPULATION_TIMEOUT_S 120
 
+/* How often a population is made again when the machine was too busy for it. */
+#define MAX_TRIES 4
+
 struct options {
 	const char *scenario; /* NULL: the mix; "all": each in turn */
 	const char *command;
@@ -33,14 +37,16 @@ struct job {
 	pid_t pid;
 	struct report *report; /* shared with the child */
 	FILE *log;
+	const struct scenario *scenario;
 	uint64_t seed;
+	unsigned tries;
 };
 
 /* --- one population in a child ---------------------------------------------------------------------------------------------- */
 
-static void child(const struct options *options, const struct scenario *scenario, struct job *job)
+static void child(const struct options *options, const struct job *job)
 {
-	struct exam_options exam = {.scenario = scenario, .seed = job->seed, .command = options->command};
+	struct exam_options exam = {.scenario = job->scenario, .seed = job->seed, .command = options->command};
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	alarm(POPULATION_TIMEOUT_S);
@@ -49,9 +55,9 @@ static void child(const struct options *options, const struct scenario *scenario
 	_exit(0);
 }
 
-static int start(const struct options *options, const struct scenario *scenario, uint64_t seed, struct job *job)
+static int start(const struct options *options, struct job *job)
 {
-	job->seed = seed;
+	job->tries++;
 	job->log = tmpfile();
 	if (job->log == NULL)
 		return -1;
@@ -59,7 +65,7 @@ static int start(const struct options *options, const struct scenario *scenario,
 	fflush(NULL);
 	job->pid = fork();
 	if (job->pid == 0)
-		child(options, scenario, job);
+		child(options, job);
 	return job->pid > 0 ? 0 : -1;
 }
 
@@ -73,11 +79,26 @@ static void copy_log(FILE *log)
 		fwrite(buffer, 1, n, stdout);
 }
 
+/* Whether the result of a child says more about the load of the machine than about portwatch. */
+static bool was_too_slow(const struct job *job, int status)
+{
+	return job->report->stale || (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM);
+}
+
 /* Takes the result of a child that has ended. */
 static void collect(const struct options *options, struct job *job, int status, struct report *sum)
 {
 	bool died = !WIFEXITED(status) || WEXITSTATUS(status) != 0;
 
+	if (was_too_slow(job, status) && job->tries < MAX_TRIES) {
+		fprintf(stderr, "population %#llx: made again, the machine was too busy\n",
+			(unsigned long long)job->seed);
+		fclose(job->log);
+		if (start(options, job) == 0)
+			return;
+		perror("a child");
+		exit(2);
+	}
 	job->report->faults += died;
 	if (died)
 		printf("population %#llx: the process ended by status %#x\n", (unsigned long long)job->seed,
@@ -142,7 +163,10 @@ static int run_scenario(
 
 		while ((job = find_job(jobs, options->jobs, 0)) == NULL)
 			wait_one(options, jobs, sum);
-		if (start(options, scenario, population_seed(options, scenario, i), job) < 0) {
+		job->scenario = scenario;
+		job->seed = population_seed(options, scenario, i);
+		job->tries = 0;
+		if (start(options, job) < 0) {
 			perror("a child");
 			return -1;
 		}
