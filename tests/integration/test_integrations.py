@@ -134,3 +134,39 @@ def test_dashboard_is_whole():
     assert len({panel["id"] for panel in panels()}) == len(panels())
     for panel in panels():
         assert panel["gridPos"]["x"] + panel["gridPos"]["w"] <= 24
+
+
+# --- snmptt, Nagios --------------------------------------------------------------------------------------------------
+
+
+def test_snmptt_events(mib):
+    """An EVENT for each notification, for the pools one a state; numbers and words of the states, and the varbinds' places."""
+    text = mib.rebased((DIRECTORY / "snmp" / "snmptt.conf").read_text())
+    events = re.findall(r'^EVENT (\w+) \.([\d.]+) "portwatch" (NORMAL|WARNING|CRITICAL)\nFORMAT (.*)\n(?:MATCH (.*)\n)?', text, re.M)
+    assert len(events) == len(re.findall("^EVENT", text, re.M))
+    assert {name for name, *_ in events} == {name for name in mib.carries if name in mib.oid and mib.syntax.get(name) is None
+                                             and mib.oid[name].startswith(mib.oid["pwNotifications"] + ".")}
+    states = {"pwPoolRising": set(), "pwPoolFalling": set()}
+    for name, oid, severity, message, match in events:
+        assert mib.oid[name] == oid
+        used = {mib.carries[name][int(number) - 1] for number in re.findall(r"\$(\d+)", message)}
+        if name in states:
+            number, word = re.fullmatch(r"\$15: \^\((\d)\|(\w+)\.\*\)\$", match).groups()
+            assert mib.enum["pwEventState"][int(number)] == word
+            assert severity == {"normal": "NORMAL", "warning": "WARNING"}.get(word, "CRITICAL") and word in message
+            states[name].add(word)
+            assert {"pwEventPoolName", "pwEventLabel", "pwEventCapacity"} <= used <= {
+                "pwEventPoolName", "pwEventLabel", "pwEventCapacity", "pwEventFree", "pwEventUtilization", "pwEventTimeWait"}
+        else:
+            assert used == set(mib.carries[name]) - {"pwEventId", "pwEventTime"}
+    assert mib.carries["pwPoolRising"][14] == "pwEventState"
+    assert states == {"pwPoolRising": {"warning", "critical", "exhausted"}, "pwPoolFalling": {"normal", "warning", "critical"}}
+
+
+def test_nagios_asks_for_the_right_objects(mib):
+    text = mib.rebased((DIRECTORY / "nagios" / "portwatch.cfg").read_text())
+    asked = re.search(r"-o (\S+) -w (\S+) -c (\S+) -l", text)
+    oids, warning, critical = (part.split(",") for part in asked.groups())
+    assert [mib.split(oid.lstrip(".")) for oid in oids] == [("pwTopState", "1"), ("pwPollAge", "0"), ("pwConfigStatus", "0")]
+    assert mib.enum["pwTopState"][int(warning[0]) + 1] == "warning" and mib.enum["pwTopState"][int(critical[0]) + 1] == "critical"
+    assert mib.enum["pwConfigStatus"][int(warning[2]) + 1] == "reloadFailed" and mib.units["pwPollAge"] == "milliseconds"
