@@ -237,6 +237,7 @@ static bool is_quiet(
 	struct pw_policy thresholds = config->policy;
 	uint32_t ports = counts->tcp_ports_max > counts->udp ? counts->tcp_ports_max : counts->udp, n;
 
+	ports += pw_range_is_odd(range); /* the end that it loses is as good as gone */
 	pw_range_capacity(range, &capacity);
 	n = pw_portset_count(&capacity);
 	if (ports < pw_policy_floor(&config->policy, n) &&

@@ -305,7 +305,9 @@ static void take_census(struct intake *in)
 
 	ns->counted = true;
 	ns->udp_counted = ns->poll->udp_status == PW_POLL_COUNTED;
-	ns->floor = pw_policy_pool_floor(policy, totals->capacity, totals->blocked);
+	/* an end of an odd range is as good as blocked: it counts towards the utilization */
+	ns->floor = pw_policy_pool_floor(
+		policy, totals->capacity, totals->blocked + pw_range_is_odd(pw_census_range(census)));
 	in->rules = rule_reaches(policy, ns->name);
 	if (pw_newcomers_reset(&in->monitor->newcomers, in->rules ? least(policy->max_rows, totals->pools) : 0) < 0)
 		in->monitor->scalars.dropped++;

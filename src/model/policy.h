@@ -98,11 +98,11 @@ bool pw_policy_ignores(const struct pw_policy *policy, const struct pw_pool_key 
 
 /* The least number of used ports from which a pool of this capacity must be evaluated: the least of min_used, the
  * ports at the lowest rising threshold in force anywhere, and those that a free_below leaves; at least 1. Below
- * this number of sockets in a namespace nothing can be listed. */
+ * this number of sockets in a namespace (one less where the range is odd and loses an end) nothing can be listed. */
 uint32_t pw_policy_floor(const struct pw_policy *policy, uint32_t capacity);
 
 /* The number of used ports from which a pool that no `pool` section matches is evaluated and listed: min_used, or
- * fewer where the range is so small (or so many of its ports are blocked) that the pool would alarm before. Never
+ * fewer where the range is so small (or so many of its ports are blocked or lost) that the pool would alarm before. Never
  * less than an eighth of the ports at the lowest threshold: what little such a pool holds is not what drains the
  * range. At least 1. */
 uint32_t pw_policy_pool_floor(const struct pw_policy *policy, uint32_t capacity, uint32_t blocked);

@@ -330,7 +330,8 @@ static int add_unlisted(struct pw_poller *poller, const struct pw_snapshot *snap
 			continue;
 		totals = pw_census_totals(poll->census);
 		if (poller->options->unlisted == PW_UNLISTED_OMITTED)
-			source.floor = pw_policy_pool_floor(policy, totals->capacity, totals->blocked);
+			source.floor = pw_policy_pool_floor(policy, totals->capacity,
+				totals->blocked + pw_range_is_odd(pw_census_range(poll->census)));
 		if (pw_unlisted_add(list, &source) < 0)
 			return -1;
 	}

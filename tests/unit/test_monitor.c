@@ -245,6 +245,23 @@ static void small_range_alarms(void **unused)
 	assert_int_equal(state(), PW_STATE_WARNING);
 }
 
+/* An odd range loses an end, and the utilization counts it: the floor must, too. */
+static void small_odd_range_alarms_at_its_threshold(void **unused)
+{
+	(void)unused;
+	for (uint16_t width = 3; width <= 31; width += 2) {
+		unsigned used = 0;
+
+		fixture_stop(&f);
+		fixture_start(&f);
+		fixture_range(&f, 40000, (uint16_t)(40000 + width - 1));
+		do
+			fixture_poll_connects(&f, ++used);
+		while (f.n_events == 0);
+		assert_int_equal(used, (width - 1) / 2); /* with the lost one: the least that is half of the range */
+	}
+}
+
 static void blocked_ports_of_a_small_range_count(void **unused)
 {
 	(void)unused;
@@ -1090,6 +1107,7 @@ int main(void)
 		TEST(active_alarms_are_repeated),
 		TEST(worst_events_come_first),
 		TEST(small_range_alarms),
+		TEST(small_odd_range_alarms_at_its_threshold),
 		TEST(blocked_ports_of_a_small_range_count),
 		TEST(proxy_with_every_port_in_use_raises_nothing),
 		TEST(full_bind_pool_that_harms_nobody_is_not_the_worst),
