@@ -107,6 +107,22 @@ static void move(struct pw_alarm *alarm, enum pw_alarm_level level, const struct
 	alarm->on[level] = c->rises && alarm->polls[level] >= for_polls;
 }
 
+bool pw_alarm_wanted(const struct pw_thresholds *thresholds, const struct pw_alarm_input *input)
+{
+	for (enum pw_alarm_level level = PW_LEVEL_EXHAUSTED; level < PW_LEVELS; level++)
+		if (condition_of(level, thresholds, input).rises)
+			return true;
+	return false;
+}
+
+bool pw_alarm_pending(const struct pw_alarm *alarm)
+{
+	for (enum pw_alarm_level level = PW_LEVEL_EXHAUSTED; level < PW_LEVELS; level++)
+		if (alarm->on[level] || alarm->polls[level] != 0)
+			return true;
+	return false;
+}
+
 /* The strongest level that is on; PW_LEVELS when none is. */
 static enum pw_alarm_level strongest(const struct pw_alarm *alarm)
 {

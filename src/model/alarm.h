@@ -55,6 +55,12 @@ uint32_t pw_alarm_free_rearm(uint32_t free_below);
 /* The seconds to exhaustion beyond which the forecast re-arms. */
 uint32_t pw_alarm_forecast_rearm(uint32_t within);
 
+/* Whether a pool without any alarm would move towards one by this poll: a rising condition holds. */
+bool pw_alarm_wanted(const struct pw_thresholds *thresholds, const struct pw_alarm_input *input);
+
+/* Whether a level is on, or on its way: it waits for more polls in a row (for_polls). */
+bool pw_alarm_pending(const struct pw_alarm *alarm);
+
 /* Takes one poll into account and returns the state after it. thresholds may be NULL: none are in force, the state
  * is normal. A severity that the thresholds switch off (rise = 0) goes off at once. */
 struct pw_alarm_result pw_alarm_step(

@@ -192,17 +192,32 @@ static struct pw_tracked *track(const struct intake *in, const struct pw_pool_ke
 	return pool;
 }
 
+/* A pool below the floor that a `pool` section may match: it is worth a row if there is room for one, and tracked in
+ * any case when it crosses a threshold of its section. Returns it once it is tracked, else NULL. */
+static struct pw_tracked *take_matched(
+	const struct intake *in, const struct pw_pool_key *key, const struct pw_pool_counts *counts)
+{
+	struct pw_monitor *m = in->monitor;
+	const struct pw_rule *rule = pw_policy_rule(m->policy, key, in->ns->name);
+	const struct pw_alarm_input input = {counts->utilization, counts->free, PW_NOT_IN_SIGHT};
+
+	if (rule == NULL || pw_policy_ignores(m->policy, key, in->ns->name))
+		return NULL;
+	if (pw_alarm_wanted(&rule->thresholds, &input))
+		return track(in, key);
+	pw_newcomers_add(&m->newcomers, key, counts);
+	return NULL;
+}
+
 static int visit(const struct pw_pool_key *key, const struct pw_pool_counts *counts, void *context)
 {
 	const struct intake *in = context;
-	struct pw_monitor *m = in->monitor;
-	struct pw_tracked *pool = pw_tracker_find(&m->tracker, key);
+	struct pw_tracked *pool = pw_tracker_find(&in->monitor->tracker, key);
 
 	if (pool == NULL && counts->used >= in->ns->floor)
 		pool = track(in, key);
-	else if (pool == NULL && in->rules && pw_policy_rule(m->policy, key, in->ns->name) != NULL &&
-		!pw_policy_ignores(m->policy, key, in->ns->name))
-		pw_newcomers_add(&m->newcomers, key, counts);
+	else if (pool == NULL && in->rules)
+		pool = take_matched(in, key, counts);
 	if (pool != NULL)
 		take_numbers(in, pool, counts);
 	return 0;
@@ -528,7 +543,7 @@ static void trim(struct pw_monitor *m)
 	struct pw_tracked *pool, *next;
 
 	HASH_ITER(hh, m->tracker.pools, pool, next)
-	if (!pool->listed && pool->poll == m->poll_number && !pw_tracked_alarmed(pool) &&
+	if (!pool->listed && pool->poll == m->poll_number && !pw_alarm_pending(&pool->alarm) &&
 		pool->counts.used < pool->ns->floor)
 		pw_tracker_remove(&m->tracker, pool);
 }

@@ -588,6 +588,29 @@ static void matched_pool_has_a_row_while_it_has_a_port(void **unused)
 	assert_true(pw_monitor_needs(f.monitor, 1)); /* the next one must not be missed */
 }
 
+/* Thresholds of a section are watched below the floor, whether the table has room for the pool or not. */
+static void matched_pool_alarms_without_a_place_in_the_table(void **unused)
+{
+	struct pw_cidr remote = cidr("10.0.0.0/24");
+	struct pw_rule rule = {.match = {.remote = &remote, .n_remote = 1}, .thresholds = f.policy.defaults};
+
+	(void)unused;
+	rule.thresholds.warning = (struct pw_threshold){3, 1};
+	rule.thresholds.for_polls = 3;
+	f.policy.rules = &rule;
+	f.policy.n_rules = 1;
+	f.policy.max_rows = 0;
+	for (int poll = 1; poll <= 3; poll++) {
+		assert_int_equal(f.n_events, 0);
+		fixture_poll_connects(&f, 30);
+	}
+	assert_int_equal(f.n_events, 1);
+	assert_int_equal(state(), PW_STATE_WARNING);
+	fixture_poll_connects(&f, 9);
+	assert_int_equal(f.n_events, 1);
+	assert_null(fixture_row(&f, FIXTURE_POOL));
+}
+
 static void ignored_pool_is_hidden_but_blocks(void **unused)
 {
 	struct pw_cidr local = cidr("10.0.0.7");
@@ -1125,6 +1148,7 @@ int main(void)
 		TEST(top_is_ranked),
 		TEST(exactly_named_pool_always_has_a_row),
 		TEST(matched_pool_has_a_row_while_it_has_a_port),
+		TEST(matched_pool_alarms_without_a_place_in_the_table),
 		TEST(ignored_pool_is_hidden_but_blocks),
 		TEST(ignoring_an_alarm_ends_it),
 		TEST(reload_keeps_states_and_applies_thresholds),
