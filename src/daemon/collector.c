@@ -298,8 +298,7 @@ static void follow_limits(struct pw_collector *collector, const struct pw_snapsh
 	bool omitting = snapshot->alarms_omitted != 0;
 
 	if (omitting && !collector->omitting)
-		pw_log(LOG_WARNING,
-			"%u of %u active alarms have no row, because max-alarms is %u; they are notified all the same",
+		pw_log(LOG_WARNING, "%u of %u active alarms have no row, because max-alarms is %u",
 			snapshot->alarms_omitted, snapshot->active_alarms, collector->config->policy.max_alarms);
 	else if (!omitting && collector->omitting)
 		pw_log(LOG_NOTICE, "all active alarms have rows again");

@@ -29,6 +29,9 @@
  * end of the daemon: whoever stops it expects that within 2 s. */
 #define STOP_MS 1500
 
+/* Pools of which notifications can be owed, at least: max-alarms may be smaller, but limits the rows of the tables only. */
+#define OWED_MIN 10000
+
 struct daemon {
 	struct pw_daemon_options options;
 	struct pw_config *config;
@@ -231,13 +234,15 @@ static int watchdog_interval(void)
 
 static int start(struct daemon *d, struct pw_error *err)
 {
+	const uint32_t max_alarms = d->config->policy.max_alarms;
+
 	d->signal_fd = block_signals(err);
 	if (d->signal_fd < 0 || drop_privileges(d, err) < 0)
 		return -1;
 	d->timer_fd = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (d->timer_fd < 0 || arm_timer(d) < 0)
 		return pw_error_set(err, "poll timer: %s", strerror(errno));
-	d->handover = pw_handover_new(d->config->policy.max_alarms);
+	d->handover = pw_handover_new(max_alarms > OWED_MIN ? max_alarms : OWED_MIN);
 	if (d->handover == NULL)
 		return pw_error_set(err, "out of memory");
 	d->collector = pw_collector_new(d->config, d->handover, err);

@@ -328,6 +328,16 @@ def spread(scene, first, hosts, each, port=8080):
 
 
 @pytest.mark.slow
+def test_alarms_without_a_row_are_notified(scene):
+    for port in (8080, 8081, 8082):
+        scene.load.listen(THERE, port)
+        scene.load.connect(600, THERE, port)
+    scene.start("max-alarms = 1\nmax-rows = 0\n")
+    scene.expect([(connect_pool(HERE, THERE, port), "normal", "warning") for port in (8080, 8081, 8082)])
+    assert scene.manager.get("pwActiveAlarms") == 3 and len(scene.manager.table("pwAlarmTable")) == 1
+    assert "2 of 3 active alarms have no row" in scene.daemon.log()
+
+
 def test_5000_pools_crossing_at_once(make_scene):
     """The rate limit holds, the worst are named first, the tables tell all, and polls go on."""
     scene = make_scene(40000, 40009)
