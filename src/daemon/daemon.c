@@ -34,6 +34,7 @@
 
 struct daemon {
 	struct pw_daemon_options options;
+	char *config_path; /* what options.config points to, if that is not an argument */
 	struct pw_config *config;
 	struct pw_handover *handover;
 	struct pw_collector *collector;
@@ -69,6 +70,25 @@ static struct pw_config *read_config(const struct pw_daemon_options *options, pw
 	if (options->config == NULL && access(PW_DEFAULT_CONFIG, F_OK) < 0 && errno == ENOENT)
 		return pw_config_defaults();
 	return pw_config_read(options->config != NULL ? options->config : PW_DEFAULT_CONFIG, report, NULL);
+}
+
+/* A daemon leaves the directory that it was started in; a reload must find the file all the same. The path stays what it is
+ * beyond that: a symbolic link may point to another file by then. */
+static int keep_config_path(struct daemon *d, struct pw_error *err)
+{
+	const char *path = d->options.config;
+	char *directory;
+
+	if (path == NULL || path[0] == '/')
+		return 0;
+	directory = getcwd(NULL, 0);
+	if (directory == NULL)
+		return pw_error_set(err, "the current directory: %s", strerror(errno));
+	if (asprintf(&d->config_path, "%s/%s", directory, path) < 0)
+		d->config_path = NULL;
+	free(directory);
+	d->options.config = d->config_path;
+	return d->config_path != NULL ? 0 : pw_error_set(err, "out of memory");
 }
 
 static int check_config(const struct pw_daemon_options *options)
@@ -268,6 +288,7 @@ static void stop(struct daemon *d)
 	pw_collector_free(d->collector);
 	pw_handover_free(d->handover);
 	pw_config_free(d->config);
+	free(d->config_path);
 	if (d->timer_fd >= 0)
 		close(d->timer_fd);
 	if (d->signal_fd >= 0)
@@ -282,9 +303,10 @@ static int run(struct daemon *d)
 	d->config = read_config(&d->options, report_to_stderr);
 	if (d->config == NULL)
 		return 1;
-	if (!d->options.foreground && (parent = pw_detach(&err)) < 0) {
+	if (!d->options.foreground && (keep_config_path(d, &err) < 0 || (parent = pw_detach(&err)) < 0)) {
 		fprintf(stderr, "portwatchd: %s\n", err.text);
 		pw_config_free(d->config);
+		free(d->config_path);
 		return 1;
 	}
 	if (!d->options.foreground)

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import signal
 import socket
 import threading
 
@@ -384,6 +385,34 @@ def test_reload(scene):
     scene.daemon.reload()
     equals(lambda: scene.manager.get("pwConfigStatus"), "ok")
     scene.expect([(WEB, "normal", "warning"), (WEB, "warning", "normal")])
+
+
+def detached(directory):
+    """The process that has left its starter; it is the only one whose arguments name the directory's socket."""
+    found = [int(entry.parent.name) for entry in pathlib.Path("/proc").glob("[0-9]*/cmdline")
+             if entry.exists() and f"{directory}/agentx".encode() in entry.read_bytes().split(b"\0")]
+    assert len(found) == 1, found
+    return found[0]
+
+
+def test_detached_daemon_reloads_a_file_beside_its_starter(scene):
+    """It changes to the root directory: a path that is relative to the directory of the start must go on to work."""
+    directory = scene.workshop.directory
+    file = directory / "relative.conf"
+    file.write_text("poll-interval = 0.2\n")
+    start = [program("portwatchd"), "-c", file.name, "-x", directory / "agentx"]
+    scene.ns.run(*start, cwd=directory)
+    pid = detached(directory)
+    try:
+        scene.manager.ready()
+        assert os.readlink(f"/proc/{pid}/cwd") == "/"
+        file.write_text("poll-interval = 0.25\n")
+        os.kill(pid, signal.SIGHUP)
+        equals(lambda: scene.manager.get("pwPollInterval"), 250)
+        assert scene.manager.get("pwConfigStatus") == "ok"
+    finally:
+        os.kill(pid, signal.SIGTERM)
+        eventually(lambda: not pathlib.Path(f"/proc/{pid}").exists())
 
 
 # --- the program portwatch -------------------------------------------------------------------------------------------
