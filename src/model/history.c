@@ -26,9 +26,11 @@
 #define MIN_POINTS 4 /* fewer can't make as many estimates */
 #define MAX_S 1e9f   /* further away than 30 years is not in sight */
 
-/* The share of the estimates that must have the sign of the growth. */
+/* The share of the estimates that must have the sign of the growth. A step 80 to 120 s after the first poll reaches it, until
+ * STEP_PERIODS are covered: so long more is wanted. */
 #define AGREE_NUM 2
 #define AGREE_DEN 3
+#define STEP_PERIODS 4
 
 /* The means of the polls of one slot. */
 struct slot {
@@ -40,7 +42,7 @@ struct slot {
 struct gathering {
 	uint64_t start_ms;
 	uint64_t offset_sum_ms; /* of the times, from start_ms on */
-	uint64_t free_sum;
+	int64_t free_sum;
 	uint32_t polls;
 };
 
@@ -82,6 +84,13 @@ void pw_history_add(struct pw_history *h, uint64_t now_ms, uint32_t free_ports)
 	h->slots[h->newest].free = (float)((double)g->free_sum / g->polls);
 	h->last_ms = now_ms;
 	h->free = free_ports;
+}
+
+void pw_history_shift(struct pw_history *h, int32_t ports)
+{
+	for (unsigned i = 0; i < SLOTS; i++)
+		h->slots[i].free += (float)ports;
+	h->gathering.free_sum += (int64_t)ports * h->gathering.polls;
 }
 
 /* --- the slots of the window, in order -------------------------------------------------------------------------- */
@@ -181,20 +190,21 @@ static float median(float *values, unsigned n)
 	return n % 2 != 0 ? upper : (upper + select_kth(values, n / 2, n / 2 - 1)) / 2;
 }
 
-/* Whether so many of the values have the sign of their median that it is no accident. */
-static bool agree(const float *values, unsigned n, float middle)
+/* Whether so many of the values have the sign of their median that it is no accident; of a young history, one that may
+ * have seen nothing but a step. */
+static bool agree(const float *values, unsigned n, float middle, bool young)
 {
 	unsigned same = 0;
 
 	for (unsigned i = 0; i < n; i++)
 		same += middle > 0 ? values[i] > 0 : values[i] < 0;
-	return same * AGREE_DEN >= n * AGREE_NUM;
+	return same * AGREE_DEN >= n * AGREE_NUM + young;
 }
 
 /* Ports a second. */
 static float slope(const struct pw_history *h)
 {
-	float values[ESTIMATES_MAX], middle, period_s, tolerance_s;
+	float values[ESTIMATES_MAX], middle, period_s, tolerance_s, covered_s;
 	struct window w = {.n = 0};
 	unsigned n = 0;
 
@@ -203,14 +213,15 @@ static float slope(const struct pw_history *h)
 	fill_window(h, &w);
 	period_s = fmaxf(PERIOD_S, w.gap_s);
 	tolerance_s = fmaxf(TOLERANCE_S, w.gap_s / 2);
-	if (w.points[w.n - 1].time_s - w.points[0].time_s < MIN_PERIODS * period_s)
+	covered_s = w.points[w.n - 1].time_s - w.points[0].time_s;
+	if (covered_s < MIN_PERIODS * period_s)
 		return 0;
 	for (unsigned i = 1; i <= PERIODS; i++)
 		n += estimate(&w, (float)i * period_s, tolerance_s, values + n);
 	if (n < MIN_ESTIMATES)
 		return 0;
 	middle = median(values, n);
-	return agree(values, n, middle) ? middle : 0;
+	return agree(values, n, middle, covered_s < STEP_PERIODS * period_s) ? middle : 0;
 }
 
 struct pw_trend pw_history_trend(const struct pw_history *history)

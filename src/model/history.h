@@ -17,6 +17,10 @@ void pw_history_free(struct pw_history *history);
 /* Adds the free ports at one poll; now_ms is CLOCK_BOOTTIME and strictly increasing. */
 void pw_history_add(struct pw_history *history, uint64_t now_ms, uint32_t free);
 
+/* The capacity of the pool has changed by so many ports since the last poll: what was free before is seen as if it had
+ * been so all along, since a range that is made larger or smaller is no growth. */
+void pw_history_shift(struct pw_history *history, int32_t ports);
+
 struct pw_trend {
 	int32_t growth;              /* as pw_history_growth() */
 	uint32_t time_to_exhaustion; /* as pw_history_time_to_exhaustion() */

@@ -151,6 +151,8 @@ struct intake {
 
 static void take_numbers(const struct intake *in, struct pw_tracked *pool, const struct pw_pool_counts *counts)
 {
+	if (pool->history != NULL && counts->capacity != pool->counts.capacity)
+		pw_history_shift(pool->history, (int32_t)(counts->capacity - pool->counts.capacity));
 	pool->counts = *counts;
 	pool->poll = in->monitor->poll_number;
 	if (pool->history == NULL)

@@ -75,10 +75,6 @@ static double nonsense_at_times(double t)
 	(void)t;
 	return chance(12) ? pick(28000) : 9000;
 }
-static double step_down(double t)
-{
-	return t < 700 ? 25000 : 15000;
-}
 static double nothing_left(double t)
 {
 	(void)t;
@@ -203,15 +199,38 @@ static void odd_polls_are_no_growth(void **unused)
 	pw_history_free(history);
 }
 
-/* One jump, however large, is no slope: not when it comes, nor on its whole way through the window. */
+/* One jump, however large and whenever it comes, is no slope: not then, nor on its whole way through the window. */
 static void step_is_no_growth(void **unused)
 {
+	(void)unused;
+	for (unsigned step = 10; step < 700; step += 10) {
+		struct pw_history *history = pw_history_new();
+
+		for (unsigned t = 0; t < step + 600; t += 10) {
+			pw_history_add(history, t * 1000 + 1, t < step ? 25000 : 15000);
+			assert_int_equal(pw_history_growth(history), 0);
+		}
+		pw_history_free(history);
+	}
+}
+
+/* A range that changes leaves the slope of what happens in it as it is. */
+static void change_of_capacity_is_no_growth(void **unused)
+{
 	struct pw_history *history = pw_history_new();
+	uint32_t capacity = 28232;
 
 	(void)unused;
-	for (double t = 0; t < 1500; t += 10) {
-		pw_history_add(history, (uint64_t)(t * 1000) + 1, (uint32_t)step_down(t));
-		assert_int_equal(pw_history_growth(history), 0);
+	for (unsigned t = 0; t < 1500; t += 5) {
+		if (t % 100 == 95) { /* every second time in the middle of a slot; down to a tenth, and back */
+			uint32_t next = capacity == 28232 ? 2823 : 28232;
+
+			pw_history_shift(history, (int32_t)(next - capacity));
+			capacity = next;
+		}
+		pw_history_add(history, t * 1000 + 1, capacity - 500 - t / 5);
+		if (t >= 200)
+			assert_int_equal(pw_history_growth(history), 12);
 	}
 	pw_history_free(history);
 }
@@ -273,6 +292,7 @@ int main(void)
 		cmocka_unit_test(leak_shows_under_time_wait_waves),
 		cmocka_unit_test(odd_polls_are_no_growth),
 		cmocka_unit_test(step_is_no_growth),
+		cmocka_unit_test(change_of_capacity_is_no_growth),
 		cmocka_unit_test(growth_that_has_ended_is_forgotten),
 		cmocka_unit_test(polls_may_be_missing_and_late),
 		cmocka_unit_test(time_may_be_large_and_may_stand),

@@ -403,6 +403,17 @@ static void free_ports_alarm(void **unused)
 	assert_int_equal(f.events[0].threshold, 770);
 }
 
+static void growth_outlives_a_change_of_the_range(void **unused)
+{
+	(void)unused;
+	for (unsigned poll = 0; poll < 40; poll++) {
+		fixture_range(&f, 40000, poll / 7 % 2 == 0 ? 42999 : 41999);
+		fixture_poll_connects(&f, 100 + 2 * poll); /* 2 ports each 10 s */
+		if (poll >= 20)
+			assert_int_equal(row(FIXTURE_POOL)->growth, 12);
+	}
+}
+
 static void forecast_alarms(void **unused)
 {
 	unsigned used = 100, polls = 0;
@@ -1139,6 +1150,7 @@ int main(void)
 		TEST(section_of_kind_bind_puts_thresholds_in_force),
 		TEST(udp_bind_pools_alarm),
 		TEST(free_ports_alarm),
+		TEST(growth_outlives_a_change_of_the_range),
 		TEST(forecast_alarms),
 		TEST(rows_begin_at_min_used),
 		TEST(rows_linger),
