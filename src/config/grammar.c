@@ -81,7 +81,7 @@ static const struct pw_directive notify_table[] = {
 	{.name = NULL}};
 
 static const struct pw_directive agentx_table[] = {
-	{.name = "socket", .type = PW_VALUE_TEXT, .max = 255, .target = CONFIG(agentx.socket)},
+	{.name = "socket", .type = PW_VALUE_SOCKET, .max = 255, .target = CONFIG(agentx.socket)},
 	{.name = "ping-interval",
 		.type = PW_VALUE_SECONDS,
 		.min = MS,

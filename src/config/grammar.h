@@ -50,6 +50,7 @@ enum pw_value_type {
 	PW_VALUE_BOOL,
 	PW_VALUE_PROBE,     /* enum pw_probe_mode */
 	PW_VALUE_TEXT,      /* char *, at most max bytes */
+	PW_VALUE_SOCKET,    /* char *, where an AgentX master listens, at most max bytes */
 	PW_VALUE_NAMESPACE, /* char *, "" is the daemon's own */
 	PW_VALUE_NAMES,     /* char **, namespace names */
 	PW_VALUE_CIDRS,     /* struct pw_cidr * */

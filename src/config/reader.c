@@ -236,6 +236,16 @@ static bool names_remote(const struct pw_match *m)
 	return m->n_remote > 0 || m->n_ports > 0;
 }
 
+/* A pool's addresses are of one family, unless it has no remote one. */
+static bool families_meet(const struct pw_match *m)
+{
+	for (size_t i = 0; i < m->n_local; i++)
+		for (size_t j = 0; j < m->n_remote; j++)
+			if (m->local[i].address.family == m->remote[j].address.family)
+				return true;
+	return m->n_local == 0 || m->n_remote == 0;
+}
+
 /* Combinations that no pool has. */
 static void check_match(struct reader *r, const char *what, const struct pw_rule_draft *draft)
 {
@@ -251,6 +261,11 @@ static void check_match(struct reader *r, const char *what, const struct pw_rule
 		pw_mistake_add(r->mistakes, draft->lines.first,
 			"\"%s\" can't match: connect pools are TCP only, "
 			"expected kind = bind for UDP",
+			what);
+	if (!families_meet(m))
+		pw_mistake_add(r->mistakes, draft->lines.first,
+			"\"%s\" can't match: \"local\" and \"remote\" have no address family in common, "
+			"expected IPv4 with IPv4 or IPv6 with IPv6",
 			what);
 }
 

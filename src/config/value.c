@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 typedef void store_value(
 	const struct pw_directive *d, const struct pw_value *v, void *base, struct pw_mistakes *mistakes);
@@ -255,6 +257,34 @@ static void store_text(const struct pw_directive *d, const struct pw_value *v, v
 	replace(field(d, base), quoted_text(d, v, d->max, mistakes));
 }
 
+/* The forms that the agent takes; whether there is such a host shows when it connects. */
+static bool is_socket(const char *text)
+{
+	const char *path = strncmp(text, "unix:", 5) == 0 ? text + 5 : text;
+	size_t scheme = strncmp(text, "tcp:", 4) == 0 ? 4 : strncmp(text, "tcp6:", 5) == 0 ? 5 : 0;
+	const char *port = strrchr(text, ':') + 1; /* used with a scheme only */
+	uint64_t number;
+
+	if (scheme == 0)
+		return path[0] == '/' && strlen(path) < sizeof(((struct sockaddr_un *)NULL)->sun_path);
+	if (parse_digits(port, strlen(port), 65535, &number))
+		return number != 0;
+	return text[scheme] != '\0' && port == text + scheme; /* a host alone */
+}
+
+static void store_socket(
+	const struct pw_directive *d, const struct pw_value *v, void *base, struct pw_mistakes *mistakes)
+{
+	char *text = quoted_text(d, v, d->max, mistakes);
+
+	if (text != NULL && !is_socket(text)) {
+		wrong(d, v, mistakes, "a path of at most 107 bytes from the root, unix:PATH, or tcp:HOST:PORT");
+		free(text);
+		text = NULL;
+	}
+	replace(field(d, base), text);
+}
+
 /* The name of a namespace is the name of a file below /run/netns (ip-netns(8)). */
 static char *namespace_name(const struct pw_directive *d, const struct pw_value *v, struct pw_mistakes *mistakes)
 {
@@ -265,10 +295,18 @@ static char *namespace_name(const struct pw_directive *d, const struct pw_value 
 	return quoted_text(d, v, NAME_MAX, mistakes);
 }
 
+/* "" is the daemon's own; no text would be any. */
 static void store_namespace(
 	const struct pw_directive *d, const struct pw_value *v, void *base, struct pw_mistakes *mistakes)
 {
-	replace(field(d, base), v->text[0] != '\0' ? namespace_name(d, v, mistakes) : strdup(""));
+	char *own = v->text[0] == '\0' ? strdup("") : NULL;
+
+	if (v->text[0] != '\0')
+		replace(field(d, base), namespace_name(d, v, mistakes));
+	else if (own != NULL)
+		replace(field(d, base), own);
+	else
+		pw_mistake_add(mistakes, v->line, "out of memory");
 }
 
 static void store_name(const struct pw_directive *d, const struct pw_value *v, void *base, struct pw_mistakes *mistakes)
@@ -293,6 +331,7 @@ void pw_value_store(const struct pw_directive *d, const struct pw_value *v, void
 		[PW_VALUE_BOOL] = store_bool,
 		[PW_VALUE_PROBE] = store_probe,
 		[PW_VALUE_TEXT] = store_text,
+		[PW_VALUE_SOCKET] = store_socket,
 		[PW_VALUE_NAMESPACE] = store_namespace,
 		[PW_VALUE_NAMES] = store_name,
 		[PW_VALUE_CIDRS] = store_cidr,

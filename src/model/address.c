@@ -122,6 +122,16 @@ static int parse_prefix(const char *text, unsigned max)
 	return *end == '\0' && value <= max ? (int)value : -1;
 }
 
+/* The prefix length as written (NULL: none was) of an address that was written as host. An IPv4-mapped network counts
+ * from the start of the IPv6 address. Returns -1 when it is none. */
+static int read_prefix(const struct pw_address *address, const char *host, const char *text)
+{
+	unsigned bits = family_bits(address), before = address->family == AF_INET && strchr(host, ':') != NULL ? 96 : 0;
+	int prefix = text != NULL ? parse_prefix(text, before + bits) : (int)(before + bits);
+
+	return prefix - (int)before;
+}
+
 int pw_cidr_parse(struct pw_cidr *out, const char *text, const char **why)
 {
 	const char *unused, *slash = strchr(text, '/');
@@ -137,8 +147,8 @@ int pw_cidr_parse(struct pw_cidr *out, const char *text, const char **why)
 	host[len] = '\0';
 	if (pw_address_parse(&out->address, host) < 0)
 		return -1;
-	*why = "the prefix length is not a number from 0 to 32 (IPv4) or 128 (IPv6)";
-	prefix = slash != NULL ? parse_prefix(slash + 1, family_bits(&out->address)) : (int)family_bits(&out->address);
+	*why = "the prefix length is not a number from 0 to 32 (IPv4) or 128 (IPv6; from 96 if IPv4-mapped)";
+	prefix = read_prefix(&out->address, host, slash != NULL ? slash + 1 : NULL);
 	if (prefix < 0)
 		return -1;
 	out->prefix = (uint8_t)prefix;

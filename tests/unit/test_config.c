@@ -110,6 +110,8 @@ static void expect_reports(const char *text, const char *reports)
 	"warning, critical, exhausted, forecast, pool, ignore, notify, agentx, snmp, namespaces, snat"
 #define POOL_NAMES \
 	"kind, protocol, local, remote, port, namespace, warning, critical, exhausted, forecast, free-below, for"
+#define PREFIX "(the prefix length is not a number from 0 to 32 (IPv4) or 128 (IPv6; from 96 if IPv4-mapped))"
+#define SOCKET "expected a path of at most 107 bytes from the root, unix:PATH, or tcp:HOST:PORT\n"
 #define NETWORK "expected an address or network such as \"192.0.2.0/24\" or \"2001:db8::/32\" "
 
 static const struct {
@@ -260,13 +262,25 @@ static const struct {
 	/* addresses */
 	{"pool \"x\" {\n remote = {\n \"10.0.0.0/8\",\n \"10.0.0.1/8\" }\n}",
 		"4: \"remote\" contains \"10.0.0.1/8\", " NETWORK "(bits are set right of the prefix length)\n"},
-	{"ignore { local = 10.0.0.0/33 }",
-		"1: \"local\" contains \"10.0.0.0/33\", " NETWORK
-		"(the prefix length is not a number from 0 to 32 (IPv4) or 128 (IPv6))\n"},
+	{"ignore { local = 10.0.0.0/33 }", "1: \"local\" contains \"10.0.0.0/33\", " NETWORK PREFIX "\n"},
+	{"ignore { local = \"::ffff:10.0.0.0/24\" }",
+		"1: \"local\" contains \"::ffff:10.0.0.0/24\", " NETWORK PREFIX "\n"},
+	{"ignore { local = \"::ffff:10.0.0.0/129\" }",
+		"1: \"local\" contains \"::ffff:10.0.0.0/129\", " NETWORK PREFIX "\n"},
+	{"ignore { local = \"::ffff:10.0.0.1/120\" }",
+		"1: \"local\" contains \"::ffff:10.0.0.1/120\", " NETWORK
+		"(bits are set right of the prefix length)\n"},
 	{"snat { addresses = \"host.example\" }",
 		"1: \"addresses\" contains \"host.example\", " NETWORK "(not an IPv4 or IPv6 address)\n"},
 	/* texts */
 	{"agentx { socket = \"\" }", "1: \"socket\" has 0 bytes, expected 1 to 255\n"},
+	{"agentx { socket = run/agentx }", "1: \"socket\" is \"run/agentx\", " SOCKET},
+	{"agentx { socket = \"unix:agentx\" }", "1: \"socket\" is \"unix:agentx\", " SOCKET},
+	{"agentx { socket = \"udp:localhost:705\" }", "1: \"socket\" is \"udp:localhost:705\", " SOCKET},
+	{"agentx { socket = \"tcp:\" }", "1: \"socket\" is \"tcp:\", " SOCKET},
+	{"agentx { socket = \"tcp:localhost:0\" }", "1: \"socket\" is \"tcp:localhost:0\", " SOCKET},
+	{"agentx { socket = \"tcp:localhost:agentx\" }", "1: \"socket\" is \"tcp:localhost:agentx\", " SOCKET},
+	{"agentx { socket = \"tcp:[::1]\" }", "1: \"socket\" is \"tcp:[::1]\", " SOCKET},
 	{"namespaces { names = \"a/b\" }",
 		"1: \"names\" contains \"a/b\", expected a namespace name as ip-netns(8) lists it, not a path\n"},
 	{"namespaces { names = { \"..\" } }",
@@ -296,6 +310,9 @@ static const struct {
 		"expected \"remote\" and \"port\" only with other kinds\n"},
 	{"ignore {\n kind = connect\n protocol = udp\n}",
 		"1: \"ignore\" can't match: connect pools are TCP only, expected kind = bind for UDP\n"},
+	{"\npool \"x\" {\n local = { 10.0.0.1, 10.0.0.2 }\n remote = \"2001:db8::/32\"\n}",
+		"2: \"pool\" can't match: \"local\" and \"remote\" have no address family in common, "
+		"expected IPv4 with IPv4 or IPv6 with IPv6\n"},
 	{"top = 5\nignore { }",
 		"2: \"ignore\" would hide every pool, expected at least one of kind, protocol, local, remote, port, "
 		"namespace\n"},
@@ -574,15 +591,25 @@ static void test_pool(void **state)
 static void test_ignore(void **state)
 {
 	struct pw_config *c = read_good(
-		"ignore { remote = { \"198.51.100.0/24\" } }\nignore { kind = bind protocol = udp }\n");
+		"ignore { remote = { \"198.51.100.0/24\" } }\nignore { kind = bind protocol = udp }\n"
+		"ignore { local = { \"::ffff:10.0.0.0/104\", \"::ffff:0:0/96\", \"::ffff:10.0.0.1\", \"::/0\" } }\n");
+	const struct pw_cidr *local = c->policy.ignore[2].local;
 
 	(void)state;
-	assert_int_equal(c->policy.n_ignore, 2);
+	assert_int_equal(c->policy.n_ignore, 3);
 	assert_int_equal(c->policy.ignore[0].n_remote, 1);
 	assert_int_equal(c->policy.ignore[0].kinds, 0);
 	assert_null(c->policy.ignore[0].ns);
 	assert_int_equal(c->policy.ignore[1].kinds, 1u << PW_KIND_BIND);
 	assert_int_equal(c->policy.ignore[1].protocols, PW_MATCH_UDP);
+	for (int i = 0; i < 3;
+		i++) /* IPv4-mapped networks are IPv4, their prefix lengths count from the start of the IPv6 address */
+		assert_int_equal(local[i].address.family, AF_INET);
+	assert_int_equal(local[0].prefix, 8);
+	assert_int_equal(local[1].prefix, 0);
+	assert_int_equal(local[2].prefix, 32);
+	assert_int_equal(local[3].address.family, AF_INET6);
+	assert_int_equal(local[3].prefix, 0);
 	pw_config_free(c);
 }
 
