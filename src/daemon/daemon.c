@@ -101,13 +101,20 @@ static int check_config(const struct pw_daemon_options *options)
 	return 0;
 }
 
+static bool texts_differ(const char *a, const char *b)
+{
+	return strcmp(a != NULL ? a : "", b != NULL ? b : "") != 0;
+}
+
 /* What only a restart can change is said, so that nobody waits for it. */
-static void log_restart_settings(const struct pw_config *was, const struct pw_config *now)
+static void log_restart_settings(const struct daemon *d, const struct pw_config *was, const struct pw_config *now)
 {
 	if (strcmp(was->agentx.socket, now->agentx.socket) != 0 ||
 		was->agentx.ping_interval != now->agentx.ping_interval ||
 		was->agentx.reconnect_interval != now->agentx.reconnect_interval)
 		pw_log(LOG_NOTICE, "the agentx settings changed: they take effect at the next start");
+	if (d->options.listen != NULL && texts_differ(was->snmp.include, now->snmp.include))
+		pw_log(LOG_NOTICE, "the snmp settings changed: they take effect at the next start");
 }
 
 static void notify_systemd(const char *state)
@@ -140,7 +147,7 @@ static void reload(struct daemon *d)
 	} else {
 		d->config = config;
 		pw_collector_set_config(d->collector, config);
-		log_restart_settings(was, config);
+		log_restart_settings(d, was, config);
 		pw_config_free(was);
 		if (arm_timer(d) < 0)
 			pw_log(LOG_ERR, "poll timer: %s", strerror(errno));
