@@ -593,11 +593,11 @@ static void take_scalars(struct pw_monitor *m, const struct pw_poll *poll)
 	s->connect_failures = poll->connect_failures;
 	s->connect_failures_counting = poll->connect_failures_counting;
 	s->connect_failures_reason = poll->connect_failures_reason != NULL ? poll->connect_failures_reason : "";
+	s->polls++;
 	if (all_failed(poll)) {
 		s->poll_errors++;
 		return;
 	}
-	s->polls++;
 	s->poll_ms = poll->now_ms;
 	s->poll_duration_us = poll->duration_us;
 }

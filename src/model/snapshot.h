@@ -61,7 +61,7 @@ struct pw_snapshot {
 	uint64_t poll_ms;    /* end of the last complete poll; 0 before the first */
 	uint32_t poll_interval_ms;
 	uint32_t poll_duration_us;
-	uint64_t polls, poll_errors;
+	uint64_t polls, poll_errors; /* all since start, and those of them that gave no numbers */
 	uint64_t sockets_seen;
 	uint32_t pools_seen, pools_listed, pools_omitted;
 	uint32_t active_alarms;     /* all of them, also those beyond max-alarms that have no row */
