@@ -46,7 +46,7 @@ void pw_snapshot_unref(const struct pw_snapshot *snapshot)
 static bool may_alarm(const struct pw_pool_row *row)
 {
 	return row->key.kind != PW_KIND_BIND || row->key.protocol != IPPROTO_TCP || row->warning_threshold != 0 ||
-		row->critical_threshold != 0 || row->free_threshold != 0;
+		row->critical_threshold != 0 || row->free_threshold != 0 || row->state != PW_STATE_NORMAL;
 }
 
 const struct pw_pool_row *pw_snapshot_worst(const struct pw_snapshot *snapshot)

@@ -372,6 +372,22 @@ static void section_of_kind_bind_puts_thresholds_in_force(void **unused)
 	assert_int_equal(state(), PW_STATE_WARNING);
 }
 
+/* Exhaustion is always in force where a section names bind pools, and makes the worst pool of it. */
+static void bind_pool_without_percents_can_be_the_worst(void **unused)
+{
+	struct pw_rule rule = {.match = {.kinds = 1u << PW_KIND_BIND}, .thresholds = f.policy.defaults};
+
+	(void)unused;
+	rule.thresholds.warning = rule.thresholds.critical = (struct pw_threshold){0, 0};
+	f.policy.rules = &rule;
+	f.policy.n_rules = 1;
+	fixture_add(&f, "10.0.0.1", "10.0.0.9", 443, 40000, 2, 500, PW_ESTABLISHED);
+	fixture_add(&f, "10.0.0.1", "10.0.0.9", 444, 40001, 2, 500, PW_ESTABLISHED);
+	fixture_poll(&f);
+	assert_int_equal(row("tcp 10.0.0.1 bind")->state, PW_STATE_EXHAUSTED);
+	assert_string_equal(pw_snapshot_worst(f.snapshot)->name, "tcp 10.0.0.1 bind");
+}
+
 static void udp_bind_pools_alarm(void **unused)
 {
 	(void)unused;
@@ -1148,6 +1164,7 @@ int main(void)
 		TEST(bind_clients_near_the_end_alarm),
 		TEST(bound_ports_have_a_band),
 		TEST(section_of_kind_bind_puts_thresholds_in_force),
+		TEST(bind_pool_without_percents_can_be_the_worst),
 		TEST(udp_bind_pools_alarm),
 		TEST(free_ports_alarm),
 		TEST(growth_outlives_a_change_of_the_range),
