@@ -23,6 +23,10 @@
 /* Of the time that pw_agent_stop() has, the part for the last notifications, and the part after which the connection is cut. */
 enum { DRAIN_PERCENT = 40, CUT_PERCENT = 70 };
 
+/* Descriptors that must be left at the start: pipes of the library, which does without those that it can't have, and stays deaf without a
+ * word; the connection, and what a poll opens. */
+enum { SPARE_DESCRIPTORS = 12 };
+
 struct pw_agent {
 	struct pw_agent_options options; /* with copies of its texts */
 	struct pw_handover *handover;
@@ -31,10 +35,10 @@ struct pw_agent {
 	atomic_bool stopping;
 	atomic_uint_fast64_t drain_until_ms;
 
-	/* how the start went: the starter waits for it */
+	/* how far the thread is: who starts or stops it waits for that */
 	pthread_mutex_t mutex;
-	pthread_cond_t started_changed;
-	enum { STARTING, STARTED, FAILED } started;
+	pthread_cond_t stage_changed;
+	enum { STARTING, STARTED, FAILED, ENDED } stage;
 	struct pw_error error;
 
 	/* of the thread alone */
@@ -88,8 +92,24 @@ static int open_role(struct pw_agent *agent, struct pw_error *err)
 	return pw_session_open(&agent->session, &agent->options, on_session_changed, agent, err);
 }
 
+static bool has_descriptors(void)
+{
+	int fds[SPARE_DESCRIPTORS], opened = 0;
+	bool enough;
+
+	while (opened < SPARE_DESCRIPTORS && (fds[opened] = eventfd(0, EFD_CLOEXEC)) >= 0)
+		opened++;
+	enough = opened == SPARE_DESCRIPTORS;
+	while (opened > 0)
+		close(fds[--opened]);
+	return enough;
+}
+
 static int open_library(struct pw_agent *agent, struct pw_error *err)
 {
+	if (!has_descriptors())
+		return pw_error_set(err, "fewer than %d descriptors are left for the agent (RLIMIT_NOFILE): %s",
+			SPARE_DESCRIPTORS, strerror(errno));
 	if (is_standalone(agent))
 		netsnmp_ds_set_boolean(NETSNMP_DS_APPLICATION_ID, NETSNMP_DS_AGENT_ROLE, 0);
 	else
@@ -107,11 +127,11 @@ static int open_library(struct pw_agent *agent, struct pw_error *err)
 	return 0;
 }
 
-static void tell_started(struct pw_agent *agent, int rc)
+static void set_stage(struct pw_agent *agent, int stage)
 {
 	pthread_mutex_lock(&agent->mutex);
-	agent->started = rc == 0 ? STARTED : FAILED;
-	pthread_cond_signal(&agent->started_changed);
+	agent->stage = stage;
+	pthread_cond_signal(&agent->stage_changed);
 	pthread_mutex_unlock(&agent->mutex);
 }
 
@@ -171,13 +191,13 @@ static void *run(void *context)
 	int rc = open_library(agent, &agent->error);
 
 	if (rc == 0 && !standalone)
-		tell_started(agent, 0); /* the rest may block, and can't fail */
+		set_stage(agent, STARTED); /* the rest may block, and can't fail */
 	if (rc == 0)
 		init_snmp(PW_LIBRARY_NAME);
 	if (rc == 0 && standalone)
 		rc = pw_standalone_start(&agent->standalone, &agent->error);
 	if (rc < 0 || standalone)
-		tell_started(agent, rc);
+		set_stage(agent, rc == 0 ? STARTED : FAILED);
 	if (rc == 0) {
 		if (!standalone)
 			pw_session_keep(&agent->session);
@@ -185,6 +205,8 @@ static void *run(void *context)
 		run_loop(agent);
 	}
 	close_library(agent);
+	if (rc == 0)
+		set_stage(agent, ENDED);
 	return NULL;
 }
 
@@ -196,9 +218,20 @@ static void free_agent(struct pw_agent *agent)
 		close(agent->wake);
 	free((char *)(uintptr_t)agent->options.address);
 	free((char *)(uintptr_t)agent->options.snmp_include);
-	pthread_cond_destroy(&agent->started_changed);
+	pthread_cond_destroy(&agent->stage_changed);
 	pthread_mutex_destroy(&agent->mutex);
 	free(agent);
+}
+
+/* Waits on it are timed by a clock that nobody can set. */
+static void init_condition(pthread_cond_t *condition)
+{
+	pthread_condattr_t attributes;
+
+	pthread_condattr_init(&attributes);
+	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	pthread_cond_init(condition, &attributes);
+	pthread_condattr_destroy(&attributes);
 }
 
 static struct pw_agent *new_agent(const struct pw_agent_options *options, struct pw_handover *handover)
@@ -208,7 +241,7 @@ static struct pw_agent *new_agent(const struct pw_agent_options *options, struct
 	if (agent == NULL)
 		return NULL;
 	pthread_mutex_init(&agent->mutex, NULL);
-	pthread_cond_init(&agent->started_changed, NULL);
+	init_condition(&agent->stage_changed);
 	agent->handover = handover;
 	agent->options = *options;
 	agent->options.address = strdup(options->address);
@@ -239,9 +272,9 @@ static int wait_started(struct pw_agent *agent)
 	bool started;
 
 	pthread_mutex_lock(&agent->mutex);
-	while (agent->started == STARTING)
-		pthread_cond_wait(&agent->started_changed, &agent->mutex);
-	started = agent->started == STARTED;
+	while (agent->stage == STARTING)
+		pthread_cond_wait(&agent->stage_changed, &agent->mutex);
+	started = agent->stage != FAILED;
 	pthread_mutex_unlock(&agent->mutex);
 	return started ? 0 : -1;
 }
@@ -272,18 +305,26 @@ struct pw_agent *pw_agent_start(
 	return NULL;
 }
 
-/* Waits for the end of the thread until a time of CLOCK_REALTIME, the only clock that this function knows. */
+/* Waits for the end of the thread; false when it takes longer. */
 static bool joined(struct pw_agent *agent, unsigned timeout_ms)
 {
-	struct timespec until = pw_clock_wall();
+	struct timespec until;
+	bool ended;
 
+	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += timeout_ms / 1000;
 	until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
 	if (until.tv_nsec >= 1000000000) {
 		until.tv_sec++;
 		until.tv_nsec -= 1000000000;
 	}
-	return pthread_timedjoin_np(agent->thread, NULL, &until) == 0;
+	pthread_mutex_lock(&agent->mutex);
+	while (agent->stage != ENDED &&
+		pthread_cond_timedwait(&agent->stage_changed, &agent->mutex, &until) != ETIMEDOUT)
+		;
+	ended = agent->stage == ENDED;
+	pthread_mutex_unlock(&agent->mutex);
+	return ended && pthread_join(agent->thread, NULL) == 0;
 }
 
 bool pw_agent_stop(struct pw_agent *agent, unsigned timeout_ms)

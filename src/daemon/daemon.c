@@ -271,7 +271,7 @@ static int start(struct daemon *d, struct pw_error *err)
 		return pw_error_set(err, "poll timer: %s", strerror(errno));
 	d->handover = pw_handover_new(max_alarms > OWED_MIN ? max_alarms : OWED_MIN);
 	if (d->handover == NULL)
-		return pw_error_set(err, "out of memory");
+		return pw_error_set(err, "out of memory or descriptors");
 	d->collector = pw_collector_new(d->config, d->handover, err);
 	if (d->collector == NULL)
 		return -1;
