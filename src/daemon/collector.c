@@ -29,8 +29,11 @@ struct pw_collector {
 	struct pw_monitor *monitor;
 	struct pw_netns_list *namespaces;
 	struct pw_owner_names *owner_names;
-	struct watch *watches;    /* the own namespace first */
-	struct pw_ns_poll *polls; /* one a watch, as the monitor wants them */
+	struct pw_connect_failures *failures;
+	struct pw_failing failing;
+	struct pw_connect_failures_poll failed; /* of the last poll */
+	struct watch *watches;                  /* the own namespace first */
+	struct pw_ns_poll *polls;               /* one a watch, as the monitor wants them */
 	size_t n, size;
 	bool probing;
 	bool confined;    /* other namespaces are wanted, and may not be entered: said once */
@@ -154,14 +157,15 @@ static void find_namespaces(struct pw_collector *collector)
 
 /* --- making one --- */
 
-struct pw_collector *pw_collector_new(
-	const struct pw_config *config, struct pw_handover *handover, struct pw_error *err)
+struct pw_collector *pw_collector_new(const struct pw_config *config, struct pw_handover *handover,
+	struct pw_connect_failures *failures, struct pw_error *err)
 {
 	struct pw_collector *collector = calloc(1, sizeof(*collector));
 
 	if (collector == NULL)
 		goto out_of_memory;
 	collector->handover = handover;
+	collector->failures = failures;
 	collector->monitor = pw_monitor_new(&config->policy, pw_clock_wall());
 	collector->namespaces = pw_netns_list_new();
 	collector->owner_names = pw_owner_names_new();
@@ -309,16 +313,46 @@ static void follow_limits(struct pw_collector *collector, const struct pw_snapsh
 	collector->dropped = snapshot->dropped;
 }
 
+/* Whether failing connects are counted is said at the start and when it changes. */
+static void log_counting(const struct pw_connect_failures_poll *was, const struct pw_connect_failures_poll *now)
+{
+	bool first = !was->counting && was->reason[0] == '\0';
+
+	if (now->counting && !was->counting)
+		pw_log(LOG_INFO, "failing connects are counted");
+	else if (!now->counting && strcmp(was->reason, now->reason) != 0)
+		pw_log(first || was->reason[0] != '\0' ? LOG_INFO : LOG_NOTICE, "failing connects are not counted: %s",
+			now->reason);
+}
+
+static void follow_connects(struct pw_collector *collector)
+{
+	struct pw_connect_failures_poll now;
+	struct pw_event event;
+
+	pw_connect_failures_poll(collector->failures, collector->config->connect_failures, &now);
+	log_counting(&collector->failed, &now);
+	collector->failed = now;
+	if (!pw_failing_step(&collector->failing, now.total, &now.processes, pw_clock_boot_ms(), &event))
+		return;
+	event.id = pw_monitor_next_event_id(collector->monitor);
+	event.time = pw_clock_wall();
+	emit(&event, collector);
+}
+
 void pw_collector_poll(struct pw_collector *collector)
 {
 	uint64_t start_us = pw_clock_boot_us();
-	struct pw_poll poll = {.interval_ms = collector->config->poll_interval_ms,
-		.connect_failures_reason = "this build does not count failing connects"};
+	struct pw_poll poll = {.interval_ms = collector->config->poll_interval_ms};
 	const struct pw_snapshot *snapshot;
 
 	find_namespaces(collector);
 	for (size_t i = 0; i < collector->n; i++)
 		poll_watch(collector, &collector->watches[i], &collector->polls[i]);
+	follow_connects(collector);
+	poll.connect_failures = collector->failed.total;
+	poll.connect_failures_counting = collector->failed.counting;
+	poll.connect_failures_reason = collector->failed.reason;
 	poll.ns = collector->polls;
 	poll.n_ns = collector->n;
 	poll.wall = pw_clock_wall();

@@ -5,14 +5,15 @@
 #include <stdbool.h>
 
 #include "base/error.h"
+#include "collect/connect_failures.h"
 #include "config/config.h"
 #include "daemon/handover.h"
 
 struct pw_collector;
 
-/* Prepares the polls of the daemon's own network namespace. Configuration and handover are borrowed. NULL with an error. */
-struct pw_collector *pw_collector_new(
-	const struct pw_config *config, struct pw_handover *handover, struct pw_error *err);
+/* Prepares the polls of the daemon's own network namespace. Everything is borrowed. NULL with an error. */
+struct pw_collector *pw_collector_new(const struct pw_config *config, struct pw_handover *handover,
+	struct pw_connect_failures *failures, struct pw_error *err);
 void pw_collector_free(struct pw_collector *collector);
 
 /* Another configuration from the next poll on; borrowed until the next call. States and history stay. */

@@ -37,6 +37,7 @@ struct daemon {
 	char *config_path; /* what options.config points to, if that is not an argument */
 	struct pw_config *config;
 	struct pw_handover *handover;
+	struct pw_connect_failures *failures;
 	struct pw_collector *collector;
 	struct pw_agent *agent;
 	int signal_fd, timer_fd;
@@ -224,6 +225,7 @@ static int drop_privileges(const struct daemon *d, struct pw_error *err)
 {
 	const struct pw_privileges keep = {.probe = d->config->probe != PW_PROBE_OFF,
 		.low_port = d->options.listen != NULL,
+		.failures = d->config->connect_failures,
 		.namespaces = d->config->namespaces.all || d->config->namespaces.n_names > 0};
 
 	return d->options.user != NULL ? pw_privileges_drop(d->options.user, &keep, err) : 0;
@@ -264,7 +266,12 @@ static int start(struct daemon *d, struct pw_error *err)
 	const uint32_t max_alarms = d->config->policy.max_alarms;
 
 	d->signal_fd = block_signals(err);
-	if (d->signal_fd < 0 || drop_privileges(d, err) < 0)
+	if (d->signal_fd < 0)
+		return -1;
+	d->failures = pw_connect_failures_new(); /* looks for its tracepoint, which root alone may */
+	if (d->failures == NULL)
+		return pw_error_set(err, "out of memory");
+	if (drop_privileges(d, err) < 0)
 		return -1;
 	d->timer_fd = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (d->timer_fd < 0 || arm_timer(d) < 0)
@@ -272,7 +279,7 @@ static int start(struct daemon *d, struct pw_error *err)
 	d->handover = pw_handover_new(max_alarms > OWED_MIN ? max_alarms : OWED_MIN);
 	if (d->handover == NULL)
 		return pw_error_set(err, "out of memory or descriptors");
-	d->collector = pw_collector_new(d->config, d->handover, err);
+	d->collector = pw_collector_new(d->config, d->handover, d->failures, err);
 	if (d->collector == NULL)
 		return -1;
 	d->watchdog_ms = watchdog_interval();
@@ -293,6 +300,7 @@ static void stop(struct daemon *d)
 		_exit(0); /* its thread still uses what would be freed now */
 	}
 	pw_collector_free(d->collector);
+	pw_connect_failures_free(d->failures);
 	pw_handover_free(d->handover);
 	pw_config_free(d->config);
 	free(d->config_path);

@@ -8,28 +8,44 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+/* Older headers lack it. */
+#ifndef CAP_PERFMON
+#define CAP_PERFMON 38
+#endif
+
+/* What needs a capability that a process in a container may lack is reported as unavailable later, and no reason not to start. */
+static int add_if_permitted(cap_t caps, cap_t now, bool wanted, cap_value_t capability)
+{
+	cap_flag_value_t permitted = CAP_CLEAR;
+
+	if (!wanted || cap_get_flag(now, capability, CAP_PERMITTED, &permitted) < 0 || permitted == CAP_CLEAR)
+		return 0;
+	if (cap_set_flag(caps, CAP_PERMITTED, 1, &capability, CAP_SET) < 0)
+		return -1;
+	return cap_set_flag(caps, CAP_EFFECTIVE, 1, &capability, CAP_SET);
+}
+
 static int keep_capabilities(const struct pw_privileges *keep)
 {
-	cap_value_t list[4];
-	int n = 0, status;
-	cap_t caps = cap_init(); /* all flags cleared */
+	const struct {
+		bool wanted;
+		cap_value_t capability;
+	} list[] = {
+		{keep->probe, CAP_NET_ADMIN},
+		{keep->low_port, CAP_NET_BIND_SERVICE},
+		{keep->failures, CAP_PERFMON},
+		{keep->namespaces, CAP_SYS_ADMIN},
+		{keep->namespaces, CAP_SYS_PTRACE},
+	};
+	cap_t caps = cap_init() /* all flags cleared */, now = cap_get_proc();
+	int status = caps != NULL && now != NULL ? 0 : -1;
 
-	if (caps == NULL)
-		return -1;
-	if (keep->probe)
-		list[n++] = CAP_NET_ADMIN;
-	if (keep->low_port)
-		list[n++] = CAP_NET_BIND_SERVICE;
-	if (keep->namespaces) {
-		list[n++] = CAP_SYS_ADMIN;
-		list[n++] = CAP_SYS_PTRACE;
-	}
-	status = cap_set_flag(caps, CAP_PERMITTED, n, list, CAP_SET);
-	if (status == 0)
-		status = cap_set_flag(caps, CAP_EFFECTIVE, n, list, CAP_SET);
+	for (size_t i = 0; i < sizeof(list) / sizeof(list[0]) && status == 0; i++)
+		status = add_if_permitted(caps, now, list[i].wanted, list[i].capability);
 	if (status == 0)
 		status = cap_set_proc(caps);
 	cap_free(caps);
+	cap_free(now);
 	return status;
 }
 

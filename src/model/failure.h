@@ -1,11 +1,12 @@
-/* failure.h: when failing polls are worth a notification
+/* failure.h: when failing polls, and failing calls of connect(), are worth a notification
  *
  * A single failed poll is done again at the next interval and only logged; several in a row mean that nothing is
- * watched. */
+ * watched. Failing connects are worth one at once, and then one a minute as long as they go on. */
 #ifndef PW_MODEL_FAILURE_H
 #define PW_MODEL_FAILURE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "model/event.h"
@@ -24,5 +25,41 @@ struct pw_failure {
  * id and time, which the caller sets (pw_monitor_next_event_id()). */
 bool pw_failure_step(
 	struct pw_failure *failure, uint32_t ns, const char *ns_name, const char *error, struct pw_event *out);
+
+/* Between two notifications of failing connects. */
+#define PW_FAILING_EVERY_MS 60000
+
+/* Processes whose connect() failed that are told apart, at one poll and in one notification. */
+#define PW_FAILING_PROCESSES 16
+
+/* A process whose connect() failed. */
+struct pw_failing_process {
+	uint32_t pid;   /* 0 = of a pid namespace that is not visible from here */
+	uint32_t times; /* as far as they were sampled */
+	char name[16];  /* its comm(5); "" when it had ended before it was looked at */
+};
+
+/* The processes, those that failed most first. */
+struct pw_failing_processes {
+	size_t n;
+	bool more; /* there were others */
+	struct pw_failing_process process[PW_FAILING_PROCESSES];
+};
+
+/* Counts `times` failures of a process. `name` is kept when it is not known yet; it may be "". */
+void pw_failing_add(struct pw_failing_processes *processes, uint32_t pid, const char *name, uint32_t times);
+
+/* Failing connects between two notifications. Zeroed = none yet. */
+struct pw_failing {
+	uint64_t total; /* of the last step */
+	uint64_t failures;
+	struct pw_failing_processes processes;
+	uint64_t notified_ms; /* 0 = never */
+};
+
+/* Takes one poll into account: the counter of failed connects since the start, and the processes that they were sampled from. Returns
+ * true when there is something to notify, *out as above: the text names the processes. */
+bool pw_failing_step(struct pw_failing *failing, uint64_t total, const struct pw_failing_processes *processes,
+	uint64_t now_ms, struct pw_event *out);
 
 #endif

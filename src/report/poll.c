@@ -342,7 +342,7 @@ const struct pw_snapshot *pw_poller_poll(struct pw_poller *poller, struct pw_rep
 {
 	uint64_t start_us = pw_clock_boot_us();
 	const struct pw_options *options = poller->options;
-	struct pw_poll poll = {.connect_failures_reason = "not counted by portwatch"};
+	struct pw_poll poll = {.connect_failures_reason = "counted by portwatchd only"};
 	const struct pw_snapshot *snapshot;
 
 	pw_unlisted_clear(&report->unlisted);

@@ -275,18 +275,19 @@ agentx {{ socket = "{socket}"  reconnect-interval = 0.5 }}
 
 
 class Daemon(Process):
-    """portwatchd in the foreground with a configuration file of its own. `extra` is configuration text after the quick defaults."""
+    """portwatchd in the foreground with a configuration file of its own. `extra` is configuration text after the quick defaults,
+    `prefix` a command that ends up as portwatchd in the same process."""
 
-    def __init__(self, ns, directory, agentx, extra="", interval=0.2, arguments=()):
+    def __init__(self, ns, directory, agentx, extra="", interval=0.2, arguments=(), prefix=()):
         self.config = pathlib.Path(directory) / "portwatchd.conf"
         self._head = QUICK.format(interval=interval, socket=agentx)
         self.configure(extra)
-        self._arguments = arguments
+        self._prefix, self._arguments = prefix, arguments
         super().__init__(ns, self.command(), pathlib.Path(directory) / "portwatchd.log")
 
     def command(self):
         """What is started."""
-        return [program("portwatchd"), "-f", "-d", "-c", self.config, *self._arguments]
+        return [*self._prefix, program("portwatchd"), "-f", "-d", "-c", self.config, *self._arguments]
 
     def configure(self, extra):
         """Writes the configuration file; the daemon learns of it by reload()."""

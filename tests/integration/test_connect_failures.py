@@ -1,0 +1,101 @@
+"""Failing connects of the whole host: counted, notified with the names of the processes, or unavailable and why.
+
+check_connect_failures.c compares the counter itself with the kernel. Here others on the host may fail too: numbers are lower bounds.
+"""
+
+import pytest
+from harness import eventually
+from scene import TRAP_V2C
+
+HERE, PORT = "127.0.0.1", 8080
+
+
+def in_mounts(command):
+    """Runs what follows in a mount namespace of its own that this command was run in."""
+    return ["unshare", "--mount", "sh", "-e", "-c", f"{command}\nexec \"$@\"", "sh"]
+
+
+WITH_TRACEFS = in_mounts("mount -t tracefs tracefs /sys/kernel/tracing")
+WITHOUT_TRACEFS = in_mounts("for root in tracing debug; do mount -t tmpfs none /sys/kernel/$root || true; done")
+
+
+@pytest.fixture(name="full")
+def fixture_full(make_scene):
+    """All of ten ports are taken."""
+    scene = make_scene(40000, 40009, TRAP_V2C)
+    scene.load.listen(HERE, PORT)
+    scene.load.connect(10, HERE, PORT)
+    return scene
+
+
+def start_counting(scene, **options):
+    """Starts portwatchd with tracefs, and skips where it may not count there."""
+    scene.start(prefix=WITH_TRACEFS, **options)
+    reason = scene.manager.get("pwConnectFailuresReason")
+    if reason != "":
+        pytest.skip(f"the kernel or its container does not let root count: {reason}")
+    assert scene.manager.get("pwConnectFailuresStatus") == "counting"
+
+
+def fail(scene, times=1):
+    for _ in range(times):
+        assert scene.load.connect(1, HERE, PORT, exact=False).errname == "EADDRNOTAVAIL"
+
+
+def failing(scene):
+    return [event for event in scene.notifications() if event["notification"] == "pwConnectFailing"]
+
+
+def test_failing_connects_are_counted_and_notified(full):
+    start_counting(full)
+    before = full.manager.get("pwConnectFailures")
+    fail(full, 5)
+    eventually(lambda: full.manager.get("pwConnectFailures") >= before + 5)
+    name = f"python3 (pid {full.load.pid})"
+    event = eventually(lambda: next((e for e in failing(full) if name in e["pwEventText"]), None))
+    assert event["pwEventFailures"] >= 1
+    log = full.daemon.log()
+    assert "failing connects are counted" in log
+    assert "connects fail for want of a port: " in log and name in log
+
+
+def test_an_unprivileged_daemon_keeps_the_capability(full):
+    """-u gives up root; the tracepoint was looked up before. A reload switches the counting off and on."""
+    full.workshop.directory.chmod(0o755)
+    full.master.socket.chmod(0o666)
+    start_counting(full, arguments=["-u", "nobody"])
+    before = full.manager.get("pwConnectFailures")
+    fail(full, 3)
+    counted = eventually(lambda: full.manager.get("pwConnectFailures") >= before + 3 and full.manager.get("pwConnectFailures"))
+    full.daemon.configure("connect-failures = false")
+    full.daemon.reload()
+    eventually(lambda: full.manager.get("pwConnectFailuresStatus") == "unavailable")
+    assert full.manager.get("pwConnectFailuresReason") == "connect-failures = false"
+    off = full.manager.get("pwConnectFailures")
+    assert off >= counted
+    fail(full, 3)
+    full.polls()
+    assert full.manager.get("pwConnectFailures") == off
+    full.daemon.configure("")
+    full.daemon.reload()
+    eventually(lambda: full.manager.get("pwConnectFailuresStatus") == "counting")
+    fail(full, 2)
+    eventually(lambda: full.manager.get("pwConnectFailures") >= off + 2)
+
+
+def test_without_tracefs_it_says_so(full):
+    full.start(prefix=WITHOUT_TRACEFS)
+    fail(full, 3)
+    full.polls()
+    assert full.manager.get("pwConnectFailuresStatus") == "unavailable"
+    assert full.manager.get("pwConnectFailures") == 0
+    reason = full.manager.get("pwConnectFailuresReason")
+    assert reason.startswith("tracefs is not mounted at /sys/kernel/tracing")
+    assert full.daemon.log().count(f"failing connects are not counted: {reason}") == 1
+    assert not failing(full)
+
+
+def test_without_the_capability_it_says_so(full):
+    full.start(prefix=[*WITH_TRACEFS, "setpriv", "--bounding-set=-perfmon,-sys_admin", "--inh-caps=-perfmon,-sys_admin", "--"])
+    assert full.manager.get("pwConnectFailuresStatus") == "unavailable"
+    assert full.manager.get("pwConnectFailuresReason") == "perf_event_open: Permission denied (it needs root or CAP_PERFMON)"
