@@ -121,6 +121,7 @@ static int open_library(struct pw_agent *agent, struct pw_error *err)
 	agent->notifier.handover = agent->handover;
 	if (open_role(agent, err) < 0 || pw_server_open(&agent->server, agent->handover, err) < 0)
 		return -1;
+	pw_transport_set_responder(pw_server_respond, &agent->server);
 	if (register_readfd(pw_handover_fd(agent->handover), on_handover, agent) != 0 ||
 		register_readfd(agent->wake, on_wake, agent) != 0)
 		return pw_error_set(err, "libnetsnmpagent takes no more descriptors");

@@ -1,6 +1,9 @@
 #include "agent/serve.h"
 
+#include <string.h>
+
 #include "agent/library.h"
+#include "agent/pdu.h"
 #include "base/clock.h"
 
 /* What is answered before the first poll. */
@@ -100,6 +103,83 @@ static int handle(netsnmp_mib_handler *handler, netsnmp_handler_registration *re
 			answer_next(info, request, s);
 	}
 	return SNMP_ERR_NOERROR;
+}
+
+/* --- without the library -------------------------------------------------------------------------------------------- */
+
+static int compare_names(const uint32_t *a, size_t a_len, const uint32_t *b, size_t b_len)
+{
+	for (size_t i = 0; i < a_len && i < b_len; i++)
+		if (a[i] != b[i])
+			return a[i] < b[i] ? -1 : 1;
+	return (a_len > b_len) - (a_len < b_len);
+}
+
+static void respond_value(struct pw_response *r, const struct pw_scene *s, const struct pw_instance *found,
+	const struct pw_name *start, const struct pw_name *end)
+{
+	uint32_t full[PW_OID_MAX];
+	struct pw_value value;
+	size_t len = pw_base_len + found->len;
+
+	memcpy(full, pw_base, pw_base_len * sizeof(full[0]));
+	memcpy(full + pw_base_len, found->oid, found->len * sizeof(full[0]));
+	if (end->len != 0 && compare_names(full, len, end->id, end->len) >= 0) {
+		pw_response_exception(r, start, PW_END_OF_MIB_VIEW);
+		return;
+	}
+	pw_object_read(found->object, s, found->row, &value);
+	pw_response_value(r, full, len, &value);
+}
+
+static void respond_get(
+	struct pw_response *r, const struct pw_scene *s, const uint32_t *below, size_t len, const struct pw_name *name)
+{
+	static const struct pw_name no_end;
+	struct pw_instance found;
+
+	switch (pw_lookup_get(s->snapshot, below, len, &found)) {
+	case PW_LOOKUP_FOUND: respond_value(r, s, &found, name, &no_end); break;
+	case PW_LOOKUP_NO_INSTANCE: pw_response_exception(r, name, PW_NO_SUCH_INSTANCE); break;
+	case PW_LOOKUP_NO_OBJECT: pw_response_exception(r, name, PW_NO_SUCH_OBJECT); break;
+	}
+}
+
+static void respond_next(struct pw_response *r, const struct pw_scene *s, const uint32_t *below, size_t len,
+	const struct pw_name *start, const struct pw_name *end)
+{
+	struct pw_instance found;
+
+	if ((start->include && pw_lookup_get(s->snapshot, below, len, &found) == PW_LOOKUP_FOUND) ||
+		pw_lookup_next(s->snapshot, below, len, &found))
+		respond_value(r, s, &found, start, end);
+	else
+		pw_response_exception(r, start, PW_END_OF_MIB_VIEW);
+}
+
+static bool is_ours(const struct pw_name *name)
+{
+	return name->len >= pw_base_len && memcmp(name->id, pw_base, pw_base_len * sizeof(name->id[0])) == 0;
+}
+
+size_t pw_server_respond(void *server, const uint8_t *octets, size_t n, uint8_t *out, size_t size)
+{
+	const struct pw_scene *s = scene(server);
+	struct pw_name start, end;
+	struct pw_response r;
+	struct pw_pdu pdu;
+	int rc;
+
+	if (!pw_pdu_read(&pdu, octets, n))
+		return 0;
+	pw_response_begin(&r, &pdu, s->uptime, out, size);
+	while ((rc = pw_pdu_range(&pdu, &start, &end)) > 0 && is_ours(&start)) {
+		if (pdu.next)
+			respond_next(&r, s, start.id + pw_base_len, start.len - pw_base_len, &start, &end);
+		else
+			respond_get(&r, s, start.id + pw_base_len, start.len - pw_base_len, &start);
+	}
+	return rc == 0 ? pw_response_end(&r) : 0;
 }
 
 int pw_server_open(struct pw_server *server, struct pw_handover *handover, struct pw_error *err)

@@ -21,6 +21,9 @@
 /* How long a TCP connect, or a send into a full buffer, may take. */
 enum { PATIENCE_MS = 3000 };
 
+/* The longest answer that is made here: a hundred rows of all columns; the library makes longer ones. */
+enum { RESPONSE_MAX = 65536 };
+
 #define PREFIX "portwatch"
 static const char default_port[] = "705"; /* RFC 2741 8.1.1 */
 static const oid domain_oid[] = {1, 3, 6, 1, 4, 1, 8072, 3, 3, 28232};
@@ -36,6 +39,9 @@ static struct {
 	struct pw_frame frame;
 	uint64_t heard_ms;
 	char error[256];
+	pw_transport_responder *respond; /* or NULL */
+	void *respond_context;
+	uint8_t response[RESPONSE_MAX];
 } link_state = {.mutex = PTHREAD_MUTEX_INITIALIZER, .fd = -1};
 
 const char *pw_transport_error(void)
@@ -46,6 +52,12 @@ const char *pw_transport_error(void)
 uint64_t pw_transport_heard_ms(void)
 {
 	return link_state.heard_ms;
+}
+
+void pw_transport_set_responder(pw_transport_responder *respond, void *context)
+{
+	link_state.respond = respond;
+	link_state.respond_context = context;
 }
 
 static void say(const char *text)
@@ -283,34 +295,6 @@ static int ended(const char *why)
 	return -1;
 }
 
-/* A nonsense PDU ends the connection like the end of the stream. */
-static int transport_recv(netsnmp_transport *t, void *buf, int size, void **opaque, int *opaque_len)
-{
-	const char *why = NULL;
-	ssize_t n;
-	int complete;
-
-	*opaque = NULL;
-	*opaque_len = 0;
-	do
-		n = recv(t->sock, buf, (size_t)size, MSG_DONTWAIT);
-	while (n < 0 && errno == EINTR);
-	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-		t->flags |= NETSNMP_TRANSPORT_FLAG_EMPTY_PKT;
-		return 0;
-	}
-	if (n <= 0)
-		return ended(n == 0 ? "it closed the connection" : strerror(errno));
-	complete = pw_frame_feed(&link_state.frame, buf, (size_t)n, &why);
-	if (complete < 0)
-		return ended(why);
-	if (complete > 0) {
-		link_state.heard_ms = pw_clock_boot_ms();
-		say("it refused the session"); /* if this answer does not open one */
-	}
-	return (int)n;
-}
-
 /* Sends a PDU as a whole. When the buffer stays full for so long, the master hangs, and what has been sent of a PDU can't be taken
  * back: the connection ends. */
 static int transport_send(netsnmp_transport *t, const void *buf, int size, void **opaque, int *opaque_len)
@@ -337,6 +321,54 @@ static int transport_send(netsnmp_transport *t, const void *buf, int size, void 
 		}
 	}
 	return size;
+}
+
+/* Answers a PDU before the library sees it, if it can be answered so. Should the answer not go out, the connection ends. */
+static bool respond(netsnmp_transport *t, const uint8_t *pdu, size_t n)
+{
+	size_t len = 0;
+
+	if (link_state.respond != NULL)
+		len = link_state.respond(
+			link_state.respond_context, pdu, n, link_state.response, sizeof(link_state.response));
+	if (len == 0)
+		return false;
+	if (transport_send(t, link_state.response, (int)len, NULL, NULL) < 0)
+		pw_transport_cut("it does not take what is sent to it");
+	return true;
+}
+
+/* A nonsense PDU ends the connection like the end of the stream. */
+static int transport_recv(netsnmp_transport *t, void *buf, int size, void **opaque, int *opaque_len)
+{
+	const bool at_start = link_state.frame.have == 0;
+	const char *why = NULL;
+	ssize_t n;
+	int complete;
+
+	*opaque = NULL;
+	*opaque_len = 0;
+	do
+		n = recv(t->sock, buf, (size_t)size, MSG_DONTWAIT);
+	while (n < 0 && errno == EINTR);
+	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+		t->flags |= NETSNMP_TRANSPORT_FLAG_EMPTY_PKT;
+		return 0;
+	}
+	if (n <= 0)
+		return ended(n == 0 ? "it closed the connection" : strerror(errno));
+	complete = pw_frame_feed(&link_state.frame, buf, (size_t)n, &why);
+	if (complete < 0)
+		return ended(why);
+	if (complete > 0) {
+		link_state.heard_ms = pw_clock_boot_ms();
+		say("it refused the session"); /* if this answer does not open one */
+	}
+	if (complete == 1 && at_start && link_state.frame.have == 0 && respond(t, buf, (size_t)n)) {
+		t->flags |= NETSNMP_TRANSPORT_FLAG_EMPTY_PKT;
+		return 0;
+	}
+	return (int)n;
 }
 
 static int transport_close(netsnmp_transport *t)

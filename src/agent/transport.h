@@ -7,6 +7,7 @@
 #define PW_AGENT_TRANSPORT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -17,6 +18,11 @@ char *pw_transport_address(const char *address, struct pw_error *err);
 
 /* Makes the transport known to the library: after init_agent(), before init_snmp(). */
 void pw_transport_register(void);
+
+/* Whoever may answer a PDU that has just arrived, before the library sees it: writes the answer to `out` and returns its length, or 0 to
+ * leave the PDU to the library. Called in the thread that runs the library, with one complete PDU. */
+typedef size_t pw_transport_responder(void *context, const uint8_t *pdu, size_t n, uint8_t *out, size_t size);
+void pw_transport_set_responder(pw_transport_responder *respond, void *context);
 
 /* Why the last connect failed or the connection ended, "" when nothing is known. */
 const char *pw_transport_error(void);
