@@ -5,6 +5,7 @@ is the test with them.
 import json
 import re
 
+import librenms
 import pytest
 import yaml
 from harness import SOURCE
@@ -170,3 +171,62 @@ def test_nagios_asks_for_the_right_objects(mib):
     assert [mib.split(oid.lstrip(".")) for oid in oids] == [("pwTopState", "1"), ("pwPollAge", "0"), ("pwConfigStatus", "0")]
     assert mib.enum["pwTopState"][int(warning[0]) + 1] == "warning" and mib.enum["pwTopState"][int(critical[0]) + 1] == "critical"
     assert mib.enum["pwConfigStatus"][int(warning[2]) + 1] == "reloadFailed" and mib.units["pwPollAge"] == "milliseconds"
+
+
+# --- LibreNMS --------------------------------------------------------------------------------------------------------
+
+# What a class of sensors counts, and by what the MIB's unit has to be divided for it.
+CLASSES = {"percent": {"percent": 1}, "count": {"ports": 1, "alarms": 1}, "delay": {"milliseconds": 1000}}
+RECORD_TYPES = {"Gauge32": "66", "Unsigned32": "66", "Integer32": "2", "Counter32": "65", "Counter64": "70", "SnmpAdminString": "4",
+                "DateAndTime": "4x", "TimeStamp": "67", "RowPointer": "6", "InetPortNumber": "66"}
+
+
+def discovery_entries():
+    groups = yaml.safe_load(librenms.DISCOVERY.read_text())["modules"]["sensors"]
+    return [(kind, entry) for kind, group in groups.items() for entry in group["data"]]
+
+
+@pytest.mark.parametrize("kind, entry", discovery_entries(), ids=lambda part: part if isinstance(part, str) else part["index"].split(".")[0])
+def test_librenms_sensor(mib, kind, entry):
+    """Each sensor reads the column that it names, in the unit of its class, with the words of the MIB and the right severity."""
+    name = entry.get("value", entry["oid"]).removeprefix(librenms.MODULE)
+    assert mib.rebased(entry["num_oid"]) == f".{mib.oid[name]}." + "{{ $index }}"
+    assert entry["index"].startswith(name + ".")
+    table = entry["oid"].removeprefix(librenms.MODULE)
+    assert table == name or name in mib.columns(table)
+    if kind == "state":
+        assert {state["value"]: state["descr"] for state in entry["states"]} == mib.enum[name]
+        assert entry["state_name"] == name
+        severity = {"normal": 0, "ok": 0, "warning": 1, "reloadFailed": 1, "critical": 2, "exhausted": 2, "failing": 2}
+        assert all(state["generic"] == severity[state["descr"]] for state in entry["states"])
+    else:
+        assert entry.get("divisor", 1) == CLASSES[kind][mib.units[name]]
+
+
+def test_librenms_record(mib):
+    """The recorded walk has every readable object, with the type that the MIB gives it."""
+    seen = set()
+    for line in mib.rebased(librenms.RECORD.read_text()).splitlines():
+        oid, kind, _ = line.split("|", 2)
+        name, _ = mib.split(oid)
+        if name:
+            seen.add(name)
+            assert kind == ("2" if mib.enum[name] else RECORD_TYPES[mib.syntax[name]]), line
+    assert seen == {name for name, access in mib.access.items() if access == "read-only"}
+
+
+def test_librenms_data_is_current(mib):
+    """The expected sensors are those that the discovery file finds in the record."""
+    assert mib.rebased(librenms.DATA.read_text()) == librenms.shipped(mib).replace(DEFAULT_BASE, mib.oid["portwatchMIB"])
+    sensors = json.loads(librenms.DATA.read_text())["sensors"]["discovery"]["sensors"]
+    assert len({(sensor["sensor_class"], sensor["sensor_type"], sensor["sensor_index"]) for sensor in sensors}) == len(sensors)
+    assert max(len(sensor["sensor_index"]) for sensor in sensors) <= 128
+
+
+def test_librenms_handles_every_notification(mib):
+    notifications = {name for name, oid in mib.oid.items() if oid.startswith(mib.oid["pwNotifications"] + ".")}
+    mapped = re.findall(r"'PORTWATCH-MIB::(\w+)' => \\LibreNMS\\Snmptrap\\Handlers\\PortwatchNotification::class",
+                        (librenms.FILES / "snmptraps.php").read_text())
+    handler = (librenms.FILES / "Handlers" / "PortwatchNotification.php").read_text()
+    assert set(mapped) == notifications == set(re.findall(r"case '(pw\w+)':", handler))
+    assert re.findall(r"^ +'(\w+)' => Severity", handler, re.M) == list(mib.enum["pwEventState"].values())

@@ -1,0 +1,12 @@
+<?php
+
+// For the list 'trap_handlers' of LibreNMS' config/snmptraps.php.
+return [
+    'trap_handlers' => [
+        'PORTWATCH-MIB::pwPoolRising' => \LibreNMS\Snmptrap\Handlers\PortwatchNotification::class,
+        'PORTWATCH-MIB::pwPoolFalling' => \LibreNMS\Snmptrap\Handlers\PortwatchNotification::class,
+        'PORTWATCH-MIB::pwConnectFailing' => \LibreNMS\Snmptrap\Handlers\PortwatchNotification::class,
+        'PORTWATCH-MIB::pwCollectorFailed' => \LibreNMS\Snmptrap\Handlers\PortwatchNotification::class,
+        'PORTWATCH-MIB::pwCollectorRecovered' => \LibreNMS\Snmptrap\Handlers\PortwatchNotification::class,
+    ],
+];
