@@ -74,7 +74,10 @@ def test_both_forms_of_snmp_yml_say_the_same():
 
 
 def test_snmp_yml_is_what_the_mib_says(mib, metrics):
-    """Every readable object of the walked tables is there or ignored in generator.yml, with the MIB's OID, type and words."""
+    """Every readable object of the walked tables is there or ignored in generator.yml, with the MIB's OID, type and words.
+
+    Where this fails: scripts/snmp-exporter-config makes the files again.
+    """
     ignored = yaml.safe_load((PROMETHEUS / "generator.yml").read_text())["modules"]["portwatch"]["overrides"]
     walked = [mib.oid[name] + "." for name in ("pwAgent", "pwNamespaceTable", "pwPoolTable")]
     readable = {name for name, access in mib.access.items() if access == "read-only" and mib.oid[name].startswith(tuple(walked))}
@@ -84,6 +87,7 @@ def test_snmp_yml_is_what_the_mib_says(mib, metrics):
         assert mib.rebased(metric["oid"]) == mib.oid[name]
         assert metric["type"] == (TYPES["INTEGER"] if mib.enum[name] else TYPES[mib.syntax[name]]), name
         assert metric.get("enum_values", {}) == mib.enum[name], name
+        assert mib.rebased(metric["help"]) == f"{mib.description[name].split('. ')[0]} - {mib.oid[name]}"
 
 
 def test_rules_use_what_is_exported(metrics):
