@@ -27,13 +27,11 @@ class Mib:
     CONVENTION = re.compile(r"([A-Z]\w*)\s*::=\s*TEXTUAL-CONVENTION\b.*?SYNTAX\s+(\w+(?:\s+\w+)?)\s*(\{.*?\})?", re.S)
     SYNTAX = re.compile(r"SYNTAX\s+(OCTET STRING|OBJECT IDENTIFIER|\w+)\s*(\{[^}]*\})?", re.S)
 
-    DESCRIPTION = re.compile(r"(\w+)\s+OBJECT-TYPE\b[^:]*?DESCRIPTION\s+\"([^\"]*)\"", re.S)
     UNITS = re.compile(r"(\w+)\s+OBJECT-TYPE\b[^:]*?UNITS\s+\"([^\"]*)\"", re.S)
 
     def __init__(self, path=BUILD / "mibs" / "PORTWATCH-MIB.txt"):
         text = pathlib.Path(path).read_text()
         self.units = dict(self.UNITS.findall(text))
-        self.description = {name: " ".join(words.split()) for name, words in self.DESCRIPTION.findall(text)}
         text = re.sub(r'"[^"]*"', '""', text)
         text = re.sub(r"--[^\n]*", "", text)
         text = re.sub(r"\bIMPORTS\b.*?;", "", text, flags=re.S)

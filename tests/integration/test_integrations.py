@@ -87,7 +87,6 @@ def test_snmp_yml_is_what_the_mib_says(mib, metrics):
         assert mib.rebased(metric["oid"]) == mib.oid[name]
         assert metric["type"] == (TYPES["INTEGER"] if mib.enum[name] else TYPES[mib.syntax[name]]), name
         assert metric.get("enum_values", {}) == mib.enum[name], name
-        assert mib.rebased(metric["help"]) == f"{mib.description[name].split('. ')[0]} - {mib.oid[name]}"
 
 
 def test_rules_use_what_is_exported(metrics):
