@@ -1,0 +1,48 @@
+"""What is left of root after portwatchd -u, and what the command line refuses."""
+
+import pwd
+import subprocess
+
+import pytest
+from harness import Daemon, eventually, program
+
+USER = pwd.getpwnam("nobody")
+NET_ADMIN, SYS_PTRACE, SYS_ADMIN = 1 << 12, 1 << 19, 1 << 21
+NOTHING = "probe = off\nconnect-failures = false\n"
+
+
+def status(pid):
+    """{field: words} of /proc/PID/status"""
+    with open(f"/proc/{pid}/status", encoding="ascii") as lines:
+        return {name: rest.split() for name, _, rest in (line.partition(":") for line in lines)}
+
+
+@pytest.mark.parametrize(("settings", "expected"), [
+    (NOTHING, 0),
+    ("connect-failures = false\n", NET_ADMIN),
+    (NOTHING + "namespaces { all = true }\n", SYS_ADMIN | SYS_PTRACE),
+], ids=["nothing", "probes", "namespaces"])
+def test_gives_up_root_but_for_what_the_configuration_needs(workshop, settings, expected):
+    ns = workshop.namespace(ip_local_port_range="40000 40999")
+    daemon = workshop.keep(Daemon(ns, workshop.directory, workshop.directory / "no-master", settings, arguments=("-u", USER.pw_name)))
+    eventually(lambda: status(daemon.pid)["NoNewPrivs"] == ["1"], "root is given up")
+    now = status(daemon.pid)
+    assert now["Uid"] == [str(USER.pw_uid)] * 4 and now["Gid"] == [str(USER.pw_gid)] * 4
+    assert [int(now[name][0], 16) for name in ("CapEff", "CapPrm", "CapInh", "CapAmb")] == [expected, expected, 0, 0]
+    assert now["Groups"] in ([], [str(USER.pw_gid)])
+    assert daemon.running
+
+
+@pytest.mark.parametrize(("user", "arguments", "code", "words"), [
+    ("root", ("-f", "-u", "no-such-user"), 1, "user no-such-user: unknown"),
+    ("nobody", ("-f", "-u", "root"), 1, "only root can become another user"),
+    ("root", ("-x", "/m", "-L", "udp:127.0.0.1:1161"), 2, "exclude each other"),
+    ("root", ("surplus",), 2, "unexpected argument: surplus"),
+    ("root", ("--nonsense",), 2, "usage: portwatchd"),
+    ("root", ("-h",), 0, "usage: portwatchd"),
+    ("root", ("-v",), 0, "portwatchd "),
+])
+def test_command_line(user, arguments, code, words):
+    result = subprocess.run([program("portwatchd"), "-c", "/dev/null", *arguments], user=user, capture_output=True, text=True,
+                            check=False, timeout=20)
+    assert result.returncode == code and words in result.stdout + result.stderr
