@@ -7,7 +7,7 @@ import pytest
 from harness import Daemon, eventually, program
 
 USER = pwd.getpwnam("nobody")
-NET_ADMIN, SYS_PTRACE, SYS_ADMIN = 1 << 12, 1 << 19, 1 << 21
+NET_ADMIN, SYS_PTRACE, SYS_ADMIN, PERFMON = 1 << 12, 1 << 19, 1 << 21, 1 << 38
 NOTHING = "probe = off\nconnect-failures = false\n"
 
 
@@ -20,12 +20,13 @@ def status(pid):
 @pytest.mark.parametrize(("settings", "expected"), [
     (NOTHING, 0),
     ("connect-failures = false\n", NET_ADMIN),
+    ("probe = off\n", PERFMON),
     (NOTHING + "namespaces { all = true }\n", SYS_ADMIN | SYS_PTRACE),
-], ids=["nothing", "probes", "namespaces"])
+], ids=["nothing", "probes", "failures", "namespaces"])
 def test_gives_up_root_but_for_what_the_configuration_needs(workshop, settings, expected):
     ns = workshop.namespace(ip_local_port_range="40000 40999")
     daemon = workshop.keep(Daemon(ns, workshop.directory, workshop.directory / "no-master", settings, arguments=("-u", USER.pw_name)))
-    eventually(lambda: status(daemon.pid)["NoNewPrivs"] == ["1"], "root is given up")
+    eventually(lambda: status(daemon.pid)["NoNewPrivs"] == ["1"])
     now = status(daemon.pid)
     assert now["Uid"] == [str(USER.pw_uid)] * 4 and now["Gid"] == [str(USER.pw_gid)] * 4
     assert [int(now[name][0], 16) for name in ("CapEff", "CapPrm", "CapInh", "CapAmb")] == [expected, expected, 0, 0]
