@@ -38,3 +38,11 @@ def test_changes_are_noticed(tmp_path):
     added = text.replace("pwPolls OBJECT-TYPE", "pwNew OBJECT IDENTIFIER ::= { pwAgent 98 }\n\npwPolls OBJECT-TYPE")
     file.write_text(added)
     assert not broken(before, contract.mib_lines(file))
+
+
+def test_changes_of_the_document_are_noticed():
+    document = {"pollDuration": 1, "pools": [{"name": "tcp", "free": 3}]}
+    before = contract.json_lines(document)
+    for pool in ({"name": "tcp"}, {"name": "tcp", "Free": 3}, {"name": "tcp", "free": "3"}):
+        assert broken(before, contract.json_lines({**document, "pools": [pool]})) == ["pools[].free: number"]
+    assert not broken(before, contract.json_lines({**document, "added": True}))

@@ -72,3 +72,20 @@ def test_configuration_examples_are_valid(tmp_path):
         file.write_text(text + "\n")
         result = subprocess.run([program("portwatchd"), "-t", "-c", file], capture_output=True, text=True, check=False, timeout=10)
         assert result.returncode == 0, result.stderr
+
+
+def test_every_document_is_linked():
+    assert not [path.name for path in (SOURCE / "docs").glob("*.md") if f"](docs/{path.name})" not in README]
+
+
+def test_manuals_have_every_option_and_setting():
+    pages = {name: (SOURCE / "man" / name).read_text() for name in ("portwatch.1", "portwatchd.8", "portwatchd.conf.5")}
+    for option in set(re.findall(r"--([a-z-]+)", help_of(program("portwatch")))):
+        assert re.search(rf"^\.It Fl.*[- ]-{option}\b", pages["portwatch.1"], re.M), option
+    for letter in re.findall(r"^  -(\w)", help_of(program("portwatchd")), re.M):
+        assert re.search(rf"^\.It Fl {letter}\b", pages["portwatchd.8"], re.M), letter
+    names = re.findall(r'(?:\.name = |NUMBER\()"([a-z-]+)"', (SOURCE / "src" / "config" / "grammar.c").read_text())
+    assert len(set(names)) > 40
+    for name in names:
+        assert re.search(rf"^\.(It Ic|Ss) {name}\b", pages["portwatchd.conf.5"], re.M), name
+        assert re.search(rf"^[#\s]*{name}\b", (SOURCE / "conf" / "portwatchd.conf").read_text(), re.M), name
