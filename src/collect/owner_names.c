@@ -283,13 +283,14 @@ static const struct group *find_group(struct pw_owner_names *names, uint64_t id)
 static void read_user(uint32_t uid, char *name, size_t size)
 {
 	FILE *file = fopen("/etc/passwd", "re");
-	struct passwd buffer, *entry;
-	char text[1024];
+	const struct passwd *entry;
 
 	snprintf(name, size, "uid %u", uid);
 	if (file == NULL)
 		return;
-	while (fgetpwent_r(file, &buffer, text, sizeof(text), &entry) == 0 && entry != NULL) {
+	/* No other thread reads such a file, and musl has no fgetpwent_r(). */
+	/* cppcheck-suppress fgetpwentCalled */
+	while ((entry = fgetpwent(file)) != NULL) {
 		if (entry->pw_uid != uid)
 			continue;
 		snprintf(name, size, "user %s", entry->pw_name);
