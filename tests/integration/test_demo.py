@@ -13,9 +13,9 @@ from harness import BUILD, PATIENCE, SOURCE, eventually
 DEMO = SOURCE / "scripts" / "demo"
 
 
-def start_demo(directory):
+def start_demo(directory, path=os.environ["PATH"]):
     """The demo with the programs of this build; all that it writes goes below `directory`, and to its output."""
-    environment = {**os.environ, "PW_BUILDDIR": str(BUILD), "TMPDIR": str(directory)}
+    environment = {**os.environ, "PW_BUILDDIR": str(BUILD), "TMPDIR": str(directory), "PATH": path}
     with open(directory / "output", "wb") as output:
         return subprocess.Popen([DEMO], env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
                                 start_new_session=True)
@@ -66,4 +66,17 @@ def test_interrupted_demo_leaves_nothing(workshop, moment, number):
     assert demo.poll() is None, said(workshop.directory)
     os.killpg(demo.pid, number)
     assert demo.wait(10 * PATIENCE) > 128
+    assert_nothing_left(workshop.directory)
+
+
+def test_demo_interrupted_before_its_child_leads_a_group(workshop, tmp_path):
+    slow = tmp_path / "setsid"
+    slow.write_text("#!/bin/sh\necho child $$\nread -r never <>" + str(tmp_path / "fifo") + "\n")
+    slow.chmod(0o755)
+    os.mkfifo(tmp_path / "fifo")
+    demo = start_demo(workshop.directory, f"{tmp_path}:{os.environ['PATH']}")
+    child = eventually(lambda: re.search(r"^child (\d+)$", said(workshop.directory), re.M) or demo.poll(), 30)[1]
+    os.kill(demo.pid, signal.SIGTERM)
+    assert demo.wait(10 * PATIENCE) == 128 + signal.SIGTERM
+    assert not pathlib.Path("/proc", child).exists()
     assert_nothing_left(workshop.directory)
