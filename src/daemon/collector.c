@@ -46,6 +46,20 @@ static uint32_t last_event_id(const struct pw_pool_key *key, void *context)
 	return pw_handover_last_id(context, key);
 }
 
+/* --- events --- */
+
+static void emit(const struct pw_event *event, void *context)
+{
+	struct pw_collector *collector = context;
+	char text[PW_EVENT_TEXT_MAX];
+
+	pw_log(pw_event_priority(event), "%s", pw_event_text(event, text, sizeof(text)));
+	if (pw_handover_post(collector->handover, event) < 0)
+		pw_log(LOG_ERR,
+			"notification %u could not be queued: too many are owed, or out of memory; the alarm stays in the tables",
+			event->id);
+}
+
 /* --- namespaces --- */
 
 static bool names_others(const struct pw_config *config)
@@ -121,6 +135,24 @@ static void follow_entry(struct pw_collector *collector, const struct pw_netns_e
 	}
 }
 
+static void tell_failure(struct pw_collector *collector, struct pw_event *event)
+{
+	event->id = pw_monitor_next_event_id(collector->monitor);
+	event->time = pw_clock_wall();
+	emit(event, collector);
+}
+
+static void drop_watch(struct pw_collector *collector, struct watch *watch)
+{
+	const char *name = pw_target_name(watch->target);
+	struct pw_event event;
+
+	pw_log(LOG_INFO, "network namespace %s: gone", name);
+	if (pw_failure_end(&watch->failure, pw_target_index(watch->target), name, &event))
+		tell_failure(collector, &event);
+	pw_target_free(watch->target);
+}
+
 static void drop_gone(struct pw_collector *collector)
 {
 	size_t kept = 1;
@@ -132,8 +164,7 @@ static void drop_gone(struct pw_collector *collector)
 			collector->watches[kept++] = *watch;
 			continue;
 		}
-		pw_log(LOG_INFO, "network namespace %s: gone", pw_target_name(watch->target));
-		pw_target_free(watch->target);
+		drop_watch(collector, watch);
 	}
 	collector->n = kept;
 }
@@ -252,18 +283,6 @@ static bool is_quiet(
 		dumped_ms != 0 && pw_clock_boot_ms() - dumped_ms < config->idle_interval_ms;
 }
 
-static void emit(const struct pw_event *event, void *context)
-{
-	struct pw_collector *collector = context;
-	char text[PW_EVENT_TEXT_MAX];
-
-	pw_log(pw_event_priority(event), "%s", pw_event_text(event, text, sizeof(text)));
-	if (pw_handover_post(collector->handover, event) < 0)
-		pw_log(LOG_ERR,
-			"notification %u could not be queued: too many are owed, or out of memory; the alarm stays in the tables",
-			event->id);
-}
-
 /* Failing polls: the log says it when it begins and when it ends, a notification goes out after some in a row. */
 static void follow_failure(struct pw_collector *collector, struct watch *watch, bool failed)
 {
@@ -277,9 +296,7 @@ static void follow_failure(struct pw_collector *collector, struct watch *watch, 
 	watch->failing = failed;
 	if (!pw_failure_step(&watch->failure, pw_target_index(watch->target), name, failed ? error : NULL, &event))
 		return;
-	event.id = pw_monitor_next_event_id(collector->monitor);
-	event.time = pw_clock_wall();
-	emit(&event, collector);
+	tell_failure(collector, &event);
 }
 
 static void poll_watch(struct pw_collector *collector, struct watch *watch, struct pw_ns_poll *poll)
@@ -287,7 +304,8 @@ static void poll_watch(struct pw_collector *collector, struct watch *watch, stru
 	struct pw_collect_stats stats = {0};
 
 	pw_target_poll(watch->target, is_quiet, collector, poll, &stats);
-	follow_failure(collector, watch, poll->status == PW_POLL_FAILED || poll->udp_status == PW_POLL_FAILED);
+	if (poll->status != PW_POLL_GONE) /* of that one, drop_watch() tells */
+		follow_failure(collector, watch, poll->status == PW_POLL_FAILED || poll->udp_status == PW_POLL_FAILED);
 	if (poll->status == PW_POLL_COUNTED && pw_log_enabled(LOG_DEBUG))
 		pw_log(LOG_DEBUG,
 			"%sdump: %u messages, %u bytes, %u retries in %llu us; %u not-AUTO passes in %llu us; %u probes in %llu us",

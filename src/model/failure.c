@@ -30,6 +30,17 @@ bool pw_failure_step(
 	return announce;
 }
 
+bool pw_failure_end(struct pw_failure *failure, uint32_t ns, const char *ns_name, struct pw_event *out)
+{
+	bool announced = failure->announced;
+
+	*failure = (struct pw_failure){0};
+	if (announced)
+		describe(out, PW_EVENT_COLLECTOR_RECOVERED, ns, ns_name,
+			"the network namespace is not watched any more");
+	return announced;
+}
+
 /* --- failing connects ----------------------------------------------------------------------------------------------- */
 
 /* The position of a process, or where it would be added. */

@@ -26,6 +26,10 @@ struct pw_failure {
 bool pw_failure_step(
 	struct pw_failure *failure, uint32_t ns, const char *ns_name, const char *error, struct pw_event *out);
 
+/* The source is not watched any more: a failure that was announced ends with it. Returns true when there is something to
+ * notify, as pw_failure_step() does. */
+bool pw_failure_end(struct pw_failure *failure, uint32_t ns, const char *ns_name, struct pw_event *out);
+
 /* Between two notifications of failing connects. */
 #define PW_FAILING_EVERY_MS 60000
 

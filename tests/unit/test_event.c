@@ -161,6 +161,25 @@ static void namespace_is_named(void **unused)
 	assert_string_equal(event.text, "blue: EPERM");
 }
 
+/* Nobody waits for the recovery of a namespace that is gone. */
+static void announced_failure_ends_with_its_namespace(void **unused)
+{
+	struct pw_failure failure = {0};
+	struct pw_event event;
+
+	(void)unused;
+	for (int i = 0; i < 2; i++)
+		pw_failure_step(&failure, 4, "blue", "EPERM", &event);
+	assert_false(pw_failure_end(&failure, 4, "blue", &event));
+	for (int i = 0; i < 3; i++)
+		pw_failure_step(&failure, 4, "blue", "EPERM", &event);
+	assert_true(pw_failure_end(&failure, 4, "blue", &event));
+	assert_int_equal(event.type, PW_EVENT_COLLECTOR_RECOVERED);
+	assert_int_equal(event.key.ns, 4);
+	assert_string_equal(event.text, "blue: the network namespace is not watched any more");
+	assert_false(pw_failure_end(&failure, 4, "blue", &event));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -173,6 +192,7 @@ int main(void)
 		cmocka_unit_test(third_failure_in_a_row_is_announced_once),
 		cmocka_unit_test(good_poll_between_failures_starts_anew),
 		cmocka_unit_test(namespace_is_named),
+		cmocka_unit_test(announced_failure_ends_with_its_namespace),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
