@@ -28,7 +28,8 @@ enum rank {
 	RANK_EXHAUSTED,
 	RANK_CRITICAL,
 	RANK_WARNING,
-	RANK_FALLING
+	RANK_FALLING,
+	RANK_REPEATED /* no news: else the repetitions of many bad alarms would keep all news waiting at the rate limit */
 };
 
 /* What the receiver knows of one pool, and what it has still to learn. An entry waits (has a place in the heap), is
@@ -138,6 +139,8 @@ static enum rank pool_rank(const struct entry *e)
 		[PW_STATE_CRITICAL] = RANK_CRITICAL,
 		[PW_STATE_EXHAUSTED] = RANK_EXHAUSTED};
 
+	if (e->repeat && e->pending.state == e->acknowledged)
+		return RANK_REPEATED;
 	return e->pending.state < e->acknowledged ? RANK_FALLING : ranks[e->pending.state];
 }
 

@@ -10,8 +10,8 @@
  *  - a rise and fall of which nothing was under way or acknowledged sends nothing;
  *  - a falling notification goes out only after an acknowledged rising one;
  *  - its `previous` state is the last acknowledged one, so that a receiver can chain them;
- *  - the worst go first: exhausted, critical, warning, falling last; within a state the higher utilization, then
- *    the older;
+ *  - the worst go first: exhausted, critical, warning, falling, and last what the receiver knows already (renotify);
+ *    within a state the higher utilization, then the older;
  *  - at most max_per_minute are taken in any minute (0: no limit); what is held back stays owed. A collector
  *    failure is an entry of its own and goes before all pools. */
 #ifndef PW_MODEL_OUTBOX_H

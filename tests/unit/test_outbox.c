@@ -395,6 +395,8 @@ static uint32_t pool_of(const struct pw_event *event)
 
 static int urgency(const struct pw_event *event)
 {
+	if (event->state == event->previous)
+		return -1;
 	return event->type == PW_EVENT_FALLING ? 0 : (int)event->state;
 }
 
@@ -572,6 +574,28 @@ static void many_at_once_take_no_quadratic_time(void **unused)
 	assert_true(many < 30 * few);
 }
 
+/* However bad the alarms are that renotify repeats, what is new is told before. */
+static void news_go_before_repetitions(void **unused)
+{
+	struct pw_outbox *box = pw_outbox_new(10);
+	struct pw_event event;
+
+	(void)unused;
+	for (uint32_t pool = 1; pool <= 2; pool++) {
+		post(box, pool, pool, PW_STATE_NORMAL, PW_STATE_EXHAUSTED, 100);
+		assert_int_equal(take(box, &event), pool);
+		pw_outbox_acknowledge(box, pool);
+	}
+	post(box, 3, 1, PW_STATE_EXHAUSTED, PW_STATE_EXHAUSTED, 100);
+	post(box, 4, 3, PW_STATE_NORMAL, PW_STATE_WARNING, 50);
+	post(box, 5, 2, PW_STATE_EXHAUSTED, PW_STATE_NORMAL, 10);
+	assert_int_equal(take(box, &event), 4);
+	assert_int_equal(take(box, &event), 5);
+	assert_int_equal(take(box, &event), 3);
+	assert_int_equal(event.type, PW_EVENT_RISING);
+	pw_outbox_free(box);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -591,6 +615,7 @@ int main(void)
 		cmocka_unit_test(changed_rate_remembers_what_was_sent),
 		cmocka_unit_test(manager_ends_up_with_the_truth),
 		cmocka_unit_test(many_at_once_take_no_quadratic_time),
+		cmocka_unit_test(news_go_before_repetitions),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
