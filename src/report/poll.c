@@ -365,6 +365,7 @@ const struct pw_snapshot *pw_poller_poll(struct pw_poller *poller, struct pw_rep
 	report->wall = poll.wall;
 	report->now_ms = poll.now_ms;
 	report->watching = options->watch_ms != 0;
+	report->everything = options->unlisted == PW_UNLISTED_ALL;
 	return snapshot;
 }
 

@@ -31,6 +31,7 @@ struct pw_report {
 	uint64_t now_ms;            /* CLOCK_BOOTTIME, for ages */
 	const struct pw_pace *pace; /* NULL = there is only one poll */
 	bool watching;              /* there were polls before: growth means something */
+	bool everything;            /* all pools were asked for: one that is missing holds no usable port */
 };
 
 /* How and where to draw. */

@@ -147,8 +147,10 @@ static void note_rows(FILE *out, const struct pw_layout *l, size_t shown)
 	else if (selection->matched == 0 && known > 0)
 		note(out, l, "No pool matches the filters.");
 	if (snapshot->pools_seen > known)
-		note(out, l, "Not listed: %zu of %zu pools, for too few ports. --all shows them.",
-			snapshot->pools_seen - known, (size_t)snapshot->pools_seen);
+		note(out, l, "Not listed: %zu of %zu pools, %s.", snapshot->pools_seen - known,
+			(size_t)snapshot->pools_seen,
+			l->report->everything ? "which hold reserved ports only"
+					      : "for too few ports. --all shows them");
 	else if (known == 0)
 		note(out, l, "No pool holds a port.");
 }

@@ -136,6 +136,8 @@ static void test_nothing(void **state)
 	f.snapshot.pools_seen = 7;
 	fixture_close(&f, NULL);
 	expect_table(&f, at_80, "table-nothing.txt");
+	f.report.everything = true; /* they can't be shown: each of their ports is reserved */
+	expect_table(&f, at_80, "table-reserved.txt");
 	fixture_free(&f);
 }
 
