@@ -4,11 +4,12 @@ is the test with them.
 
 import json
 import re
+import subprocess
 
 import librenms
 import pytest
 import yaml
-from harness import SOURCE
+from harness import BUILD, SOURCE
 from snmp import DEFAULT_BASE
 
 DIRECTORY = SOURCE / "conf" / "integrations"
@@ -233,3 +234,89 @@ def test_librenms_handles_every_notification(mib):
     handler = (librenms.FILES / "Handlers" / "PortwatchNotification.php").read_text()
     assert set(mapped) == notifications == set(re.findall(r"case '(pw\w+)':", handler))
     assert re.findall(r"^ +'(\w+)' => Severity", handler, re.M) == list(mib.enum["pwEventState"].values())
+
+
+# --- Zabbix ----------------------------------------------------------------------------------------------------------
+
+ZABBIX = DIRECTORY / "zabbix"
+VERSIONS = ("6.0", "7.0")
+# What a unit of the MIB is called in Zabbix, and by what a value is multiplied.
+ZABBIX_UNITS = {"percent": ("%", None), "seconds": ("s", None), "milliseconds": ("s", "0.001"), "microseconds": ("s", "0.000001"),
+                "ports per minute": ("!ports/min", None)}
+
+
+def exported(version):
+    return yaml.safe_load((ZABBIX / f"portwatch-{version}.yaml").read_text())["zabbix_export"]
+
+
+def nodes(part):
+    """Every mapping of a document."""
+    if isinstance(part, dict):
+        yield part
+    for value in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
+        yield from nodes(value)
+
+
+def snmp_items(version):
+    template, = exported(version)["templates"]
+    found = template["items"] + [item for rule in template["discovery_rules"] for item in rule["item_prototypes"]]
+    return {item["key"].partition("[")[0]: item for item in found if item["type"] == "SNMP_AGENT"}
+
+
+def test_zabbix_templates_are_generated(mib, tmp_path):
+    subprocess.run([SOURCE / "scripts" / "zabbix-templates", BUILD / "mibs" / "PORTWATCH-MIB.txt", tmp_path], check=True, timeout=60)
+    for version in VERSIONS:
+        assert mib.rebased((ZABBIX / f"portwatch-{version}.yaml").read_text()) == (tmp_path / f"portwatch-{version}.yaml").read_text()
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_zabbix_items(mib, version):
+    """Every object is an item of its name, OID and unit, with its words; but for those that are a macro or say nothing in Zabbix."""
+    items, template = snmp_items(version), exported(version)["templates"][0]
+    maps = {entry["name"]: {int(mapping["value"]): mapping["newvalue"] for mapping in entry["mappings"]} for entry in template["valuemaps"]}
+    macros = {oid for rule in template["discovery_rules"] for oid in re.findall(r",([\d.]+)", rule["snmp_oid"])}
+    macros = {mib.split(mib.rebased(oid))[0] for oid in macros}
+    tables = tuple(mib.oid[name] + "." for name in ("pwAgent", "pwNamespaceTable", "pwPoolTable"))
+    readable = {name for name, access in mib.access.items() if access == "read-only" and mib.oid[name].startswith(tables)}
+    assert set(items) | macros == readable - {"pwAlarmsLastChange", "pwGeneration", "pwStartTime"}
+    for name, item in items.items():
+        instance = "0" if mib.oid[name].startswith(tables[0]) else "{#SNMPINDEX}"
+        assert mib.rebased(item["snmp_oid"]) == f"{mib.oid[name]}.{instance}"
+        unit = mib.units.get(name)
+        units, factor = ZABBIX_UNITS.get(unit, (f"!{unit}" if unit else None, None))
+        assert item.get("units") == units, name
+        steps = [step["parameters"] for step in item.get("preprocessing", []) if step["type"] == "MULTIPLIER"]
+        assert steps == ([[factor]] if factor else []), name
+        if mib.enum[name]:
+            assert maps[item["valuemap"]["name"]] == mib.enum[name]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_zabbix_template_is_consistent(version):
+    """Identities are unique and of version 4, references lead somewhere, and macros are defined."""
+    export = exported(version)
+    template, = export["templates"]
+    identities = [node["uuid"] for node in nodes(export) if "uuid" in node]
+    assert len(set(identities)) == len(identities) > 50
+    assert all(re.fullmatch(r"[0-9a-f]{12}4[0-9a-f]{3}[89ab][0-9a-f]{15}", identity) for identity in identities)
+    keys = {node["key"] for node in nodes(template) if "key" in node and "name" in node}
+    graphs = {node["name"] for node in nodes(export) if "graph_items" in node}
+    for node in nodes(export):
+        if node.get("host") == template["template"]:
+            assert node["key"] in keys if "key" in node else node["name"] in graphs
+        for expression in (node.get("expression", ""), node.get("recovery_expression", "")):
+            for key in re.findall(rf"/{template['template']}/(.*?)(?=[,)](?![^\[]*\]))", expression):
+                assert key in keys, expression
+    assert {name["name"] for name in export["groups" if version == "6.0" else "template_groups"]} == {
+        group["name"] for group in template["groups"]}
+    used = set(re.findall(r"\{(\$[A-Z.]+)", yaml.safe_dump(export)))
+    assert used - {name for macro in template["macros"] for name in re.findall(r"\$[A-Z._]+", macro["macro"])} <= {"$PW.POOL.NOT"}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_zabbix_states(mib, version):
+    """Each state but normal has a trigger, the worse the more severe."""
+    triggers = [node for node in nodes(exported(version)) if "pwPoolState" in str(node.get("expression")) and "priority" in node]
+    numbers = {int(re.search(r"pwPoolState\[\{#SNMPINDEX\}\]\)=(\d)", trigger["expression"])[1]): trigger["priority"] for trigger in triggers}
+    assert set(numbers) == {number for number, word in mib.enum["pwPoolState"].items() if word != "normal"}
+    assert [numbers[number] for number in sorted(numbers)] == ["WARNING", "HIGH", "DISASTER"]
