@@ -146,9 +146,29 @@ def record_seeds():
     }
 
 
+def name(*ids, include=0):
+    """An object identifier as AgentX writes it."""
+    return struct.pack("=BBBx", len(ids), 0, include) + struct.pack(f"={len(ids)}I", *ids)
+
+
+def pdu(kind, *names):
+    payload = b"".join(names)
+    return struct.pack("<H", 4096) + struct.pack("=BBBxIIII", 1, kind, 0, 1, 2, 3, len(payload)) + payload
+
+
+def pdu_seeds():
+    start, end, none = name(1, 3, 6, 1, 4, 1, 8072, include=1), name(1, 3, 6, 1, 4, 1, 8073), name()
+    prefixed = struct.pack("=BBBx", 2, 4, 0) + struct.pack("=2I", 1, 8072)
+    return {
+        "get": pdu(5, start, none),
+        "getnext": pdu(6, start, end, prefixed, end),
+        "network-order": struct.pack("<H", 4096) + struct.pack(">BBBxIIII", 1, 6, 16, 1, 2, 3, 8) + none + none,
+    }
+
+
 def main():
     seeds = {"inet_diag": inet_diag_seeds(), "proc_net": proc_net_seeds(), "sysctl": sysctl_seeds(),
-             "record": record_seeds()}
+             "record": record_seeds(), "pdu": pdu_seeds()}
     for target, files in seeds.items():
         folder = Path(sys.argv[1]) / target
         folder.mkdir(parents=True, exist_ok=True)
