@@ -332,6 +332,60 @@ def random_requests(connection):
         connection.sendall(header(RANDOM.choice([5, 6, 7, 8, 9, 10, 11]), len(payload), flags=RANDOM.choice([0x10, 0x18])) + payload)
 
 
+def encoded(oid, include=0):
+    """An Object Identifier of RFC 2741 5.1, without a prefix."""
+    return struct.pack(f">BBBB{len(oid)}I", len(oid), 0, include, 0, *oid)
+
+
+def strange_ranges(base):
+    """SearchRanges (RFC 2741 5.2): without an end, with an end before the start, with too long and too large names."""
+    names = [(), base, base[:3], (*base, 2**32 - 1), (*base, 1, 3, 1, 8, *(128 - len(base) - 4) * (255,)), 128 * (2**32 - 1,), (0,)]
+    return [encoded(start, include) + encoded(end) for start in names for end in names for include in (0, 1)]
+
+
+def strange_requests(mib):
+    """Well-formed requests that no sane master makes; whatever is answered, an answer there must be. Notes the number that were."""
+    base = tuple(int(part) for part in mib.oid["portwatchMIB"].split("."))
+    ranges = strange_ranges(base)
+    value = struct.pack(">HH", 2, 0) + encoded((*base, 1, 1, 1, 0)) + struct.pack(">I", 1)
+    get, getnext, getbulk, testset, undo, cleanup = 5, 6, 7, 8, 10, 11
+    requests = [(kind, part) for kind in (get, getnext) for part in ranges]
+    requests += [(getbulk, struct.pack(">HH", first, 10000) + b"".join(ranges[:count])) for first in (0, 1, 65535) for count in (1, 3)]
+    requests += [(get, b"".join(ranges)), (getnext, b"".join(ranges)), (testset, value), (undo, b""), (testset, 3 * value)]
+
+    answered = []
+
+    def behave(connection):
+        session = AgentX(connection).open_session()
+        session.answer(session.receive()[1])
+        connection.settimeout(5 * PATIENCE)
+        for kind, payload in requests:
+            connection.sendall(header(kind, len(payload)) + payload)
+            while session.receive()[0] != AgentX.RESPONSE:
+                pass
+        connection.sendall(header(cleanup, 0))
+        answered.append(len(requests))
+
+    return behave, answered
+
+
+def test_strange_requests(stage, mib):
+    """Ranges that end before they begin, 10,000 repetitions, names of 128 sub-identifiers of 2^32-1, sets without a commit."""
+    behave, answered = strange_requests(mib)
+    false = FalseMaster(stage.socket, behave)
+    agent = stage.driver("-r", "0.1")
+    agent.ask("rows 100")
+    eventually(lambda: answered, 20)
+    print(f"{answered[0]} requests")
+    prompt(agent)
+    false.stop()
+    stage.start_master()
+    stage.served()
+    agent.ask("rise 1")
+    stage.delivered([1])
+    agent.end()
+
+
 def closes_session(connection):
     """A Close-PDU (RFC 2741 6.2.2), and then silence."""
     AgentX(connection).open_session()

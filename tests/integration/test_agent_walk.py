@@ -285,6 +285,22 @@ def test_walk_from_every_prefix(manager, mib):
         assert found == [oid for oid in walked if oid[:length] == prefix] or found == [prefix]
 
 
+def test_getnext_after_every_prefix(stage, manager, mib):
+    """Every prefix of every OID, and each with a sub-identifier of 2^32-1 behind it: the right successor."""
+    stage.agent.ask("rows 6")
+    eventually(lambda: manager.get("pwPoolsListed") == 6)
+    walked = [numbers(oid) for oid, _ in everything(manager)]
+    shortest = len(numbers(mib.oid["portwatchMIB"]))
+    prefixes = {oid[:length] for oid in walked for length in range(shortest, len(oid))}
+    asked = sorted(prefixes | {(*prefix[:127], MAX_SUBID) for prefix in prefixes})
+    asked = [parts for parts in asked if parts < walked[-1]]
+    for start in range(0, len(asked), 60):
+        part = asked[start:start + 60]
+        answers = raw_values(manager, "snmpgetnext", *map(dotted, part))
+        assert [numbers(oid) for oid, _ in answers] == [walked[bisect.bisect_right(walked, parts)] for parts in part]
+    print(f"{len(asked)} OIDs")
+
+
 def test_nothing_can_be_written(manager, mib):
     """A SET is refused, whatever it is for, and changes nothing."""
     before = steady(manager, everything(manager))

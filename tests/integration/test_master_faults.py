@@ -2,11 +2,12 @@
 
 import contextlib
 import signal
+import socket
 import time
 
 import pytest
 from agent import fill_backlog
-from harness import PATIENCE, eventually
+from harness import PATIENCE, Daemon, eventually
 from scene import connect_pool
 
 WEB = connect_pool("127.0.0.1", "127.0.0.1", 8080)
@@ -84,3 +85,31 @@ def test_ends_in_time(scene, name):
         took = time.monotonic() - begun
     print(f"{name}: {took:.2f} s")
     assert took < 2 * PATIENCE
+
+
+class Resolving(Daemon):
+    """portwatchd whose master is a host name, and whose name server is one in its namespace."""
+
+    def command(self):
+        resolv = self.config.with_name("resolv.conf")
+        resolv.write_text("nameserver 127.0.0.1\noptions timeout:30 attempts:5\n")
+        return ["unshare", "--mount", "--propagation", "private", "sh", "-c", f'mount --bind {resolv} /etc/resolv.conf && exec "$@"', "sh",
+                *super().command()]
+
+
+def test_a_name_server_that_does_not_answer(scene):
+    """Resolving the master's name holds up its thread alone: polls and alarms go on, and SIGTERM ends the daemon in time."""
+    with scene.ns.entered():
+        server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        server.bind(("127.0.0.1", 53))
+    with server:
+        server.settimeout(10 * PATIENCE)
+        daemon = scene.workshop.keep(Resolving(scene.ns, scene.workshop.directory, "tcp:master.example:705", interval=INTERVAL))
+        assert b"example" in server.recv(512)
+        scene.load.listen("127.0.0.1", 8080)
+        scene.load.connect(600, "127.0.0.1", 8080)
+        eventually(lambda: WEB in daemon.log())
+        begun = time.monotonic()
+        daemon.signal(signal.SIGTERM)
+        assert daemon.wait(10) == 0
+        assert time.monotonic() - begun < 2 * PATIENCE

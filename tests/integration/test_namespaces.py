@@ -21,9 +21,9 @@ class Cell(Daemon):
     WALLS = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private", "sh", "-c",
              'mount -t tmpfs run /run && mkdir /run/netns && exec "$@"', "sh")
 
-    def __init__(self, ns, directory, agentx, extra="", wrapper=()):
+    def __init__(self, ns, directory, agentx, extra="", wrapper=(), interval=0.1):
         self.wrapper = wrapper
-        super().__init__(ns, directory, agentx, extra, interval=0.1)
+        super().__init__(ns, directory, agentx, extra, interval)
 
     def command(self):
         return [*self.WALLS, *self.wrapper, *super().command()]
