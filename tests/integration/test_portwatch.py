@@ -91,6 +91,12 @@ def terminals():
         one.close()
 
 
+def without_owner(lines):
+    """The owner is that of whoever runs the tests: the column, where there is one, is the last."""
+    end = next((line.index("OWNER") for line in lines if line.endswith(" OWNER")), None)
+    return [line[:end].rstrip() for line in lines]
+
+
 @pytest.mark.parametrize("columns", [80, 200])
 def test_table_on_a_terminal(host, terminal, columns):
     shown = terminal(host, columns, "--probe=on")
@@ -103,7 +109,7 @@ def test_table_on_a_terminal(host, terminal, columns):
     # the IPv6 row is readable: both ends are there, whole or on a line of their own
     assert shown.text().replace("\n", "").replace(" ", "").count(IPV6) >= 1
     assert any("40000-40999" in line for line in lines)
-    assert shown.text().rstrip() + "\n" == (SOURCE / "tests" / "expected" / f"terminal-{columns}.txt").read_text()
+    assert "\n".join(without_owner(lines)).rstrip() + "\n" == (SOURCE / "tests" / "expected" / f"terminal-{columns}.txt").read_text()
 
 
 def test_no_color_and_dumb_terminals(host, terminal):
