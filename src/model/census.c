@@ -3,8 +3,9 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/socket.h>
+
+#include "model/index.h"
 
 /* How the sockets are kept
  *
@@ -60,13 +61,6 @@ struct tuple { /* 32 bytes: half a line of the cache */
 	uint32_t next; /* of the same local */
 };
 
-/* Open addressing with linear probing. A slot holds position + 1 and, in the bits that no position needs, a tag from the hash, so that
- * what sits in the way of a key is passed by without a look at its entry: that would be one more wait for memory. 0 is empty. */
-struct index {
-	uint32_t *slot;
-	uint32_t mask;
-};
-
 struct cookie_set {
 	uint64_t *slot; /* 0 is empty */
 	size_t size, used;
@@ -95,7 +89,7 @@ struct pw_census {
 	struct tuple *tuples;
 	uint32_t n_records, n_locals, n_tuples;
 	uint32_t size_records, size_locals, size_tuples;
-	struct index local_index, tuple_index;
+	struct pw_index local_index, tuple_index;
 	uint32_t last_local; /* most sockets in a row share one */
 	uint32_t *special;   /* locals that conflict beyond their own address: wildcards and those bound to a device */
 	uint32_t n_special, size_special;
@@ -118,96 +112,6 @@ struct pw_census {
 	uint8_t *scratch; /* by port: enum scratch; all zero between two pools */
 	struct pw_owner_table owners;
 };
-
-/* --- memory ------------------------------------------------------------------------------------------------------- */
-
-static int grow(void *array, uint32_t *size, size_t element)
-{
-	void **pointer = array;
-	uint32_t new_size = *size == 0 ? 256 : *size * 2;
-	void *bigger;
-
-	if (new_size < *size)
-		return -1;
-	bigger = realloc(*pointer, (size_t)new_size * element);
-	if (bigger == NULL)
-		return -1;
-	*pointer = bigger;
-	*size = new_size;
-	return 0;
-}
-
-/* The upper and the lower half of the 128-bit product. */
-static uint64_t fold(uint64_t a, uint64_t b)
-{
-#ifdef __SIZEOF_INT128__
-	unsigned __int128 product = (unsigned __int128)a * b;
-
-	return (uint64_t)product ^ (uint64_t)(product >> 64);
-#else /* 32-bit targets: from the products of the halves */
-	uint64_t low = (a & UINT32_MAX) * (b & UINT32_MAX), high = (a >> 32) * (b >> 32);
-	uint64_t middle = (a >> 32) * (b & UINT32_MAX) + (low >> 32);
-	uint64_t carry = (a & UINT32_MAX) * (b >> 32) + (middle & UINT32_MAX);
-
-	return (a * b) ^ (high + (middle >> 32) + (carry >> 32));
-#endif
-}
-
-/* Keyed, so that nobody who chooses addresses can choose collisions. */
-static uint64_t hash_address(const struct pw_census *c, const uint8_t address[16], uint64_t rest)
-{
-	uint64_t half[2];
-
-	memcpy(half, address, sizeof(half));
-	return fold(fold(half[0] ^ c->seed[0], half[1] ^ c->seed[1]) ^ rest, c->seed[2]);
-}
-
-static int index_reset(struct index *index, uint32_t slots)
-{
-	if (index->slot != NULL && index->mask + 1 == slots) {
-		memset(index->slot, 0, (size_t)slots * sizeof(*index->slot));
-		return 0;
-	}
-	free(index->slot);
-	index->slot = calloc(slots, sizeof(*index->slot));
-	index->mask = slots - 1;
-	return index->slot != NULL ? 0 : -1;
-}
-
-/* Where the search for a key begins, and the tag of its slot. An index is at most half full, so positions fit in the mask. */
-static uint32_t index_start(const struct index *index, uint64_t hash)
-{
-	return (uint32_t)hash & index->mask;
-}
-
-static uint32_t index_tag(const struct index *index, uint64_t hash)
-{
-	return (uint32_t)(hash >> 32) & ~index->mask;
-}
-
-static bool tag_matches(const struct index *index, uint32_t slot, uint64_t hash)
-{
-	return (slot & ~index->mask) == index_tag(index, hash);
-}
-
-static uint32_t slot_position(const struct index *index, uint32_t slot)
-{
-	return (slot & index->mask) - 1;
-}
-
-static void index_put(struct index *index, uint64_t hash, uint32_t position)
-{
-	uint32_t i = index_start(index, hash);
-
-	while (index->slot[i] != 0)
-		i = (i + 1) & index->mask;
-	index->slot[i] = index_tag(index, hash) | (position + 1);
-}
-
-static bool index_full(const struct index *index, uint32_t entries)
-{
-	return index->slot == NULL || entries + 1 > (index->mask + 1) / 2;
-}
 
 /* --- known foreign sockets ------------------------------------------------------------------------------------------ */
 
@@ -265,17 +169,6 @@ static void cookie_clear(struct cookie_set *set)
 
 /* --- a census's life -------------------------------------------------------------------------------------------------- */
 
-static void seed_fill(uint64_t seed[3])
-{
-	/* a hash seed only has to be unguessable; where there is no entropy yet, the address of a stack page will do */
-	if (getrandom(seed, 3 * sizeof(seed[0]), GRND_NONBLOCK) != (ssize_t)(3 * sizeof(seed[0])))
-		for (int i = 0; i < 3; i++)
-			seed[i] = fold((uintptr_t)&seed ^ UINT64_C(0x9e3779b97f4a7c15),
-				UINT64_C(0xd1342543de82ef95) + (uint64_t)i);
-	for (int i = 0; i < 3; i++)
-		seed[i] |= 1;
-}
-
 struct pw_census *pw_census_new(uint32_t ns)
 {
 	struct pw_census *c = calloc(1, sizeof(*c));
@@ -294,7 +187,7 @@ struct pw_census *pw_census_new(uint32_t ns)
 		return NULL;
 	}
 	c->polls_since_pass = BOUND_PASS_EVERY;
-	seed_fill(c->seed);
+	pw_seed_fill(c->seed);
 	return c;
 }
 
@@ -368,9 +261,9 @@ void pw_census_begin(struct pw_census *c, const struct pw_range *range)
 	pw_range_capacity(range, &c->capacity);
 	clear_sets(c);
 	if (c->n_locals != 0 && c->local_index.slot != NULL)
-		index_reset(&c->local_index, c->local_index.mask + 1);
+		pw_index_reset(&c->local_index, c->local_index.mask + 1);
 	if (c->n_tuples != 0 && c->tuple_index.slot != NULL)
-		index_reset(&c->tuple_index, c->tuple_index.mask + 1);
+		pw_index_reset(&c->tuple_index, c->tuple_index.mask + 1);
 	c->n_records = c->n_locals = c->n_tuples = c->n_special = 0;
 	pw_owner_table_clear(&c->owners);
 	c->last_local = NONE;
@@ -390,17 +283,17 @@ static bool local_is(
 static uint64_t local_hash(
 	const struct pw_census *c, const uint8_t address[16], uint32_t zone, uint8_t family, uint8_t protocol)
 {
-	return hash_address(c, address, (uint64_t)zone << 16 | (uint64_t)family << 8 | protocol);
+	return pw_hash_address(c->seed, address, (uint64_t)zone << 16 | (uint64_t)family << 8 | protocol);
 }
 
 static int index_locals(struct pw_census *c)
 {
-	if (index_reset(&c->local_index, c->local_index.slot == NULL ? 64 : (c->local_index.mask + 1) * 2) < 0)
+	if (pw_index_reset(&c->local_index, c->local_index.slot == NULL ? 64 : (c->local_index.mask + 1) * 2) < 0)
 		return -1;
 	for (uint32_t i = 0; i < c->n_locals; i++) {
 		const struct local *l = &c->locals[i];
 
-		index_put(&c->local_index, local_hash(c, l->address, l->zone, l->family, l->protocol), i);
+		pw_index_put(&c->local_index, local_hash(c, l->address, l->zone, l->family, l->protocol), i);
 	}
 	return 0;
 }
@@ -417,9 +310,9 @@ static uint32_t new_local(struct pw_census *c, const struct pw_socket *s, uint64
 	static const uint8_t any[16];
 	struct local *local;
 
-	if (c->n_locals == c->size_locals && grow(&c->locals, &c->size_locals, sizeof(*c->locals)) < 0)
+	if (c->n_locals == c->size_locals && pw_grow(&c->locals, &c->size_locals, sizeof(*c->locals)) < 0)
 		return NONE;
-	if (index_full(&c->local_index, c->n_locals) && index_locals(c) < 0)
+	if (pw_index_full(&c->local_index, c->n_locals) && index_locals(c) < 0)
 		return NONE;
 	local = &c->locals[c->n_locals];
 	*local = (struct local){
@@ -428,25 +321,25 @@ static uint32_t new_local(struct pw_census *c, const struct pw_socket *s, uint64
 	local->any = memcmp(s->local, any, sizeof(any)) == 0;
 	local->loopback = is_loopback(s->family, s->local);
 	if (local->any || local->zone != 0) {
-		if (c->n_special == c->size_special && grow(&c->special, &c->size_special, sizeof(*c->special)) < 0)
+		if (c->n_special == c->size_special && pw_grow(&c->special, &c->size_special, sizeof(*c->special)) < 0)
 			return NONE;
 		c->special[c->n_special++] = c->n_locals;
 	}
-	index_put(&c->local_index, hash, c->n_locals);
+	pw_index_put(&c->local_index, hash, c->n_locals);
 	return c->n_locals++;
 }
 
 static uint32_t lookup_local(const struct pw_census *c, const uint8_t address[16], uint32_t zone, uint8_t family,
 	uint8_t protocol, uint64_t hash)
 {
-	const struct index *index = &c->local_index;
+	const struct pw_index *index = &c->local_index;
 
 	if (index->slot == NULL)
 		return NONE;
-	for (uint32_t i = index_start(index, hash); index->slot[i] != 0; i = (i + 1) & index->mask) {
-		uint32_t position = slot_position(index, index->slot[i]);
+	for (uint32_t i = pw_index_start(index, hash); index->slot[i] != 0; i = (i + 1) & index->mask) {
+		uint32_t position = pw_index_position(index, index->slot[i]);
 
-		if (tag_matches(index, index->slot[i], hash) &&
+		if (pw_index_tag_matches(index, index->slot[i], hash) &&
 			local_is(&c->locals[position], address, zone, family, protocol))
 			return position;
 	}
@@ -467,20 +360,20 @@ static uint32_t find_local(struct pw_census *c, const struct pw_socket *s)
 
 static uint64_t tuple_hash(const struct pw_census *c, uint32_t local, const uint8_t remote[16], uint16_t port)
 {
-	return hash_address(c, remote, (uint64_t)local << 16 | port);
+	return pw_hash_address(c->seed, remote, (uint64_t)local << 16 | port);
 }
 
 static int index_tuples(struct pw_census *c)
 {
-	if (index_reset(&c->tuple_index, c->tuple_index.slot == NULL ? 1024 : (c->tuple_index.mask + 1) * 2) < 0)
+	if (pw_index_reset(&c->tuple_index, c->tuple_index.slot == NULL ? 1024 : (c->tuple_index.mask + 1) * 2) < 0)
 		return -1;
 	for (uint32_t i = 0; i < c->n_tuples; i++)
-		index_put(
+		pw_index_put(
 			&c->tuple_index, tuple_hash(c, c->tuples[i].local, c->tuples[i].remote, c->tuples[i].port), i);
 	return 0;
 }
 
-/* As grow(), but so that no tuple lies across two lines of the cache. */
+/* As pw_grow(), but so that no tuple lies across two lines of the cache. */
 static int grow_tuples(struct pw_census *c)
 {
 	uint32_t new_size = c->size_tuples == 0 ? 256 : c->size_tuples * 2;
@@ -505,13 +398,13 @@ static uint32_t new_tuple(struct pw_census *c, uint32_t local, const struct pw_s
 
 	if (c->n_tuples == c->size_tuples && grow_tuples(c) < 0)
 		return NONE;
-	if (index_full(&c->tuple_index, c->n_tuples) && index_tuples(c) < 0)
+	if (pw_index_full(&c->tuple_index, c->n_tuples) && index_tuples(c) < 0)
 		return NONE;
 	tuple = &c->tuples[c->n_tuples];
 	*tuple = (struct tuple){
 		.local = local, .port = s->remote_port, .records = NONE, .next = c->locals[local].first_tuple};
 	memcpy(tuple->remote, s->remote, sizeof(tuple->remote));
-	index_put(&c->tuple_index, hash, c->n_tuples);
+	pw_index_put(&c->tuple_index, hash, c->n_tuples);
 	c->locals[local].first_tuple = c->n_tuples;
 	return c->n_tuples++;
 }
@@ -524,14 +417,15 @@ static bool tuple_is(const struct tuple *t, uint32_t local, const uint8_t remote
 static uint32_t lookup_tuple(
 	const struct pw_census *c, uint32_t local, const uint8_t remote[16], uint16_t port, uint64_t hash)
 {
-	const struct index *index = &c->tuple_index;
+	const struct pw_index *index = &c->tuple_index;
 
 	if (index->slot == NULL)
 		return NONE;
-	for (uint32_t i = index_start(index, hash); index->slot[i] != 0; i = (i + 1) & index->mask) {
-		uint32_t position = slot_position(index, index->slot[i]);
+	for (uint32_t i = pw_index_start(index, hash); index->slot[i] != 0; i = (i + 1) & index->mask) {
+		uint32_t position = pw_index_position(index, index->slot[i]);
 
-		if (tag_matches(index, index->slot[i], hash) && tuple_is(&c->tuples[position], local, remote, port))
+		if (pw_index_tag_matches(index, index->slot[i], hash) &&
+			tuple_is(&c->tuples[position], local, remote, port))
 			return position;
 	}
 	return NONE;
@@ -571,7 +465,7 @@ static uint16_t record_flags(struct pw_census *c, const struct local *local, con
 
 static int add_record(struct pw_census *c, uint32_t *chain, const struct pw_socket *s, uint16_t flags)
 {
-	if (c->n_records == c->size_records && grow(&c->records, &c->size_records, sizeof(*c->records)) < 0)
+	if (c->n_records == c->size_records && pw_grow(&c->records, &c->size_records, sizeof(*c->records)) < 0)
 		return -1;
 	c->records[c->n_records] = (struct record){.next = *chain, .port = s->local_port, .flags = flags};
 	*chain = c->n_records++;
@@ -593,8 +487,8 @@ static bool classify(struct pw_census *c, const struct pw_socket *s)
 	if (s->flags & PW_SOCKET_HALF_OPEN)
 		return false;
 	if (id == 0)
-		id = hash_address(c, s->remote, (uint64_t)s->remote_port << 32 | s->state);
-	c->facts.signature[s->local_port] += fold(id ^ c->seed[0], c->seed[1]);
+		id = pw_hash_address(c->seed, s->remote, (uint64_t)s->remote_port << 32 | s->state);
+	c->facts.signature[s->local_port] += pw_fold(id ^ c->seed[0], c->seed[1]);
 	if (cookie_known(&c->foreign, origin(s))) {
 		pw_portset_add(&c->known, s->local_port);
 		return true;
@@ -681,22 +575,22 @@ PREFETCHES fetch_slot(const struct pw_census *c, uint16_t port, uint64_t hash)
 }
 
 /* The slot of a key, as far as the first two that it can be in tell. No branch: it would wait for each slot in turn. */
-static inline uint32_t likely_slot(const struct index *index, uint64_t hash)
+static inline uint32_t likely_slot(const struct pw_index *index, uint64_t hash)
 {
-	uint32_t i = index_start(index, hash);
+	uint32_t i = pw_index_start(index, hash);
 	uint32_t first = index->slot[i], second = index->slot[(i + 1) & index->mask];
 
-	return tag_matches(index, first, hash) ? first : second;
+	return pw_index_tag_matches(index, first, hash) ? first : second;
 }
 
 PREFETCHES fetch_tuples(const struct pw_census *c, const struct place *places, size_t n)
 {
-	const struct index *index = &c->tuple_index;
+	const struct pw_index *index = &c->tuple_index;
 
 	for (size_t i = 0; i < n && c->n_tuples != 0; i++) {
 		uint32_t slot = likely_slot(index, places[i].hash);
 
-		__builtin_prefetch(&c->tuples[slot != 0 ? slot_position(index, slot) : 0], 1);
+		__builtin_prefetch(&c->tuples[slot != 0 ? pw_index_position(index, slot) : 0], 1);
 	}
 }
 
