@@ -9,17 +9,6 @@
 #include <stdalign.h>
 #include <string.h>
 
-/* The kernel fills at most 32 KB at a time; more room gives nothing (netlink_recvmsg(), max_recvmsg_len). */
-#define RECEIVE_SIZE 32768
-
-/* Every dump has a socket of its own, so one number tells its answers from anything else. */
-#define SEQUENCE 1
-
-/* Reads in a row that gave nothing, by signals or strange senders, before a dump is given up. */
-#define IDLE_READS_MAX 64
-
-#define ERRNO_MAX 4095
-
 /* Timers, as idiag_timer has them (include/uapi/linux/inet_diag.h has no names for them). */
 #define TIMER_RETRANSMIT 1
 
@@ -98,7 +87,7 @@ size_t pw_inet_diag_request(enum pw_stream stream, uint16_t low, uint16_t high, 
 
 	message->nlmsg_type = stream_message_type(stream);
 	message->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-	message->nlmsg_seq = SEQUENCE;
+	message->nlmsg_seq = PW_NETLINK_SEQUENCE;
 	put_body(message, stream);
 	put_program(message, low, high, stream == PW_STREAM_DUMP_BOUND);
 	return message->nlmsg_len;
@@ -256,161 +245,45 @@ int pw_inet_diag_parse(const struct nlmsghdr *message, uint8_t protocol, struct 
 
 /* --- a dump --- */
 
-enum step { STEP_MORE, STEP_DONE, STEP_AGAIN, STEP_UNAVAILABLE, STEP_FAILED };
-
-struct dump {
-	enum pw_stream stream;
+/* Where the sockets go to. */
+struct target {
 	struct pw_batch *batch;
-	struct pw_collect_stats *stats;
-	struct pw_error *err;
+	uint8_t protocol;
 };
 
 static const char *stream_name(enum pw_stream stream)
 {
-	static const char *const names[] = {"TCP", "bound TCP", "UDP", "UDP over IPv6", "TCP"};
+	static const char *const names[] = {
+		"TCP sockets", "bound TCP sockets", "UDP sockets", "UDP over IPv6 sockets", "TCP sockets"};
 
 	return names[stream - PW_STREAM_FIRST_DUMP];
 }
 
-static enum step stop(const struct dump *dump, enum step step, const char *why)
+static inline enum pw_step take_socket(const struct pw_dump *dump, const struct nlmsghdr *message)
 {
-	pw_error_set(dump->err, "dump of the %s sockets: %s", stream_name(dump->stream), why);
-	return step;
-}
+	const struct target *target = dump->context;
 
-/* What an errno means, from a system call or from the kernel's answer. The second group: no such module, no AF_NETLINK
- * in this sandbox, no permission by a security module. */
-static enum step failure(const struct dump *dump, int error)
-{
-	switch (error) {
-	case EINTR:
-	case ENOBUFS:
-	case EMSGSIZE:
-	case EBUSY: return stop(dump, STEP_AGAIN, strerror(error));
-	case ENOENT:
-	case EPROTONOSUPPORT:
-	case EAFNOSUPPORT:
-	case EOPNOTSUPP:
-	case EACCES:
-	case EPERM: return stop(dump, STEP_UNAVAILABLE, strerror(error));
-	case EAGAIN: return stop(dump, STEP_FAILED, "no answer from the kernel");
-	default: return stop(dump, STEP_FAILED, strerror(error));
-	}
-}
-
-/* The number at the start of NLMSG_DONE (a dump's error since Linux 4.15, nothing before) and NLMSG_ERROR (0: an
- * acknowledgement). */
-static enum step end_of_dump(const struct dump *dump, const struct nlmsghdr *message)
-{
-	const enum step success = message->nlmsg_type == NLMSG_DONE ? STEP_DONE : STEP_MORE;
-	int error = 0;
-
-	if (message->nlmsg_len >= NLMSG_HDRLEN + sizeof(error))
-		memcpy(&error, (const uint8_t *)message + NLMSG_HDRLEN, sizeof(error));
-	else if (message->nlmsg_type == NLMSG_ERROR)
-		return stop(dump, STEP_AGAIN, "short error message");
-	if (error < -ERRNO_MAX || error > 0)
-		return stop(dump, STEP_FAILED, "no error number");
-	return error < 0 ? failure(dump, -error) : success;
-}
-
-static inline enum step take_socket(const struct dump *dump, const struct nlmsghdr *message)
-{
-	if (parse(message, stream_protocol(dump->stream), pw_batch_next(dump->batch)) < 0)
-		return stop(dump, STEP_AGAIN, "malformed message");
-	if (pw_batch_push(dump->batch) < 0)
-		return stop(dump, STEP_FAILED, "out of memory");
-	return STEP_MORE;
-}
-
-static inline enum step take_message(const struct dump *dump, const struct nlmsghdr *message)
-{
-	if (message->nlmsg_seq != SEQUENCE)
-		return STEP_MORE;
-	if ((message->nlmsg_flags & NLM_F_DUMP_INTR) != 0)
-		return stop(dump, STEP_AGAIN, "the tables changed during the dump");
-	if (message->nlmsg_type == stream_message_type(dump->stream))
-		return take_socket(dump, message);
-	switch (message->nlmsg_type) {
-	case NLMSG_DONE:
-	case NLMSG_ERROR: return end_of_dump(dump, message);
-	case NLMSG_OVERRUN: return stop(dump, STEP_AGAIN, "messages were lost");
-	default: return STEP_MORE;
-	}
-}
-
-static enum step take_datagram(const struct dump *dump, const uint8_t *p, size_t rest)
-{
-	const struct nlmsghdr *message;
-	enum step step = STEP_MORE;
-	uint32_t messages = 0;
-	size_t len;
-
-	while (rest >= sizeof(*message) && step == STEP_MORE) {
-		message = (const struct nlmsghdr *)(const void *)p;
-		if (message->nlmsg_len < sizeof(*message) || message->nlmsg_len > rest)
-			return stop(dump, STEP_AGAIN, "truncated message");
-		step = take_message(dump, message);
-		messages++;
-		len = NLMSG_ALIGN(message->nlmsg_len);
-		len = len < rest ? len : rest;
-		p += len;
-		rest -= len;
-	}
-	dump->stats->messages += messages;
-	return step == STEP_MORE && rest > 0 ? stop(dump, STEP_AGAIN, "truncated message") : step;
-}
-
-/* A signal interrupts a receive, not the dump, which goes on at the next one. */
-static enum step receive_all(const struct dump *dump, struct pw_input *input)
-{
-	alignas(struct nlmsghdr) uint8_t buf[RECEIVE_SIZE];
-	enum step step = STEP_MORE;
-	unsigned idle = 0;
-	uint32_t sender;
-	ssize_t n;
-
-	while (step == STEP_MORE) {
-		n = pw_input_read(input, buf, sizeof(buf), &sender);
-		if (n == -EINTR || sender != 0)
-			step = ++idle < IDLE_READS_MAX ? STEP_MORE : failure(dump, EINTR);
-		else if (n < 0)
-			step = failure(dump, (int)-n);
-		else if (n == 0)
-			step = stop(dump, STEP_AGAIN, "empty datagram");
-		else
-			step = take_datagram(dump, buf, (size_t)n);
-		dump->stats->bytes += n > 0 ? (uint32_t)n : 0;
-	}
-	return step;
-}
-
-static enum step run(const struct dump *dump, struct pw_input *input, uint16_t low, uint16_t high)
-{
-	alignas(struct nlmsghdr) uint8_t request[PW_DIAG_REQUEST_MAX];
-	size_t len = pw_inet_diag_request(dump->stream, low, high, request);
-	int rc = pw_input_open(input, dump->stream, request, len);
-	enum step step;
-
-	if (rc < 0)
-		return failure(dump, -rc);
-	step = receive_all(dump, input);
-	pw_input_close(input);
-	return step;
+	if (parse(message, target->protocol, pw_batch_next(target->batch)) < 0)
+		return pw_dump_stop(dump, PW_STEP_AGAIN, "malformed message");
+	if (pw_batch_push(target->batch) < 0)
+		return pw_dump_stop(dump, PW_STEP_FAILED, "out of memory");
+	return PW_STEP_MORE;
 }
 
 enum pw_dump_status pw_inet_diag_dump(struct pw_input *input, enum pw_stream stream, uint16_t low, uint16_t high,
 	struct pw_batch *batch, struct pw_collect_stats *stats, struct pw_error *err)
 {
-	const struct dump dump = {.stream = stream, .batch = batch, .stats = stats, .err = err};
-	enum step step = run(&dump, input, low, high);
+	alignas(struct nlmsghdr) uint8_t request[PW_DIAG_REQUEST_MAX];
+	struct target target = {.batch = batch, .protocol = stream_protocol(stream)};
+	const struct pw_dump dump = {.what = stream_name(stream),
+		.type = stream_message_type(stream),
+		.context = &target,
+		.stats = stats,
+		.err = err};
+	size_t len = pw_inet_diag_request(stream, low, high, request);
+	enum pw_step step = pw_dump_run(&dump, input, stream, request, len, take_socket);
 
 	if (pw_batch_flush(batch) < 0)
-		step = stop(&dump, STEP_FAILED, "out of memory");
-	switch (step) {
-	case STEP_DONE: return PW_DUMP_OK;
-	case STEP_AGAIN: return PW_DUMP_AGAIN;
-	case STEP_UNAVAILABLE: return PW_DUMP_UNAVAILABLE;
-	default: return PW_DUMP_FAILED;
-	}
+		step = pw_dump_stop(&dump, PW_STEP_FAILED, "out of memory");
+	return pw_dump_status(step);
 }

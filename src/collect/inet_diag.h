@@ -12,16 +12,10 @@
 #include "collect/batch.h"
 #include "collect/collect.h"
 #include "collect/input.h"
+#include "collect/netlink.h"
 
 /* Room for any request that pw_inet_diag_request() makes. */
 #define PW_DIAG_REQUEST_MAX 256
-
-enum pw_dump_status {
-	PW_DUMP_OK,
-	PW_DUMP_AGAIN,       /* interrupted, inconsistent or incomplete: worth another try */
-	PW_DUMP_UNAVAILABLE, /* this kernel, or what confines this process, has no such dump: read /proc instead */
-	PW_DUMP_FAILED
-};
 
 /* Builds the request of one of the PW_STREAM_DUMP_ streams for local ports low..high. Returns its length. */
 size_t pw_inet_diag_request(enum pw_stream stream, uint16_t low, uint16_t high, void *buf);
