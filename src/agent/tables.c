@@ -62,6 +62,8 @@ static const struct pw_object namespace_objects[] = {
 	PW_OBJECT(12, "pwNsBasis", ENUM, struct pw_ns_row, basis),
 	PW_OBJECT_CALL(13, "pwNsStatus", ENUM, get_ns_status),
 	PW_OBJECT(14, "pwNsSnatFailures", COUNTER64, struct pw_ns_row, snat_failures),
+	PW_OBJECT(15, "pwNsSnatStatus", ENUM, struct pw_ns_row, snat_status),
+	PW_OBJECT(16, "pwNsSnatReason", TEXT, struct pw_ns_row, snat_reason),
 };
 
 static uint32_t ns_number(const struct pw_snapshot *snapshot, size_t position)

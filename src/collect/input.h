@@ -35,7 +35,11 @@ enum pw_stream {
 		15, /* as DUMP_TCP, without sockets that are bound but not connected; never in a record */
 	/* one more text under /proc/thread-self/net */
 	PW_STREAM_PROTOCOLS = 16,
-	PW_STREAM_COUNT = 17
+	/* connection tracking; never in a record */
+	PW_STREAM_DUMP_CONNTRACK = 17,       /* its table */
+	PW_STREAM_DUMP_CONNTRACK_STATS = 18, /* its counters, a message a CPU */
+	PW_STREAM_CONNTRACK_COUNT = 19,      /* /proc/sys/net/netfilter/nf_conntrack_count */
+	PW_STREAM_COUNT = 20
 };
 
 #define PW_STREAM_SETTINGS 5 /* the first ones are settings */
@@ -44,7 +48,13 @@ enum pw_stream {
 /* Whether a stream gives netlink datagrams; the others give text. */
 static inline bool pw_stream_is_dump(enum pw_stream stream)
 {
-	return stream >= PW_STREAM_FIRST_DUMP && stream != PW_STREAM_PROTOCOLS;
+	return stream >= PW_STREAM_FIRST_DUMP && stream != PW_STREAM_PROTOCOLS && stream != PW_STREAM_CONNTRACK_COUNT;
+}
+
+/* Whether it speaks to nfnetlink; the other dumps speak to sock_diag. */
+static inline bool pw_stream_is_netfilter(enum pw_stream stream)
+{
+	return stream == PW_STREAM_DUMP_CONNTRACK || stream == PW_STREAM_DUMP_CONNTRACK_STATS;
 }
 
 struct pw_input_ops {

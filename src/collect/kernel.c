@@ -38,6 +38,8 @@ static const char *const text_paths[PW_STREAM_COUNT] = {
 	[PW_STREAM_PROC_UDP] = "/proc/thread-self/net/udp",
 	[PW_STREAM_PROC_UDP6] = "/proc/thread-self/net/udp6",
 	[PW_STREAM_PROTOCOLS] = "/proc/thread-self/net/protocols",
+	/* no setting: it is read on a long period only, and a descriptor would have to be there for good */
+	[PW_STREAM_CONNTRACK_COUNT] = "/proc/sys/net/netfilter/nf_conntrack_count",
 };
 
 static int open_text(struct kernel *kernel, enum pw_stream stream)
@@ -51,7 +53,8 @@ static int open_netlink(struct kernel *kernel, const void *request, size_t len)
 	const struct timeval timeout = {.tv_sec = RECEIVE_TIMEOUT_S};
 	int saved;
 
-	kernel->netlink = mnl_socket_open2(NETLINK_SOCK_DIAG, SOCK_CLOEXEC);
+	kernel->netlink = mnl_socket_open2(
+		pw_stream_is_netfilter(kernel->stream) ? NETLINK_NETFILTER : NETLINK_SOCK_DIAG, SOCK_CLOEXEC);
 	if (kernel->netlink == NULL)
 		return -errno;
 	kernel->fd = mnl_socket_get_fd(kernel->netlink);

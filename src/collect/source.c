@@ -111,6 +111,11 @@ void pw_source_free(struct pw_source *source)
 	free(source);
 }
 
+struct pw_input *pw_source_input(struct pw_source *source)
+{
+	return &source->input;
+}
+
 /* --- settings and counts --- */
 
 enum pw_collect_status pw_source_range(struct pw_source *source, struct pw_range *out, struct pw_error *err)

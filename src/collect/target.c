@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "collect/netns.h"
+#include "collect/source.h"
 
 struct pw_target {
 	uint32_t index;
@@ -15,6 +16,8 @@ struct pw_target {
 	bool probe;
 	uint32_t max_probes;
 	struct pw_owner_names *owner_names;
+	struct pw_snat_options snat;
+	struct pw_snat_watch snat_watch;
 	struct pw_source *source; /* NULL until the namespace could be entered */
 	struct pw_census *census;
 	bool quiet; /* the census is empty since the last poll, for the same range */
@@ -48,6 +51,7 @@ void pw_target_free(struct pw_target *target)
 		return;
 	pw_source_free(target->source);
 	pw_census_free(target->census);
+	pw_snat_watch_clear(&target->snat_watch);
 	free(target);
 }
 
@@ -69,6 +73,13 @@ void pw_target_set_probe(struct pw_target *target, bool probe)
 void pw_target_set_max_probes(struct pw_target *target, uint32_t max_probes)
 {
 	target->max_probes = max_probes;
+}
+
+void pw_target_set_snat(struct pw_target *target, const struct pw_snat_options *options)
+{
+	if (options->ranges != target->snat.ranges || options->n != target->snat.n)
+		target->snat_watch.dumped_ms = 0;
+	target->snat = *options;
 }
 
 void pw_target_set_source(struct pw_target *target, struct pw_source *source)
@@ -204,6 +215,14 @@ static enum pw_collect_status read_namespace(struct pw_target *target, pw_target
 	return PW_COLLECT_OK;
 }
 
+/* Connection tracking says nothing about the sockets: that it can't be read fails no poll. */
+static void read_snat(struct pw_target *target, struct pw_ns_poll *out)
+{
+	if (target->source != NULL)
+		pw_snat_watch_poll(&target->snat_watch, pw_source_input(target->source), &target->snat, target->index,
+			pw_clock_boot_ms(), &out->snat, NULL);
+}
+
 void pw_target_poll(struct pw_target *target, pw_target_quiet *quiet, void *context, struct pw_ns_poll *out,
 	struct pw_collect_stats *stats)
 {
@@ -224,6 +243,8 @@ void pw_target_poll(struct pw_target *target, pw_target_quiet *quiet, void *cont
 		status = gone ? PW_COLLECT_GONE : PW_COLLECT_FAILED;
 	} else {
 		status = read_namespace(target, quiet, context, out, stats);
+		if (status != PW_COLLECT_GONE)
+			read_snat(target, out);
 		leave(target);
 	}
 	if (status == PW_COLLECT_GONE)

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "collect/collect.h"
 #include "collect/owner_names.h"
+#include "collect/snat_watch.h"
 #include "model/monitor.h"
 
 struct pw_target;
@@ -28,6 +29,10 @@ void pw_target_set_probe(struct pw_target *target, bool probe);
 
 /* Ports in doubt to be probed at each poll; 0, as at the start, leaves it to the source. */
 void pw_target_set_max_probes(struct pw_target *target, uint32_t max_probes);
+
+/* Which translated source ports are watched from the next poll on; n = 0, as at the start: none. The ranges are borrowed. Others than
+ * before are looked at at once, whatever the interval. */
+void pw_target_set_snat(struct pw_target *target, const struct pw_snat_options *options);
 
 /* Polls this source from now on instead of the running kernel as pw_target_set_probe() has it: a record, or one that makes a
  * record. Takes it over. */

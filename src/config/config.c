@@ -84,6 +84,6 @@ void pw_config_free(struct pw_config *config)
 	free(config->namespaces.names);
 	free(config->agentx.socket);
 	free(config->snmp.include);
-	free(config->snat.addresses);
+	free(config->snat.ranges);
 	free(config);
 }

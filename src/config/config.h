@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "model/policy.h"
+#include "model/snat.h"
 
 enum pw_probe_mode { PW_PROBE_AUTO, PW_PROBE_ON, PW_PROBE_OFF };
 
@@ -32,8 +33,8 @@ struct pw_config {
 		size_t n_names;
 	} namespaces;
 	struct {
-		struct pw_cidr *addresses;
-		size_t n_addresses;
+		struct pw_snat_range *ranges;
+		size_t n_ranges;
 		uint32_t interval_s;
 	} snat;
 };

@@ -6,7 +6,11 @@
 #define DAY (24 * HOUR)
 #define MS 1000u
 
-#define LIMITS(scope, member) offsetof(struct pw_##scope##_draft, limits.member)
+/* Where a scope's limits are: those of the file, of its SNAT pools, of a rule. */
+#define LIMITS(scope, member) LIMITS_##scope(member)
+#define LIMITS_file(member) offsetof(struct pw_file_draft, limits.member)
+#define LIMITS_snat(member) offsetof(struct pw_file_draft, snat.member)
+#define LIMITS_rule(member) offsetof(struct pw_rule_draft, limits.member)
 #define MATCH(member) offsetof(struct pw_rule_draft, match.member)
 #define CONFIG(member) PW_INTO_CONFIG, .offset = offsetof(struct pw_config, member)
 
@@ -41,6 +45,7 @@
 	}
 
 THRESHOLD_TABLES(file);
+THRESHOLD_TABLES(snat);
 THRESHOLD_TABLES(rule);
 
 #define MATCH_DIRECTIVES \
@@ -111,11 +116,11 @@ static const struct pw_directive namespaces_table[] = {
 static const struct pw_directive snat_table[] = {{.name = "addresses",
 							 .form = PW_FORM_LIST,
 							 .may_be_empty = true,
-							 .type = PW_VALUE_CIDRS,
-							 .target = CONFIG(snat.addresses),
-							 .count_offset = offsetof(struct pw_config, snat.n_addresses)},
+							 .type = PW_VALUE_SNAT,
+							 .target = CONFIG(snat.ranges),
+							 .count_offset = offsetof(struct pw_config, snat.n_ranges)},
 	{.name = "interval", .type = PW_VALUE_NUMBER, .min = 1, .max = DAY, .target = CONFIG(snat.interval_s)},
-	{.name = NULL}};
+	THRESHOLD_SECTIONS(snat), {.name = NULL}};
 
 const struct pw_directive pw_grammar[] = {{.name = "poll-interval",
 						  .type = PW_VALUE_MILLISECONDS,

@@ -41,6 +41,7 @@ struct pw_rule_draft {
 /* The whole file but its `pool` and `ignore` sections. */
 struct pw_file_draft {
 	struct pw_limits_draft limits;
+	struct pw_limits_draft snat; /* those of SNAT pools */
 };
 
 enum pw_value_type {
@@ -54,6 +55,7 @@ enum pw_value_type {
 	PW_VALUE_NAMESPACE, /* char *, "" is the daemon's own */
 	PW_VALUE_NAMES,     /* char **, namespace names */
 	PW_VALUE_CIDRS,     /* struct pw_cidr * */
+	PW_VALUE_SNAT,      /* struct pw_snat_range * */
 	PW_VALUE_PORTS,     /* uint16_t *, min..max */
 	PW_VALUE_KINDS,     /* uint32_t, bit (1 << enum pw_kind) */
 	PW_VALUE_PROTOCOLS  /* uint32_t, enum pw_match_protocol */

@@ -229,6 +229,22 @@ static void set_limits(struct reader *r, const struct pw_limits_draft *draft, st
 	set_number(draft->for_polls, &out->for_polls);
 }
 
+/* SNAT pools have a warning and a critical threshold of their own; the rest is that of the file. */
+static void set_snat_limits(struct reader *r, const struct pw_limits_draft *draft, struct pw_policy *policy)
+{
+	const struct pw_thresholds own = policy->snat;
+
+	policy->snat = policy->defaults;
+	policy->snat.warning = own.warning;
+	policy->snat.critical = own.critical;
+	set_limits(r, draft, &policy->snat);
+}
+
+static bool limits_are_sound(const struct reader *r, const struct pw_limits_draft *draft)
+{
+	return is_sound(r, &draft->warning.lines) && is_sound(r, &draft->critical.lines);
+}
+
 /* --- pool and ignore --------------------------------------------------------------------------------------------- */
 
 static bool names_remote(const struct pw_match *m)
@@ -295,7 +311,7 @@ static void read_pool(struct reader *r, cfg_t *section, const struct pw_directiv
 	rule->match = draft.match;
 	if (title != NULL)
 		rule->label = pw_value_text("the title of \"pool\"", title, PW_LABEL_MAX, r->mistakes);
-	rule->thresholds = policy->defaults;
+	rule->thresholds = draft.match.kinds == 1u << PW_KIND_SNAT ? policy->snat : policy->defaults;
 	set_limits(r, &draft.limits, &rule->thresholds);
 }
 
@@ -348,7 +364,7 @@ static void check_intervals(struct reader *r, cfg_t *cfg)
 void pw_config_values(struct pw_config *config, const char *checked, struct pw_mistakes *mistakes)
 {
 	struct reader r = {.config = config, .mistakes = mistakes};
-	struct pw_file_draft draft = {.limits = nothing_set};
+	struct pw_file_draft draft = {.limits = nothing_set, .snat = nothing_set};
 	struct pw_policy *policy = &config->policy;
 	cfg_t *cfg = parse(checked, mistakes);
 
@@ -356,7 +372,8 @@ void pw_config_values(struct pw_config *config, const char *checked, struct pw_m
 		return;
 	read_section(&r, cfg, pw_grammar, &draft);
 	set_limits(&r, &draft.limits, &policy->defaults);
-	r.defaults_wrong = !is_sound(&r, &draft.limits.warning.lines) || !is_sound(&r, &draft.limits.critical.lines);
+	set_snat_limits(&r, &draft.snat, policy);
+	r.defaults_wrong = !limits_are_sound(&r, &draft.limits) || !limits_are_sound(&r, &draft.snat);
 	if (policy->min_used == 0)
 		policy->min_used = 1; /* a pool without a port is none */
 	check_intervals(&r, cfg);

@@ -202,6 +202,48 @@ static void store_cidr(const struct pw_directive *d, const struct pw_value *v, v
 	}
 }
 
+/* "192.0.2.1", "192.0.2.0/24", "192.0.2.1:1024-65535", "[2001:db8::1]:1024-65535": the network (copied to `network`) and the ports behind
+ * it. Returns false when the ports are none. */
+static bool split_ports(const char *text, char network[64], uint16_t *low, uint16_t *high)
+{
+	const bool bracket = text[0] == '[';
+	const char *end = bracket ? strchr(text, ']') : strchr(text, ':'), *ports, *dash;
+	uint64_t first, last;
+
+	*low = PW_SNAT_LOW;
+	*high = PW_SNAT_HIGH;
+	snprintf(network, 64, "%s", text);
+	if (end == NULL || (!bracket && strchr(end + 1, ':') != NULL)) /* without ports, or IPv6 without brackets */
+		return true;
+	snprintf(network, 64, "%.*s", (int)(end - text) - bracket, text + bracket);
+	if (bracket && end[1] == '\0')
+		return true;
+	ports = end + 1 + bracket;
+	dash = strchr(ports, '-');
+	if ((bracket && end[1] != ':') || dash == NULL || !parse_digits(ports, (size_t)(dash - ports), 65535, &first) ||
+		!parse_digits(dash + 1, strlen(dash + 1), 65535, &last) || first == 0 || first > last)
+		return false;
+	*low = (uint16_t)first;
+	*high = (uint16_t)last;
+	return true;
+}
+
+static void store_snat(const struct pw_directive *d, const struct pw_value *v, void *base, struct pw_mistakes *mistakes)
+{
+	struct pw_snat_range range, *item;
+	char network[64], expected[200];
+	const char *why = "ports are written as in 192.0.2.1:1024-65535 or [2001:db8::1]:1024-65535";
+
+	if (!split_ports(v->text, network, &range.low, &range.high) ||
+		pw_cidr_parse(&range.addresses, network, &why) < 0) {
+		snprintf(expected, sizeof(expected),
+			"an address or network such as \"192.0.2.0/24\", with or without \":1024-65535\" (%s)", why);
+		wrong(d, v, mistakes, expected);
+	} else if ((item = append(d, v, base, sizeof(*item), mistakes)) != NULL) {
+		*item = range;
+	}
+}
+
 static void store_port(const struct pw_directive *d, const struct pw_value *v, void *base, struct pw_mistakes *mistakes)
 {
 	uint32_t port;
@@ -335,6 +377,7 @@ void pw_value_store(const struct pw_directive *d, const struct pw_value *v, void
 		[PW_VALUE_NAMESPACE] = store_namespace,
 		[PW_VALUE_NAMES] = store_name,
 		[PW_VALUE_CIDRS] = store_cidr,
+		[PW_VALUE_SNAT] = store_snat,
 		[PW_VALUE_PORTS] = store_port,
 		[PW_VALUE_KINDS] = store_kind,
 		[PW_VALUE_PROTOCOLS] = store_protocol,

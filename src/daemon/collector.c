@@ -19,8 +19,9 @@
 struct watch {
 	struct pw_target *target;
 	struct pw_failure failure;
-	bool failing; /* the last poll failed: log only changes */
-	bool listed;  /* still wanted, and there */
+	bool failing;             /* the last poll failed: log only changes */
+	enum pw_snat_status snat; /* at the last poll: the same */
+	bool listed;              /* still wanted, and there */
 };
 
 struct pw_collector {
@@ -299,13 +300,42 @@ static void follow_failure(struct pw_collector *collector, struct watch *watch, 
 	tell_failure(collector, &event);
 }
 
+/* Fewer entries than these make no SNAT pool that could be listed. */
+static uint32_t snat_floor(const struct pw_collector *collector, const struct watch *watch)
+{
+	const struct pw_config *config = collector->config;
+
+	if (pw_monitor_needs_snat(collector->monitor, pw_target_index(watch->target)))
+		return 1;
+	return pw_policy_snat_floor(
+		&config->policy, pw_snat_least_capacity(config->snat.ranges, config->snat.n_ranges));
+}
+
+static void follow_snat(struct watch *watch, const struct pw_snat_poll *snat)
+{
+	const char *name = pw_target_name(watch->target), *colon = name[0] != '\0' ? ": " : "";
+
+	if (snat->status == PW_SNAT_UNAVAILABLE && watch->snat != PW_SNAT_UNAVAILABLE)
+		pw_log(LOG_WARNING, "%s%stranslated ports are not watched: %s", name, colon, snat->reason);
+	else if (snat->status == PW_SNAT_COUNTING && watch->snat == PW_SNAT_UNAVAILABLE)
+		pw_log(LOG_NOTICE, "%s%stranslated ports are watched again", name, colon);
+	watch->snat = snat->status;
+}
+
 static void poll_watch(struct pw_collector *collector, struct watch *watch, struct pw_ns_poll *poll)
 {
 	struct pw_collect_stats stats = {0};
 
+	pw_target_set_snat(watch->target,
+		&(struct pw_snat_options){.ranges = collector->config->snat.ranges,
+			.n = collector->config->snat.n_ranges,
+			.interval_ms = collector->config->snat.interval_s * 1000,
+			.floor = snat_floor(collector, watch)});
 	pw_target_poll(watch->target, is_quiet, collector, poll, &stats);
-	if (poll->status != PW_POLL_GONE) /* of that one, drop_watch() tells */
+	if (poll->status != PW_POLL_GONE) { /* of that one, drop_watch() tells */
 		follow_failure(collector, watch, poll->status == PW_POLL_FAILED || poll->udp_status == PW_POLL_FAILED);
+		follow_snat(watch, &poll->snat);
+	}
 	if (poll->status == PW_POLL_COUNTED && pw_log_enabled(LOG_DEBUG))
 		pw_log(LOG_DEBUG,
 			"%sdump: %u messages, %u bytes, %u retries in %llu us; %u not-AUTO passes in %llu us; %u probes in %llu us",

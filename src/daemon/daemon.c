@@ -223,7 +223,8 @@ static int block_signals(struct pw_error *err)
 
 static int drop_privileges(const struct daemon *d, struct pw_error *err)
 {
-	const struct pw_privileges keep = {.probe = d->config->probe != PW_PROBE_OFF,
+	const struct pw_privileges keep = {
+		.net_admin = d->config->probe != PW_PROBE_OFF || d->config->snat.n_ranges > 0,
 		.low_port = d->options.listen != NULL,
 		.failures = d->config->connect_failures,
 		.namespaces = d->config->namespaces.all || d->config->namespaces.n_names > 0};

@@ -31,7 +31,7 @@ static int keep_capabilities(const struct pw_privileges *keep)
 		bool wanted;
 		cap_value_t capability;
 	} list[] = {
-		{keep->probe, CAP_NET_ADMIN},
+		{keep->net_admin, CAP_NET_ADMIN},
 		{keep->low_port, CAP_NET_BIND_SERVICE},
 		{keep->failures, CAP_PERFMON},
 		{keep->namespaces, CAP_SYS_ADMIN},

@@ -8,9 +8,9 @@
 
 /* What has to work after root is given up. */
 struct pw_privileges {
-	bool probe;    /* CAP_NET_ADMIN: TCP_REPAIR probes */
-	bool low_port; /* CAP_NET_BIND_SERVICE: a listen address below port 1024 */
-	bool failures; /* CAP_PERFMON: counting failed connects */
+	bool net_admin; /* CAP_NET_ADMIN: TCP_REPAIR probes, connection tracking */
+	bool low_port;  /* CAP_NET_BIND_SERVICE: a listen address below port 1024 */
+	bool failures;  /* CAP_PERFMON: counting failed connects */
 	bool namespaces; /* CAP_SYS_ADMIN: entering other network namespaces; CAP_SYS_PTRACE: finding those of other users' processes */
 };
 

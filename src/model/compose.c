@@ -140,9 +140,10 @@ static void compose_namespaces(struct composer *c, const struct pw_tracker *trac
 	for (const struct pw_tracked_ns *ns = tracker->namespaces; rows != NULL && ns != NULL; ns = ns->hh.next) {
 		rows[n] = ns->row;
 		rows[n].index = ns->index;
+		rows[n].snat_reason = pw_arena_text(c->arena, ns->snat_reason);
 		rows[n++].name = pw_arena_text(c->arena, ns->name);
 		c->snapshot->sockets_seen += ns->sockets;
-		c->snapshot->pools_seen += ns->pools;
+		c->snapshot->pools_seen += ns->pools + ns->snat_pools;
 	}
 	if (n != 0)
 		qsort(rows, n, sizeof(*rows), by_ns_index);

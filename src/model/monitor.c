@@ -76,15 +76,22 @@ static bool is_tcp_bind(const struct pw_tracked *pool)
 	return pool->key.kind == PW_KIND_BIND && pool->key.protocol == IPPROTO_TCP;
 }
 
-/* The thresholds in force, or NULL. A TCP bind pool counts every port in use on its address, and connect() shares
- * these between destinations: that it is full harms nobody but those who call bind(). */
+static bool is_snat(const struct pw_tracked *pool)
+{
+	return pool->key.kind == PW_KIND_SNAT;
+}
+
+/* The thresholds in force, or NULL. */
 static const struct pw_thresholds *in_force(const struct pw_monitor *m, const struct pw_tracked *pool)
 {
-	if (pool->ignored)
-		return NULL;
-	if (is_tcp_bind(pool) && !pool->bound_holds && (pool->rule == NULL || !pw_rule_names_bind(pool->rule)))
-		return NULL;
-	return pool->rule != NULL ? &pool->rule->thresholds : &m->policy->defaults;
+	return pool->ignored ? NULL : pw_policy_thresholds(m->policy, pool->rule, &pool->key, pool->bound_holds);
+}
+
+/* The ports from which a pool is worth a row of itself. */
+static uint32_t floor_of(const struct pw_monitor *m, const struct pw_tracked_ns *ns, const struct pw_pool_key *key,
+	const struct pw_pool_counts *counts)
+{
+	return key->kind == PW_KIND_SNAT ? pw_policy_snat_floor(m->policy, counts->capacity) : ns->floor;
 }
 
 void pw_monitor_set_policy(struct pw_monitor *m, const struct pw_policy *policy)
@@ -123,11 +130,19 @@ uint32_t pw_monitor_next_event_id(struct pw_monitor *m)
 	return m->last_event_id;
 }
 
-static bool rule_reaches(const struct pw_policy *policy, const char *ns_name)
+#define SNAT_KINDS (1u << PW_KIND_SNAT)
+#define SOCKET_KINDS (1u << PW_KIND_CONNECT | 1u << PW_KIND_BIND)
+
+/* Whether a `pool` section may match a pool of one of these kinds in a namespace (NULL: whatever its name is). */
+static bool rule_reaches(const struct pw_policy *policy, const char *ns_name, uint32_t kinds)
 {
-	for (size_t i = 0; i < policy->n_rules; i++)
-		if (pw_match_ns(&policy->rules[i].match, ns_name))
+	for (size_t i = 0; i < policy->n_rules; i++) {
+		const struct pw_match *match = &policy->rules[i].match;
+
+		if ((ns_name == NULL || pw_match_ns(match, ns_name)) &&
+			(match->kinds == 0 || (match->kinds & kinds) != 0))
 			return true;
+	}
 	return false;
 }
 
@@ -135,9 +150,15 @@ bool pw_monitor_needs(const struct pw_monitor *m, uint32_t index)
 {
 	const struct pw_tracked_ns *ns = pw_tracker_ns(&m->tracker, index);
 
-	if (ns == NULL) /* its name is not known yet */
-		return m->policy->n_rules != 0;
-	return ns->tracked != 0 || rule_reaches(m->policy, ns->name);
+	return (ns != NULL && ns->tracked != 0) || rule_reaches(m->policy, ns != NULL ? ns->name : NULL, SOCKET_KINDS);
+}
+
+bool pw_monitor_needs_snat(const struct pw_monitor *m, uint32_t index)
+{
+	const struct pw_tracked_ns *ns = pw_tracker_ns(&m->tracker, index);
+
+	return (ns != NULL && ns->tracked_snat != 0) ||
+		rule_reaches(m->policy, ns != NULL ? ns->name : NULL, SNAT_KINDS);
 }
 
 /* --- taking the numbers of a poll ------------------------------------------------------------------------------- */
@@ -201,11 +222,12 @@ static struct pw_tracked *take_matched(
 {
 	struct pw_monitor *m = in->monitor;
 	const struct pw_rule *rule = pw_policy_rule(m->policy, key, in->ns->name);
+	const struct pw_thresholds *thresholds = pw_policy_thresholds(m->policy, rule, key, false);
 	const struct pw_alarm_input input = {counts->utilization, counts->free, PW_NOT_IN_SIGHT};
 
 	if (rule == NULL || pw_policy_ignores(m->policy, key, in->ns->name))
 		return NULL;
-	if (pw_alarm_wanted(&rule->thresholds, &input))
+	if (thresholds != NULL && pw_alarm_wanted(thresholds, &input))
 		return track(in, key);
 	pw_newcomers_add(&m->newcomers, key, counts);
 	return NULL;
@@ -216,7 +238,7 @@ static int visit(const struct pw_pool_key *key, const struct pw_pool_counts *cou
 	const struct intake *in = context;
 	struct pw_tracked *pool = pw_tracker_find(&in->monitor->tracker, key);
 
-	if (pool == NULL && counts->used >= in->ns->floor)
+	if (pool == NULL && counts->used >= floor_of(in->monitor, in->ns, key, counts))
 		pool = track(in, key);
 	else if (pool == NULL && in->rules)
 		pool = take_matched(in, key, counts);
@@ -272,6 +294,14 @@ static void take_exact(const struct intake *in)
 	}
 }
 
+/* Whether this poll has new numbers of a pool's sort. */
+static bool is_counted(const struct pw_tracked *pool)
+{
+	if (is_snat(pool))
+		return pool->ns->snat_counted;
+	return pool->ns->counted && (pool->key.protocol != IPPROTO_UDP || pool->ns->udp_counted);
+}
+
 /* Pools of this namespace that the walk did not meet hold fewer ports than it looked for; most of them none. */
 static void take_unmet(const struct intake *in)
 {
@@ -281,10 +311,12 @@ static void take_unmet(const struct intake *in)
 	{
 		struct pw_pool_counts counts;
 
-		if (pool->ns != in->ns || pool->poll == in->monitor->poll_number || pool->key.kind == PW_KIND_SNAT ||
-			(pool->key.protocol == IPPROTO_UDP && !in->ns->udp_counted))
+		if (pool->ns != in->ns || pool->poll == in->monitor->poll_number || !is_counted(pool))
 			continue;
-		pw_census_pool(in->ns->poll->census, &pool->key, &counts);
+		if (is_snat(pool))
+			pw_snat_pool(in->ns->poll->snat.pools, &pool->key, &counts);
+		else
+			pw_census_pool(in->ns->poll->census, &pool->key, &counts);
 		take_numbers(in, pool, &counts);
 	}
 }
@@ -309,8 +341,27 @@ static void take_range(struct pw_tracked_ns *ns)
 		.blocked = totals->blocked,
 		.basis = totals->basis,
 		.failing = poll->udp_status == PW_POLL_FAILED,
-		.snat_failures = poll->snat_failures,
 	};
+}
+
+/* Whatever became of the sockets. */
+static void take_snat_row(struct pw_tracked_ns *ns)
+{
+	const struct pw_snat_poll *snat = &ns->poll->snat;
+
+	ns->row.snat_failures = snat->failures;
+	ns->row.snat_status = snat->status != 0 ? snat->status : PW_SNAT_OFF;
+	snprintf(ns->snat_reason, sizeof(ns->snat_reason), "%s", snat->reason != NULL ? snat->reason : "");
+}
+
+/* Makes room for the small pools that a `pool` section may match. */
+static void expect_newcomers(struct intake *in, uint32_t kinds, uint32_t pools)
+{
+	const struct pw_policy *policy = in->monitor->policy;
+
+	in->rules = rule_reaches(policy, in->ns->name, kinds);
+	if (pw_newcomers_reset(&in->monitor->newcomers, in->rules ? least(policy->max_rows, pools) : 0) < 0)
+		in->monitor->scalars.dropped++;
 }
 
 static void take_census(struct intake *in)
@@ -325,13 +376,22 @@ static void take_census(struct intake *in)
 	/* an end of an odd range is as good as blocked: it counts towards the utilization */
 	ns->floor = pw_policy_pool_floor(
 		policy, totals->capacity, totals->blocked + pw_range_is_odd(pw_census_range(census)));
-	in->rules = rule_reaches(policy, ns->name);
-	if (pw_newcomers_reset(&in->monitor->newcomers, in->rules ? least(policy->max_rows, totals->pools) : 0) < 0)
-		in->monitor->scalars.dropped++;
+	expect_newcomers(in, SOCKET_KINDS, totals->pools);
 	pw_census_each(census, in->rules ? 1 : ns->floor, visit, in);
 	take_newcomers(in);
 	take_exact(in);
-	take_unmet(in);
+}
+
+static void take_snat(struct intake *in)
+{
+	const struct pw_snat_poll *snat = &in->ns->poll->snat;
+
+	in->ns->snat_counted = true;
+	in->ns->snat_pools = pw_snat_pools(snat->pools);
+	expect_newcomers(in, SNAT_KINDS, in->ns->snat_pools);
+	pw_snat_each(snat->pools,
+		in->rules ? 1 : pw_policy_snat_floor(in->monitor->policy, pw_snat_smallest(snat->pools)), visit, in);
+	take_newcomers(in);
 }
 
 static void take_ns(struct pw_monitor *m, const struct pw_poll *poll, struct pw_tracked_ns *ns)
@@ -341,11 +401,17 @@ static void take_ns(struct pw_monitor *m, const struct pw_poll *poll, struct pw_
 	if (ns->poll->status == PW_POLL_FAILED) {
 		ns->row.failing = true;
 		ns->row.basis = ns->row.basis != 0 ? ns->row.basis : PW_BASIS_INFERRED;
-		return;
+	} else {
+		take_range(ns);
 	}
-	take_range(ns);
+	take_snat_row(ns);
+	ns->snat_pools = ns->poll->snat.pools != NULL ? ns->snat_pools : 0;
 	if (ns->poll->status == PW_POLL_COUNTED)
 		take_census(&in);
+	if (ns->poll->snat.fresh)
+		take_snat(&in);
+	if (ns->counted || ns->snat_counted)
+		take_unmet(&in);
 }
 
 static void take_poll(struct pw_monitor *m, const struct pw_poll *poll)
@@ -355,7 +421,7 @@ static void take_poll(struct pw_monitor *m, const struct pw_poll *poll)
 	HASH_ITER(hh, m->tracker.namespaces, ns, next)
 	{
 		ns->poll = NULL;
-		ns->counted = ns->udp_counted = false;
+		ns->counted = ns->udp_counted = ns->snat_counted = false;
 	}
 	for (size_t i = 0; i < poll->n_ns; i++) {
 		if (poll->ns[i].status == PW_POLL_GONE)
@@ -420,13 +486,20 @@ static bool bound_holds(const struct pw_monitor *m, const struct pw_tracked *poo
 /* Whether it deserves a row of itself, not only because it had one. */
 static bool is_worthy(const struct pw_monitor *m, const struct pw_tracked *pool)
 {
-	return pool->counts.used >= pool->ns->floor || (pool->rule != NULL && pool->counts.used != 0) ||
-		pool->exact_epoch == m->epoch || pw_tracked_alarmed(pool);
+	return pool->counts.used >= floor_of(m, pool->ns, &pool->key, &pool->counts) ||
+		(pool->rule != NULL && pool->counts.used != 0) || pool->exact_epoch == m->epoch ||
+		pw_tracked_alarmed(pool);
+}
+
+/* Its namespace does not exist any more, or its kind is not watched any more. */
+static bool is_gone(const struct pw_tracked *pool)
+{
+	return pool->ns->poll == NULL || (is_snat(pool) && pool->ns->poll->snat.pools == NULL);
 }
 
 static void end(struct pw_monitor *m, const struct pw_poll *poll, struct pw_tracked *pool)
 {
-	if (pool->ns->poll == NULL)
+	if (is_gone(pool))
 		pool->counts = (struct pw_pool_counts){0};
 	pool->ended = true;
 	pool->thresholds = NULL;
@@ -439,7 +512,7 @@ static void evaluate(struct pw_monitor *m, const struct pw_poll *poll)
 
 	HASH_ITER(hh, m->tracker.pools, pool, next)
 	{
-		if (pool->ns->poll == NULL || pool->ignored) {
+		if (is_gone(pool) || pool->ignored) {
 			end(m, poll, pool);
 			continue;
 		}
@@ -546,7 +619,7 @@ static void trim(struct pw_monitor *m)
 
 	HASH_ITER(hh, m->tracker.pools, pool, next)
 	if (!pool->listed && pool->poll == m->poll_number && !pw_alarm_pending(&pool->alarm) &&
-		pool->counts.used < pool->ns->floor)
+		pool->counts.used < floor_of(m, pool->ns, &pool->key, &pool->counts))
 		pw_tracker_remove(&m->tracker, pool);
 }
 

@@ -14,6 +14,7 @@
 #include "model/event.h"
 #include "model/policy.h"
 #include "model/snapshot.h"
+#include "model/snat.h"
 
 struct pw_monitor;
 
@@ -26,6 +27,15 @@ enum pw_poll_status {
 	PW_POLL_GONE     /* the namespace does not exist any more: its pools end, alarms fall */
 };
 
+/* What a poll knows of translated source ports. Zeroed = nothing is watched. */
+struct pw_snat_poll {
+	enum pw_snat_status status; /* 0 means PW_SNAT_OFF */
+	bool fresh;                 /* `pools` are of this poll; else the rows keep their numbers and states */
+	struct pw_snat *pools;      /* complete with COUNTING; NULL = no SNAT pools (those that were there end) */
+	uint64_t failures;          /* insert_failed since the start */
+	const char *reason;         /* why they are not known, with UNAVAILABLE */
+};
+
 /* One namespace's part of a poll. A namespace that a poll does not mention any more is gone. */
 struct pw_ns_poll {
 	uint32_t index;   /* pwNsIndex */
@@ -34,7 +44,7 @@ struct pw_ns_poll {
 	enum pw_poll_status udp_status;   /* COUNTED or FAILED: UDP can fail alone */
 	struct pw_census *census;         /* valid with COUNTED; with QUIET its range and totals are valid */
 	uint32_t tcp, tcp_time_wait, udp; /* sockets of the whole namespace (sockstat), not only of the range */
-	uint64_t snat_failures;
+	struct pw_snat_poll snat;
 	/* The name of an interface, or NULL; context as given. May be NULL. */
 	const char *(*ifname)(uint32_t ifindex, void *context);
 	/* Latency of one allocation for this pool in microseconds, 0 = not measured: called for pools in warning or
@@ -88,8 +98,11 @@ const struct pw_snapshot *pw_monitor_update(
  * monitor. */
 uint32_t pw_monitor_next_event_id(struct pw_monitor *monitor);
 
-/* Whether a namespace has rows that need numbers (listed, configured, lingering or alarmed), or a `pool` section
+/* Whether a namespace has rows of sockets' pools that need numbers (listed, configured, lingering or alarmed), or a `pool` section
  * may match something in it: if so a poll must not be skipped by the pre-check. */
 bool pw_monitor_needs(const struct pw_monitor *monitor, uint32_t ns);
+
+/* The same for SNAT pools and the dump of the connection tracking table. */
+bool pw_monitor_needs_snat(const struct pw_monitor *monitor, uint32_t ns);
 
 #endif

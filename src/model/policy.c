@@ -9,6 +9,9 @@ void pw_policy_defaults(struct pw_policy *policy)
 {
 	*policy = (struct pw_policy){
 		.defaults = {.warning = {50, 45}, .critical = {80, 75}, .exhausted_fall = 98, .for_polls = 1},
+		/* no port is tried before another, so half of them has no meaning. In pools of more than 128 ports a search
+		 * gives up after 248 tries (nf_nat_l4proto_unique_tuple()): measured, the first fails at 88 to 99 percent */
+		.snat = {.warning = {70, 65}, .critical = {85, 80}, .exhausted_fall = 98, .for_polls = 1},
 		.min_used = 64,
 		.max_rows = 500,
 		.max_alarms = 10000,
@@ -188,6 +191,24 @@ bool pw_rule_names_bind(const struct pw_rule *rule)
 	return (rule->match.kinds & (1u << PW_KIND_BIND)) != 0;
 }
 
+bool pw_rule_names_snat(const struct pw_rule *rule)
+{
+	return (rule->match.kinds & (1u << PW_KIND_SNAT)) != 0;
+}
+
+/* A TCP bind pool counts every port in use on its address, and connect() shares these between destinations: that it is full harms
+ * nobody but those who call bind(). */
+const struct pw_thresholds *pw_policy_thresholds(
+	const struct pw_policy *policy, const struct pw_rule *rule, const struct pw_pool_key *key, bool bound_holds)
+{
+	if (key->kind == PW_KIND_SNAT)
+		return rule != NULL && pw_rule_names_snat(rule) ? &rule->thresholds : &policy->snat;
+	if (key->kind == PW_KIND_BIND && key->protocol == IPPROTO_TCP && !bound_holds &&
+		(rule == NULL || !pw_rule_names_bind(rule)))
+		return NULL;
+	return rule != NULL ? &rule->thresholds : &policy->defaults;
+}
+
 /* --- the floor -------------------------------------------------------------------------------------------------- */
 
 static uint32_t least(uint32_t a, uint32_t b)
@@ -233,4 +254,11 @@ uint32_t pw_policy_pool_floor(const struct pw_policy *policy, uint32_t capacity,
 		own = ports / 8;
 	own = least(policy->min_used, own);
 	return own > 0 ? own : 1;
+}
+
+uint32_t pw_policy_snat_floor(const struct pw_policy *policy, uint32_t capacity)
+{
+	uint32_t floor = least(policy->min_used, ports_to_alarm(&policy->snat, capacity));
+
+	return floor > 0 ? floor : 1;
 }

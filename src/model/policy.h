@@ -50,7 +50,8 @@ struct pw_rule {
 
 struct pw_policy {
 	struct pw_thresholds defaults;
-	struct pw_rule *rules; /* `pool` sections in file order: the first match wins */
+	struct pw_thresholds snat; /* of SNAT pools */
+	struct pw_rule *rules;     /* `pool` sections in file order: the first match wins */
 	size_t n_rules;
 	struct pw_match *ignore;
 	size_t n_ignore;
@@ -90,6 +91,15 @@ bool pw_match_exact(const struct pw_match *match, struct pw_pool_key *key);
  * accident. */
 bool pw_rule_names_bind(const struct pw_rule *rule);
 
+/* Whether a `pool` section speaks of SNAT pools in so many words (kind = snat): only then do its thresholds hold for
+ * them. The defaults of SNAT pools are others, since nothing gets slow at half of the ports. */
+bool pw_rule_names_snat(const struct pw_rule *rule);
+
+/* The thresholds in force for a pool that this rule (NULL: none) is the first to match; NULL where there are none: a TCP
+ * bind pool that no section names and that `bound_holds` does not make an exception of. */
+const struct pw_thresholds *pw_policy_thresholds(
+	const struct pw_policy *policy, const struct pw_rule *rule, const struct pw_pool_key *key, bool bound_holds);
+
 /* The first rule that matches, or NULL. */
 const struct pw_rule *pw_policy_rule(
 	const struct pw_policy *policy, const struct pw_pool_key *key, const char *ns_name);
@@ -106,5 +116,8 @@ uint32_t pw_policy_floor(const struct pw_policy *policy, uint32_t capacity);
  * less than an eighth of the ports at the lowest threshold: what little such a pool holds is not what drains the
  * range. At least 1. */
 uint32_t pw_policy_pool_floor(const struct pw_policy *policy, uint32_t capacity, uint32_t blocked);
+
+/* The same for an SNAT pool. */
+uint32_t pw_policy_snat_floor(const struct pw_policy *policy, uint32_t capacity);
 
 #endif

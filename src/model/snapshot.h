@@ -13,6 +13,7 @@
 #include "model/arena.h"
 #include "model/pool.h"
 #include "model/range.h"
+#include "model/snat.h"
 
 /* A row of pwPoolTable. */
 struct pw_pool_row {
@@ -45,6 +46,8 @@ struct pw_ns_row {
 	enum pw_basis basis;
 	bool failing;
 	uint64_t snat_failures;
+	enum pw_snat_status snat_status;
+	const char *snat_reason; /* why SNAT pools are not known, else "" */
 };
 
 /* A row of pwAlarmTable. */

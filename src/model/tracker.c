@@ -72,6 +72,12 @@ struct pw_tracked *pw_tracker_find(const struct pw_tracker *tracker, const struc
 	return pool;
 }
 
+/* The number of pools of its sort in its namespace. */
+static size_t *tracked_of(struct pw_tracked *pool)
+{
+	return pool->key.kind == PW_KIND_SNAT ? &pool->ns->tracked_snat : &pool->ns->tracked;
+}
+
 struct pw_tracked *pw_tracker_add(struct pw_tracker *tracker, struct pw_tracked_ns *ns, const struct pw_pool_key *key)
 {
 	uint32_t index[PW_POOL_INDEX_MAX];
@@ -96,7 +102,7 @@ struct pw_tracked *pw_tracker_add(struct pw_tracker *tracker, struct pw_tracked_
 		free(pool);
 		return NULL;
 	}
-	ns->tracked++;
+	*tracked_of(pool) += 1;
 	return pool;
 }
 
@@ -109,7 +115,7 @@ static void free_pool(struct pw_tracked *pool)
 void pw_tracker_remove(struct pw_tracker *tracker, struct pw_tracked *pool)
 {
 	HASH_DELETE(hh, tracker->pools, pool);
-	pool->ns->tracked--;
+	*tracked_of(pool) -= 1;
 	free_pool(pool);
 }
 

@@ -30,9 +30,12 @@ struct pw_tracked_ns {
 	bool counted, udp_counted;     /* this poll has new numbers of its pools */
 	uint32_t floor;                /* ports from which a pool is tracked without being asked for */
 	uint64_t sockets;              /* totals of the last good poll */
-	uint32_t pools;
+	uint32_t pools, snat_pools;
 	struct pw_ns_row row;
-	size_t tracked; /* pools of this namespace */
+	size_t tracked; /* pools of this namespace, those of SNAT not included */
+	size_t tracked_snat;
+	bool snat_counted;     /* this poll has new numbers of its SNAT pools */
+	char snat_reason[128]; /* why these are not known */
 	UT_hash_handle hh;
 };
 

@@ -101,6 +101,34 @@ static void tell_exhausted(const struct matter *m)
 				: "");
 }
 
+/* nf_nat drops the packet and says nothing to the client. */
+static void tell_snat(const struct matter *m)
+{
+	const struct pw_pool_row *row = m->row;
+
+	if (row->key.kind != PW_KIND_SNAT)
+		return;
+	if (m->counts->free == 0)
+		say(m,
+			"Right now the first packet of each further connection through %s to %s port %u is dropped: the client "
+			"waits for an answer until it gives up.",
+			row->local_text, row->remote_text, row->key.port);
+	else if (m->counts->capacity > 128 && m->counts->utilization >= 85)
+		say(m, "The search for a free port gives up after 248 tries, and fails now and then although %u are free.",
+			m->counts->free);
+	say(m,
+		"%u connections through %s to this address and port hold a port each, those of this host itself included. "
+		"A further address in the NAT rule, a wider port range in it, or a further address or port of the destination "
+		"gives as many more.",
+		m->counts->used, row->local_text);
+	if (m->counts->time_wait > 0)
+		say(m, "%u of them are closed and wait for net.netfilter.nf_conntrack_tcp_timeout_time_wait to pass: lower it.",
+			m->counts->time_wait);
+	if (m->ns->snat_failures > 0)
+		say(m, "%llu packets found no entry since the start (insert_failed).",
+			(unsigned long long)m->ns->snat_failures);
+}
+
 static void tell_slow(const struct matter *m)
 {
 	if (!is_connect(m) || m->counts->fast_free > 0 || m->counts->free == 0)
@@ -172,7 +200,7 @@ static void tell_time_wait(const struct matter *m)
 {
 	const struct pw_pool_counts *c = m->counts;
 
-	if (c->time_wait == 0 || share(c->time_wait, c->used) < TIME_WAIT_SHARE)
+	if (m->row->key.kind == PW_KIND_SNAT || c->time_wait == 0 || share(c->time_wait, c->used) < TIME_WAIT_SHARE)
 		return;
 	say(m,
 		"%u of the %u used ports (%u %%) are in TIME_WAIT: this side closes about %u connections a second and each "
@@ -305,8 +333,9 @@ static void tell_doubt(const struct matter *m)
 
 static void advise(const struct matter *m)
 {
-	static void (*const parts[])(const struct matter *m) = {tell_exhausted, tell_owner, tell_slow, tell_latency,
-		tell_growth, tell_time_wait, tell_destination, tell_blocked, tell_tcp_bind, tell_udp, tell_range};
+	static void (*const parts[])(const struct matter *m) = {tell_exhausted, tell_snat, tell_owner, tell_slow,
+		tell_latency, tell_growth, tell_time_wait, tell_destination, tell_blocked, tell_tcp_bind, tell_udp,
+		tell_range};
 
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
 		parts[i](m);

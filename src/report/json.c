@@ -119,6 +119,13 @@ static const char *reuse_name(enum pw_tw_reuse mode)
 	return mode == PW_TW_REUSE_ON ? "on" : mode == PW_TW_REUSE_LOOPBACK ? "loopback" : "off";
 }
 
+static const char *snat_status_name(enum pw_snat_status status)
+{
+	static const char *const names[] = {"off", "off", "counting", "unavailable"};
+
+	return names[status <= PW_SNAT_UNAVAILABLE ? status : 0];
+}
+
 static void put_namespace(struct writer *w, const struct pw_ns_row *row)
 {
 	put_key(w, FIRST, "index");
@@ -136,6 +143,8 @@ static void put_namespace(struct writer *w, const struct pw_ns_row *row)
 	member_word(w, "basis", pw_basis_name(row->basis));
 	member_word(w, "status", row->failing ? "failing" : "ok");
 	member_number(w, "snatFailures", row->snat_failures);
+	member_word(w, "snatStatus", snat_status_name(row->snat_status));
+	member_string(w, "snatReason", row->snat_reason);
 	put(w, "}", 1);
 }
 

@@ -532,6 +532,7 @@ struct pw_config *pw_options_config(struct pw_options *options, struct pw_error 
 	if (options->probe_given)
 		config->probe = options->probe;
 	override_thresholds(options, &config->policy.defaults);
+	override_thresholds(options, &config->policy.snat);
 	for (size_t i = 0; i < config->policy.n_rules; i++)
 		override_thresholds(options, &config->policy.rules[i].thresholds);
 	set_limits(options, &config->policy);

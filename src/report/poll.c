@@ -99,6 +99,24 @@ static struct pw_source *recording_source(struct pw_poller *poller, const char *
 	return source;
 }
 
+/* Translated ports of the addresses that the configuration names, or of all where it names none. The table is read at every poll, as far as
+ * the share of time allows that a dump may take. A record has none. */
+static void set_snat(struct pw_poller *poller, struct pw_target *target)
+{
+	static const struct pw_snat_range all[] = {
+		{.addresses = {.address.family = AF_INET}, .low = PW_SNAT_LOW, .high = PW_SNAT_HIGH},
+		{.addresses = {.address.family = AF_INET6}, .low = PW_SNAT_LOW, .high = PW_SNAT_HIGH}};
+	const struct pw_options *options = poller->options;
+	const struct pw_config *config = poller->config;
+	bool configured = config->snat.n_ranges > 0;
+	bool excluded = options->match.kinds != 0 && (options->match.kinds & (1u << PW_KIND_SNAT)) == 0;
+
+	if (options->record == NULL && options->replay == NULL && !excluded)
+		pw_target_set_snat(target,
+			&(struct pw_snat_options){.ranges = configured ? config->snat.ranges : all,
+				.n = configured ? config->snat.n_ranges : sizeof(all) / sizeof(all[0])});
+}
+
 /* Gives a target its source, unless that is simply the kernel. */
 static int set_source(struct pw_poller *poller, struct pw_target *target, const char *netns, struct pw_error *err)
 {
@@ -106,6 +124,7 @@ static int set_source(struct pw_poller *poller, struct pw_target *target, const 
 
 	pw_target_set_probe(target, poller->unprobed == NULL);
 	pw_target_set_max_probes(target, max_probes(poller));
+	set_snat(poller, target);
 	if (poller->options->replay != NULL)
 		source = pw_source_record(poller->options->replay, err);
 	else if (poller->record != NULL)
@@ -290,6 +309,12 @@ static void number_user(uint64_t cgroup, uint32_t uid, char *buf, size_t size, v
 	snprintf(buf, size, "uid %u", uid);
 }
 
+/* Whether SNAT pools were asked for, so that it is worth a word when they are not known. */
+static bool asks_for_snat(const struct pw_poller *poller)
+{
+	return poller->config->snat.n_ranges > 0 || (poller->options->match.kinds & (1u << PW_KIND_SNAT)) != 0;
+}
+
 static void poll_one(struct pw_poller *poller, size_t i)
 {
 	struct pw_target *target = poller->targets[i];
@@ -303,6 +328,8 @@ static void poll_one(struct pw_poller *poller, size_t i)
 		poll->owner_name = number_user;
 	}
 	*facts = (struct pw_facts){.ns = poll->index, .name = poll->name, .error = pw_target_error(target)};
+	if (asks_for_snat(poller) && poll->snat.status == PW_SNAT_UNAVAILABLE)
+		facts->no_snat = poll->snat.reason;
 	if (poll->status == PW_POLL_COUNTED)
 		fill_facts(poller, poll, facts);
 }
@@ -317,21 +344,30 @@ static int poll_targets(struct pw_poller *poller, struct pw_error *err)
 	return poller->polled ? 0 : pw_error_set(err, "%s", pw_target_error(poller->targets[0]));
 }
 
-static int add_unlisted(struct pw_poller *poller, const struct pw_snapshot *snapshot, struct pw_unlisted_list *list)
+/* Where the pools without a row come from. */
+static struct pw_unlisted_source unlisted_source(
+	const struct pw_poller *poller, const struct pw_ns_poll *poll, const struct pw_snapshot *snapshot)
 {
 	const struct pw_policy *policy = &poller->config->policy;
+	const struct pw_census_totals *totals = pw_census_totals(poll->census);
+	struct pw_unlisted_source source = {
+		.ns = poll, .snapshot = snapshot, .policy = policy, .floor = 1, .snat_floor = 1};
 
-	for (size_t i = 0; i < poller->n; i++) {
-		const struct pw_ns_poll *poll = &poller->polls[i];
-		struct pw_unlisted_source source = {.ns = poll, .snapshot = snapshot, .policy = policy, .floor = 1};
-		const struct pw_census_totals *totals;
+	if (poller->options->unlisted != PW_UNLISTED_OMITTED)
+		return source;
+	if (poll->status == PW_POLL_COUNTED)
+		source.floor = pw_policy_pool_floor(
+			policy, totals->capacity, totals->blocked + pw_range_is_odd(pw_census_range(poll->census)));
+	if (poll->snat.status == PW_SNAT_COUNTING)
+		source.snat_floor = pw_policy_snat_floor(policy, pw_snat_smallest(poll->snat.pools));
+	return source;
+}
 
-		if (poll->status != PW_POLL_COUNTED || poller->options->unlisted == PW_UNLISTED_NONE)
-			continue;
-		totals = pw_census_totals(poll->census);
-		if (poller->options->unlisted == PW_UNLISTED_OMITTED)
-			source.floor = pw_policy_pool_floor(policy, totals->capacity,
-				totals->blocked + pw_range_is_odd(pw_census_range(poll->census)));
+static int add_unlisted(struct pw_poller *poller, const struct pw_snapshot *snapshot, struct pw_unlisted_list *list)
+{
+	for (size_t i = 0; i < poller->n && poller->options->unlisted != PW_UNLISTED_NONE; i++) {
+		struct pw_unlisted_source source = unlisted_source(poller, &poller->polls[i], snapshot);
+
 		if (pw_unlisted_add(list, &source) < 0)
 			return -1;
 	}

@@ -19,6 +19,7 @@ struct pw_facts {
 	bool timestamps;            /* net.ipv4.tcp_timestamps */
 	uint32_t tw_reuse_delay_ms; /* net.ipv4.tcp_tw_reuse_delay */
 	const char *unprobed;       /* why the allocator was not asked about all ports in doubt; NULL when it was */
+	const char *no_snat;        /* why asked for SNAT pools are not known; NULL when they are */
 	const char *error;          /* what went wrong at this poll, "" for nothing */
 };
 

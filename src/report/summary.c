@@ -163,6 +163,8 @@ static void note_facts(FILE *out, const struct pw_layout *l, const struct pw_fac
 		snprintf(of, sizeof(of), "Namespace %.64s: ", facts->name);
 	if (facts->error[0] != '\0')
 		note(out, l, "%s%s", of, facts->error);
+	if (facts->no_snat != NULL)
+		note(out, l, "%sNo SNAT pools: %s.", of, facts->no_snat);
 	if (facts->unprobed != NULL && facts->doubtful > 0)
 		note(out, l, "%s%u %s in doubt (%s): free can be too high by those that a pool does not use itself.",
 			of, facts->doubtful, facts->doubtful == 1 ? "port is" : "ports are", facts->unprobed);
@@ -170,7 +172,7 @@ static void note_facts(FILE *out, const struct pw_layout *l, const struct pw_fac
 
 static bool is_notable(const struct pw_facts *facts)
 {
-	return facts->error[0] != '\0' || (facts->unprobed != NULL && facts->doubtful > 0);
+	return facts->no_snat != NULL || facts->error[0] != '\0' || (facts->unprobed != NULL && facts->doubtful > 0);
 }
 
 void pw_print_notes(FILE *out, const struct pw_layout *l, size_t shown)

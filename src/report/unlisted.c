@@ -65,7 +65,7 @@ static int reserve(struct pw_unlisted_list *list)
 }
 
 /* Where no `pool` section matches, a pool without a row is normal: it is below the number of ports from which pools alarm. */
-static void judge(struct pw_unlisted *pool)
+static void judge(struct pw_unlisted *pool, const struct pw_policy *policy)
 {
 	struct pw_alarm alarm = {0};
 	struct pw_alarm_input input = {.utilization = pool->counts.utilization,
@@ -77,7 +77,7 @@ static void judge(struct pw_unlisted *pool)
 	pool->reason = PW_REASON_NONE;
 	if (pool->rule == NULL)
 		return;
-	result = pw_alarm_step(&alarm, &pool->rule->thresholds, &input);
+	result = pw_alarm_step(&alarm, pw_policy_thresholds(policy, pool->rule, &pool->key, false), &input);
 	pool->state = (uint8_t)result.state;
 	pool->reason = (uint8_t)result.reason;
 }
@@ -91,11 +91,6 @@ static void set_zone(const struct walk *walk, struct pw_unlisted *pool)
 		name = ns->ifname(pool->key.local.zone, ns->context);
 	if (name != NULL)
 		snprintf(pool->zone_name, sizeof(pool->zone_name), "%s", name);
-}
-
-static bool is_tcp_bind(const struct pw_pool_key *key)
-{
-	return key->kind == PW_KIND_BIND && key->protocol == IPPROTO_TCP;
 }
 
 /* The section that matches, unless it must not speak for this pool. */
@@ -124,17 +119,22 @@ static int visit(const struct pw_pool_key *key, const struct pw_pool_counts *cou
 		.rule = rule_of(source, key),
 		.basis = (uint8_t)pw_census_totals(source->ns->census)->basis};
 	set_zone(walk, pool);
-	judge(pool);
+	judge(pool, source->policy);
 	return 0;
 }
 
 int pw_unlisted_add(struct pw_unlisted_list *list, const struct pw_unlisted_source *source)
 {
 	struct walk walk = {.list = list, .source = source};
+	const struct pw_ns_poll *ns = source->ns;
 
-	list->defaults = &source->policy->defaults;
+	list->policy = source->policy;
 	mark_listed(&walk);
-	return pw_census_each(source->ns->census, source->floor, visit, &walk);
+	if (ns->status == PW_POLL_COUNTED && pw_census_each(ns->census, source->floor, visit, &walk) < 0)
+		return -1;
+	if (ns->snat.status == PW_SNAT_COUNTING)
+		return pw_snat_each(ns->snat.pools, source->snat_floor, visit, &walk);
+	return 0;
 }
 
 void pw_unlisted_clear(struct pw_unlisted_list *list)
@@ -145,9 +145,7 @@ void pw_unlisted_clear(struct pw_unlisted_list *list)
 
 const struct pw_thresholds *pw_unlisted_thresholds(const struct pw_unlisted_list *list, const struct pw_unlisted *pool)
 {
-	if (is_tcp_bind(&pool->key) && (pool->rule == NULL || !pw_rule_names_bind(pool->rule)))
-		return NULL;
-	return pool->rule != NULL ? &pool->rule->thresholds : list->defaults;
+	return pw_policy_thresholds(list->policy, pool->rule, &pool->key, false);
 }
 
 static const char *owner_of(const struct pw_unlisted *pool, char buf[PW_OWNER_TEXT_MAX])
@@ -155,7 +153,7 @@ static const char *owner_of(const struct pw_unlisted *pool, char buf[PW_OWNER_TE
 	struct pw_owners owners;
 
 	buf[0] = '\0';
-	if (pool->ns->owner_name == NULL)
+	if (pool->ns->owner_name == NULL || pool->key.kind == PW_KIND_SNAT)
 		return buf;
 	pw_census_owners(pool->ns->census, &pool->key, &owners);
 	pw_owners_text(&owners, pool->ns->owner_name, pool->ns->context, buf);

@@ -26,16 +26,16 @@ struct pw_unlisted {
 struct pw_unlisted_list {
 	struct pw_unlisted *pools;
 	size_t n, size;
-	const struct pw_thresholds *defaults; /* in force where no rule matches; not for TCP bind pools */
+	const struct pw_policy *policy; /* its thresholds are in force */
 };
 
 /* Where the pools of one namespace come from. */
 struct pw_unlisted_source {
 	const struct pw_ns_poll
-		*ns; /* counted, with its census, and the names of the namespace and of interfaces and owners */
+		*ns; /* with what it counted, and the names of the namespace and of interfaces and owners */
 	const struct pw_snapshot *snapshot; /* made from this poll; its rows are left out */
 	const struct pw_policy *policy;     /* what it ignores is left out */
-	uint32_t floor;                     /* least number of used ports, at least 1 */
+	uint32_t floor, snat_floor;         /* least number of used ports, at least 1 */
 };
 
 /* Adds the pools of a namespace. Everything in `source` must outlive the list. Returns 0, or -1 when out of memory. */

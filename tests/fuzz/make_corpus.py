@@ -89,6 +89,46 @@ def inet_diag_seeds():
     }
 
 
+ORIG, REPLY, STATUS, PROTOINFO = 1, 2, 3, 4
+CT_NEW, CT_STATS = 0x100, 0x104
+TABLE, COUNTERS = range(2)
+
+
+def nest(kind, *parts):
+    return attribute(kind | 0x8000, b"".join(parts))
+
+
+def direction(kind, source, destination, protocol, sport, dport):
+    family, first = address(source)
+    _, second = address(destination)
+    length, number = (16, 3) if family == socket.AF_INET6 else (4, 1)
+    return nest(kind, nest(1, attribute(number, first[:length]), attribute(number + 1, second[:length])),
+                nest(2, attribute(1, bytes([protocol])), attribute(2, struct.pack(">H", sport)),
+                     attribute(3, struct.pack(">H", dport))))
+
+
+def conntrack(translated, remote, port, protocol=6, status=0x19e, state=3):
+    family, _ = address(remote)
+    body = bytes([family, 0, 0, 0]) + direction(ORIG, remote, remote, protocol, 1, 80)
+    body += direction(REPLY, remote, translated, protocol, 80, port) + attribute(STATUS, struct.pack(">I", status))
+    return message(CT_NEW, body + nest(PROTOINFO, nest(1, attribute(1, bytes([state])))))
+
+
+TRACKED = [conntrack("198.51.100.1", "192.0.2.9", 20000), conntrack("198.51.100.1", "192.0.2.9", 20001, state=7),
+           conntrack("198.51.100.1", "192.0.2.9", 53, 17), conntrack("198.51.100.1", "192.0.2.9", 7, 1),
+           conntrack("2001:db8::1", "2001:db8::9", 40000), conntrack("192.0.2.9", "198.51.100.1", 40000, status=0x18e)]
+
+
+def conntrack_seeds():
+    counters = message(CT_STATS, bytes(4) + attribute(9, struct.pack(">I", 7)))
+    return {
+        "table": datagrams(TABLE, b"".join(TRACKED), done()),
+        "counters": datagrams(COUNTERS, counters + counters + done()),
+        "refused": datagrams(TABLE, message(NLMSG_ERROR, struct.pack("=i", -1) + bytes(16), 0)),
+        "cut": datagrams(TABLE, b"".join(TRACKED)[:-9]),
+    }
+
+
 def proc_address(text):
     family, data = address(text)
     words = struct.unpack("=4I", data)[:4 if family == socket.AF_INET6 else 1]
@@ -167,7 +207,7 @@ def pdu_seeds():
 
 
 def main():
-    seeds = {"inet_diag": inet_diag_seeds(), "proc_net": proc_net_seeds(), "sysctl": sysctl_seeds(),
+    seeds = {"conntrack": conntrack_seeds(), "inet_diag": inet_diag_seeds(), "proc_net": proc_net_seeds(), "sysctl": sysctl_seeds(),
              "record": record_seeds(), "pdu": pdu_seeds()}
     for target, files in seeds.items():
         folder = Path(sys.argv[1]) / target

@@ -191,7 +191,9 @@ static void fill_namespaces(struct pw_arena *arena, struct pw_snapshot *snapshot
 		.tcp_time_wait = 12,
 		.udp = 13,
 		.tw_reuse = PW_TW_REUSE_LOOPBACK,
-		.basis = PW_BASIS_PROBED};
+		.basis = PW_BASIS_PROBED,
+		.snat_status = PW_SNAT_OFF,
+		.snat_reason = ""};
 	ns[1] = (struct pw_ns_row){.index = 2,
 		.name = "blue",
 		.low = 40000,
@@ -202,7 +204,9 @@ static void fill_namespaces(struct pw_arena *arena, struct pw_snapshot *snapshot
 		.blocked = 5,
 		.basis = PW_BASIS_INFERRED,
 		.failing = true,
-		.snat_failures = 12000000000000u};
+		.snat_failures = 12000000000000u,
+		.snat_status = PW_SNAT_UNAVAILABLE,
+		.snat_reason = "no privilege"};
 	snapshot->namespaces = ns;
 	snapshot->n_namespaces = 2;
 }

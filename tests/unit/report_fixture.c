@@ -16,6 +16,8 @@ void fixture_init(struct fixture *f)
 {
 	memset(f, 0, sizeof(*f));
 	f->ns[0] = (struct pw_ns_row){.index = 1,
+		.snat_status = PW_SNAT_OFF,
+		.snat_reason = "",
 		.name = "",
 		.low = 32768,
 		.high = 60999,

@@ -114,6 +114,9 @@ static void expect_reports(const char *text, const char *reports)
 #define SOCKET "expected a path of at most 107 bytes from the root, unix:PATH, or tcp:HOST:PORT\n"
 #define NETWORK "expected an address or network such as \"192.0.2.0/24\" or \"2001:db8::/32\" "
 
+#define SNAT "expected an address or network such as \"192.0.2.0/24\", with or without \":1024-65535\" "
+#define SNAT_PORTS SNAT "(ports are written as in 192.0.2.1:1024-65535 or [2001:db8::1]:1024-65535)\n"
+
 static const struct {
 	const char *text, *reports;
 } mistakes[] = {
@@ -271,7 +274,20 @@ static const struct {
 		"1: \"local\" contains \"::ffff:10.0.0.1/120\", " NETWORK
 		"(bits are set right of the prefix length)\n"},
 	{"snat { addresses = \"host.example\" }",
-		"1: \"addresses\" contains \"host.example\", " NETWORK "(not an IPv4 or IPv6 address)\n"},
+		"1: \"addresses\" contains \"host.example\", " SNAT "(not an IPv4 or IPv6 address)\n"},
+	{"snat { addresses = \"192.0.2.1:0-10\" }", "1: \"addresses\" contains \"192.0.2.1:0-10\", " SNAT_PORTS},
+	{"snat { addresses = \"192.0.2.1:10-9\" }", "1: \"addresses\" contains \"192.0.2.1:10-9\", " SNAT_PORTS},
+	{"snat { addresses = \"192.0.2.1:10\" }", "1: \"addresses\" contains \"192.0.2.1:10\", " SNAT_PORTS},
+	{"snat { addresses = \"192.0.2.1:1-65536\" }", "1: \"addresses\" contains \"192.0.2.1:1-65536\", " SNAT_PORTS},
+	{"snat { addresses = \"[2001:db8::1]1-2\" }", "1: \"addresses\" contains \"[2001:db8::1]1-2\", " SNAT_PORTS},
+	{"snat { addresses = \"[2001:db8::1\" }",
+		"1: \"addresses\" contains \"[2001:db8::1\", " SNAT "(not an IPv4 or IPv6 address)\n"},
+	{"snat {\n warning { rise = 95 }\n}",
+		"2: \"warning\" rises at 95, expected less than the rise of \"critical\", 85\n"},
+	{"snat {\n critical {\n rise = 80\n fall = 80\n }\n}",
+		"2: \"critical\" falls at 80, expected less than its rise of 80\n"},
+	{"pool \"x\" {\n kind = snat\n critical { rise = 60 }\n}",
+		"3: \"warning\" rises at 70, expected less than the rise of \"critical\", 60\n"},
 	/* texts */
 	{"agentx { socket = \"\" }", "1: \"socket\" has 0 bytes, expected 1 to 255\n"},
 	{"agentx { socket = run/agentx }", "1: \"socket\" is \"run/agentx\", " SOCKET},
@@ -449,6 +465,18 @@ static void test_section_limit(void **state)
 
 /* --- good files --------------------------------------------------------------------------------------------------- */
 
+static void assert_thresholds(const struct pw_thresholds *t, const struct pw_thresholds *expected)
+{
+	assert_int_equal(t->warning.rise, expected->warning.rise);
+	assert_int_equal(t->warning.fall, expected->warning.fall);
+	assert_int_equal(t->critical.rise, expected->critical.rise);
+	assert_int_equal(t->critical.fall, expected->critical.fall);
+	assert_int_equal(t->exhausted_fall, expected->exhausted_fall);
+	assert_int_equal(t->free_below, expected->free_below);
+	assert_int_equal(t->forecast_within, expected->forecast_within);
+	assert_int_equal(t->for_polls, expected->for_polls);
+}
+
 static void assert_defaults(const struct pw_config *c)
 {
 	const struct pw_thresholds *t = &c->policy.defaults;
@@ -480,7 +508,8 @@ static void assert_defaults(const struct pw_config *c)
 	assert_string_equal(c->snmp.include, "/etc/portwatch/snmp.conf");
 	assert_false(c->namespaces.all);
 	assert_int_equal(c->namespaces.n_names, 0);
-	assert_int_equal(c->snat.n_addresses, 0);
+	assert_int_equal(c->snat.n_ranges, 0);
+	assert_thresholds(&c->policy.snat, (&(struct pw_thresholds){{70, 65}, {85, 80}, 98, 0, 0, 1}));
 	assert_int_equal(c->snat.interval_s, 60);
 }
 
@@ -503,18 +532,6 @@ static void test_defaults(void **state)
 }
 
 /* By member: the struct has holes. */
-static void assert_thresholds(const struct pw_thresholds *t, const struct pw_thresholds *expected)
-{
-	assert_int_equal(t->warning.rise, expected->warning.rise);
-	assert_int_equal(t->warning.fall, expected->warning.fall);
-	assert_int_equal(t->critical.rise, expected->critical.rise);
-	assert_int_equal(t->critical.fall, expected->critical.fall);
-	assert_int_equal(t->exhausted_fall, expected->exhausted_fall);
-	assert_int_equal(t->free_below, expected->free_below);
-	assert_int_equal(t->forecast_within, expected->forecast_within);
-	assert_int_equal(t->for_polls, expected->for_polls);
-}
-
 static void test_every_setting(void **state)
 {
 	struct pw_config *c = read_good(
@@ -549,11 +566,46 @@ static void test_every_setting(void **state)
 	assert_string_equal(c->namespaces.names[0], "blue");
 	assert_string_equal(c->namespaces.names[1], "re$d");
 	assert_string_equal(c->namespaces.names[2], "green");
-	assert_int_equal(c->snat.n_addresses, 2);
-	assert_int_equal(c->snat.addresses[0].prefix, 32);
-	assert_int_equal(c->snat.addresses[1].prefix, 64);
-	assert_int_equal(c->snat.addresses[1].address.family, AF_INET6);
+	assert_int_equal(c->snat.n_ranges, 2);
+	assert_int_equal(c->snat.ranges[0].addresses.prefix, 32);
+	assert_int_equal(c->snat.ranges[1].addresses.prefix, 64);
+	assert_int_equal(c->snat.ranges[1].addresses.address.family, AF_INET6);
 	assert_int_equal(c->snat.interval_s, 5);
+	pw_config_free(c);
+}
+
+static void test_snat(void **state)
+{
+	struct pw_config *c = read_good(
+		"warning { rise = 30 } exhausted { fall = 90 } notify { for = 4 }\n"
+		"snat { addresses = { 192.0.2.1, \"192.0.2.2:2000-2999\", \"10.0.0.0/8:1-65535\",\n"
+		"  \"2001:db8::1\", \"[2001:db8::2]\", \"[2001:db8::/64]:1024-2047\", \"::/0\" }\n"
+		"  critical { rise = 90 } forecast { warn-within = 60 } }\n"
+		"pool \"a\" { kind = snat  warning { rise = 20 } }\n"
+		"pool \"b\" { kind = { snat, connect } }\n"
+		"pool \"c\" { free-below = 5 }\n");
+	static const struct {
+		uint32_t family;
+		uint8_t prefix;
+		uint16_t low, high;
+	} expected[] = {{AF_INET, 32, 1024, 65535}, {AF_INET, 32, 2000, 2999}, {AF_INET, 8, 1, 65535},
+		{AF_INET6, 128, 1024, 65535}, {AF_INET6, 128, 1024, 65535}, {AF_INET6, 64, 1024, 2047},
+		{AF_INET6, 0, 1024, 65535}};
+
+	(void)state;
+	assert_int_equal(c->snat.n_ranges, sizeof(expected) / sizeof(expected[0]));
+	for (size_t i = 0; i < c->snat.n_ranges; i++) {
+		assert_int_equal(c->snat.ranges[i].addresses.address.family, expected[i].family);
+		assert_int_equal(c->snat.ranges[i].addresses.prefix, expected[i].prefix);
+		assert_int_equal(c->snat.ranges[i].low, expected[i].low);
+		assert_int_equal(c->snat.ranges[i].high, expected[i].high);
+	}
+	/* a warning and a critical threshold of its own, the rest from the file */
+	assert_thresholds(&c->policy.snat, (&(struct pw_thresholds){{70, 65}, {90, 85}, 90, 0, 60, 4}));
+	assert_thresholds(&c->policy.defaults, (&(struct pw_thresholds){{30, 25}, {80, 75}, 90, 0, 0, 4}));
+	assert_thresholds(&c->policy.rules[0].thresholds, (&(struct pw_thresholds){{20, 15}, {90, 85}, 90, 0, 60, 4}));
+	assert_thresholds(&c->policy.rules[1].thresholds, (&(struct pw_thresholds){{30, 25}, {80, 75}, 90, 0, 0, 4}));
+	assert_thresholds(&c->policy.rules[2].thresholds, (&(struct pw_thresholds){{30, 25}, {80, 75}, 90, 5, 0, 4}));
 	pw_config_free(c);
 }
 
@@ -799,6 +851,8 @@ static void check_document(const char *what, const struct document *doc, const s
 		require_setting(what, doc, section, d->name, value);
 		if (d->repeats) {
 			check_rule(what, doc, d);
+		} else if (d->inside != NULL && section[0] != '\0') {
+			continue; /* it inherits: what is not given is its default */
 		} else if (d->inside != NULL) {
 			file->n += (size_t)sprintf(file->text + file->n, "%s {\n", d->name);
 			check_document(what, doc, d->inside, d->name, file);
@@ -864,6 +918,7 @@ int main(void)
 		cmocka_unit_test(test_section_limit),
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_every_setting),
+		cmocka_unit_test(test_snat),
 		cmocka_unit_test(test_pool),
 		cmocka_unit_test(test_ignore),
 		cmocka_unit_test(test_inheritance),

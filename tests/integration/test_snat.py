@@ -1,0 +1,228 @@
+"""Source ports of a NAT gateway: nftables snat and masquerade between network namespaces, and what portwatch says of them."""
+
+import json
+import os
+import socket
+
+import pytest
+
+from harness import Daemon, equals, eventually, program
+from scene import Scene
+
+GATEWAY, SERVER, WEB = "198.51.100.1", "198.51.100.9", 80
+GATEWAY6, SERVER6 = "2001:db8::1", "2001:db8::9"
+LOW, SIZE = 20000, 100
+RULES = """
+table inet portwatch {{
+	chain post {{
+		type nat hook postrouting priority 100;
+		{}
+	}}
+}}
+"""
+
+
+def link(left, left_name, left_addresses, right, right_name, right_addresses):
+    left.run("ip", "link", "add", left_name, "type", "veth", "peer", "name", right_name,
+             "netns", f"/proc/{os.getpid()}/fd/{right.fd}")
+    for ns, name, addresses in ((left, left_name, left_addresses), (right, right_name, right_addresses)):
+        for address in addresses:
+            ns.run("ip", "address", "add", address, "dev", name, *(["nodad"] if ":" in address else []))
+        ns.run("ip", "link", "set", name, "up")
+
+
+class Network:
+    """A client behind a gateway, and a server; the gateway is the namespace of the scene, or one of its own."""
+
+    def __init__(self, workshop, gateway, rule):
+        self.gateway, self.client, self.server = gateway, workshop.namespace(), workshop.namespace()
+        self.sockets = []
+        workshop.callback(self.close)
+        link(gateway, "in", ["10.1.0.1/24", "fd01::1/64"], self.client, "eth0", ["10.1.0.2/24", "fd01::2/64"])
+        link(gateway, "out", [f"{GATEWAY}/24", f"{GATEWAY6}/64"], self.server, "eth0", [f"{SERVER}/24", f"{SERVER6}/64"])
+        gateway.sysctl("ipv4/ip_forward", 1)
+        gateway.sysctl("ipv6/conf/all/forwarding", 1)
+        self.client.run("ip", "route", "add", "default", "via", "10.1.0.1")
+        self.client.run("ip", "-6", "route", "add", "default", "via", "fd01::1")
+        self.rules(workshop, rule)
+        with self.server.entered():
+            self.sockets += [socket.create_server((SERVER, WEB), backlog=4096),
+                             socket.create_server((SERVER6, WEB), family=socket.AF_INET6, backlog=4096)]
+
+    def rules(self, workshop, rule):
+        file = workshop.directory / "nat.nft"
+        file.write_text(RULES.format(rule))
+        self.gateway.run("nft", "-f", file)
+
+    def close(self):
+        for sock in self.sockets:
+            sock.close()
+
+    def connect(self, count, remote=SERVER, source=None):
+        """`count` connections from the client (or from another namespace), all of which must succeed."""
+        made = []
+        with (source or self.client).entered():
+            for _ in range(count):
+                made.append(socket.create_connection((remote, WEB), timeout=20))
+        self.sockets += made
+        return made
+
+    def send(self, count, port=53):
+        """UDP to as many answers as packets: one socket, and so one port, each."""
+        with self.client.entered():
+            made = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(count)]
+            for sock in made:
+                sock.connect((SERVER, port))
+                sock.send(b"?")
+        self.sockets += made
+
+    def begin(self):
+        """A connection whose first packet is dropped: it goes on trying."""
+        with self.client.entered():
+            sock = socket.socket()
+            sock.setblocking(False)
+            sock.connect_ex((SERVER, WEB))
+        self.sockets.append(sock)
+
+
+def pool(remote=SERVER, local=GATEWAY, protocol="tcp", port=WEB, suffix=""):
+    bracket = "[{}]".format if ":" in local else "{}".format
+    return f"snat {protocol} {bracket(local)} -> {bracket(remote)}:{port}{suffix}"
+
+
+SNAT = f'oifname "out" meta nfproto ipv4 meta l4proto tcp snat ip to {GATEWAY}:{LOW}-{LOW + SIZE - 1}'
+WATCH = f'snat {{ addresses = "{GATEWAY}:{LOW}-{LOW + SIZE - 1}"  interval = 1 }}\nmin-used = 1\nlinger = 0\n'
+MASQUERADE = 'oifname "out" masquerade'
+
+
+DROP = ("setpriv", "--bounding-set", "-net_admin")
+
+
+class Unprivileged(Daemon):
+    """portwatchd without CAP_NET_ADMIN."""
+
+    def command(self):
+        return [*DROP, *super().command()]
+
+
+@pytest.fixture
+def scene(workshop, mib):
+    return Scene(workshop, mib)
+
+
+def ns_row(scene, index="1"):
+    return scene.manager.table("pwNamespaceTable")[index]
+
+
+def test_a_pool_fills_until_packets_are_lost(workshop, scene):
+    network = Network(workshop, scene.ns, SNAT)
+    scene.start(WATCH)
+    network.connect(60)
+    row = scene.until(pool(), used=60, free=SIZE - 60, capacity=SIZE, utilization=60, state="normal", blocked=0,
+                      warningThreshold=70, criticalThreshold=85)
+    assert (row["pwPoolLocalText"], row["pwPoolRemoteText"], row["pwPoolPort"]) == (GATEWAY, SERVER, WEB)
+    assert row["pwPoolFastFree"] == SIZE - 60
+    assert (ns_row(scene)["pwNsSnatStatus"], ns_row(scene)["pwNsSnatReason"]) == ("counting", "")
+    network.connect(15)
+    scene.until(pool(), used=75, state="warning")
+    network.connect(SIZE - 75)  # so small a pool is searched to its end
+    scene.until(pool(), used=SIZE, free=0, state="exhausted")
+    assert ns_row(scene)["pwNsSnatFailures"] == 0
+    network.begin()
+    eventually(lambda: ns_row(scene)["pwNsSnatFailures"] > 0)
+    crossings = scene.crossings()
+    assert crossings[0] == (pool(), "normal", "warning") and crossings[-1][2] == "exhausted"
+    alarm = next(iter(scene.manager.table("pwAlarmTable").values()))
+    assert (alarm["pwAlarmPoolName"], alarm["pwAlarmSeverity"]) == (pool(), "exhausted")
+    document = json.loads(scene.ns.run(program("portwatch"), "--json", "--config", scene.daemon.config, "--kind", "snat").stdout)
+    shown = {entry["name"]: entry for entry in document["pools"]}[pool()]
+    assert (shown["kind"], shown["used"], shown["free"], shown["state"]) == ("snat", SIZE, 0, "exhausted")
+    assert document["namespaces"][0]["snatStatus"] == "counting"
+
+
+def test_masquerade_of_tcp_udp_and_ipv6(workshop, scene):
+    network = Network(workshop, scene.ns, MASQUERADE)
+    scene.start('snat { addresses = { "0.0.0.0/0", "::/0" }  interval = 1 }\nmin-used = 1')
+    network.connect(20)
+    network.connect(7, SERVER6)
+    network.send(9)
+    scene.until(pool(), used=20, capacity=64512, free=64492)
+    scene.until(pool(SERVER6, GATEWAY6), used=7, capacity=64512)
+    scene.until(pool(protocol="udp", port=53), used=9, capacity=64512)
+    # inbound connections are tracked as well, and draw from no pool
+    assert {name for name in scene.manager.pools() if name.startswith("snat")} == \
+        {pool(), pool(SERVER6, GATEWAY6), pool(protocol="udp", port=53)}
+
+
+def test_closed_connections_and_those_of_the_gateway_itself_count(workshop, scene):
+    network = Network(workshop, scene.ns, SNAT)
+    scene.ns.set_range(LOW, LOW + SIZE - 1)
+    scene.start(WATCH)
+    made = network.connect(10)
+    network.connect(5, source=scene.ns)
+    scene.until(pool(), used=15, timeWait=0)
+    for sock in made[:4]:
+        sock.close()
+    with network.server.entered():
+        ends = [network.sockets[0].accept()[0] for _ in range(15)]
+    network.sockets += ends
+    for end in ends:  # the server's side follows where the client has closed
+        end.settimeout(0.1)
+        try:
+            if end.recv(1) == b"":
+                end.close()
+        except TimeoutError:
+            pass
+    scene.until(pool(), used=15, timeWait=4)
+
+
+def test_a_pool_ends_with_its_configuration(workshop, scene):
+    network = Network(workshop, scene.ns, SNAT)
+    scene.start(WATCH)
+    network.connect(80)
+    scene.until(pool(), state="warning")
+    scene.daemon.configure("min-used = 1")
+    scene.daemon.reload()
+    equals(lambda: pool() in scene.manager.pools(), False)
+    scene.expect([(pool(), "normal", "warning"), (pool(), "warning", "normal")])
+    assert ns_row(scene)["pwNsSnatStatus"] == "off"
+    # and another one takes effect at once, whatever the interval is
+    scene.daemon.configure(f'snat {{ addresses = "{GATEWAY}"  interval = 3600 }}\nmin-used = 1')
+    scene.daemon.reload()
+    scene.until(pool(), used=80, capacity=64512, state="normal")
+
+
+def test_lost_packets_make_it_look_at_once(workshop, scene):
+    network = Network(workshop, scene.ns, SNAT)
+    scene.start(WATCH.replace("interval = 1 ", "interval = 3600 "))
+    network.connect(40)
+    scene.polls(3)
+    assert pool() not in scene.manager.pools()  # the first look was before these
+    network.connect(SIZE - 40)
+    network.begin()
+    scene.until(pool(), used=SIZE, state="exhausted")
+
+
+def test_without_the_privilege_the_reason_is_said(workshop, scene):
+    network = Network(workshop, scene.ns, SNAT)
+    network.connect(30)
+    scene.daemon = workshop.keep(Unprivileged(scene.ns, workshop.directory, scene.master.socket, extra=WATCH))
+    scene.manager.ready()
+    row = ns_row(scene)
+    assert row["pwNsSnatStatus"] == "unavailable" and "CAP_NET_ADMIN" in row["pwNsSnatReason"]
+    scene.polls(5)
+    log = scene.daemon.log()
+    assert log.count("translated ports are not watched") == 1 and "poll failed" not in log
+    table = scene.ns.run(*DROP, program("portwatch"), "--kind", "snat").stdout
+    assert "No SNAT pools: " in table and "CAP_NET_ADMIN" in table
+    assert "CAP_NET_ADMIN" not in scene.ns.run(*DROP, program("portwatch"), "--probe=off").stdout
+
+
+def test_another_namespace(workshop, scene):
+    inside = workshop.namespace()
+    network = Network(workshop, inside, SNAT)
+    network.connect(30)
+    path = f"/proc/{os.getpid()}/fd/{inside.fd}"
+    document = json.loads(scene.ns.run(program("portwatch"), "--json", "--all", "--netns", path).stdout)
+    shown = {entry["name"]: entry for entry in document["pools"]}[pool(suffix=f"@{path}")]
+    assert (shown["used"], shown["capacity"]) == (30, 64512)

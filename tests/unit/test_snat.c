@@ -1,0 +1,433 @@
+/* The pools of source NAT: which entries count, and what the monitor makes of them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/snat.h"
+#include "model_fixture.h"
+#include "random.h"
+
+#define TRANSLATED PW_CONNTRACK_SOURCE_TRANSLATED
+
+static struct pw_snat_range range_of(const char *network, uint16_t low, uint16_t high)
+{
+	struct pw_snat_range range = {.low = low, .high = high};
+
+	assert_int_equal(pw_cidr_parse(&range.addresses, network, NULL), 0);
+	return range;
+}
+
+static struct pw_conntrack_entry entry_of(
+	const char *local, uint16_t local_port, const char *remote, uint16_t remote_port)
+{
+	struct pw_conntrack_entry e = {
+		.local_port = local_port, .remote_port = remote_port, .protocol = IPPROTO_TCP, .flags = TRANSLATED};
+	struct pw_address a, b;
+
+	assert_int_equal(pw_address_parse(&a, local), 0);
+	assert_int_equal(pw_address_parse(&b, remote), 0);
+	e.family = (uint8_t)a.family;
+	memcpy(e.local, a.bytes, sizeof(e.local));
+	memcpy(e.remote, b.bytes, sizeof(e.remote));
+	return e;
+}
+
+static void add(struct pw_snat *snat, struct pw_conntrack_entry entry)
+{
+	assert_int_equal(pw_snat_add(snat, &entry), 0);
+}
+
+static struct pw_pool_key key_of(const char *local, const char *remote, uint16_t port)
+{
+	struct pw_pool_key key = {.ns = 1, .kind = PW_KIND_SNAT, .protocol = IPPROTO_TCP, .port = port};
+
+	assert_int_equal(pw_address_parse(&key.local, local), 0);
+	assert_int_equal(pw_address_parse(&key.remote, remote), 0);
+	return key;
+}
+
+static struct pw_pool_counts counts_of(struct pw_snat *snat, const char *local, const char *remote, uint16_t port)
+{
+	struct pw_pool_key key = key_of(local, remote, port);
+	struct pw_pool_counts counts;
+
+	pw_snat_pool(snat, &key, &counts);
+	return counts;
+}
+
+static int count_visit(const struct pw_pool_key *key, const struct pw_pool_counts *counts, void *context)
+{
+	size_t *n = context;
+
+	assert_int_equal(key->kind, PW_KIND_SNAT);
+	assert_int_equal(key->ns, 1);
+	assert_int_equal(counts->used + counts->free, counts->capacity);
+	(*n)++;
+	return 0;
+}
+
+static void test_a_single_address_counts_whatever_is_translated(void **state)
+{
+	const struct pw_snat_range range = range_of("198.51.100.1", 2000, 2099);
+	struct pw_snat *snat = pw_snat_new(1);
+	struct pw_conntrack_entry own = entry_of("198.51.100.1", 2002, "192.0.2.9", 80), udp = own;
+	struct pw_pool_counts c;
+	size_t n = 0;
+
+	(void)state;
+	own.flags = 0;
+	udp.protocol = IPPROTO_UDP;
+	pw_snat_begin(snat, &range, 1);
+	add(snat, entry_of("198.51.100.1", 2000, "192.0.2.9", 80));
+	add(snat, entry_of("198.51.100.1", 2099, "192.0.2.9", 80));
+	add(snat, own);
+	add(snat, udp);
+	add(snat, entry_of("198.51.100.1", 2000, "192.0.2.9", 81)); /* another pool */
+	add(snat, entry_of("198.51.100.1", 1999, "192.0.2.9", 80)); /* ports that the rule does not give */
+	add(snat, entry_of("198.51.100.1", 2100, "192.0.2.9", 80));
+	add(snat, entry_of("198.51.100.2", 2000, "192.0.2.9", 80));  /* an address that is not watched */
+	add(snat, entry_of("2001:db8::1", 2000, "2001:db8::9", 80)); /* its first four bytes mean nothing */
+	assert_false(pw_snat_finish(snat));
+	c = counts_of(snat, "198.51.100.1", "192.0.2.9", 80);
+	assert_int_equal(c.capacity, 100);
+	assert_int_equal(c.used, 3);
+	assert_int_equal(c.free, 97);
+	assert_int_equal(c.fast_free, 97);
+	assert_int_equal(c.blocked, 0);
+	assert_int_equal(c.utilization, 3);
+	assert_int_equal(pw_snat_pools(snat), 3);
+	assert_int_equal(pw_snat_each(snat, 1, count_visit, &n), 0);
+	assert_int_equal(n, 3);
+	n = 0;
+	assert_int_equal(pw_snat_each(snat, 3, count_visit, &n), 0);
+	assert_int_equal(n, 1);
+	assert_int_equal(counts_of(snat, "198.51.100.1", "192.0.2.9", 443).used, 0);
+	assert_int_equal(counts_of(snat, "198.51.100.1", "192.0.2.9", 443).capacity, 100);
+	assert_int_equal(counts_of(snat, "198.51.100.2", "192.0.2.9", 80).capacity, 0);
+	pw_snat_free(snat);
+}
+
+static void test_a_network_stands_for_what_is_seen_translated(void **state)
+{
+	const struct pw_snat_range range = range_of("0.0.0.0/0", PW_SNAT_LOW, PW_SNAT_HIGH);
+	struct pw_snat *snat = pw_snat_new(1);
+	struct pw_conntrack_entry own = entry_of("198.51.100.1", 5000, "192.0.2.9", 80),
+				  inbound = entry_of("203.0.113.7", 5001, "198.51.100.1", 443);
+
+	(void)state;
+	own.flags = inbound.flags = 0;
+	for (int dump = 0; dump < 2; dump++) {
+		pw_snat_begin(snat, &range, 1);
+		add(snat, inbound);
+		add(snat, own);
+		add(snat, entry_of("198.51.100.1", 5002, "192.0.2.9", 80));
+		/* the first dump learns too late that the gateway's own connections count */
+		assert_int_equal(pw_snat_finish(snat), dump == 0);
+		assert_int_equal(counts_of(snat, "198.51.100.1", "192.0.2.9", 80).used, 1 + dump);
+	}
+	assert_int_equal(pw_snat_pools(snat), 1);
+	/* the last translated connection ends: the address is watched for one dump more */
+	for (int dump = 0; dump < 3; dump++) {
+		pw_snat_begin(snat, &range, 1);
+		add(snat, own);
+		assert_false(pw_snat_finish(snat));
+		assert_int_equal(pw_snat_pools(snat), dump == 0);
+	}
+	pw_snat_free(snat);
+}
+
+static void test_ports_count_once_and_time_wait_apart(void **state)
+{
+	const struct pw_snat_range range = range_of("198.51.100.1", 2000, 2009);
+	struct pw_snat *snat = pw_snat_new(1);
+	struct pw_conntrack_entry e = entry_of("198.51.100.1", 2000, "192.0.2.9", 80);
+	struct pw_pool_counts c;
+
+	(void)state;
+	pw_snat_begin(snat, &range, 1);
+	e.flags |= PW_CONNTRACK_TIME_WAIT;
+	add(snat, e);
+	add(snat, e); /* another conntrack zone */
+	e.local_port = 2001;
+	add(snat, e);
+	e.flags = TRANSLATED;
+	add(snat, e);
+	pw_snat_finish(snat);
+	for (int again = 0; again < 2; again++) {
+		c = counts_of(snat, "198.51.100.1", "192.0.2.9", 80);
+		assert_int_equal(c.used, 2);
+		assert_int_equal(c.time_wait, 1);
+		assert_int_equal(c.reusable, 0);
+		assert_int_equal(c.utilization, 20);
+	}
+	pw_snat_free(snat);
+}
+
+static void test_the_first_range_that_contains_an_address_counts(void **state)
+{
+	const struct pw_snat_range ranges[] = {range_of("198.51.100.1", 1000, 1009),
+		range_of("198.51.100.0/24", 2000, 2049), range_of("2001:db8::/64", 1, 65535)};
+	struct pw_snat *snat = pw_snat_new(1);
+
+	(void)state;
+	pw_snat_begin(snat, ranges, 3);
+	add(snat, entry_of("198.51.100.1", 1000, "192.0.2.9", 80));
+	add(snat, entry_of("198.51.100.1", 2000, "192.0.2.9", 80));
+	add(snat, entry_of("198.51.100.2", 2000, "192.0.2.9", 80));
+	add(snat, entry_of("2001:db8::2", 65535, "2001:db8:1::9", 80));
+	pw_snat_finish(snat);
+	assert_int_equal(counts_of(snat, "198.51.100.1", "192.0.2.9", 80).used, 1);
+	assert_int_equal(counts_of(snat, "198.51.100.1", "192.0.2.9", 80).capacity, 10);
+	assert_int_equal(counts_of(snat, "198.51.100.2", "192.0.2.9", 80).capacity, 50);
+	assert_int_equal(counts_of(snat, "2001:db8::2", "2001:db8:1::9", 80).capacity, 65535);
+	assert_int_equal(pw_snat_smallest(snat), 10);
+	assert_int_equal(pw_snat_least_capacity(NULL, 0), 0);
+	/* another configuration: the address keeps its memory, and gets its new ports */
+	pw_snat_begin(snat, &ranges[1], 1);
+	add(snat, entry_of("198.51.100.1", 2001, "192.0.2.9", 80));
+	pw_snat_finish(snat);
+	assert_int_equal(counts_of(snat, "198.51.100.1", "192.0.2.9", 80).used, 1);
+	assert_int_equal(counts_of(snat, "198.51.100.1", "192.0.2.9", 80).capacity, 50);
+	pw_snat_free(snat);
+}
+
+/* Against counting by hand: random entries of a few addresses, remotes and ports. */
+static void test_random_entries(void **state)
+{
+	static uint8_t held[4][4][64];
+	const struct pw_snat_range range = range_of("10.0.0.0/8", 1000, 1049);
+	struct pw_snat *snat = pw_snat_new(1);
+
+	(void)state;
+	random_start();
+	for (int dump = 0; dump < 50; dump++) {
+		memset(held, 0, sizeof(held));
+		pw_snat_begin(snat, &range, 1);
+		for (unsigned n = pick(2000); n > 0; n--) {
+			struct pw_conntrack_entry e = entry_of("10.0.0.1", (uint16_t)(990 + pick(64)), "192.0.2.1", 80);
+			unsigned local = pick(4), remote = pick(4);
+
+			e.local[3] = (uint8_t)local;
+			e.remote[3] = (uint8_t)remote;
+			add(snat, e);
+			if (e.local_port >= 1000 && e.local_port < 1050)
+				held[local][remote][e.local_port - 1000] = 1;
+		}
+		pw_snat_finish(snat);
+		for (unsigned local = 0; local < 4; local++)
+			for (unsigned remote = 0; remote < 4; remote++) {
+				struct pw_pool_key key = key_of("10.0.0.0", "192.0.2.0", 80);
+				struct pw_pool_counts counts;
+				unsigned expected = 0;
+
+				key.local.bytes[3] = (uint8_t)local;
+				key.remote.bytes[3] = (uint8_t)remote;
+				for (int i = 0; i < 50; i++)
+					expected += held[local][remote][i];
+				pw_snat_pool(snat, &key, &counts);
+				assert_int_equal(counts.used, expected);
+			}
+	}
+	pw_snat_free(snat);
+}
+
+static void test_many_addresses_and_pools(void **state)
+{
+	const struct pw_snat_range range = range_of("10.0.0.0/8", 1, 65535);
+	struct pw_snat *snat = pw_snat_new(1);
+	struct pw_conntrack_entry e = entry_of("10.0.0.0", 1, "192.0.2.0", 80);
+	size_t n = 0;
+
+	(void)state;
+	for (int dump = 0; dump < 2; dump++) {
+		pw_snat_begin(snat, &range, 1);
+		for (unsigned i = 0; i < 200000; i++) {
+			e.local[2] = (uint8_t)(i >> 8 & 3);
+			e.local[3] = (uint8_t)i;
+			e.remote[2] = (uint8_t)(i >> 12);
+			e.local_port = (uint16_t)(1 + (i >> 4));
+			add(snat, e);
+		}
+		pw_snat_finish(snat);
+		assert_int_equal(pw_snat_each(snat, 1, count_visit, &n), 0);
+	}
+	assert_int_equal(n, 2 * pw_snat_pools(snat));
+	assert_true(pw_snat_pools(snat) > 10000);
+	/* memory goes back when the peak has passed */
+	for (int dump = 0; dump < 2; dump++) {
+		pw_snat_begin(snat, &range, 1);
+		add(snat, e);
+		pw_snat_finish(snat);
+	}
+	assert_int_equal(pw_snat_pools(snat), 1);
+	pw_snat_free(snat);
+}
+
+/* --- in the monitor --- */
+
+#define POOL "snat tcp 198.51.100.1 -> 192.0.2.9:443"
+
+/* A poll with this many ports of a pool of 1000 in use. */
+static void poll_snat(struct fixture *f, const struct pw_snat_range *range, unsigned n)
+{
+	pw_snat_begin(f->ns.snat.pools, range, 1);
+	for (unsigned i = 0; i < n; i++)
+		add(f->ns.snat.pools, entry_of("198.51.100.1", (uint16_t)(2000 + i), "192.0.2.9", 443));
+	pw_snat_finish(f->ns.snat.pools);
+	f->ns.snat.status = PW_SNAT_COUNTING;
+	f->ns.snat.fresh = true;
+	fixture_poll(f);
+}
+
+static enum pw_state state_of(const struct fixture *f)
+{
+	const struct pw_pool_row *row = fixture_row(f, POOL);
+
+	assert_non_null(row);
+	return row->state;
+}
+
+static void test_states_by_its_own_thresholds(void **state)
+{
+	const struct pw_snat_range range = range_of("198.51.100.1", 2000, 2999);
+	struct pw_snat *snat = pw_snat_new(1);
+	struct fixture f;
+
+	(void)state;
+	fixture_start(&f);
+	f.ns.snat.pools = snat;
+	poll_snat(&f, &range, 699);
+	assert_int_equal(state_of(&f), PW_STATE_NORMAL);
+	assert_int_equal(fixture_row(&f, POOL)->warning_threshold, 70);
+	poll_snat(&f, &range, 700);
+	assert_int_equal(state_of(&f), PW_STATE_WARNING);
+	assert_int_equal(f.n_events, 1);
+	poll_snat(&f, &range, 900);
+	assert_int_equal(state_of(&f), PW_STATE_CRITICAL);
+	/* a poll without new numbers keeps them */
+	f.ns.snat.fresh = false;
+	fixture_poll(&f);
+	assert_int_equal(state_of(&f), PW_STATE_CRITICAL);
+	assert_int_equal(f.n_events, 0);
+	assert_int_equal(fixture_row(&f, POOL)->counts.used, 900);
+	f.ns.snat.status = PW_SNAT_UNAVAILABLE;
+	f.ns.snat.reason = "no reason";
+	fixture_poll(&f);
+	assert_int_equal(state_of(&f), PW_STATE_CRITICAL);
+	assert_int_equal(f.snapshot->namespaces[0].snat_status, PW_SNAT_UNAVAILABLE);
+	assert_string_equal(f.snapshot->namespaces[0].snat_reason, "no reason");
+	/* so does a poll that gets no sockets: the two have nothing to do with each other */
+	f.ns.snat.reason = "";
+	f.ns.status = PW_POLL_FAILED;
+	poll_snat(&f, &range, 1000);
+	assert_int_equal(state_of(&f), PW_STATE_EXHAUSTED);
+	f.ns.status = PW_POLL_COUNTED;
+	poll_snat(&f, &range, 0);
+	assert_int_equal(state_of(&f), PW_STATE_NORMAL);
+	assert_int_equal(f.n_events, 1);
+	fixture_stop(&f);
+	pw_snat_free(snat);
+}
+
+static void test_pools_end_when_they_are_not_watched_any_more(void **state)
+{
+	const struct pw_snat_range range = range_of("198.51.100.1", 2000, 2999);
+	struct pw_snat *snat = pw_snat_new(1);
+	struct fixture f;
+
+	(void)state;
+	fixture_start(&f);
+	f.ns.snat.pools = snat;
+	poll_snat(&f, &range, 950);
+	assert_int_equal(f.n_events, 1);
+	assert_int_equal(f.snapshot->pools_seen, 1);
+	f.ns.snat = (struct pw_snat_poll){.status = PW_SNAT_OFF};
+	fixture_poll(&f);
+	assert_null(fixture_row(&f, POOL));
+	assert_int_equal(f.n_events, 1);
+	assert_int_equal(f.events[0].state, PW_STATE_NORMAL);
+	assert_int_equal(f.snapshot->active_alarms, 0);
+	assert_int_equal(f.snapshot->pools_seen, 0);
+	fixture_stop(&f);
+	pw_snat_free(snat);
+}
+
+/* Sockets and connection tracking are asked for apart: rows of one sort need no dump of the other. */
+static void test_needs(void **state)
+{
+	const struct pw_snat_range range = range_of("198.51.100.1", 2000, 2999);
+	struct pw_rule rule = {.match.kinds = 1u << PW_KIND_SNAT};
+	struct pw_snat *snat = pw_snat_new(1);
+	struct fixture f;
+
+	(void)state;
+	fixture_start(&f);
+	f.ns.snat.pools = snat;
+	poll_snat(&f, &range, 0);
+	assert_false(pw_monitor_needs(f.monitor, 1));
+	assert_false(pw_monitor_needs_snat(f.monitor, 1));
+	poll_snat(&f, &range, 100);
+	assert_false(pw_monitor_needs(f.monitor, 1));
+	assert_true(pw_monitor_needs_snat(f.monitor, 1));
+	f.policy.rules = &rule;
+	f.policy.n_rules = 1;
+	assert_false(pw_monitor_needs(f.monitor, 7));
+	assert_true(pw_monitor_needs_snat(f.monitor, 7));
+	rule.match.kinds = 0;
+	assert_true(pw_monitor_needs(f.monitor, 7));
+	rule.match.kinds = 1u << PW_KIND_CONNECT;
+	assert_false(pw_monitor_needs_snat(f.monitor, 7));
+	fixture_stop(&f);
+	pw_snat_free(snat);
+}
+
+/* Only a section that says kind = snat changes their thresholds; any that matches gives its label. */
+static void test_sections(void **state)
+{
+	const struct pw_snat_range range = range_of("198.51.100.1", 2000, 2999);
+	struct pw_rule rule = {.label = (char *)"gateway",
+		.thresholds = {.warning = {10, 5}, .critical = {20, 15}, .exhausted_fall = 98, .for_polls = 1}};
+	struct pw_snat *snat = pw_snat_new(1);
+	struct fixture f;
+
+	(void)state;
+	fixture_start(&f);
+	f.policy.rules = &rule;
+	f.policy.n_rules = 1;
+	f.ns.snat.pools = snat;
+	poll_snat(&f, &range, 5); /* small, but named */
+	assert_string_equal(fixture_row(&f, POOL)->label, "gateway");
+	assert_int_equal(fixture_row(&f, POOL)->warning_threshold, 70);
+	poll_snat(&f, &range, 150);
+	assert_int_equal(state_of(&f), PW_STATE_NORMAL);
+	rule.match.kinds = 1u << PW_KIND_SNAT;
+	pw_monitor_set_policy(f.monitor, &f.policy);
+	poll_snat(&f, &range, 150);
+	assert_int_equal(state_of(&f), PW_STATE_WARNING);
+	fixture_stop(&f);
+	pw_snat_free(snat);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_single_address_counts_whatever_is_translated),
+		cmocka_unit_test(test_a_network_stands_for_what_is_seen_translated),
+		cmocka_unit_test(test_ports_count_once_and_time_wait_apart),
+		cmocka_unit_test(test_the_first_range_that_contains_an_address_counts),
+		cmocka_unit_test(test_random_entries),
+		cmocka_unit_test(test_many_addresses_and_pools),
+		cmocka_unit_test(test_states_by_its_own_thresholds),
+		cmocka_unit_test(test_pools_end_when_they_are_not_watched_any_more),
+		cmocka_unit_test(test_needs),
+		cmocka_unit_test(test_sections),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
