@@ -107,7 +107,9 @@ class Zabbix:
         config.write_text(PAGES.replace("{directory}", str(self.directory)))
         place.write_text(place.read_text().replace("/etc/zabbix/zabbix.conf.php", str(config)))
         settings = [word for name, value in PHP.items() for word in ("-d", f"{name}={value}")]
-        self._start("php", "php", *settings, "-S", FRONTEND, "-t", pages)
+        # the pages want a locale of their language, the API does not
+        self.ns.run("localedef", "-i", "en_US", "-f", "UTF-8", self.directory / "en_US.UTF-8")
+        self._start("php", "php", *settings, "-S", FRONTEND, "-t", pages, env={**os.environ, "LOCPATH": str(self.directory)})
         eventually(lambda: self.api("apiinfo.version"), 30)
 
     def _start_server(self):
