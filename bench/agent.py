@@ -8,7 +8,7 @@ import statistics
 import struct
 import time
 
-from harness import Daemon, eventually, program
+from harness import Cell, Daemon, eventually, program
 from lab import pairs, to_many, to_one
 from snmp import COMMUNITY, MODULES, Manager, Master, Mib
 
@@ -21,19 +21,20 @@ SO_RCVBUFFORCE, SO_TIMESTAMPNS = 33, 35
 TCP_CONNECTION_TABLE = "1.3.6.1.2.1.6.19"
 TCP_MODULES = "tcpConnectionTable"
 SYS_UPTIME = "1.3.6.1.2.1.1.3.0"
+IDLE_NAMESPACES = 50
 
 
 class Agent(contextlib.ExitStack):
     """snmpd and portwatchd in the host namespace."""
 
-    def __init__(self, lab, interval, extra="", snmpd=""):
+    def __init__(self, lab, interval, extra="", snmpd="", daemon=Daemon):
         super().__init__()
         self.lab = lab
         directory = lab.directory / f"agent-{time.monotonic_ns()}"
         directory.mkdir()
         self.master = Master(lab.host, directory, snmpd, modules=f"{MODULES},{TCP_MODULES}")
         self.callback(self.master.stop)
-        self.daemon = Daemon(lab.host, directory, self.master.socket, extra, interval)
+        self.daemon = daemon(lab.host, directory, self.master.socket, extra, interval)
         self.callback(self.daemon.stop)
         self.mib = Mib()
         self.manager = Manager(lab.host, self.mib)
@@ -101,9 +102,9 @@ def settle(agent, polls):
 
 def polls_cpu_us(agent, polls):
     """CPU time of a poll, by thread, over a number of polls."""
-    before, start = threads_cpu_us(agent.daemon.pid), agent.get("pwPolls")
+    before, start = threads_cpu_us(agent.daemon.inner), agent.get("pwPolls")
     settle(agent, polls)
-    after, end = threads_cpu_us(agent.daemon.pid), agent.get("pwPolls")
+    after, end = threads_cpu_us(agent.daemon.inner), agent.get("pwPolls")
     return {role: (after[role] - before[role]) / (end - start) for role in after}
 
 
@@ -142,6 +143,27 @@ def memory(bench):
         with lab.population(*parts), Agent(lab, 0.5) as agent:
             settle(agent, 4)
             bench.note("memory", total=total, pools=agent.get("pwPoolsSeen"), rss_kib=resident_kib(agent.daemon.pid))
+
+
+def idle_namespaces(bench):
+    """What network namespaces in which nothing happens add to a poll, and to the memory."""
+    count = IDLE_NAMESPACES
+    with Agent(bench.lab, 0.1, "namespaces { all = true }\n", daemon=Cell) as agent:
+        def batch(verb):
+            file = agent.lab.directory / "batch"
+            file.write_text("".join(f"netns {verb} idle{number}\n" for number in range(count)))
+            agent.daemon.run(bench.lab.host, "ip", "-batch", file)
+            settle(agent, 3)
+
+        samples, rss = {"without": [], "with": []}, []
+        for _ in range(bench.scale.rounds):
+            samples["without"].append(polls_cpu_us(agent, 20)["collector"])
+            rss.append(resident_kib(agent.daemon.inner))
+            batch("add")
+            samples["with"].append(polls_cpu_us(agent, 20)["collector"])
+            more = resident_kib(agent.daemon.inner) - rss[0]
+            batch("delete")
+    bench.note("namespaces", count=count, rss_kib=round(more / count), samples=samples)
 
 
 # --- answers --------------------------------------------------------------------------------------------------------

@@ -270,6 +270,10 @@ def text(data):
     for result in cases(results, "small"):
         parts += ["### A small host\n", f"Pre-check of a quiet host: {median(result, 'quiet'):.0f} us. Poll of {result['total']} "
                   f"sockets: {median(result, 'poll'):.0f} us, floor {median(result, 'floor'):.0f} us.\n"]
+    for result in cases(results, "namespaces"):
+        each = (ratio(result, "with", "without") - 1) / result["count"]
+        parts += ["### Other network namespaces\n", f"{result['count']} namespaces in which nothing happens: each adds {each:.2f} of a poll "
+                  f"without any ({median(result, 'without'):.0f} us), and {result['rss_kib']} KiB of memory.\n"]
     parts += ["### Not-AUTO pass and probes\n", apart_table(results)]
     for title, case, table in (("The daemon's poll", "daemon", daemon_table), ("portwatch, from start to output", "start", start_table)):
         if cases(results, case):

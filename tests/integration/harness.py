@@ -289,6 +289,11 @@ class Daemon(Process):
         """What is started."""
         return [*self._prefix, program("portwatchd"), "-f", "-d", "-c", self.config, *self._arguments]
 
+    @property
+    def inner(self):
+        """The process id of the daemon itself."""
+        return self.pid
+
     def configure(self, extra):
         """Writes the configuration file; the daemon learns of it by reload()."""
         self.config.write_text(self._head + extra)
@@ -310,6 +315,43 @@ class Daemon(Process):
         old, hard = resource.prlimit(self.pid, resource.RLIMIT_NOFILE)
         resource.prlimit(self.pid, resource.RLIMIT_NOFILE, (soft, hard))
         return old
+
+
+class Cell(Daemon):
+    """portwatchd with a /proc and a /run of its own: it finds the namespaces that are made in it and no others.
+
+    unshare(1) is what is started; the daemon is its only child, and the first process of a PID namespace."""
+
+    WALLS = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private", "sh", "-c",
+             'mount -t tmpfs run /run && mkdir /run/netns && exec "$@"', "sh")
+
+    def __init__(self, ns, directory, agentx, extra="", interval=0.2, wrapper=()):
+        self.wrapper = wrapper
+        super().__init__(ns, directory, agentx, extra, interval)
+
+    def command(self):
+        return [*self.WALLS, *self.wrapper, *super().command()]
+
+    @property
+    def inner(self):
+        with open(f"/proc/{self.pid}/task/{self.pid}/children", encoding="ascii") as file:
+            return int(file.read())
+
+    def signal(self, number):
+        os.kill(self.inner, number)
+
+    def stop(self, deadline=5.0):
+        if self.running:
+            self.signal(signal.SIGTERM)
+        return self.wait(deadline)
+
+    def run(self, ns, *argv, **options):
+        """Runs a command inside the cell."""
+        return ns.run("nsenter", "--target", self.inner, "--mount", "--pid", *argv, **options)
+
+    def named(self, name):
+        """A descriptor of a namespace of the cell."""
+        return os.open(f"/proc/{self.inner}/root/run/netns/{name}", os.O_RDONLY | os.O_CLOEXEC)
 
 
 class Workshop(contextlib.ExitStack):

@@ -6,49 +6,11 @@ import socket
 
 import pytest
 
-from harness import Daemon, Namespace, eventually, program
+from harness import Cell, Namespace, eventually, program
 from scene import Scene
 
 LOW, HIGH, USED, PORT = 40000, 40009, 6, 8080
 WATCHED = [f"n{number:02}" for number in range(50)]
-
-
-class Cell(Daemon):
-    """portwatchd with a /proc and a /run of its own: it finds the namespaces of this test and no others.
-
-    unshare(1) is what the test starts; the daemon is its only child, and the first process of a PID namespace."""
-
-    WALLS = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private", "sh", "-c",
-             'mount -t tmpfs run /run && mkdir /run/netns && exec "$@"', "sh")
-
-    def __init__(self, ns, directory, agentx, extra="", wrapper=(), interval=0.1):
-        self.wrapper = wrapper
-        super().__init__(ns, directory, agentx, extra, interval)
-
-    def command(self):
-        return [*self.WALLS, *self.wrapper, *super().command()]
-
-    @property
-    def inner(self):
-        """The process id of the daemon."""
-        with open(f"/proc/{self.pid}/task/{self.pid}/children", encoding="ascii") as file:
-            return int(file.read())
-
-    def signal(self, number):
-        os.kill(self.inner, number)
-
-    def stop(self, deadline=5.0):
-        if self.running:
-            self.signal(15)
-        return self.wait(deadline)
-
-    def run(self, ns, *argv, **options):
-        """Runs a command inside the cell."""
-        return ns.run("nsenter", "--target", self.inner, "--mount", "--pid", *argv, **options)
-
-    def named(self, name):
-        """A descriptor of a namespace of the cell."""
-        return os.open(f"/proc/{self.inner}/root/run/netns/{name}", os.O_RDONLY | os.O_CLOEXEC)
 
 
 class Tenant:
@@ -79,7 +41,7 @@ def scene(workshop, mib):
 
 
 def start(scene, config, **options):
-    scene.daemon = scene.workshop.keep(Cell(scene.ns, scene.workshop.directory, scene.master.socket, config, **options))
+    scene.daemon = scene.workshop.keep(Cell(scene.ns, scene.workshop.directory, scene.master.socket, config, interval=0.1, **options))
     scene.manager.ready()
 
 
