@@ -36,6 +36,7 @@ struct pw_collector {
 	struct watch *watches;                  /* the own namespace first */
 	struct pw_ns_poll *polls;               /* one a watch, as the monitor wants them */
 	size_t n, size;
+	bool (*stopping)(void); /* or NULL */
 	bool probing;
 	bool confined;    /* other namespaces are wanted, and may not be entered: said once */
 	bool omitting;    /* some active alarms have no row: said once */
@@ -388,6 +389,22 @@ static void follow_connects(struct pw_collector *collector)
 	emit(&event, collector);
 }
 
+void pw_collector_set_stopping(struct pw_collector *collector, bool (*stopping)(void))
+{
+	collector->stopping = stopping;
+}
+
+/* Returns -1 when the poll was given up: half of the namespaces would look like the end of all alarms in the others. */
+static int poll_watches(struct pw_collector *collector)
+{
+	for (size_t i = 0; i < collector->n; i++) {
+		if (collector->stopping != NULL && collector->stopping())
+			return -1;
+		poll_watch(collector, &collector->watches[i], &collector->polls[i]);
+	}
+	return 0;
+}
+
 void pw_collector_poll(struct pw_collector *collector)
 {
 	uint64_t start_us = pw_clock_boot_us();
@@ -395,8 +412,8 @@ void pw_collector_poll(struct pw_collector *collector)
 	const struct pw_snapshot *snapshot;
 
 	find_namespaces(collector);
-	for (size_t i = 0; i < collector->n; i++)
-		poll_watch(collector, &collector->watches[i], &collector->polls[i]);
+	if (poll_watches(collector) < 0)
+		return;
 	follow_connects(collector);
 	poll.connect_failures = collector->failed.total;
 	poll.connect_failures_counting = collector->failed.counting;

@@ -22,6 +22,9 @@ void pw_collector_set_config(struct pw_collector *collector, const struct pw_con
 /* Whether the last reload was refused: the snapshots say so. */
 void pw_collector_set_config_failed(struct pw_collector *collector, bool failed);
 
+/* Asked between two namespaces: a poll of many of them is given up, and leaves nothing, once this says true. NULL, as at the start: never. */
+void pw_collector_set_stopping(struct pw_collector *collector, bool (*stopping)(void));
+
 /* One poll: publishes a snapshot, posts and logs its events. A failure is logged and counted; the last good numbers stay. */
 void pw_collector_poll(struct pw_collector *collector);
 

@@ -174,6 +174,14 @@ static void handle_signals(struct daemon *d)
 	}
 }
 
+/* Whether a signal that ends the daemon waits to be read. */
+static bool is_stopping(void)
+{
+	sigset_t pending;
+
+	return sigpending(&pending) == 0 && (sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1);
+}
+
 static void handle_timer(struct daemon *d)
 {
 	uint64_t expirations;
@@ -195,10 +203,10 @@ static void loop(struct daemon *d)
 			pw_log(LOG_ERR, "poll: %s", strerror(errno));
 			return;
 		}
-		if (fds[1].revents != 0)
-			handle_timer(d);
 		if (fds[0].revents != 0)
 			handle_signals(d);
+		if (fds[1].revents != 0 && !d->stop)
+			handle_timer(d);
 		notify_systemd("WATCHDOG=1");
 	}
 }
@@ -283,6 +291,7 @@ static int start(struct daemon *d, struct pw_error *err)
 	d->collector = pw_collector_new(d->config, d->handover, d->failures, err);
 	if (d->collector == NULL)
 		return -1;
+	pw_collector_set_stopping(d->collector, is_stopping);
 	d->watchdog_ms = watchdog_interval();
 	/* the first poll comes before the agent, so that it never answers without numbers */
 	pw_collector_poll(d->collector);

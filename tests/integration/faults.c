@@ -32,6 +32,7 @@ enum fault {
 	FAULT_PROC_NET,      /* errno of opening a file of /proc/net */
 	FAULT_SETTING,       /* errno of reading a sysctl */
 	FAULT_SETTING_TEXT,  /* the text that is read instead, one of texts[] */
+	FAULT_SETTING_MS,    /* how long reading a sysctl takes */
 	FAULT_WALL_S,        /* seconds that the wall clock has jumped */
 	FAULT_BOOT_S,        /* seconds of CLOCK_BOOTTIME that were slept through */
 	FAULTS
@@ -208,6 +209,7 @@ ssize_t __wrap_pread(int fd, void *buf, size_t size, off_t offset)
 {
 	const char *text = texts[get(FAULT_SETTING_TEXT)];
 
+	usleep((useconds_t)get(FAULT_SETTING_MS) * 1000);
 	if (get(FAULT_SETTING) != 0) {
 		errno = (int)get(FAULT_SETTING);
 		return -1;

@@ -327,7 +327,7 @@ class Cell(Daemon):
 
     def __init__(self, ns, directory, agentx, extra="", interval=0.2, wrapper=()):
         self.wrapper = wrapper
-        super().__init__(ns, directory, agentx, extra, interval)
+        super().__init__(ns, directory, agentx, extra=extra, interval=interval)
 
     def command(self):
         return [*self.WALLS, *self.wrapper, *super().command()]

@@ -1,15 +1,16 @@
 """Other network namespaces: they come and go while portwatchd polls, have rows in every table, and are not kept alive."""
 
 import json
-import os
 import socket
 
 import pytest
 
+from faults import FaultyDaemon
 from harness import Cell, Namespace, eventually, program
 from scene import Scene
 
 LOW, HIGH, USED, PORT = 40000, 40009, 6, 8080
+STOP_SECONDS = 2
 WATCHED = [f"n{number:02}" for number in range(50)]
 
 
@@ -127,6 +128,22 @@ def test_churn_during_polls_frees_every_namespace(scene):
     eventually(lambda: not alive(scene), 20)
     watches(scene, [])
     assert scene.daemon.running
+
+
+class FaultyCell(Cell, FaultyDaemon):
+    """A Cell whose system calls fail on command."""
+
+
+def test_ends_in_the_middle_of_a_poll(scene):
+    """A poll of twenty namespaces takes many seconds here; SIGTERM does not wait for it."""
+    scene.daemon = scene.workshop.keep(
+        FaultyCell(scene.ns, scene.workshop.directory, scene.master.socket, "namespaces { all = true }"))
+    scene.manager.ready()
+    add(scene, WATCHED[:20])
+    watches(scene, WATCHED[:20])
+    scene.daemon.faults.set(setting_ms=100)
+    eventually(lambda: scene.manager.get("pwPollAge") > 1000, 20)
+    assert scene.daemon.stop(STOP_SECONDS) == 0
 
 
 def test_a_namespace_that_only_a_process_holds(scene):
