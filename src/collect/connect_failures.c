@@ -154,10 +154,16 @@ static int open_counter(int tracepoint, int cpu)
 	return -1;
 }
 
+/* Without a ring (RLIMIT_MEMLOCK, perf_event_mlock_kb) there are no names, and the counter counts all the same. */
+static void *map_ring(int fd)
+{
+	void *ring = mmap(NULL, ring_size(), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	return ring != MAP_FAILED ? ring : NULL;
+}
+
 static int add_counter(struct pw_connect_failures *failures, int cpu)
 {
-	struct counter *counter;
-	void *ring;
 	int fd;
 
 	if (failures->n == failures->size) {
@@ -172,9 +178,7 @@ static int add_counter(struct pw_connect_failures *failures, int cpu)
 	fd = open_counter(failures->tracepoint, cpu);
 	if (fd < 0)
 		return -1;
-	ring = mmap(NULL, ring_size(), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	counter = &failures->counters[failures->n++];
-	*counter = (struct counter){.cpu = cpu, .fd = fd, .ring = ring != MAP_FAILED ? ring : NULL};
+	failures->counters[failures->n++] = (struct counter){.cpu = cpu, .fd = fd, .ring = map_ring(fd)};
 	return 0;
 }
 
