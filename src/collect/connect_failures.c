@@ -159,7 +159,8 @@ static void *map_ring(int fd)
 {
 	void *ring = mmap(NULL, ring_size(), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
-	return ring != MAP_FAILED ? ring : NULL;
+	/* cppcheck-suppress memleak */
+	return ring == MAP_FAILED ? NULL : ring;
 }
 
 static int add_counter(struct pw_connect_failures *failures, int cpu)

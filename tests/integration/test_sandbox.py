@@ -156,7 +156,8 @@ def test_under_the_system_call_filter_of_the_unit(scene, netlink):
     assert set(FAMILIES.values()) == set(families)
     if not netlink:
         families.remove(FAMILIES["AF_NETLINK"])
-    daemon = start(scene, *sandbox(families))
+    # in a build with sanitizers: what looks for leaks at the end needs ptrace(), which the filter forbids
+    daemon = start(scene, "env", "ASAN_OPTIONS=detect_leaks=0", *sandbox(families))
     assert status(daemon.pid, "Seccomp") == "2"
     scene.until(WEB, used=600, free=400, state="warning")
     assert ("no inet_diag for TCP" in daemon.log()) != netlink
