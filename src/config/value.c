@@ -304,11 +304,12 @@ static bool is_socket(const char *text)
 {
 	const char *path = strncmp(text, "unix:", 5) == 0 ? text + 5 : text;
 	size_t scheme = strncmp(text, "tcp:", 4) == 0 ? 4 : strncmp(text, "tcp6:", 5) == 0 ? 5 : 0;
-	const char *port = strrchr(text, ':') + 1; /* used with a scheme only */
+	const char *port;
 	uint64_t number;
 
 	if (scheme == 0)
 		return path[0] == '/' && strlen(path) < sizeof(((struct sockaddr_un *)NULL)->sun_path);
+	port = strrchr(text, ':') + 1; /* the scheme has one */
 	if (parse_digits(port, strlen(port), 65535, &number))
 		return number != 0;
 	return text[scheme] != '\0' && port == text + scheme; /* a host alone */
