@@ -49,7 +49,6 @@ struct local {
 	uint32_t first_tuple;
 	uint32_t records; /* chain of the sockets without tuple */
 	uint32_t count;   /* sockets, with and without tuple */
-	uint32_t listens; /* a listener of this address was seen */
 };
 
 struct tuple { /* 32 bytes: half a line of the cache */
@@ -96,12 +95,14 @@ struct pw_census {
 	uint64_t seed[3];
 
 	struct pw_portset listening,
-		bound;                   /* ports of listeners; ports of bound-only and of explicitly bound sockets */
-	struct pw_portset listening_any; /* of these listeners, those of a wildcard address */
-	struct pw_portset unproven;      /* ports with a socket that may be foreign */
-	struct pw_portset no_port;       /* ports with a socket that is connect-owned unless explicitly bound */
-	struct pw_portset known;         /* ports with a socket known by its cookie as foreign */
+		bound; /* ports of listeners; ports of bound-only and of explicitly bound sockets */
+	struct pw_portset listening_any4,
+		listening_any6;     /* of these listeners, those of a wildcard address, by what they accept */
+	struct pw_portset unproven; /* ports with a socket that may be foreign */
+	struct pw_portset no_port;  /* ports with a socket that is connect-owned unless explicitly bound */
+	struct pw_portset known;    /* ports with a socket known by its cookie as foreign */
 	struct cookie_set foreign, foreign_next;
+	struct cookie_set listeners; /* those of one address, by listener_id() */
 	struct port_facts facts;
 	bool probing, bound_pass, finished;
 	unsigned polls_since_pass;
@@ -202,6 +203,7 @@ void pw_census_free(struct pw_census *c)
 	free(c->tuple_index.slot);
 	free(c->foreign.slot);
 	free(c->foreign_next.slot);
+	free(c->listeners.slot);
 	free(c->facts.signature);
 	free(c->facts.verdict_signature);
 	free(c->facts.pass_signature);
@@ -238,7 +240,9 @@ static size_t range_bytes(const struct pw_census *c)
 static void clear_sets(struct pw_census *c)
 {
 	pw_portset_clear(&c->listening);
-	pw_portset_clear(&c->listening_any);
+	pw_portset_clear(&c->listening_any4);
+	pw_portset_clear(&c->listening_any6);
+	cookie_clear(&c->listeners);
 	pw_portset_clear(&c->bound);
 	pw_portset_clear(&c->unproven);
 	pw_portset_clear(&c->no_port);
@@ -510,20 +514,31 @@ static int add_tuple_socket(struct pw_census *c, uint32_t local, const struct pw
 	return add_record(c, &c->tuples[tuple].records, s, record_flags(c, &c->locals[local], s, foreign));
 }
 
-static void add_listener(struct pw_census *c, struct local *local, uint16_t port)
+static uint64_t listener_id(uint32_t local, uint16_t port)
 {
-	pw_portset_add(&c->listening, port);
-	if (local->any)
-		pw_portset_add(&c->listening_any, port);
-	local->listens = 1;
+	return ((uint64_t)local + 1) << 16 | port;
+}
+
+static int add_listener(struct pw_census *c, uint32_t local, const struct pw_socket *s)
+{
+	pw_portset_add(&c->listening, s->local_port);
+	if (!c->locals[local].any)
+		return cookie_add(&c->listeners, listener_id(local, s->local_port));
+	if (s->family == AF_INET6)
+		pw_portset_add(&c->listening_any6, s->local_port);
+	if (s->family == AF_INET || (s->flags & PW_SOCKET_V6ONLY) == 0)
+		pw_portset_add(&c->listening_any4, s->local_port);
+	return 0;
 }
 
 /* Whether a socket on a listener's port came from a listener: then it is foreign also when that is gone. A connection of another address
- * may have had the port before the listener, and owns it still. */
-static bool accepted(const struct pw_census *c, const struct local *local, const struct pw_socket *s)
+ * or family may have had the port before the listener, and owns it still. */
+static bool accepted(const struct pw_census *c, uint32_t local, const struct pw_socket *s)
 {
+	const struct pw_portset *any = s->family == AF_INET ? &c->listening_any4 : &c->listening_any6;
+
 	return (s->flags & PW_SOCKET_HALF_OPEN) == 0 &&
-		(local->listens || pw_portset_has(&c->listening_any, s->local_port));
+		(pw_portset_has(any, s->local_port) || cookie_known(&c->listeners, listener_id(local, s->local_port)));
 }
 
 static int add_tcp(struct pw_census *c, uint32_t local, const struct pw_socket *s, uint64_t hash)
@@ -531,14 +546,16 @@ static int add_tcp(struct pw_census *c, uint32_t local, const struct pw_socket *
 	c->totals.tcp++;
 	c->totals.tcp_time_wait += s->state == PW_TIME_WAIT;
 	if (s->state == PW_LISTEN) {
-		add_listener(c, &c->locals[local], s->local_port);
+		if (add_listener(c, local, s) < 0)
+			return -1;
 	} else if (s->state == PW_CLOSE) {
 		pw_portset_add(&c->bound, s->local_port);
 		if (cookie_add(&c->foreign_next, origin(s)) < 0)
 			return -1;
 	} else if (!pw_portset_has(&c->listening, s->local_port)) {
 		return add_tuple_socket(c, local, s, hash);
-	} else if (accepted(c, &c->locals[local], s) && cookie_add(&c->foreign_next, origin(s)) < 0) {
+	} else if ((accepted(c, local, s) || cookie_known(&c->foreign, origin(s))) &&
+		cookie_add(&c->foreign_next, origin(s)) < 0) {
 		return -1;
 	}
 	return add_record(c, &c->locals[local].records, s, record_flags(c, &c->locals[local], s, false));

@@ -378,6 +378,35 @@ static void an_accepted_child_blocks_after_its_listener_closed(void **state)
 	pw_census_free(census);
 }
 
+/* What connect() gave out before a listener came, and what that listener cannot have accepted: nothing is blocked when it is gone. */
+static void a_connection_is_not_accepted_by_a_listener_of_others(void **state)
+{
+	struct pw_socket listeners[3] = {
+		{.family = AF_INET, .local_port = 40002},                             /* 0.0.0.0 */
+		{.family = AF_INET6, .local_port = 40002, .flags = PW_SOCKET_V6ONLY}, /* :: */
+		{.family = AF_INET, .local = {10, 0, 0, 1}, .local_port = 40004},     /* the address, another port */
+	};
+	struct pw_socket connections[2] = {connection(1, 40002, PW_ESTABLISHED), connection(2, 40002, PW_ESTABLISHED)};
+
+	(void)state;
+	connections[0].family = AF_INET6;
+	for (int i = 0; i < 3; i++) {
+		struct pw_census *census = pw_census_new(1);
+		struct pw_socket sockets[3] = {listeners[i], connections[i > 0],
+			{.family = AF_INET, .local = {10, 0, 0, 9}, .local_port = 40002}};
+
+		for (int k = 0; k < 3; k += 2) {
+			sockets[k].state = PW_LISTEN;
+			sockets[k].protocol = IPPROTO_TCP;
+		}
+		poll_sockets(census, sockets, 3);
+		assert_true(pw_portset_has(pw_census_blocked(census), 40002));
+		poll_sockets(census, sockets + 1, 1);
+		assert_int_equal(pw_census_totals(census)->blocked, 0);
+		pw_census_free(census);
+	}
+}
+
 static void a_verdict_holds_until_the_sockets_of_its_port_change(void **state)
 {
 	struct pw_census *census = pw_census_new(1);
@@ -475,6 +504,7 @@ int main(void)
 		cmocka_unit_test(random_worlds_match_the_reference),
 		cmocka_unit_test(an_explicitly_bound_socket_blocks_until_its_time_wait_ends),
 		cmocka_unit_test(an_accepted_child_blocks_after_its_listener_closed),
+		cmocka_unit_test(a_connection_is_not_accepted_by_a_listener_of_others),
 		cmocka_unit_test(a_verdict_holds_until_the_sockets_of_its_port_change),
 		cmocka_unit_test(a_socket_with_no_port_set_is_proven_by_a_pass_without_it),
 		cmocka_unit_test(an_aborted_dump_leaves_nothing_behind),
