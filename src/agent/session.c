@@ -270,14 +270,13 @@ int pw_session_open(struct pw_session *s, const struct pw_agent_options *options
 	set_library(address);
 	free(address);
 	s->address = strdup(options->address);
-	if (s->address == NULL)
+	if (s->address == NULL || pw_transport_register() < 0)
 		return pw_error_set(err, "out of memory");
 	s->ping_ms = milliseconds(options->ping_interval, 1000);
 	s->reconnect_ms = milliseconds(options->reconnect_interval, RECONNECT_MIN_MS);
 	s->connecting = true; /* by init_snmp() */
 	s->changed = changed;
 	s->context = context;
-	pw_transport_register();
 	snmp_register_callback(SNMP_CALLBACK_APPLICATION, SNMPD_CALLBACK_INDEX_START, on_start, s);
 	snmp_register_callback(SNMP_CALLBACK_APPLICATION, SNMPD_CALLBACK_INDEX_STOP, on_stop, s);
 	return 0;

@@ -425,7 +425,7 @@ static netsnmp_transport *transport_create(const char *address, int local, const
 	return fd >= 0 ? transport_of(fd, address) : NULL;
 }
 
-void pw_transport_register(void)
+int pw_transport_register(void)
 {
 	static netsnmp_tdomain domain = {
 		.name = domain_oid,
@@ -435,7 +435,8 @@ void pw_transport_register(void)
 
 	domain.prefix = calloc(2, sizeof(*domain.prefix)); /* the library frees it */
 	if (domain.prefix == NULL)
-		return;
+		return -1;
 	domain.prefix[0] = PREFIX;
 	netsnmp_tdomain_register(&domain);
+	return 0;
 }

@@ -16,8 +16,9 @@
  * path, unix:PATH, tcp:[HOST:]PORT, tcp6:[ADDRESS]:PORT. NULL with an error for anything else. */
 char *pw_transport_address(const char *address, struct pw_error *err);
 
-/* Makes the transport known to the library: after init_agent(), before init_snmp(). */
-void pw_transport_register(void);
+/* Makes the transport known to the library: after init_agent(), before init_snmp(). Returns 0, or -1 when out of memory: the library
+ * would find no way to any master then. */
+int pw_transport_register(void);
 
 /* Whoever may answer a PDU that has just arrived, before the library sees it: writes the answer to `out` and returns its length, or 0 to
  * leave the PDU to the library. Called in the thread that runs the library, with one complete PDU. */
