@@ -91,9 +91,10 @@ size_t pw_snapshot_pool_after(const struct pw_snapshot *snapshot, const uint32_t
 const struct pw_pool_row *pw_snapshot_pool(const struct pw_snapshot *snapshot, const uint32_t *index, size_t len)
 {
 	size_t at = search(snapshot, index, len, false);
-	const struct pw_pool_row *row = &snapshot->pools[at];
+	const struct pw_pool_row *row;
 
-	if (at == snapshot->n_pools || index_compare(row->index, row->index_len, index, len) != 0)
+	if (at == snapshot->n_pools)
 		return NULL;
-	return row;
+	row = &snapshot->pools[at];
+	return index_compare(row->index, row->index_len, index, len) == 0 ? row : NULL;
 }
