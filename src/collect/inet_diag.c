@@ -93,52 +93,93 @@ size_t pw_inet_diag_request(enum pw_stream stream, uint16_t low, uint16_t high, 
 	return message->nlmsg_len;
 }
 
-/* --- one message --- */
+/* --- attributes --- */
 
-/* What the attributes of a message say. */
-struct attributes {
-	uint64_t cgroup;
+/* Which attributes a message has, in their order, and where the values are that are wanted. The sockets of one sort all have the same, so
+ * this is found out once; after that it takes a comparison of the headers. */
+#define LAYOUT_ATTRIBUTES 10
+
+struct layout {
+	size_t len;       /* of all attributes */
+	unsigned n;       /* more than fit: not to be used again */
 	bool full_socket; /* request and TIME_WAIT sockets have no INET_DIAG_SHUTDOWN */
-	bool v6only;
-	bool no_port;
+	uint16_t cgroup;  /* offset of the value, 0 = none */
+	uint16_t options;
+	uint16_t v6only;
+	uint16_t at[LAYOUT_ATTRIBUTES]; /* offset of each attribute */
+	uint32_t header[LAYOUT_ATTRIBUTES];
 };
 
-static inline void take_attribute(struct attributes *out, unsigned type, const uint8_t *data, size_t len)
-{
-	struct inet_diag_sockopt options;
+/* The last layout of each length, hashed. An empty layout is that of a message without attributes. */
+#define LAYOUTS 8
 
-	if (type == INET_DIAG_SHUTDOWN) {
-		out->full_socket = true;
-	} else if (type == INET_DIAG_CGROUP_ID && len >= sizeof(out->cgroup)) {
-		memcpy(&out->cgroup, data, sizeof(out->cgroup));
-	} else if (type == INET_DIAG_SOCKOPT && len >= sizeof(options)) {
-		memcpy(&options, data, sizeof(options));
-		out->no_port = options.bind_address_no_port;
-	} else if (type == INET_DIAG_SKV6ONLY && len >= 1) {
-		out->v6only = data[0] != 0;
-	}
+static inline struct layout *layout_of(struct layout layouts[LAYOUTS], size_t len)
+{
+	return &layouts[len / NLA_ALIGNTO % LAYOUTS];
 }
 
-/* A walk of our own: four library calls for each of four attributes would cost as much as the rest of the message. */
-static inline int take_attributes(struct attributes *out, const uint8_t *p, size_t rest)
+static inline bool layout_fits(const struct layout *layout, const uint8_t *p, size_t len)
+{
+	uint32_t header;
+
+	if (layout->len != len || layout->n > LAYOUT_ATTRIBUTES)
+		return false;
+	for (unsigned i = 0; i < layout->n; i++) {
+		memcpy(&header, p + layout->at[i], sizeof(header));
+		if (header != layout->header[i])
+			return false;
+	}
+	return true;
+}
+
+/* Takes an attribute whose value begins at `at` and has this length. */
+static void layout_value(struct layout *layout, unsigned type, uint16_t at, size_t len)
+{
+	if (type == INET_DIAG_SHUTDOWN)
+		layout->full_socket = true;
+	else if (type == INET_DIAG_CGROUP_ID && len >= sizeof(uint64_t))
+		layout->cgroup = at;
+	else if (type == INET_DIAG_SOCKOPT && len >= sizeof(struct inet_diag_sockopt))
+		layout->options = at;
+	else if (type == INET_DIAG_SKV6ONLY && len >= 1)
+		layout->v6only = at;
+}
+
+static void layout_attribute(struct layout *layout, size_t at, const uint8_t *p)
 {
 	struct nlattr attribute;
-	size_t step;
 
-	while (rest >= sizeof(attribute)) {
-		memcpy(&attribute, p, sizeof(attribute));
-		if (attribute.nla_len < sizeof(attribute) || attribute.nla_len > rest)
+	memcpy(&attribute, p, sizeof(attribute));
+	if (layout->n < LAYOUT_ATTRIBUTES) {
+		layout->at[layout->n] = (uint16_t)at;
+		memcpy(&layout->header[layout->n], p, sizeof(layout->header[0]));
+	}
+	layout->n++;
+	layout_value(layout, attribute.nla_type & NLA_TYPE_MASK, (uint16_t)(at + NLA_HDRLEN),
+		attribute.nla_len - (size_t)NLA_HDRLEN);
+}
+
+/* A walk of our own: the library's calls back for each attribute. Returns 0, or -1 when an attribute ends behind the message. */
+static int layout_learn(struct layout *layout, const uint8_t *p, size_t len)
+{
+	struct nlattr attribute;
+	size_t at = 0;
+
+	*layout = (struct layout){.len = len};
+	while (at < len && len - at >= sizeof(attribute)) {
+		memcpy(&attribute, p + at, sizeof(attribute));
+		if (attribute.nla_len < sizeof(attribute) || attribute.nla_len > len - at ||
+			at > UINT16_MAX - NLA_HDRLEN) {
+			layout->n = LAYOUT_ATTRIBUTES + 1; /* fits nothing */
 			return -1;
-		take_attribute(out, attribute.nla_type & NLA_TYPE_MASK, p + sizeof(attribute),
-			attribute.nla_len - sizeof(attribute));
-		step = NLA_ALIGN(attribute.nla_len);
-		if (step >= rest)
-			break;
-		p += step;
-		rest -= step;
+		}
+		layout_attribute(layout, at, p + at);
+		at += NLA_ALIGN(attribute.nla_len);
 	}
 	return 0;
 }
+
+/* --- one message --- */
 
 static inline bool is_mapped(const __be32 address[4])
 {
@@ -197,50 +238,63 @@ static inline int put_state(struct pw_socket *out, const struct inet_diag_msg *m
 }
 
 /* uid and cgroup mean nothing without an inode: the socket is an orphan, not yet accepted, or TIME_WAIT. */
-static inline uint8_t socket_flags(const struct inet_diag_msg *msg, const struct attributes *attributes)
+static inline uint8_t origin_flags(const struct inet_diag_msg *msg, bool full_socket)
 {
-	uint8_t flags = 0;
-
-	if (attributes->v6only)
-		flags |= PW_SOCKET_V6ONLY;
-	if (attributes->no_port)
-		flags |= PW_SOCKET_NO_PORT;
 	if (msg->idiag_inode != 0)
-		flags |= PW_SOCKET_HAS_OWNER;
-	else if ((msg->idiag_state == PW_SYN_RECV || msg->idiag_state == STATE_NEW_SYN_RECV) &&
-		msg->idiag_timer == TIMER_RETRANSMIT && !attributes->full_socket)
-		flags |= PW_SOCKET_HALF_OPEN;
-	return flags;
+		return PW_SOCKET_HAS_OWNER;
+	if ((msg->idiag_state == PW_SYN_RECV || msg->idiag_state == STATE_NEW_SYN_RECV) &&
+		msg->idiag_timer == TIMER_RETRANSMIT && !full_socket)
+		return PW_SOCKET_HALF_OPEN;
+	return 0;
 }
 
-static inline int parse(const struct nlmsghdr *message, uint8_t protocol, struct pw_socket *out)
+static inline void put_attributes(struct pw_socket *out, const struct layout *layout, const uint8_t *p)
 {
-	const uint8_t *body = (const uint8_t *)message + NLMSG_HDRLEN;
-	const size_t len = message->nlmsg_len - NLMSG_HDRLEN;
-	struct attributes attributes = {0};
-	struct inet_diag_msg msg;
+	struct inet_diag_sockopt options;
 
-	if (message->nlmsg_len < NLMSG_HDRLEN + sizeof(msg))
+	out->cgroup = 0;
+	if (layout->cgroup != 0)
+		memcpy(&out->cgroup, p + layout->cgroup, sizeof(out->cgroup));
+	if (layout->options != 0) {
+		memcpy(&options, p + layout->options, sizeof(options));
+		out->flags |= options.bind_address_no_port ? PW_SOCKET_NO_PORT : 0;
+	}
+	if (layout->v6only != 0)
+		out->flags |= p[layout->v6only] != 0 ? PW_SOCKET_V6ONLY : 0;
+}
+
+static inline int parse(
+	const struct nlmsghdr *message, uint8_t protocol, struct layout layouts[LAYOUTS], struct pw_socket *out)
+{
+	const struct inet_diag_msg *msg = (const void *)((const uint8_t *)message + NLMSG_HDRLEN);
+	const uint8_t *attributes = (const uint8_t *)(msg + 1);
+	struct layout *layout;
+	size_t len;
+
+	if (message->nlmsg_len < NLMSG_HDRLEN + sizeof(*msg))
 		return -1;
-	memcpy(&msg, body, sizeof(msg));
-	if (put_addresses(out, &msg) < 0 || put_state(out, &msg) < 0 ||
-		take_attributes(&attributes, body + sizeof(msg), len - sizeof(msg)) < 0)
+	len = message->nlmsg_len - NLMSG_HDRLEN - sizeof(*msg);
+	layout = layout_of(layouts, len);
+	if (put_addresses(out, msg) < 0 || put_state(out, msg) < 0 ||
+		(!layout_fits(layout, attributes, len) && layout_learn(layout, attributes, len) < 0))
 		return -1;
-	out->cookie = (uint64_t)msg.id.idiag_cookie[1] << 32 | msg.id.idiag_cookie[0];
-	out->cgroup = attributes.cgroup;
-	out->uid = msg.idiag_uid;
-	out->ifindex = msg.id.idiag_if;
-	out->expires_ms = msg.idiag_expires;
-	out->local_port = ntohs(msg.id.idiag_sport);
-	out->remote_port = ntohs(msg.id.idiag_dport);
+	out->cookie = (uint64_t)msg->id.idiag_cookie[1] << 32 | msg->id.idiag_cookie[0];
+	out->uid = msg->idiag_uid;
+	out->ifindex = msg->id.idiag_if;
+	out->expires_ms = msg->idiag_expires;
+	out->local_port = ntohs(msg->id.idiag_sport);
+	out->remote_port = ntohs(msg->id.idiag_dport);
 	out->protocol = protocol;
-	out->flags = socket_flags(&msg, &attributes);
+	out->flags = origin_flags(msg, layout->full_socket);
+	put_attributes(out, layout, attributes);
 	return 0;
 }
 
 int pw_inet_diag_parse(const struct nlmsghdr *message, uint8_t protocol, struct pw_socket *out)
 {
-	return parse(message, protocol, out);
+	struct layout layouts[LAYOUTS] = {0};
+
+	return parse(message, protocol, layouts, out);
 }
 
 /* --- a dump --- */
@@ -249,6 +303,7 @@ int pw_inet_diag_parse(const struct nlmsghdr *message, uint8_t protocol, struct 
 struct target {
 	struct pw_batch *batch;
 	uint8_t protocol;
+	struct layout layouts[LAYOUTS];
 };
 
 static const char *stream_name(enum pw_stream stream)
@@ -261,9 +316,9 @@ static const char *stream_name(enum pw_stream stream)
 
 static inline enum pw_step take_socket(const struct pw_dump *dump, const struct nlmsghdr *message)
 {
-	const struct target *target = dump->context;
+	struct target *target = dump->context;
 
-	if (parse(message, target->protocol, pw_batch_next(target->batch)) < 0)
+	if (parse(message, target->protocol, target->layouts, pw_batch_next(target->batch)) < 0)
 		return pw_dump_stop(dump, PW_STEP_AGAIN, "malformed message");
 	if (pw_batch_push(target->batch) < 0)
 		return pw_dump_stop(dump, PW_STEP_FAILED, "out of memory");

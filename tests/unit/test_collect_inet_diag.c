@@ -16,6 +16,7 @@
 
 #include "collect/inet_diag.h"
 #include "collect_fake.h"
+#include "random.h"
 
 #define LOW 40000
 #define HIGH 40099
@@ -578,6 +579,66 @@ static void too_large_datagram(void **state)
 	assert_int_equal(run_dump(f), PW_DUMP_AGAIN);
 }
 
+/* A socket with attributes of any kind, number, order and length, so that many messages are of one length and yet different. */
+static void put_any_socket(struct datagram *d, unsigned i)
+{
+	static const uint16_t types[] = {INET_DIAG_SHUTDOWN, INET_DIAG_MARK, INET_DIAG_CGROUP_ID, INET_DIAG_SOCKOPT,
+		INET_DIAG_SKV6ONLY, INET_DIAG_TOS};
+	const struct message message = {.local = "10.0.0.1",
+		.remote = "10.0.0.9",
+		.local_port = (uint16_t)(LOW + i % 100),
+		.remote_port = 80,
+		.state = chance(2) ? PW_SYN_RECV : PW_ESTABLISHED,
+		.timer = 1,
+		.inode = chance(2) ? 1 : 0,
+		.cookie = i + 1};
+	unsigned n = chance(10) ? 9 + pick(5) : pick(4);
+	uint8_t value[12];
+
+	datagram_socket(d, TCPDIAG_GETSOCK, &message);
+	for (unsigned k = 0; k < n; k++) {
+		for (size_t b = 0; b < sizeof(value); b++)
+			value[b] = (uint8_t)pick(256);
+		datagram_attribute(d, types[pick(6)], value, chance(2) ? 8 : 1 + pick(12));
+	}
+}
+
+static void assert_same_socket(const struct pw_socket *a, const struct pw_socket *b)
+{
+	assert_true(a->cookie == b->cookie && a->cgroup == b->cgroup);
+	assert_int_equal(a->flags, b->flags);
+	assert_int_equal(a->state, b->state);
+	assert_int_equal(a->local_port, b->local_port);
+}
+
+/* What one message has is never taken for what the one before had. */
+static void messages_do_not_colour_each_other(void **state)
+{
+	struct fixture *f = *state;
+	struct fake_open *open = fake_add(f->fake, PW_STREAM_DUMP_TCP);
+	struct pw_socket alone[240];
+	struct datagram d = {.len = 0}, one;
+
+	random_start();
+	for (unsigned i = 0; i < 240; i++) {
+		one.len = 0;
+		put_any_socket(&one, i);
+		assert_int_equal(parse(&one, &alone[i]), 0);
+		memcpy(d.bytes + d.len, one.bytes, one.len);
+		d.len += one.len;
+		if (i % 20 != 19)
+			continue;
+		fake_read_data(open, d.bytes, d.len, 0);
+		d.len = 0;
+	}
+	datagram_done(&d, 0);
+	fake_read_data(open, d.bytes, d.len, 0);
+	assert_int_equal(run_dump(f), PW_DUMP_OK);
+	assert_int_equal(f->caught.n, 240);
+	for (unsigned i = 0; i < 240; i++)
+		assert_same_socket(&f->caught.sockets[i], &alone[i]);
+}
+
 static void sink_can_stop_the_dump(void **state)
 {
 	struct fixture *f = *state;
@@ -633,6 +694,7 @@ int main(void)
 		DUMP_TEST(failing_opens),
 		DUMP_TEST(damaged_datagrams),
 		DUMP_TEST(too_large_datagram),
+		DUMP_TEST(messages_do_not_colour_each_other),
 		DUMP_TEST(sink_can_stop_the_dump),
 		DUMP_TEST(udp_answers_have_another_type),
 	};
