@@ -42,8 +42,7 @@ struct poll {
 	struct pw_collect_stats *stats;
 	struct pw_error *err;
 	struct pw_batch batch;
-	bool walk;           /* the table of bound ports as well */
-	uint32_t bound_only; /* TCP sockets, bound but not connected, of the dump that is being made */
+	bool walk; /* the table of bound ports as well */
 };
 
 /* --- making one --- */
@@ -132,11 +131,7 @@ enum pw_collect_status pw_source_sockstat(struct pw_source *source, struct pw_so
 
 static int add_sockets(void *context, const struct pw_socket *sockets, size_t n)
 {
-	struct poll *poll = context;
-
-	for (size_t i = 0; i < n; i++)
-		poll->bound_only += sockets[i].state == PW_CLOSE && sockets[i].protocol == IPPROTO_TCP;
-	return pw_census_add(poll->census, sockets, n);
+	return pw_census_add(context, sockets, n);
 }
 
 static int add_bound(void *context, const struct pw_socket *sockets, size_t n)
@@ -162,11 +157,10 @@ static enum pw_dump_status dump_tcp(struct poll *poll)
 
 	if (!poll->walk)
 		return dump(poll, PW_STREAM_DUMP_HASHED);
-	poll->bound_only = 0;
 	poll->stats->walks++;
 	status = dump(poll, PW_STREAM_DUMP_TCP);
 	if (status == PW_DUMP_OK && poll->source->input.record == NULL)
-		pw_bind_table_walked(&poll->source->bind_table, poll->range, poll->bound_only);
+		pw_bind_table_walked(&poll->source->bind_table, poll->range, pw_census_totals(poll->census)->tcp_bound);
 	return status;
 }
 
@@ -286,7 +280,7 @@ static int fill(struct poll *poll, struct plan *plan)
 	enum protocol failed;
 
 	poll->walk = walk_wanted(poll);
-	poll->batch = (struct pw_batch){.sink = add_sockets, .context = poll};
+	poll->batch = (struct pw_batch){.sink = add_sockets, .context = poll->census};
 	do {
 		status = gather(poll, plan, &failed);
 		if (status == PW_DUMP_OK)

@@ -5,15 +5,16 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "model/chain.h"
 #include "model/index.h"
 
 /* How the sockets are kept
  *
  *   local ──> tuple ──> record ──> record     a local address (per protocol and device) has tuples, one for each remote
- *     │         └─────> tuple ──> record      address and port; a tuple has a chain of 8-byte records, one a socket
+ *     │         └─────> tuple ──> record      address and port; a tuple has a list of 4-byte records, one a socket
  *     └─────> record ──> record               sockets without a pool of their own (listening, bound, inbound, UDP)
  *
- * Chains are indexes into arrays that only grow during a poll. Pools are added up afterwards with one byte of scratch a port, so
+ * All is kept in arrays that only grow during a poll. Pools are added up afterwards with a byte of notes for each port, so
  * that a port held by several sockets counts once. */
 
 #define NONE UINT32_MAX
@@ -22,23 +23,15 @@
 #define SMALL_POOL 256     /* ports */
 #define BOUND_PASS_EVERY 6 /* polls between two not-AUTO passes that nothing suspicious asks for */
 
-enum record_flag {
-	RECORD_TIME_WAIT = 1,
-	RECORD_REUSABLE = 2,  /* TIME_WAIT that connect() to the same tuple may take over now */
-	RECORD_HALF_OPEN = 4, /* holds its tuple, but no bind bucket */
-	RECORD_V6ONLY = 8     /* an IPv6 socket that leaves the IPv4 wildcard alone */
-};
+/* A record is a word: the port, flags, and the number of the owner (0 = none). */
+#define RECORD_NOT_TIME_WAIT (UINT32_C(1) << 16)
+#define RECORD_HARD (UINT32_C(1) << 17)      /* no TIME_WAIT that connect() to the same tuple may take over now */
+#define RECORD_HALF_OPEN (UINT32_C(1) << 18) /* holds its tuple, but no bind bucket */
+#define RECORD_V6ONLY (UINT32_C(1) << 19)    /* an IPv6 socket that leaves the IPv4 wildcard alone */
+#define RECORD_FLAGS_SHIFT 16
+#define RECORD_OWNER_SHIFT 20
 
-/* The bits above the flags are the number of the owner, 0 = none. */
-#define OWNER_SHIFT 4
-
-_Static_assert(PW_OWNER_NUMBERS <= UINT16_MAX >> OWNER_SHIFT, "an owner's number fits into a record");
-
-struct record {
-	uint32_t next;
-	uint16_t port;
-	uint16_t flags; /* enum record_flag, and the owner */
-};
+_Static_assert(PW_OWNER_NUMBERS <= UINT32_MAX >> RECORD_OWNER_SHIFT, "an owner's number fits into a record");
 
 struct local {
 	uint8_t address[16];
@@ -47,17 +40,18 @@ struct local {
 	uint8_t any;      /* the wildcard address */
 	uint8_t loopback; /* 127/8 or ::1 */
 	uint32_t first_tuple;
-	uint32_t records; /* chain of the sockets without tuple */
-	uint32_t count;   /* sockets, with and without tuple */
+	uint32_t records;   /* list of the sockets without tuple */
+	uint32_t n_records; /* of these */
+	uint32_t count;     /* sockets, with and without tuple */
 };
 
 struct tuple { /* 32 bytes: half a line of the cache */
 	uint8_t remote[16];
 	uint32_t local;
 	uint16_t port;
-	uint16_t count; /* sockets; stays at its largest value */
-	uint32_t records;
-	uint32_t next; /* of the same local */
+	uint16_t count;   /* sockets; stays at its largest value */
+	uint32_t records; /* list of them */
+	uint32_t next;    /* of the same local */
 };
 
 struct cookie_set {
@@ -76,18 +70,28 @@ struct port_facts {
 	uint8_t *verdict;            /* enum verdict */
 };
 
-enum scratch { SCRATCH_USED = 1, SCRATCH_NOT_TIME_WAIT = 2, SCRATCH_HARD = 4 };
+/* What is known of a port while pools are added up. The first three are of the pool that is being counted; two of them have the places of
+ * the flags of a record. The others last until the next poll: one load answers everything. */
+enum port_bit {
+	PORT_NOT_TIME_WAIT = RECORD_NOT_TIME_WAIT >> RECORD_FLAGS_SHIFT, /* it has more than TIME_WAIT */
+	PORT_HARD = RECORD_HARD >> RECORD_FLAGS_SHIFT,
+	PORT_USED = 4,
+	PORT_OF_POOL = PORT_NOT_TIME_WAIT | PORT_HARD | PORT_USED,
+	PORT_OUTSIDE = 8, /* reserved */
+	PORT_LISTENING = 16,
+	PORT_BLOCKED = 32
+};
 
 struct pw_census {
 	uint32_t ns;
 	struct pw_range range;
 	struct pw_portset capacity;
 
-	struct record *records;
+	struct pw_chains records;
 	struct local *locals;
 	struct tuple *tuples;
-	uint32_t n_records, n_locals, n_tuples;
-	uint32_t size_records, size_locals, size_tuples;
+	uint32_t n_locals, n_tuples;
+	uint32_t size_locals, size_tuples;
 	struct pw_index local_index, tuple_index;
 	uint32_t last_local; /* most sockets in a row share one */
 	uint32_t *special;   /* locals that conflict beyond their own address: wildcards and those bound to a device */
@@ -110,7 +114,7 @@ struct pw_census {
 	struct pw_portset blocked, doubtful; /* results of finish; subsets of the capacity */
 	uint32_t free_ports, fast_ports;     /* |C - blocked|, and of these with low's parity */
 	struct pw_census_totals totals;
-	uint8_t *scratch; /* by port: enum scratch; all zero between two pools */
+	uint8_t *ports; /* enum port_bit, by port */
 	struct pw_owner_table owners;
 };
 
@@ -181,9 +185,9 @@ struct pw_census *pw_census_new(uint32_t ns)
 	c->facts.verdict_signature = calloc(PORTS, sizeof(uint64_t));
 	c->facts.pass_signature = calloc(PORTS, sizeof(uint64_t));
 	c->facts.verdict = calloc(PORTS, 1);
-	c->scratch = calloc(PORTS, 1);
+	c->ports = calloc(PORTS, 1);
 	if (c->facts.signature == NULL || c->facts.verdict_signature == NULL || c->facts.pass_signature == NULL ||
-		c->facts.verdict == NULL || c->scratch == NULL) {
+		c->facts.verdict == NULL || c->ports == NULL) {
 		pw_census_free(c);
 		return NULL;
 	}
@@ -196,7 +200,7 @@ void pw_census_free(struct pw_census *c)
 {
 	if (c == NULL)
 		return;
-	free(c->records);
+	pw_chains_free(&c->records);
 	free(c->locals);
 	free(c->tuples);
 	free(c->local_index.slot);
@@ -209,7 +213,7 @@ void pw_census_free(struct pw_census *c)
 	free(c->facts.pass_signature);
 	free(c->facts.verdict);
 	free(c->special);
-	free(c->scratch);
+	free(c->ports);
 	pw_owner_table_free(&c->owners);
 	free(c);
 }
@@ -217,11 +221,8 @@ void pw_census_free(struct pw_census *c)
 /* Gives memory back after a peak that has passed. */
 static void shrink(struct pw_census *c)
 {
-	if (c->size_records > 65536 && c->n_records < c->size_records / 16) {
-		free(c->records);
-		c->records = NULL;
-		c->size_records = 0;
-	}
+	if (c->records.size > 16384 && c->records.n < c->records.size / 16)
+		pw_chains_free(&c->records);
 	if (c->size_tuples > 16384 && c->n_tuples < c->size_tuples / 16) {
 		free(c->tuples);
 		free(c->tuple_index.slot);
@@ -268,7 +269,8 @@ void pw_census_begin(struct pw_census *c, const struct pw_range *range)
 		pw_index_reset(&c->local_index, c->local_index.mask + 1);
 	if (c->n_tuples != 0 && c->tuple_index.slot != NULL)
 		pw_index_reset(&c->tuple_index, c->tuple_index.mask + 1);
-	c->n_records = c->n_locals = c->n_tuples = c->n_special = 0;
+	c->n_locals = c->n_tuples = c->n_special = 0;
+	pw_chains_clear(&c->records);
 	pw_owner_table_clear(&c->owners);
 	c->last_local = NONE;
 	c->bound_pass = c->finished = false;
@@ -319,8 +321,7 @@ static uint32_t new_local(struct pw_census *c, const struct pw_socket *s, uint64
 	if (pw_index_full(&c->local_index, c->n_locals) && index_locals(c) < 0)
 		return NONE;
 	local = &c->locals[c->n_locals];
-	*local = (struct local){
-		.zone = s->ifindex, .family = s->family, .protocol = s->protocol, .first_tuple = NONE, .records = NONE};
+	*local = (struct local){.zone = s->ifindex, .family = s->family, .protocol = s->protocol, .first_tuple = NONE};
 	memcpy(local->address, s->local, sizeof(local->address));
 	local->any = memcmp(s->local, any, sizeof(any)) == 0;
 	local->loopback = is_loopback(s->family, s->local);
@@ -405,8 +406,7 @@ static uint32_t new_tuple(struct pw_census *c, uint32_t local, const struct pw_s
 	if (pw_index_full(&c->tuple_index, c->n_tuples) && index_tuples(c) < 0)
 		return NONE;
 	tuple = &c->tuples[c->n_tuples];
-	*tuple = (struct tuple){
-		.local = local, .port = s->remote_port, .records = NONE, .next = c->locals[local].first_tuple};
+	*tuple = (struct tuple){.local = local, .port = s->remote_port, .next = c->locals[local].first_tuple};
 	memcpy(tuple->remote, s->remote, sizeof(tuple->remote));
 	pw_index_put(&c->tuple_index, hash, c->n_tuples);
 	c->locals[local].first_tuple = c->n_tuples;
@@ -448,32 +448,24 @@ static bool reusable(const struct pw_census *c, const struct local *local, const
 		is_loopback(s->family, s->remote);
 }
 
-/* The flags and the owner. */
-static uint16_t record_flags(struct pw_census *c, const struct local *local, const struct pw_socket *s, bool foreign)
+static inline uint32_t make_record(
+	struct pw_census *c, const struct local *local, const struct pw_socket *s, bool foreign)
 {
-	uint16_t flags = 0;
+	uint32_t record = s->local_port;
 
 	if (s->flags & PW_SOCKET_HAS_OWNER)
-		flags = (uint16_t)(pw_owner_table_number(&c->owners, s->cgroup, s->uid) << OWNER_SHIFT);
-
-	if (s->protocol == IPPROTO_TCP && s->state == PW_TIME_WAIT)
-		flags |= RECORD_TIME_WAIT | (reusable(c, local, s) ? RECORD_REUSABLE : 0);
+		record |= (uint32_t)pw_owner_table_number(&c->owners, s->cgroup, s->uid) << RECORD_OWNER_SHIFT;
+	if (s->protocol != IPPROTO_TCP || s->state != PW_TIME_WAIT)
+		record |= RECORD_NOT_TIME_WAIT | RECORD_HARD;
+	else if (!reusable(c, local, s))
+		record |= RECORD_HARD;
 	if (s->flags & PW_SOCKET_HALF_OPEN)
-		flags |= RECORD_HALF_OPEN;
+		record |= RECORD_HALF_OPEN;
 	/* an explicit bind to a specific IPv6 address makes the socket v6only (__inet6_bind()), which diag does not show later on */
 	if (s->flags & PW_SOCKET_V6ONLY ||
 		(foreign && s->family == AF_INET6 && s->state != PW_LISTEN && s->state != PW_CLOSE))
-		flags |= RECORD_V6ONLY;
-	return flags;
-}
-
-static int add_record(struct pw_census *c, uint32_t *chain, const struct pw_socket *s, uint16_t flags)
-{
-	if (c->n_records == c->size_records && pw_grow(&c->records, &c->size_records, sizeof(*c->records)) < 0)
-		return -1;
-	c->records[c->n_records] = (struct record){.next = *chain, .port = s->local_port, .flags = flags};
-	*chain = c->n_records++;
-	return 0;
+		record |= RECORD_V6ONLY;
+	return record;
 }
 
 /* What a foreign socket is known by: it stays foreign as long as it has this port, but a socket that disconnects and connects again gets
@@ -484,7 +476,7 @@ static uint64_t origin(const struct pw_socket *s)
 }
 
 /* Sorts a connected TCP socket by what is known about the origin of its port. Returns whether it is known as foreign. */
-static bool classify(struct pw_census *c, const struct pw_socket *s)
+static inline bool classify(struct pw_census *c, const struct pw_socket *s)
 {
 	uint64_t id = s->cookie;
 
@@ -501,17 +493,46 @@ static bool classify(struct pw_census *c, const struct pw_socket *s)
 	return false;
 }
 
-static int add_tuple_socket(struct pw_census *c, uint32_t local, const struct pw_socket *s, uint64_t hash)
+/* Where a socket belongs. */
+struct place {
+	uint32_t local; /* NONE: outside the range */
+	uint32_t tuple; /* a guess, to be compared; NONE: there is none */
+	uint64_t hash;  /* of the tuple */
+};
+
+static uint32_t place_tuple(const struct pw_census *c, const struct place *place, const struct pw_socket *s)
 {
-	uint32_t tuple = lookup_tuple(c, local, s->remote, s->remote_port, hash);
+	if (place->tuple < c->n_tuples && tuple_is(&c->tuples[place->tuple], place->local, s->remote, s->remote_port))
+		return place->tuple;
+	return lookup_tuple(c, place->local, s->remote, s->remote_port, place->hash);
+}
+
+static inline int add_tuple_socket(struct pw_census *c, const struct place *place, const struct pw_socket *s)
+{
+	uint32_t local = place->local, tuple = place_tuple(c, place, s);
 	bool foreign = classify(c, s);
+	struct tuple *t;
 
 	if (foreign && cookie_add(&c->foreign_next, origin(s)) < 0)
 		return -1;
-	if (tuple == NONE && (tuple = new_tuple(c, local, s, hash)) == NONE)
+	if (tuple == NONE && (tuple = new_tuple(c, local, s, place->hash)) == NONE)
 		return -1;
-	c->tuples[tuple].count += c->tuples[tuple].count != UINT16_MAX;
-	return add_record(c, &c->tuples[tuple].records, s, record_flags(c, &c->locals[local], s, foreign));
+	t = &c->tuples[tuple];
+	if (pw_chain_add(&c->records, &t->records, t->count, make_record(c, &c->locals[local], s, foreign)) < 0)
+		return -1;
+	t->count += t->count != UINT16_MAX;
+	return 0;
+}
+
+/* A socket without tuple. */
+static int add_local_socket(struct pw_census *c, uint32_t local, const struct pw_socket *s)
+{
+	struct local *l = &c->locals[local];
+
+	if (pw_chain_add(&c->records, &l->records, l->n_records, make_record(c, l, s, false)) < 0)
+		return -1;
+	l->n_records++;
+	return 0;
 }
 
 static uint64_t listener_id(uint32_t local, uint16_t port)
@@ -541,40 +562,37 @@ static bool accepted(const struct pw_census *c, uint32_t local, const struct pw_
 		(pw_portset_has(any, s->local_port) || cookie_known(&c->listeners, listener_id(local, s->local_port)));
 }
 
-static int add_tcp(struct pw_census *c, uint32_t local, const struct pw_socket *s, uint64_t hash)
+static inline int add_tcp(struct pw_census *c, const struct place *place, const struct pw_socket *s)
 {
+	uint32_t local = place->local;
+
 	c->totals.tcp++;
 	c->totals.tcp_time_wait += s->state == PW_TIME_WAIT;
 	if (s->state == PW_LISTEN) {
 		if (add_listener(c, local, s) < 0)
 			return -1;
 	} else if (s->state == PW_CLOSE) {
+		c->totals.tcp_bound++;
 		pw_portset_add(&c->bound, s->local_port);
 		if (cookie_add(&c->foreign_next, origin(s)) < 0)
 			return -1;
 	} else if (!pw_portset_has(&c->listening, s->local_port)) {
-		return add_tuple_socket(c, local, s, hash);
+		return add_tuple_socket(c, place, s);
 	} else if ((accepted(c, local, s) || cookie_known(&c->foreign, origin(s))) &&
 		cookie_add(&c->foreign_next, origin(s)) < 0) {
 		return -1;
 	}
-	return add_record(c, &c->locals[local].records, s, record_flags(c, &c->locals[local], s, false));
+	return add_local_socket(c, local, s);
 }
 
-static int add_one(struct pw_census *c, uint32_t local, const struct pw_socket *s, uint64_t hash)
+static inline int add_one(struct pw_census *c, const struct place *place, const struct pw_socket *s)
 {
-	c->locals[local].count++;
+	c->locals[place->local].count++;
 	if (s->protocol == IPPROTO_TCP)
-		return add_tcp(c, local, s, hash);
+		return add_tcp(c, place, s);
 	c->totals.udp++;
-	return add_record(c, &c->locals[local].records, s, record_flags(c, &c->locals[local], s, false));
+	return add_local_socket(c, place->local, s);
 }
-
-/* Where a socket belongs. */
-struct place {
-	uint32_t local; /* NONE: outside the range */
-	uint64_t hash;  /* of its tuple */
-};
 
 #define AHEAD 64
 
@@ -591,32 +609,12 @@ PREFETCHES fetch_slot(const struct pw_census *c, uint16_t port, uint64_t hash)
 		__builtin_prefetch(&c->tuple_index.slot[hash & c->tuple_index.mask]);
 }
 
-/* The slot of a key, as far as the first two that it can be in tell. No branch: it would wait for each slot in turn. */
-static inline uint32_t likely_slot(const struct pw_index *index, uint64_t hash)
-{
-	uint32_t i = pw_index_start(index, hash);
-	uint32_t first = index->slot[i], second = index->slot[(i + 1) & index->mask];
-
-	return pw_index_tag_matches(index, first, hash) ? first : second;
-}
-
-PREFETCHES fetch_tuples(const struct pw_census *c, const struct place *places, size_t n)
-{
-	const struct pw_index *index = &c->tuple_index;
-
-	for (size_t i = 0; i < n && c->n_tuples != 0; i++) {
-		uint32_t slot = likely_slot(index, places[i].hash);
-
-		__builtin_prefetch(&c->tuples[slot != 0 ? pw_index_position(index, slot) : 0], 1);
-	}
-}
-
 static int find_places(struct pw_census *c, const struct pw_socket *sockets, size_t n, struct place places[AHEAD])
 {
 	for (size_t i = 0; i < n; i++) {
 		const struct pw_socket *s = &sockets[i];
 
-		places[i] = (struct place){.local = NONE};
+		places[i] = (struct place){.local = NONE, .tuple = NONE};
 		if (s->local_port < c->range.low || s->local_port > c->range.high)
 			continue;
 		places[i].local = find_local(c, s);
@@ -629,15 +627,36 @@ static int find_places(struct pw_census *c, const struct pw_socket *sockets, siz
 	return 0;
 }
 
+/* The slot of a key, as far as the first two that it can be in tell. No branch: it would wait for each slot in turn. */
+static inline uint32_t likely_slot(const struct pw_index *index, uint64_t hash)
+{
+	uint32_t i = pw_index_start(index, hash);
+	uint32_t first = index->slot[i], second = index->slot[(i + 1) & index->mask];
+
+	return pw_index_tag_matches(index, first, hash) ? first : second;
+}
+
+PREFETCHES guess_tuples(const struct pw_census *c, struct place *places, size_t n)
+{
+	const struct pw_index *index = &c->tuple_index;
+
+	for (size_t i = 0; i < n && c->n_tuples != 0; i++) {
+		uint32_t slot = likely_slot(index, places[i].hash);
+
+		places[i].tuple = slot != 0 ? pw_index_position(index, slot) : 0;
+		__builtin_prefetch(&c->tuples[places[i].tuple], 1);
+	}
+}
+
 static int add_ahead(struct pw_census *c, const struct pw_socket *sockets, size_t n)
 {
 	struct place places[AHEAD];
 
 	if (find_places(c, sockets, n, places) < 0)
 		return -1;
-	fetch_tuples(c, places, n);
+	guess_tuples(c, places, n);
 	for (size_t i = 0; i < n; i++)
-		if (places[i].local != NONE && add_one(c, places[i].local, &sockets[i], places[i].hash) < 0)
+		if (places[i].local != NONE && add_one(c, &places[i], &sockets[i]) < 0)
 			return -1;
 	return 0;
 }
@@ -712,6 +731,28 @@ static uint32_t count_pools(const struct pw_census *c)
 	return c->n_tuples + c->n_locals;
 }
 
+/* Ports of a set get a bit. */
+static void mark_ports(struct pw_census *c, const struct pw_portset *set, uint8_t bit)
+{
+	for (unsigned i = c->range.low >> 6; i <= (unsigned)c->range.high >> 6; i++)
+		for (uint64_t rest = set->word[i]; rest != 0; rest &= rest - 1)
+			c->ports[i * 64 + (unsigned)__builtin_ctzll(rest)] |= bit;
+}
+
+/* What no pool changes. */
+static void mark_all_ports(struct pw_census *c)
+{
+	struct pw_portset outside;
+
+	pw_portset_clear(&outside);
+	pw_portset_add_range(&outside, c->range.low, c->range.high);
+	pw_portset_subtract(&outside, &c->capacity);
+	memset(c->ports + c->range.low, 0, (size_t)c->range.high - c->range.low + 1);
+	mark_ports(c, &outside, PORT_OUTSIDE);
+	mark_ports(c, &c->listening, PORT_LISTENING);
+	mark_ports(c, &c->blocked, PORT_BLOCKED);
+}
+
 int pw_census_finish(struct pw_census *c)
 {
 	struct pw_portset free_set;
@@ -719,6 +760,7 @@ int pw_census_finish(struct pw_census *c)
 	if (c->bound_pass && c->polls_since_pass != 0)
 		note_pass(c);
 	judge(c);
+	mark_all_ports(c);
 	free_set = c->capacity;
 	pw_portset_subtract(&free_set, &c->blocked);
 	c->free_ports = pw_portset_count(&free_set);
@@ -782,72 +824,80 @@ void pw_census_verdict(struct pw_census *c, uint16_t port, bool blocked)
 
 /* --- connect pools -------------------------------------------------------------------------------------------------- */
 
-/* A port of a connect pool, at its first socket, taken for a TIME_WAIT that can be reused: what one port adds to `used`, and what it
- * takes away from the blocked ports of the namespace. */
-static void connect_port(const struct pw_census *c, uint16_t port, struct pw_pool_counts *out)
+/* The first part of a tuple's records; NONE has none. */
+static struct pw_chain_part tuple_records(const struct pw_census *c, uint32_t tuple)
 {
-	bool blocked = pw_portset_has(&c->blocked, port);
-
-	out->used++;
-	out->time_wait++;
-	out->blocked -= blocked;
-	out->reusable += !blocked;
+	return tuple == NONE ? (struct pw_chain_part){0}
+			     : pw_chain_first(&c->records, &c->tuples[tuple].records, c->tuples[tuple].count);
 }
 
-/* It has more than TIME_WAIT, or one that cannot be reused: the free ports lose it. */
-static void connect_port_news(const struct pw_census *c, uint16_t port, uint8_t news, struct pw_pool_counts *out)
+/* Ports of a connect pool. */
+struct connect_tally {
+	uint32_t used, not_time_wait;
+	uint32_t blocked;    /* of the used ones */
+	uint32_t taken;      /* that connect() could have but for this pool */
+	uint32_t taken_fast; /* of these, with low's parity */
+};
+
+/* Each port counts once, whatever is on it. What sits on a listener's port is inbound, and no part of a connect pool. No branches but the
+ * one that is nearly always the same: they would be taken at random. */
+static void connect_tuple(struct pw_census *c, uint32_t tuple, struct connect_tally *tally)
 {
-	out->time_wait -= (news & SCRATCH_NOT_TIME_WAIT) != 0;
-	if ((news & SCRATCH_HARD) == 0 || pw_portset_has(&c->blocked, port))
-		return;
-	out->reusable--;
-	out->free--;
-	out->fast_free -= ((port ^ c->range.low) & 1) == 0;
+	struct connect_tally sum = *tally;
+	uint8_t *ports = c->ports;
+	uint16_t low = c->range.low;
+
+	for (struct pw_chain_part part = tuple_records(c, tuple); part.n != 0; part = pw_chain_next(&c->records, part))
+		for (unsigned i = 0; i < part.n; i++) {
+			uint16_t port = (uint16_t)part.values[i];
+			uint8_t flags = part.values[i] >> RECORD_FLAGS_SHIFT & (PORT_NOT_TIME_WAIT | PORT_HARD);
+			uint8_t old = ports[port], news = (flags | PORT_USED) & ~old;
+			bool used = (news & PORT_USED) != 0, blocked = (old & PORT_BLOCKED) != 0;
+			bool taken = (news & PORT_HARD) != 0 && !blocked;
+
+			if (news == 0 || (old & (PORT_OUTSIDE | PORT_LISTENING)) != 0)
+				continue;
+			ports[port] = old | news;
+			sum.used += used;
+			sum.not_time_wait += (news & PORT_NOT_TIME_WAIT) != 0;
+			sum.blocked += used & blocked;
+			sum.taken += taken;
+			sum.taken_fast += taken & ~(port ^ low) & 1;
+		}
+	*tally = sum;
 }
 
-/* Counts each port once. What sits on a listener's port is inbound, and no part of a connect pool. */
-static void connect_record(struct pw_census *c, const struct record *r, struct pw_pool_counts *out)
+/* Eight ports at a time: this is done once for each pool of some size. */
+static void clear_ports(struct pw_census *c)
 {
-	uint8_t old = c->scratch[r->port], flags = old | SCRATCH_USED;
+	const uint64_t keep = ~(UINT64_C(0x0101010101010101) * PORT_OF_POOL);
+	uint64_t word;
 
-	flags |= r->flags & RECORD_TIME_WAIT ? 0 : SCRATCH_NOT_TIME_WAIT;
-	flags |= r->flags & RECORD_REUSABLE ? 0 : SCRATCH_HARD;
-	if (flags == old || pw_portset_has(&c->listening, r->port) || !pw_portset_has(&c->capacity, r->port))
-		return;
-	c->scratch[r->port] = flags;
-	if (old == 0)
-		connect_port(c, r->port, out);
-	connect_port_news(c, r->port, flags ^ old, out);
-}
-
-static void connect_chain(struct pw_census *c, uint32_t chain, struct pw_pool_counts *out)
-{
-	for (uint32_t i = chain; i != NONE; i = c->records[i].next)
-		connect_record(c, &c->records[i], out);
-}
-
-static void clear_scratch(struct pw_census *c)
-{
-	memset(c->scratch + c->range.low, 0, (size_t)c->range.high - c->range.low + 1);
+	for (unsigned port = c->range.low & ~7u; port <= c->range.high; port += sizeof(word)) {
+		memcpy(&word, c->ports + port, sizeof(word));
+		word &= keep;
+		memcpy(c->ports + port, &word, sizeof(word));
+	}
 }
 
 /* After a small pool: most are, and clearing the whole range would cost more than their counting. */
-static void clear_chain(struct pw_census *c, uint32_t chain)
+static void clear_tuple(struct pw_census *c, uint32_t tuple)
 {
-	for (uint32_t i = chain; i != NONE; i = c->records[i].next)
-		c->scratch[c->records[i].port] = 0;
+	for (struct pw_chain_part part = tuple_records(c, tuple); part.n != 0; part = pw_chain_next(&c->records, part))
+		for (unsigned i = 0; i < part.n; i++)
+			c->ports[(uint16_t)part.values[i]] &= (uint8_t)~PORT_OF_POOL;
+}
+
+static bool port_is_free(const struct pw_census *c, uint16_t port)
+{
+	return (c->ports[port] & (PORT_OUTSIDE | PORT_BLOCKED | PORT_HARD)) == 0;
 }
 
 /* A range of odd width above 1 loses its low or high end in every search (__inet_hash_connect(): `remaining &= ~1U`); both have
  * the parity that is tried first. Counted when such a port is free: then it may be the one that is missed. */
-static void lose_odd_end(const struct pw_census *c, bool low_taken, bool high_taken, struct pw_pool_counts *out)
+static void lose_odd_end(const struct pw_census *c, struct pw_pool_counts *out)
 {
-	bool low_free = pw_portset_has(&c->capacity, c->range.low) && !pw_portset_has(&c->blocked, c->range.low) &&
-		!low_taken;
-	bool high_free = pw_portset_has(&c->capacity, c->range.high) && !pw_portset_has(&c->blocked, c->range.high) &&
-		!high_taken;
-
-	if (!pw_range_is_odd(&c->range) || !(low_free || high_free))
+	if (!pw_range_is_odd(&c->range) || !(port_is_free(c, c->range.low) || port_is_free(c, c->range.high)))
 		return;
 	out->free--;
 	out->fast_free--;
@@ -857,102 +907,115 @@ static void lose_odd_end(const struct pw_census *c, bool low_taken, bool high_ta
  * bound to a device collides with both (inet_match()), one without only with its like. */
 static void count_connect(struct pw_census *c, uint32_t tuple, uint32_t twin, struct pw_pool_counts *out)
 {
-	uint32_t chain = tuple != NONE ? c->tuples[tuple].records : NONE,
-		 twin_chain = twin != NONE ? c->tuples[twin].records : NONE;
+	struct connect_tally tally = {0};
 
+	connect_tuple(c, tuple, &tally);
+	connect_tuple(c, twin, &tally);
 	*out = (struct pw_pool_counts){.capacity = c->totals.capacity,
-		.blocked = c->totals.blocked,
-		.free = c->free_ports,
-		.fast_free = c->fast_ports};
-	connect_chain(c, chain, out);
-	connect_chain(c, twin_chain, out);
-	lose_odd_end(c, c->scratch[c->range.low] & SCRATCH_HARD, c->scratch[c->range.high] & SCRATCH_HARD, out);
-	if (out->used > SMALL_POOL) {
-		clear_scratch(c);
+		.used = tally.used,
+		.time_wait = tally.used - tally.not_time_wait,
+		.reusable = tally.used - tally.blocked - tally.taken,
+		.blocked = c->totals.blocked - tally.blocked,
+		.free = c->free_ports - tally.taken,
+		.fast_free = c->fast_ports - tally.taken_fast};
+	lose_odd_end(c, out);
+	if (tally.used > SMALL_POOL) {
+		clear_ports(c);
 	} else {
-		clear_chain(c, chain);
-		clear_chain(c, twin_chain);
+		clear_tuple(c, tuple);
+		clear_tuple(c, twin);
 	}
 	out->utilization = pw_utilization(out->capacity, out->free);
 }
 
 /* --- bind pools ------------------------------------------------------------------------------------------------------- */
 
-/* Who conflicts with bind(address, 0): inet_rcv_saddr_equal() and ipv6_rcv_saddr_equal(). Devices: one side without, or the same. */
-static bool bind_conflict(const struct local *pool, const struct local *other, uint16_t record_flags)
+/* Who conflicts with bind(address, 0): inet_rcv_saddr_equal() and ipv6_rcv_saddr_equal(). Devices: one side without, or the same.
+ * *unless says which records do not, a mask of their flags. */
+static bool bind_conflict(const struct local *pool, const struct local *other, uint32_t *unless)
 {
+	*unless = 0;
 	if (pool->protocol != other->protocol || (pool->zone != 0 && other->zone != 0 && pool->zone != other->zone))
 		return false;
 	if (pool->family == other->family)
 		return pool->any || other->any || memcmp(pool->address, other->address, sizeof(pool->address)) == 0;
 	if (pool->family == AF_INET6) /* only the dual-stack wildcard reaches over to IPv4 */
 		return pool->any;
-	return (other->any || pool->any) && (record_flags & RECORD_V6ONLY) == 0;
+	*unless = RECORD_V6ONLY;
+	return other->any || pool->any;
 }
 
 struct bind_tally {
 	struct pw_census *census;
 	const struct local *pool;
-	struct pw_pool_counts *out; /* NULL: the owners are counted, not the ports */
-	uint32_t used_first;        /* used ports of the parity that bind() tries first */
+	bool owners; /* are counted, not the ports */
+	uint32_t used, not_time_wait, bound;
+	uint32_t used_first; /* used ports of the parity that bind() tries first */
 };
 
-/* A conflicting port, at its first socket. */
-static void bind_port(struct bind_tally *tally, uint16_t port)
+/* As connect_tuple(). A half-open socket owns no bind bucket. */
+static void bind_records(struct bind_tally *tally, struct pw_chain_part part, uint32_t unless)
 {
-	const struct pw_census *c = tally->census;
+	const struct pw_chains *records = &tally->census->records;
+	uint8_t *ports = tally->census->ports;
+	uint16_t low = tally->census->range.low;
+	struct bind_tally sum = *tally;
 
-	tally->out->used++;
-	tally->out->time_wait++;
-	tally->out->bound += pw_portset_has(&c->blocked, port) && !pw_portset_has(&c->listening, port);
-	tally->used_first += (port ^ c->range.low) & 1;
+	unless |= RECORD_HALF_OPEN;
+	for (; part.n != 0; part = pw_chain_next(records, part))
+		for (unsigned i = 0; i < part.n; i++) {
+			uint32_t record = part.values[i];
+			uint16_t port = (uint16_t)record;
+			uint8_t flags = record >> RECORD_FLAGS_SHIFT & PORT_NOT_TIME_WAIT;
+			uint8_t old = ports[port], news = (flags | PORT_USED) & ~old;
+			bool used = (news & PORT_USED) != 0;
+
+			if (news == 0 || (old & PORT_OUTSIDE) != 0 || (record & unless) != 0)
+				continue;
+			ports[port] = old | news;
+			sum.used += used;
+			sum.not_time_wait += (news & PORT_NOT_TIME_WAIT) != 0;
+			sum.bound += used & ((old & (PORT_BLOCKED | PORT_LISTENING)) == PORT_BLOCKED);
+			sum.used_first += used & (port ^ low) & 1;
+		}
+	*tally = sum;
 }
 
-/* Counts each port once; one that turns out to have more than TIME_WAIT is taken out of these. A half-open socket owns no bind bucket. */
-static void bind_record(struct bind_tally *tally, const struct local *other, const struct record *r)
+static void count_owner(struct pw_census *c, uint32_t record)
+{
+	if ((c->ports[(uint16_t)record] & PORT_OUTSIDE) == 0)
+		pw_owner_table_count(&c->owners, record >> RECORD_OWNER_SHIFT);
+}
+
+static void bind_owners(struct bind_tally *tally, struct pw_chain_part part, uint32_t unless)
 {
 	struct pw_census *c = tally->census;
-	uint8_t old = c->scratch[r->port], flags = old | SCRATCH_USED;
 
-	flags |= r->flags & RECORD_TIME_WAIT ? 0 : SCRATCH_NOT_TIME_WAIT;
-	if (flags == old || (r->flags & RECORD_HALF_OPEN) != 0 || !bind_conflict(tally->pool, other, r->flags) ||
-		!pw_portset_has(&c->capacity, r->port))
-		return;
-	c->scratch[r->port] = flags;
-	if (old == 0)
-		bind_port(tally, r->port);
-	tally->out->time_wait -= ((flags ^ old) & SCRATCH_NOT_TIME_WAIT) != 0;
+	for (; part.n != 0; part = pw_chain_next(&c->records, part))
+		for (unsigned i = 0; i < part.n; i++)
+			if ((part.values[i] & unless) == 0)
+				count_owner(c, part.values[i]);
 }
 
-static void count_owner(struct pw_census *c, const struct record *r)
+static void walk_records(struct bind_tally *tally, struct pw_chain_part part, uint32_t unless)
 {
-	uint16_t owner = r->flags >> OWNER_SHIFT;
-
-	if (owner != 0 && pw_portset_has(&c->capacity, r->port))
-		pw_owner_table_count(&c->owners, owner);
-}
-
-static void walk_chain(struct bind_tally *tally, const struct local *other, uint32_t chain)
-{
-	struct pw_census *c = tally->census;
-
-	for (uint32_t i = chain; i != NONE; i = c->records[i].next)
-		if (tally->out != NULL)
-			bind_record(tally, other, &c->records[i]);
-		else if (bind_conflict(tally->pool, other, c->records[i].flags))
-			count_owner(c, &c->records[i]);
+	if (tally->owners)
+		bind_owners(tally, part, unless);
+	else
+		bind_records(tally, part, unless);
 }
 
 static void walk_local(struct bind_tally *tally, uint32_t id)
 {
 	const struct pw_census *c = tally->census;
 	const struct local *other = &c->locals[id];
+	uint32_t unless;
 
-	if (!bind_conflict(tally->pool, other, 0))
+	if (!bind_conflict(tally->pool, other, &unless))
 		return;
-	walk_chain(tally, other, other->records);
+	walk_records(tally, pw_chain_first(&c->records, &other->records, other->n_records), unless);
 	for (uint32_t t = other->first_tuple; t != NONE; t = c->tuples[t].next)
-		walk_chain(tally, other, c->tuples[t].records);
+		walk_records(tally, tuple_records(c, t), unless);
 }
 
 /* The local of an address without device, NONE when it has no sockets. */
@@ -984,17 +1047,19 @@ static void walk_conflicts(struct bind_tally *tally)
 /* bind() of TCP tries the other parity than low's first (inet_csk_find_open_port()); UDP knows no parity. */
 static void count_bind(struct pw_census *c, const struct local *pool, struct pw_pool_counts *out)
 {
-	struct bind_tally tally = {.census = c, .pool = pool, .out = out};
+	struct bind_tally tally = {.census = c, .pool = pool};
 
-	*out = (struct pw_pool_counts){.capacity = c->totals.capacity};
 	walk_conflicts(&tally);
-	clear_scratch(c);
-	out->free = out->capacity - out->used;
-	out->fast_free = out->free;
-	if (pool->protocol == IPPROTO_TCP)
+	clear_ports(c);
+	*out = (struct pw_pool_counts){.capacity = c->totals.capacity,
+		.used = tally.used,
+		.time_wait = tally.used - tally.not_time_wait,
+		.free = c->totals.capacity - tally.used,
+		.fast_free = c->totals.capacity - tally.used};
+	if (pool->protocol == IPPROTO_TCP) {
+		out->bound = tally.bound;
 		out->fast_free = pw_portset_count_parity(&c->capacity, (c->range.low & 1) ^ 1) - tally.used_first;
-	else
-		out->bound = 0;
+	}
 	out->utilization = pw_utilization(out->capacity, out->free);
 }
 
@@ -1120,17 +1185,16 @@ void pw_census_pool(struct pw_census *c, const struct pw_pool_key *key, struct p
 
 static void connect_owners(struct pw_census *c, uint32_t tuple)
 {
-	uint32_t chain = tuple != NONE ? c->tuples[tuple].records : NONE;
-
-	for (uint32_t i = chain; i != NONE; i = c->records[i].next)
-		if (!pw_portset_has(&c->listening, c->records[i].port))
-			count_owner(c, &c->records[i]);
+	for (struct pw_chain_part part = tuple_records(c, tuple); part.n != 0; part = pw_chain_next(&c->records, part))
+		for (unsigned i = 0; i < part.n; i++)
+			if ((c->ports[(uint16_t)part.values[i]] & PORT_LISTENING) == 0)
+				count_owner(c, part.values[i]);
 }
 
 void pw_census_owners(struct pw_census *c, const struct pw_pool_key *key, struct pw_owners *out)
 {
 	struct local local = key_local(key);
-	struct bind_tally tally = {.census = c, .pool = &local};
+	struct bind_tally tally = {.census = c, .pool = &local, .owners = true};
 
 	pw_owner_table_start(&c->owners);
 	if (key->kind == PW_KIND_CONNECT) {

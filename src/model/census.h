@@ -27,10 +27,11 @@ struct pw_census_totals {
 	uint64_t sockets;  /* records added, UDP included */
 	uint32_t tcp, udp; /* of these */
 	uint32_t tcp_time_wait;
-	uint32_t capacity; /* |C| */
-	uint32_t blocked;  /* |C & Blocked|: ports that no connect() can get, whatever its destination */
-	uint32_t doubtful; /* ports of C whose sockets may or may not be foreign */
-	uint32_t pools;    /* distinct pools with at least one port */
+	uint32_t tcp_bound; /* neither connected nor listening */
+	uint32_t capacity;  /* |C| */
+	uint32_t blocked;   /* |C & Blocked|: ports that no connect() can get, whatever its destination */
+	uint32_t doubtful;  /* ports of C whose sockets may or may not be foreign */
+	uint32_t pools;     /* distinct pools with at least one port */
 	enum pw_basis
 		basis; /* probed: no port is in doubt, and the allocator was asked wherever inference could not tell */
 };

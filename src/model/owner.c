@@ -75,12 +75,10 @@ static uint32_t new_number(struct pw_owner_table *table, uint64_t cgroup, uint32
 	return table->n;
 }
 
-uint16_t pw_owner_table_number(struct pw_owner_table *table, uint64_t cgroup, uint32_t uid)
+uint16_t pw_owner_table_search(struct pw_owner_table *table, uint64_t cgroup, uint32_t uid)
 {
 	uint32_t number = 0;
 
-	if (table->last != 0 && is_pair(&table->pairs[table->last - 1], cgroup, uid))
-		return (uint16_t)table->last;
 	if (table->size != 0)
 		number = table->slot[find_slot(table, cgroup, uid)];
 	if (number == 0)
@@ -93,40 +91,34 @@ uint16_t pw_owner_table_number(struct pw_owner_table *table, uint64_t cgroup, ui
 
 void pw_owner_table_start(struct pw_owner_table *table)
 {
-	for (uint32_t i = 0; i < table->n; i++)
-		table->pairs[i].sockets = 0;
-	table->others = 0;
-}
-
-void pw_owner_table_count(struct pw_owner_table *table, uint16_t number)
-{
-	if (number == PW_OWNER_NUMBERS)
-		table->others++;
-	else
-		table->pairs[number - 1].sockets++;
+	memset(table->sockets, 0, ((size_t)table->n + 1) * sizeof(*table->sockets));
+	table->sockets[PW_OWNER_NUMBERS] = 0;
 }
 
 /* Puts a pair among the largest. */
-static void insert(struct pw_owners *out, const struct pw_owner *pair)
+static void insert(struct pw_owners *out, const struct pw_owner *pair, uint32_t sockets)
 {
 	size_t at;
 
-	if (out->n == PW_OWNERS_MAX && out->owner[out->n - 1].sockets >= pair->sockets)
+	if (out->n == PW_OWNERS_MAX && out->owner[out->n - 1].sockets >= sockets)
 		return;
 	out->n += out->n < PW_OWNERS_MAX;
-	for (at = out->n - 1; at > 0 && out->owner[at - 1].sockets < pair->sockets; at--)
+	for (at = out->n - 1; at > 0 && out->owner[at - 1].sockets < sockets; at--)
 		out->owner[at] = out->owner[at - 1];
 	out->owner[at] = *pair;
+	out->owner[at].sockets = sockets;
 }
 
 void pw_owner_table_result(const struct pw_owner_table *table, struct pw_owners *out)
 {
-	*out = (struct pw_owners){.owned = table->others};
+	*out = (struct pw_owners){.owned = table->sockets[PW_OWNER_NUMBERS]};
 	for (uint32_t i = 0; i < table->n; i++) {
-		if (table->pairs[i].sockets == 0)
+		uint32_t sockets = table->sockets[i + 1];
+
+		if (sockets == 0)
 			continue;
-		out->owned += table->pairs[i].sockets;
-		insert(out, &table->pairs[i]);
+		out->owned += sockets;
+		insert(out, &table->pairs[i], sockets);
 	}
 }
 

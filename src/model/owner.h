@@ -5,6 +5,7 @@
 #ifndef PW_MODEL_OWNER_H
 #define PW_MODEL_OWNER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,7 +19,7 @@
 struct pw_owner {
 	uint64_t cgroup; /* cgroup v2 id; 0 = unknown */
 	uint32_t uid;
-	uint32_t sockets; /* of the pool that is being looked at */
+	uint32_t sockets; /* of a pool; 0 where none is looked at */
 };
 
 /* The owners of one pool. Sockets in TIME_WAIT, orphans and connections that nobody has accepted have none. */
@@ -33,20 +34,33 @@ struct pw_owner_table {
 	struct pw_owner *pairs; /* of number 1, 2, ... */
 	uint16_t *slot;         /* open addressing with linear probing; numbers, 0 is empty */
 	uint32_t n, size;       /* pairs, and room for them: half of the slots */
-	uint32_t last;          /* number of the pair that was asked for last */
-	uint32_t others;        /* sockets, of the pool that is being counted, beyond the numbers */
+	uint32_t last;          /* number of the pair that was asked for last, 0 = none */
+	uint32_t sockets[PW_OWNER_NUMBERS +
+		1]; /* of the pool that is being counted, by number; the first has those of nobody */
 };
 
 void pw_owner_table_clear(struct pw_owner_table *table);
 void pw_owner_table_free(struct pw_owner_table *table);
 
-/* The number of a pair, 1 to PW_OWNER_NUMBERS; 0 (no owner) when out of memory. */
-uint16_t pw_owner_table_number(struct pw_owner_table *table, uint64_t cgroup, uint32_t uid);
+uint16_t pw_owner_table_search(struct pw_owner_table *table, uint64_t cgroup, uint32_t uid);
 
-/* Counting one pool: start, count for each of its sockets that has an owner, result. */
+/* The number of a pair, 1 to PW_OWNER_NUMBERS; 0 (no owner) when out of memory. Most sockets in a row have the same. */
+static inline uint16_t pw_owner_table_number(struct pw_owner_table *table, uint64_t cgroup, uint32_t uid)
+{
+	if (table->last != 0 && table->pairs[table->last - 1].cgroup == cgroup &&
+		table->pairs[table->last - 1].uid == uid)
+		return (uint16_t)table->last;
+	return pw_owner_table_search(table, cgroup, uid);
+}
+
+/* Counting one pool: start, count for each of its sockets (number 0: it has no owner), result. */
 void pw_owner_table_start(struct pw_owner_table *table);
-void pw_owner_table_count(struct pw_owner_table *table, uint16_t number);
 void pw_owner_table_result(const struct pw_owner_table *table, struct pw_owners *out);
+
+static inline void pw_owner_table_count(struct pw_owner_table *table, uint32_t number)
+{
+	table->sockets[number]++;
+}
 
 /* Writes the name of a control group or user to buf, "" when there is none; context as given. */
 typedef void pw_owner_name(uint64_t cgroup, uint32_t uid, char *buf, size_t size, void *context);
