@@ -1,7 +1,7 @@
 /* owner.h: who holds the sockets of a pool
  *
  * The dump tells the control group and the user of every socket that a process has open. A socket is filed with the number of that
- * pair, which fits into its 8-byte record; names are looked for only where a pool is shown. */
+ * pair, which fits into its record; names are looked for only where a pool is shown. */
 #ifndef PW_MODEL_OWNER_H
 #define PW_MODEL_OWNER_H
 
