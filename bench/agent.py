@@ -137,9 +137,10 @@ def whole_poll(bench):
 
 def memory(bench):
     lab, large, many = bench.lab, bench.scale.large, bench.scale.many
-    cases = [to_one(lab, 1000), to_one(lab, large // 2), to_one(lab, large), to_many(lab, large, 100),
-             to_many(lab, large, many // 10, 10)]
-    for total, parts in zip((1000, large // 2, large, large, large), cases):
+    cases = ((1000, to_one(lab, 1000)), (large // 2, to_one(lab, large // 2)), (large, to_one(lab, large)),
+             (large, to_many(lab, large, 100)), (large, to_many(lab, large, many // 10, 10)),
+             (large, to_many(lab, large, large // 10, 10)))
+    for total, parts in cases:
         with lab.population(*parts), Agent(lab, 0.5) as agent:
             settle(agent, 4)
             bench.note("memory", total=total, pools=agent.get("pwPoolsSeen"), rss_kib=resident_kib(agent.daemon.pid))
