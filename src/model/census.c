@@ -40,6 +40,8 @@ void pw_census_free(struct pw_census *c)
 	pw_chains_free(&c->records);
 	free(c->locals);
 	free(c->tuples);
+	free(c->next_tuple);
+	free(c->remotes6);
 	free(c->local_index.slot);
 	free(c->tuple_index.slot);
 	free(c->foreign.slot);
@@ -62,10 +64,14 @@ static void shrink(struct pw_census *c)
 		pw_chains_free(&c->records);
 	if (c->size_tuples > 16384 && c->n_tuples < c->size_tuples / 16) {
 		free(c->tuples);
+		free(c->next_tuple);
+		free(c->remotes6);
 		free(c->tuple_index.slot);
 		c->tuples = NULL;
+		c->next_tuple = NULL;
+		c->remotes6 = NULL;
 		c->tuple_index.slot = NULL;
-		c->size_tuples = 0;
+		c->size_tuples = c->size_remotes6 = 0;
 	}
 }
 
@@ -100,7 +106,7 @@ void pw_census_begin(struct pw_census *c, const struct pw_range *range)
 		pw_index_reset(&c->local_index, c->local_index.mask + 1);
 	if (c->n_tuples != 0 && c->tuple_index.slot != NULL)
 		pw_index_reset(&c->tuple_index, c->tuple_index.mask + 1);
-	c->n_locals = c->n_tuples = c->n_special = 0;
+	c->n_locals = c->n_tuples = c->n_remotes6 = c->n_special = 0;
 	pw_chains_clear(&c->records);
 	pw_owner_table_clear(&c->owners);
 	c->last_local = NONE;
@@ -168,9 +174,13 @@ static int index_tuples(struct pw_census *c)
 {
 	if (pw_index_reset(&c->tuple_index, c->tuple_index.slot == NULL ? 1024 : (c->tuple_index.mask + 1) * 2) < 0)
 		return -1;
-	for (uint32_t i = 0; i < c->n_tuples; i++)
-		pw_index_put(
-			&c->tuple_index, tuple_hash(c, c->tuples[i].local, c->tuples[i].remote, c->tuples[i].port), i);
+	for (uint32_t i = 0; i < c->n_tuples; i++) {
+		const struct tuple *t = &c->tuples[i];
+		uint8_t remote[16];
+
+		tuple_remote(c, t, remote);
+		pw_index_put(&c->tuple_index, tuple_hash(c, t->local, remote, t->port), i);
+	}
 	return 0;
 }
 
@@ -179,9 +189,14 @@ static int grow_tuples(struct pw_census *c)
 {
 	uint32_t new_size = c->size_tuples == 0 ? 256 : c->size_tuples * 2;
 	struct tuple *bigger;
+	uint32_t *next;
 
 	if (new_size < c->size_tuples)
 		return -1;
+	next = realloc(c->next_tuple, (size_t)new_size * sizeof(*next));
+	if (next == NULL)
+		return -1;
+	c->next_tuple = next;
 	bigger = aligned_alloc(CACHE_LINE, (size_t)new_size * sizeof(*bigger));
 	if (bigger == NULL)
 		return -1;
@@ -193,17 +208,32 @@ static int grow_tuples(struct pw_census *c)
 	return 0;
 }
 
+/* What a tuple has for a remote address. Returns 0, or -1 when out of memory. */
+static int keep_remote(struct pw_census *c, const struct pw_socket *s, uint32_t *remote)
+{
+	if (s->family == AF_INET) {
+		memcpy(remote, s->remote, sizeof(*remote));
+		return 0;
+	}
+	if (c->n_remotes6 == c->size_remotes6 && pw_grow(&c->remotes6, &c->size_remotes6, sizeof(*c->remotes6)) < 0)
+		return -1;
+	memcpy(c->remotes6[c->n_remotes6].address, s->remote, 16);
+	*remote = c->n_remotes6++;
+	return 0;
+}
+
 static uint32_t new_tuple(struct pw_census *c, uint32_t local, const struct pw_socket *s, uint64_t hash)
 {
-	struct tuple *tuple;
+	struct tuple tuple = {.local = local, .port = s->remote_port};
 
 	if (c->n_tuples == c->size_tuples && grow_tuples(c) < 0)
 		return NONE;
 	if (pw_index_full(&c->tuple_index, c->n_tuples) && index_tuples(c) < 0)
 		return NONE;
-	tuple = &c->tuples[c->n_tuples];
-	*tuple = (struct tuple){.local = local, .port = s->remote_port, .next = c->locals[local].first_tuple};
-	memcpy(tuple->remote, s->remote, sizeof(tuple->remote));
+	if (keep_remote(c, s, &tuple.remote) < 0)
+		return NONE;
+	c->tuples[c->n_tuples] = tuple;
+	c->next_tuple[c->n_tuples] = c->locals[local].first_tuple;
 	pw_index_put(&c->tuple_index, hash, c->n_tuples);
 	c->locals[local].first_tuple = c->n_tuples;
 	return c->n_tuples++;
@@ -276,7 +306,8 @@ struct place {
 
 static uint32_t place_tuple(const struct pw_census *c, const struct place *place, const struct pw_socket *s)
 {
-	if (place->tuple < c->n_tuples && tuple_is(&c->tuples[place->tuple], place->local, s->remote, s->remote_port))
+	if (place->tuple < c->n_tuples &&
+		tuple_is(c, &c->tuples[place->tuple], place->local, s->remote, s->remote_port))
 		return place->tuple;
 	return lookup_tuple(c, place->local, s->remote, s->remote_port, place->hash);
 }

@@ -1,7 +1,7 @@
 /* census.h: the sockets of one network namespace at one poll, added up into pools
  *
  * The hot path of the program: pw_census_add() runs once per socket. The memory is 4 to 12 bytes a socket (4.3 where many
- * have one destination) plus about 45 a distinct (local address, remote address, remote port); it is kept from poll to poll.
+ * have one destination) plus about 30 (IPv6: 50) a distinct (local address, remote address, remote port); it is kept from poll to poll.
  *
  * Use, each poll:  begin -> add, add, ... -> finish -> [wants_bound: add_bound, finish] -> [doubts: verdict, ..., finish]
  * -> each / pool / totals.

@@ -10,6 +10,7 @@
 #define PW_MODEL_CENSUS_INTERNAL_H
 
 #include <string.h>
+#include <sys/socket.h>
 
 #include "model/census.h"
 #include "model/chain.h"
@@ -42,13 +43,16 @@ struct local {
 	uint32_t count;     /* sockets, with and without tuple */
 };
 
-struct tuple { /* 32 bytes: half a line of the cache */
-	uint8_t remote[16];
+struct tuple {           /* 16 bytes: a quarter of a line of the cache */
+	uint32_t remote; /* an IPv4 address as it is, of an IPv6 address its position in remotes6 */
 	uint32_t local;
 	uint16_t port;
 	uint16_t count;   /* sockets; stays at its largest value */
 	uint32_t records; /* list of them */
-	uint32_t next;    /* of the same local */
+};
+
+struct remote6 {
+	uint8_t address[16];
 };
 
 enum verdict { VERDICT_NONE, VERDICT_FREE, VERDICT_BLOCKED };
@@ -82,8 +86,10 @@ struct pw_census {
 	struct pw_chains records;
 	struct local *locals;
 	struct tuple *tuples;
-	uint32_t n_locals, n_tuples;
-	uint32_t size_locals, size_tuples;
+	uint32_t *next_tuple; /* of the same local, by tuple */
+	struct remote6 *remotes6;
+	uint32_t n_locals, n_tuples, n_remotes6;
+	uint32_t size_locals, size_tuples, size_remotes6;
 	struct pw_index local_index, tuple_index;
 	uint32_t last_local; /* most sockets in a row share one */
 	uint32_t *special;   /* locals that conflict beyond their own address: wildcards and those bound to a device */
@@ -151,9 +157,26 @@ static inline uint64_t tuple_hash(const struct pw_census *c, uint32_t local, con
 	return pw_hash_address(c->seed, remote, (uint64_t)local << 16 | port);
 }
 
-static inline bool tuple_is(const struct tuple *t, uint32_t local, const uint8_t remote[16], uint16_t port)
+static inline void tuple_remote(const struct pw_census *c, const struct tuple *t, uint8_t remote[16])
 {
-	return t->local == local && t->port == port && memcmp(t->remote, remote, sizeof(t->remote)) == 0;
+	memset(remote, 0, 16);
+	if (c->locals[t->local].family == AF_INET)
+		memcpy(remote, &t->remote, sizeof(t->remote));
+	else
+		memcpy(remote, c->remotes6[t->remote].address, 16);
+}
+
+static inline bool tuple_is(
+	const struct pw_census *c, const struct tuple *t, uint32_t local, const uint8_t remote[16], uint16_t port)
+{
+	uint32_t remote4;
+
+	if (t->local != local || t->port != port)
+		return false;
+	memcpy(&remote4, remote, sizeof(remote4));
+	if (c->locals[local].family == AF_INET)
+		return t->remote == remote4;
+	return memcmp(c->remotes6[t->remote].address, remote, 16) == 0;
 }
 
 static inline uint32_t lookup_tuple(
@@ -167,7 +190,7 @@ static inline uint32_t lookup_tuple(
 		uint32_t position = pw_index_position(index, index->slot[i]);
 
 		if (pw_index_tag_matches(index, index->slot[i], hash) &&
-			tuple_is(&c->tuples[position], local, remote, port))
+			tuple_is(c, &c->tuples[position], local, remote, port))
 			return position;
 	}
 	return NONE;

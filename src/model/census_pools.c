@@ -199,7 +199,7 @@ static void walk_local(struct bind_tally *tally, uint32_t id)
 	if (!bind_conflict(tally->pool, other, &unless))
 		return;
 	walk_records(tally, pw_chain_first(&c->records, &other->records, other->n_records), unless);
-	for (uint32_t t = other->first_tuple; t != NONE; t = c->tuples[t].next)
+	for (uint32_t t = other->first_tuple; t != NONE; t = c->next_tuple[t])
 		walk_records(tally, tuple_records(c, t), unless);
 }
 
@@ -270,10 +270,14 @@ static int visit_tuple(struct pw_census *c, uint32_t id, uint32_t floor, pw_cens
 {
 	const struct tuple *t = &c->tuples[id];
 	const struct local *local = &c->locals[t->local];
-	uint32_t twin = twin_of(c, local, t->remote, t->port);
 	struct pw_pool_key key = {.ns = c->ns, .kind = PW_KIND_CONNECT, .protocol = IPPROTO_TCP, .port = t->port};
 	struct pw_pool_counts counts;
+	uint32_t twin;
 
+	if (local->zone == 0 && t->count < floor)
+		return 0;
+	tuple_remote(c, t, key.remote.bytes);
+	twin = twin_of(c, local, key.remote.bytes, t->port);
 	if (t->count + (twin != NONE ? c->tuples[twin].count : 0u) < floor)
 		return 0;
 	count_connect(c, id, twin, &counts);
@@ -281,7 +285,6 @@ static int visit_tuple(struct pw_census *c, uint32_t id, uint32_t floor, pw_cens
 		return 0;
 	key.local = local_address(local);
 	key.remote.family = local->family;
-	memcpy(key.remote.bytes, t->remote, sizeof(t->remote));
 	return visit(&key, &counts, context);
 }
 
