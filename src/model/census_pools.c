@@ -12,8 +12,9 @@
 /* The first part of a tuple's records; NONE has none. */
 static struct pw_chain_part tuple_records(const struct pw_census *c, uint32_t tuple)
 {
-	return tuple == NONE ? (struct pw_chain_part){0}
-			     : pw_chain_first(&c->records, &c->tuples[tuple].records, c->tuples[tuple].count);
+	if (tuple == NONE)
+		return (struct pw_chain_part){0};
+	return pw_chain_first(&c->records, &c->tuples[tuple].records, c->tuples[tuple].count);
 }
 
 /* Ports of a connect pool. */
