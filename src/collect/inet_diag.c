@@ -145,18 +145,15 @@ static void layout_value(struct layout *layout, unsigned type, uint16_t at, size
 		layout->v6only = at;
 }
 
-static void layout_attribute(struct layout *layout, size_t at, const uint8_t *p)
+static void layout_attribute(struct layout *layout, size_t at, const struct nlattr *attribute)
 {
-	struct nlattr attribute;
-
-	memcpy(&attribute, p, sizeof(attribute));
 	if (layout->n < LAYOUT_ATTRIBUTES) {
 		layout->at[layout->n] = (uint16_t)at;
-		memcpy(&layout->header[layout->n], p, sizeof(layout->header[0]));
+		memcpy(&layout->header[layout->n], attribute, sizeof(layout->header[0]));
 	}
 	layout->n++;
-	layout_value(layout, attribute.nla_type & NLA_TYPE_MASK, (uint16_t)(at + NLA_HDRLEN),
-		attribute.nla_len - (size_t)NLA_HDRLEN);
+	layout_value(layout, attribute->nla_type & NLA_TYPE_MASK, (uint16_t)(at + NLA_HDRLEN),
+		attribute->nla_len - (size_t)NLA_HDRLEN);
 }
 
 /* A walk of our own: the library's calls back for each attribute. Returns 0, or -1 when an attribute ends behind the message. */
@@ -173,7 +170,7 @@ static int layout_learn(struct layout *layout, const uint8_t *p, size_t len)
 			layout->n = LAYOUT_ATTRIBUTES + 1; /* fits nothing */
 			return -1;
 		}
-		layout_attribute(layout, at, p + at);
+		layout_attribute(layout, at, &attribute);
 		at += NLA_ALIGN(attribute.nla_len);
 	}
 	return 0;

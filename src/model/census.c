@@ -33,17 +33,27 @@ struct pw_census *pw_census_new(uint32_t ns)
 	return c;
 }
 
+static void free_tuples(struct pw_census *c)
+{
+	free(c->tuples);
+	free(c->next_tuple);
+	free(c->remotes6);
+	free(c->tuple_index.slot);
+	c->tuples = NULL;
+	c->next_tuple = NULL;
+	c->remotes6 = NULL;
+	c->tuple_index.slot = NULL;
+	c->size_tuples = c->size_remotes6 = 0;
+}
+
 void pw_census_free(struct pw_census *c)
 {
 	if (c == NULL)
 		return;
 	pw_chains_free(&c->records);
+	free_tuples(c);
 	free(c->locals);
-	free(c->tuples);
-	free(c->next_tuple);
-	free(c->remotes6);
 	free(c->local_index.slot);
-	free(c->tuple_index.slot);
 	free(c->foreign.slot);
 	free(c->foreign_next.slot);
 	free(c->listeners.slot);
@@ -62,17 +72,8 @@ static void shrink(struct pw_census *c)
 {
 	if (c->records.size > 16384 && c->records.n < c->records.size / 16)
 		pw_chains_free(&c->records);
-	if (c->size_tuples > 16384 && c->n_tuples < c->size_tuples / 16) {
-		free(c->tuples);
-		free(c->next_tuple);
-		free(c->remotes6);
-		free(c->tuple_index.slot);
-		c->tuples = NULL;
-		c->next_tuple = NULL;
-		c->remotes6 = NULL;
-		c->tuple_index.slot = NULL;
-		c->size_tuples = c->size_remotes6 = 0;
-	}
+	if (c->size_tuples > 16384 && c->n_tuples < c->size_tuples / 16)
+		free_tuples(c);
 }
 
 static void clear_sets(struct pw_census *c)

@@ -61,13 +61,8 @@ static void mark_ports(struct pw_census *c, const struct pw_portset *set, uint8_
 /* What no pool changes. */
 static void mark_all_ports(struct pw_census *c)
 {
-	struct pw_portset outside;
-
-	pw_portset_clear(&outside);
-	pw_portset_add_range(&outside, c->range.low, c->range.high);
-	pw_portset_subtract(&outside, &c->capacity);
 	memset(c->ports + c->range.low, 0, (size_t)c->range.high - c->range.low + 1);
-	mark_ports(c, &outside, PORT_OUTSIDE);
+	mark_ports(c, &c->range.reserved, PORT_OUTSIDE);
 	mark_ports(c, &c->listening, PORT_LISTENING);
 	mark_ports(c, &c->blocked, PORT_BLOCKED);
 }

@@ -21,11 +21,6 @@ void pw_owner_table_free(struct pw_owner_table *table)
 	*table = (struct pw_owner_table){0};
 }
 
-static bool is_pair(const struct pw_owner *pair, uint64_t cgroup, uint32_t uid)
-{
-	return pair->cgroup == cgroup && pair->uid == uid;
-}
-
 /* Ids and user ids are handed out by the kernel and by root: nobody gains from choosing collisions. */
 static uint32_t slot_of(const struct pw_owner_table *table, uint64_t cgroup, uint32_t uid)
 {
@@ -39,7 +34,7 @@ static uint32_t find_slot(const struct pw_owner_table *table, uint64_t cgroup, u
 {
 	uint32_t at = slot_of(table, cgroup, uid);
 
-	while (table->slot[at] != 0 && !is_pair(&table->pairs[table->slot[at] - 1], cgroup, uid))
+	while (table->slot[at] != 0 && !pw_owner_is(&table->pairs[table->slot[at] - 1], cgroup, uid))
 		at = (at + 1) & (2 * table->size - 1);
 	return at;
 }

@@ -42,13 +42,18 @@ struct pw_owner_table {
 void pw_owner_table_clear(struct pw_owner_table *table);
 void pw_owner_table_free(struct pw_owner_table *table);
 
+static inline bool pw_owner_is(const struct pw_owner *pair, uint64_t cgroup, uint32_t uid)
+{
+	return pair->cgroup == cgroup && pair->uid == uid;
+}
+
+/* As pw_owner_table_number(), for a pair that is not the last. */
 uint16_t pw_owner_table_search(struct pw_owner_table *table, uint64_t cgroup, uint32_t uid);
 
 /* The number of a pair, 1 to PW_OWNER_NUMBERS; 0 (no owner) when out of memory. Most sockets in a row have the same. */
 static inline uint16_t pw_owner_table_number(struct pw_owner_table *table, uint64_t cgroup, uint32_t uid)
 {
-	if (table->last != 0 && table->pairs[table->last - 1].cgroup == cgroup &&
-		table->pairs[table->last - 1].uid == uid)
+	if (table->last != 0 && pw_owner_is(&table->pairs[table->last - 1], cgroup, uid))
 		return (uint16_t)table->last;
 	return pw_owner_table_search(table, cgroup, uid);
 }
