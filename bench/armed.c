@@ -1,6 +1,6 @@
 /* armed.c: what the counter of failing connects costs other system calls of the host
  *
- * Measures a few calls in turns, with the counters of collect/connect_failures.h armed and not, in network and mount namespaces of its own.
+ * Measures a few calls in turns, with the counters of kernel/connect_failures.h armed and not, in network and mount namespaces of its own.
  * Prints nanoseconds of CPU time a call (median of the rounds) and the ratio of the medians. Needs root. */
 #include <arpa/inet.h>
 #include <net/if.h>
@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "collect/connect_failures.h"
+#include "kernel/connect_failures.h"
 
 #define ROUNDS 41
 #define PORT 8080

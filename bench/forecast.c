@@ -7,7 +7,7 @@
  *   forecast series NAME|FILE [SEED]   one run as columns: seconds, free, growth, seconds to exhaustion, forecast
  *   on, threshold on
  *
- * The series go through src/model/history.c and src/model/alarm.c as in the monitor, each poll once. INTERVAL is
+ * The series go through src/watch/history.c and src/watch/alarm.c as in the monitor, each poll once. INTERVAL is
  * that of the polls in seconds, 10 by default. Runs are reproducible: run i of a scenario has the seed i. */
 #include <math.h>
 #include <stdbool.h>
@@ -16,9 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/alarm.h"
-#include "model/history.h"
-#include "model/policy.h"
+#include "watch/alarm.h"
+#include "watch/history.h"
+#include "watch/policy.h"
 
 #define CAPACITY 28232          /* of the default range, in every scenario */
 #define RECORDED_CAPACITY 10000 /* of the series that record_series.py makes */

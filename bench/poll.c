@@ -13,11 +13,11 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "collect/collect.h"
-#include "collect/owner_names.h"
-#include "model/census.h"
-#include "model/monitor.h"
-#include "model/policy.h"
+#include "kernel/collect.h"
+#include "kernel/owner_names.h"
+#include "count/census.h"
+#include "watch/monitor.h"
+#include "watch/policy.h"
 #include "usage.h"
 
 struct bench {

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 
 #include "base/error.h"
-#include "daemon/handover.h"
+#include "watch/handover.h"
 
 enum pw_agent_role {
 	PW_AGENT_SUBAGENT,  /* AgentX, beside an snmpd */

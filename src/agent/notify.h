@@ -5,8 +5,8 @@
 #include <stdint.h>
 
 #include "agent/library.h"
-#include "daemon/handover.h"
-#include "model/event.h"
+#include "watch/handover.h"
+#include "watch/event.h"
 
 /* The way out: AgentX with acknowledgements (window.h), or the receivers of the stand-alone agent (standalone.h). */
 struct pw_sender {

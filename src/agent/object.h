@@ -10,9 +10,9 @@
 #include <stdint.h>
 
 #include "agent/value.h"
-#include "model/event.h"
-#include "model/outbox.h"
-#include "model/snapshot.h"
+#include "watch/event.h"
+#include "watch/outbox.h"
+#include "watch/snapshot.h"
 
 /* What answers are made from; taken once per request. */
 struct pw_scene {

@@ -4,7 +4,7 @@
 
 #include "agent/object.h"
 #include "base/error.h"
-#include "daemon/handover.h"
+#include "watch/handover.h"
 
 struct pw_server {
 	struct pw_handover *handover;

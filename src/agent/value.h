@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <time.h>
 
-#include "model/pool.h"
+#include "count/pool.h"
 
 /* The syntaxes that PORTWATCH-MIB uses. */
 enum pw_syntax {

@@ -6,8 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "model/policy.h"
-#include "model/snat.h"
+#include "watch/policy.h"
+#include "count/snat.h"
 
 enum pw_probe_mode { PW_PROBE_AUTO, PW_PROBE_ON, PW_PROBE_OFF };
 

@@ -5,12 +5,12 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "collect/collect.h"
-#include "collect/netns.h"
-#include "collect/netns_list.h"
-#include "collect/target.h"
-#include "model/failure.h"
-#include "model/monitor.h"
+#include "kernel/collect.h"
+#include "kernel/netns.h"
+#include "kernel/netns_list.h"
+#include "kernel/target.h"
+#include "watch/failure.h"
+#include "watch/monitor.h"
 
 /* pwNsIndex of the daemon's own namespace. */
 #define OWN_INDEX 1

@@ -5,9 +5,9 @@
 #include <stdbool.h>
 
 #include "base/error.h"
-#include "collect/connect_failures.h"
+#include "kernel/connect_failures.h"
 #include "config/config.h"
-#include "daemon/handover.h"
+#include "watch/handover.h"
 
 struct pw_collector;
 

@@ -20,7 +20,7 @@
 #include "config/config.h"
 #include "daemon/collector.h"
 #include "daemon/detach.h"
-#include "daemon/handover.h"
+#include "watch/handover.h"
 #include "daemon/options.h"
 #include "daemon/privileges.h"
 #include "daemon/yielding.h"

@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 #include "config/config.h"
-#include "model/policy.h"
+#include "watch/policy.h"
 
 /* What pw_options_parse() asks its caller to do. */
 enum pw_command { PW_COMMAND_REPORT, PW_COMMAND_HELP, PW_COMMAND_VERSION, PW_COMMAND_USAGE_ERROR };

@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-#include "model/snapshot.h"
+#include "watch/snapshot.h"
 
 struct pw_pace;
 

@@ -11,11 +11,11 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "collect/collect.h"
-#include "collect/netns.h"
-#include "collect/netns_list.h"
-#include "collect/target.h"
-#include "model/monitor.h"
+#include "kernel/collect.h"
+#include "kernel/netns.h"
+#include "kernel/netns_list.h"
+#include "kernel/target.h"
+#include "watch/monitor.h"
 
 /* pwNsIndex of the own namespace; others follow. */
 #define OWN_INDEX 1

@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-#include "model/snapshot.h"
+#include "watch/snapshot.h"
 #include "report/options.h"
 #include "report/unlisted.h"
 

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <wchar.h>
 
-#include "model/pool.h"
+#include "count/pool.h"
 
 /* The smallest code point that a form of this length may carry: below it the form is overlong. */
 static const uint32_t least_code[] = {0, 0, 0x80, 0x800, 0x10000};

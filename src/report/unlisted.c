@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/alarm.h"
+#include "watch/alarm.h"
 
 /* Which keys have a row, roughly: a bit for each hash. Asking the snapshot means to encode an index, and of 100,000 keys a few
  * hundred have a row. */

@@ -9,9 +9,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "model/monitor.h"
-#include "model/policy.h"
-#include "model/snapshot.h"
+#include "watch/monitor.h"
+#include "watch/policy.h"
+#include "watch/snapshot.h"
 
 struct pw_unlisted {
 	struct pw_pool_key key;

@@ -1,6 +1,6 @@
 /* Dumps of the connection tracking table and of its counters. Input: one byte that chooses the dump, then datagrams as fuzz_datagrams.h has
  * them. */
-#include "collect/conntrack.h"
+#include "kernel/conntrack.h"
 #include "fuzz_datagrams.h"
 
 /* The ports of a pool are those of its capacity, each of them once. */

@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "collect/input.h"
+#include "kernel/input.h"
 #include "fuzz_sockets.h"
 
 struct fuzz_datagrams {

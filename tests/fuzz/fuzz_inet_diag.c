@@ -1,5 +1,5 @@
 /* Netlink dumps. Input: one byte that chooses the dump, then datagrams as fuzz_datagrams.h has them. */
-#include "collect/inet_diag.h"
+#include "kernel/inet_diag.h"
 #include "fuzz_datagrams.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -2,7 +2,7 @@
  * It must not matter in which pieces a text arrives. */
 #include <errno.h>
 
-#include "collect/proc_net.h"
+#include "kernel/proc_net.h"
 #include "fuzz_sockets.h"
 
 struct memory {

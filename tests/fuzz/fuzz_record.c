@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "collect/record.h"
-#include "collect/source.h"
+#include "kernel/record.h"
+#include "kernel/source.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "collect/batch.h"
+#include "kernel/batch.h"
 
 /* What a run gave, for comparing two runs. */
 struct fuzz_sum {

@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "collect/sockstat.h"
-#include "collect/sysctl.h"
+#include "kernel/sockstat.h"
+#include "kernel/sysctl.h"
 
 static void must(int condition)
 {

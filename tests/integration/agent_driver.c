@@ -28,7 +28,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "config.h"
-#include "model/snapshot.h"
+#include "watch/snapshot.h"
 
 enum { CAPACITY = 28232, STOP_MS = 2000 };
 

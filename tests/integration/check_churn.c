@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "collect/collect.h"
+#include "kernel/collect.h"
 #include "netns.h"
 
 #define LOW 40000

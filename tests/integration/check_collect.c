@@ -25,12 +25,12 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "collect/inet_diag.h"
-#include "collect/proc_net.h"
-#include "collect/sockstat.h"
-#include "collect/source.h"
-#include "collect/sysctl.h"
-#include "collect_fake.h"
+#include "kernel/inet_diag.h"
+#include "kernel/proc_net.h"
+#include "kernel/sockstat.h"
+#include "kernel/source.h"
+#include "kernel/sysctl.h"
+#include "kernel_fake.h"
 #include "netns.h"
 
 #define LOW 40000

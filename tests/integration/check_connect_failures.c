@@ -25,7 +25,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "collect/connect_failures.h"
+#include "kernel/connect_failures.h"
 #include "netns.h"
 
 #define PORTS 10

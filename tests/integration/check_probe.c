@@ -20,10 +20,10 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "collect/inet_diag.h"
-#include "collect/probe.h"
-#include "collect/source.h"
-#include "collect_fake.h"
+#include "kernel/inet_diag.h"
+#include "kernel/probe.h"
+#include "kernel/source.h"
+#include "kernel_fake.h"
 #include "netns.h"
 
 #define LOW 40000

@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-#include "model/pool.h"
+#include "count/pool.h"
 
 /* Runs `path --json --all` in this network namespace and looks a pool up. Returns 1 with its numbers (all but `bound`), 0 when it is not
  * listed, -1 with a line on `log` when the command failed or its output makes no sense. */

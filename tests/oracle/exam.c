@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "collect/collect.h"
+#include "kernel/collect.h"
 #include "command.h"
 #include "judge.h"
-#include "model/socket.h"
+#include "count/socket.h"
 #include "population.h"
 
 /* Of the questions, the part that the command answers as well: it takes as long as all the rest of a question. */

@@ -6,8 +6,8 @@
 #include <stdint.h>
 
 #include "making.h"
-#include "model/pool.h"
-#include "model/portset.h"
+#include "count/pool.h"
+#include "count/portset.h"
 
 struct question {
 	struct pw_pool_key key;

@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "model/socket.h"
+#include "count/socket.h"
 #include "space.h"
 
 /* TIME_WAIT timers tick in jiffies: at HZ=250 an age is known to 4 ms; 1 more for the rounding to milliseconds. */

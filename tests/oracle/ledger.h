@@ -11,10 +11,10 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "model/address.h"
-#include "model/pool.h"
-#include "model/portset.h"
-#include "model/range.h"
+#include "count/address.h"
+#include "count/pool.h"
+#include "count/portset.h"
+#include "count/range.h"
 
 /* Who gave the socket its port. All but connect() make the port foreign. */
 enum giver { GIVEN_BY_CONNECT, GIVEN_BY_BIND, GIVEN_BY_LISTEN, GIVEN_BY_ACCEPT };

@@ -5,7 +5,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "collect/collect.h"
+#include "kernel/collect.h"
 #include "space.h"
 
 #define PROBES_A_POLL 256

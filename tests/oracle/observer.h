@@ -7,7 +7,7 @@
 #include <stdio.h>
 
 #include "ledger.h"
-#include "model/census.h"
+#include "count/census.h"
 
 /* With probes or without privilege; watching since the population's beginning, as the daemon, or fresh, as the command. */
 enum observer_id { PROBED_WATCHING, PROBED_FRESH, INFERRED_WATCHING, INFERRED_FRESH, OBSERVERS };

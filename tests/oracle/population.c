@@ -6,7 +6,7 @@
 #include <stdarg.h>
 #include <string.h>
 
-#include "model/socket.h"
+#include "count/socket.h"
 
 static void say(struct population *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "model/address.h"
+#include "count/address.h"
 
 /* d0 and d1 are the two ends of a veth pair without ARP: what leaves by them is dropped at the other end, as it has its own
  * hardware address as destination. */

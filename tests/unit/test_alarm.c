@@ -7,7 +7,7 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "model/alarm.h"
+#include "watch/alarm.h"
 #include "random.h"
 
 #define CAPACITY 1000

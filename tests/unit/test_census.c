@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
-#include "model/census.h"
+#include "count/census.h"
 
 #define MAX_SOCKETS 120
 

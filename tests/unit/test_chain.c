@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/chain.h"
+#include "count/chain.h"
 #include "random.h"
 
 #define LISTS 50

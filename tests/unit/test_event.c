@@ -8,8 +8,8 @@
 #include <string.h>
 #include <syslog.h>
 
-#include "model/event.h"
-#include "model/failure.h"
+#include "watch/event.h"
+#include "watch/failure.h"
 
 static struct pw_event warning(void)
 {

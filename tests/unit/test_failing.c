@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "collect/connect_failures.h"
-#include "model/failure.h"
+#include "kernel/connect_failures.h"
+#include "watch/failure.h"
 
 static struct pw_failing failing;
 static struct pw_event event;

@@ -11,7 +11,7 @@
 #include <pthread.h>
 #include <string.h>
 
-#include "daemon/handover.h"
+#include "watch/handover.h"
 
 #define ROUNDS 20000
 #define POOLS 50

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 #include <math.h>
 
-#include "model/history.h"
+#include "watch/history.h"
 #include "random.h"
 
 /* Free ports at a time in seconds. */

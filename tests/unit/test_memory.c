@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/handover.h"
-#include "model_fixture.h"
+#include "watch/handover.h"
+#include "watch_fixture.h"
 #include "random.h"
 
 /* --- the failing allocator -------------------------------------------------------------------------------------- */

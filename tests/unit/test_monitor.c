@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
-#include "model_fixture.h"
+#include "watch_fixture.h"
 #include "random.h"
 
 static struct fixture f;

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "model/outbox.h"
+#include "watch/outbox.h"
 #include "random.h"
 
 static struct pw_pool_key pool_key(uint32_t number)

@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "collect/owner_names.h"
-#include "model/owner.h"
+#include "kernel/owner_names.h"
+#include "count/owner.h"
 
 /* --- counting ------------------------------------------------------------------------------------------------------- */
 

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "model/policy.h"
+#include "watch/policy.h"
 #include "random.h"
 
 static struct pw_address address(const char *text)

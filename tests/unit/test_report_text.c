@@ -10,7 +10,7 @@
 #include <string.h>
 #include <wchar.h>
 
-#include "model/pool.h"
+#include "count/pool.h"
 #include "report/text.h"
 #include "report_fixture.h"
 

@@ -8,8 +8,8 @@
 #include <pthread.h>
 #include <string.h>
 
-#include "model/arena.h"
-#include "model/snapshot.h"
+#include "base/arena.h"
+#include "watch/snapshot.h"
 #include "random.h"
 
 #define ROWS 60

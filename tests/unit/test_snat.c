@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/snat.h"
-#include "model_fixture.h"
+#include "count/snat.h"
+#include "watch_fixture.h"
 #include "random.h"
 
 #define TRANSLATED PW_CONNTRACK_SOURCE_TRANSLATED

@@ -1,0 +1,505 @@
+#include "count/census.h"
+
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "count/census_internal.h"
+
+#define CACHE_LINE 64
+
+/* --- a census's life -------------------------------------------------------------------------------------------------- */
+
+struct pw_census *pw_census_new(uint32_t ns)
+{
+	struct pw_census *c = calloc(1, sizeof(*c));
+
+	if (c == NULL)
+		return NULL;
+	c->ns = ns;
+	c->facts.signature = calloc(PORTS, sizeof(uint64_t));
+	c->facts.verdict_signature = calloc(PORTS, sizeof(uint64_t));
+	c->facts.pass_signature = calloc(PORTS, sizeof(uint64_t));
+	c->facts.verdict = calloc(PORTS, 1);
+	c->ports = calloc(PORTS, 1);
+	if (c->facts.signature == NULL || c->facts.verdict_signature == NULL || c->facts.pass_signature == NULL ||
+		c->facts.verdict == NULL || c->ports == NULL) {
+		pw_census_free(c);
+		return NULL;
+	}
+	c->polls_since_pass = BOUND_PASS_EVERY;
+	pw_seed_fill(c->seed);
+	return c;
+}
+
+static void free_tuples(struct pw_census *c)
+{
+	free(c->tuples);
+	free(c->next_tuple);
+	free(c->remotes6);
+	free(c->tuple_index.slot);
+	c->tuples = NULL;
+	c->next_tuple = NULL;
+	c->remotes6 = NULL;
+	c->tuple_index.slot = NULL;
+	c->size_tuples = c->size_remotes6 = 0;
+}
+
+void pw_census_free(struct pw_census *c)
+{
+	if (c == NULL)
+		return;
+	pw_chains_free(&c->records);
+	free_tuples(c);
+	free(c->locals);
+	free(c->local_index.slot);
+	free(c->foreign.slot);
+	free(c->foreign_next.slot);
+	free(c->listeners.slot);
+	free(c->facts.signature);
+	free(c->facts.verdict_signature);
+	free(c->facts.pass_signature);
+	free(c->facts.verdict);
+	free(c->special);
+	free(c->ports);
+	pw_owner_table_free(&c->owners);
+	free(c);
+}
+
+/* Gives memory back after a peak that has passed. */
+static void shrink(struct pw_census *c)
+{
+	if (c->records.size > 16384 && c->records.n < c->records.size / 16)
+		pw_chains_free(&c->records);
+	if (c->size_tuples > 16384 && c->n_tuples < c->size_tuples / 16)
+		free_tuples(c);
+}
+
+static void clear_sets(struct pw_census *c)
+{
+	pw_portset_clear(&c->listening);
+	pw_portset_clear(&c->listening_any4);
+	pw_portset_clear(&c->listening_any6);
+	pw_cookies_clear(&c->listeners);
+	pw_portset_clear(&c->bound);
+	pw_portset_clear(&c->unproven);
+	pw_portset_clear(&c->no_port);
+	pw_portset_clear(&c->known);
+	memset(c->facts.signature + c->range.low, 0, range_bytes(c));
+}
+
+void pw_census_begin(struct pw_census *c, const struct pw_range *range)
+{
+	if (c->finished) {
+		struct pw_cookies last = c->foreign;
+
+		c->foreign = c->foreign_next;
+		c->foreign_next = last;
+		c->polls_since_pass += c->polls_since_pass < BOUND_PASS_EVERY;
+		shrink(c);
+	}
+	pw_cookies_clear(&c->foreign_next);
+	c->range = *range;
+	pw_range_capacity(range, &c->capacity);
+	clear_sets(c);
+	if (c->n_locals != 0 && c->local_index.slot != NULL)
+		pw_index_reset(&c->local_index, c->local_index.mask + 1);
+	if (c->n_tuples != 0 && c->tuple_index.slot != NULL)
+		pw_index_reset(&c->tuple_index, c->tuple_index.mask + 1);
+	c->n_locals = c->n_tuples = c->n_remotes6 = c->n_special = 0;
+	pw_chains_clear(&c->records);
+	pw_owner_table_clear(&c->owners);
+	c->last_local = NONE;
+	c->bound_pass = c->finished = false;
+	memset(&c->totals, 0, sizeof(c->totals));
+}
+
+/* --- adding sockets --------------------------------------------------------------------------------------------------- */
+
+static int index_locals(struct pw_census *c)
+{
+	if (pw_index_reset(&c->local_index, c->local_index.slot == NULL ? 64 : (c->local_index.mask + 1) * 2) < 0)
+		return -1;
+	for (uint32_t i = 0; i < c->n_locals; i++) {
+		const struct local *l = &c->locals[i];
+
+		pw_index_put(&c->local_index, local_hash(c, l->address, l->zone, l->family, l->protocol), i);
+	}
+	return 0;
+}
+
+static bool is_loopback(uint8_t family, const uint8_t address[16])
+{
+	static const uint8_t one[16] = {[15] = 1};
+
+	return family == AF_INET ? address[0] == 127 : memcmp(address, one, sizeof(one)) == 0;
+}
+
+static uint32_t new_local(struct pw_census *c, const struct pw_socket *s, uint64_t hash)
+{
+	static const uint8_t any[16];
+	struct local *local;
+
+	if (c->n_locals == c->size_locals && pw_grow(&c->locals, &c->size_locals, sizeof(*c->locals)) < 0)
+		return NONE;
+	if (pw_index_full(&c->local_index, c->n_locals) && index_locals(c) < 0)
+		return NONE;
+	local = &c->locals[c->n_locals];
+	*local = (struct local){.zone = s->ifindex, .family = s->family, .protocol = s->protocol, .first_tuple = NONE};
+	memcpy(local->address, s->local, sizeof(local->address));
+	local->any = memcmp(s->local, any, sizeof(any)) == 0;
+	local->loopback = is_loopback(s->family, s->local);
+	if (local->any || local->zone != 0) {
+		if (c->n_special == c->size_special && pw_grow(&c->special, &c->size_special, sizeof(*c->special)) < 0)
+			return NONE;
+		c->special[c->n_special++] = c->n_locals;
+	}
+	pw_index_put(&c->local_index, hash, c->n_locals);
+	return c->n_locals++;
+}
+
+static uint32_t find_local(struct pw_census *c, const struct pw_socket *s)
+{
+	uint64_t hash;
+	uint32_t found;
+
+	if (c->last_local != NONE && local_is(&c->locals[c->last_local], s->local, s->ifindex, s->family, s->protocol))
+		return c->last_local;
+	hash = local_hash(c, s->local, s->ifindex, s->family, s->protocol);
+	found = lookup_local(c, s->local, s->ifindex, s->family, s->protocol, hash);
+	return c->last_local = found != NONE ? found : new_local(c, s, hash);
+}
+
+static int index_tuples(struct pw_census *c)
+{
+	if (pw_index_reset(&c->tuple_index, c->tuple_index.slot == NULL ? 1024 : (c->tuple_index.mask + 1) * 2) < 0)
+		return -1;
+	for (uint32_t i = 0; i < c->n_tuples; i++) {
+		const struct tuple *t = &c->tuples[i];
+		uint8_t remote[16];
+
+		tuple_remote(c, t, remote);
+		pw_index_put(&c->tuple_index, tuple_hash(c, t->local, remote, t->port), i);
+	}
+	return 0;
+}
+
+/* As pw_grow(), but so that no tuple lies across two lines of the cache. */
+static int grow_tuples(struct pw_census *c)
+{
+	uint32_t new_size = c->size_tuples == 0 ? 256 : c->size_tuples * 2;
+	struct tuple *bigger;
+	uint32_t *next;
+
+	if (new_size < c->size_tuples)
+		return -1;
+	next = realloc(c->next_tuple, (size_t)new_size * sizeof(*next));
+	if (next == NULL)
+		return -1;
+	c->next_tuple = next;
+	bigger = aligned_alloc(CACHE_LINE, (size_t)new_size * sizeof(*bigger));
+	if (bigger == NULL)
+		return -1;
+	if (c->n_tuples != 0)
+		memcpy(bigger, c->tuples, (size_t)c->n_tuples * sizeof(*bigger));
+	free(c->tuples);
+	c->tuples = bigger;
+	c->size_tuples = new_size;
+	return 0;
+}
+
+/* What a tuple has for a remote address. Returns 0, or -1 when out of memory. */
+static int keep_remote(struct pw_census *c, const struct pw_socket *s, uint32_t *remote)
+{
+	if (s->family == AF_INET) {
+		memcpy(remote, s->remote, sizeof(*remote));
+		return 0;
+	}
+	if (c->n_remotes6 == c->size_remotes6 && pw_grow(&c->remotes6, &c->size_remotes6, sizeof(*c->remotes6)) < 0)
+		return -1;
+	memcpy(c->remotes6[c->n_remotes6].address, s->remote, 16);
+	*remote = c->n_remotes6++;
+	return 0;
+}
+
+static uint32_t new_tuple(struct pw_census *c, uint32_t local, const struct pw_socket *s, uint64_t hash)
+{
+	struct tuple tuple = {.local = local, .port = s->remote_port};
+
+	if (c->n_tuples == c->size_tuples && grow_tuples(c) < 0)
+		return NONE;
+	if (pw_index_full(&c->tuple_index, c->n_tuples) && index_tuples(c) < 0)
+		return NONE;
+	if (keep_remote(c, s, &tuple.remote) < 0)
+		return NONE;
+	c->tuples[c->n_tuples] = tuple;
+	c->next_tuple[c->n_tuples] = c->locals[local].first_tuple;
+	pw_index_put(&c->tuple_index, hash, c->n_tuples);
+	c->locals[local].first_tuple = c->n_tuples;
+	return c->n_tuples++;
+}
+
+/* tcp_twsk_unique(): which TIME_WAIT sockets connect() may take over. Its age is what has passed of TCP_TIMEWAIT_LEN. Whether both ends used
+ * timestamps is not visible; the sysctl stands for it. */
+static bool reusable(const struct pw_census *c, const struct local *local, const struct pw_socket *s)
+{
+	const uint32_t timewait_len_ms = 60000;
+
+	if (c->range.tw_reuse == PW_TW_REUSE_OFF || !c->range.timestamps || s->expires_ms >= timewait_len_ms ||
+		timewait_len_ms - s->expires_ms <= c->range.tw_reuse_delay_ms)
+		return false;
+	return c->range.tw_reuse == PW_TW_REUSE_ON || s->ifindex == 1 || local->loopback ||
+		is_loopback(s->family, s->remote);
+}
+
+static inline uint32_t make_record(
+	struct pw_census *c, const struct local *local, const struct pw_socket *s, bool foreign)
+{
+	uint32_t record = s->local_port;
+
+	if (s->flags & PW_SOCKET_HAS_OWNER)
+		record |= (uint32_t)pw_owner_table_number(&c->owners, s->cgroup, s->uid) << RECORD_OWNER_SHIFT;
+	if (s->protocol != IPPROTO_TCP || s->state != PW_TIME_WAIT)
+		record |= RECORD_NOT_TIME_WAIT | RECORD_HARD;
+	else if (!reusable(c, local, s))
+		record |= RECORD_HARD;
+	if (s->flags & PW_SOCKET_HALF_OPEN)
+		record |= RECORD_HALF_OPEN;
+	/* an explicit bind to a specific IPv6 address makes the socket v6only (__inet6_bind()), which diag does not show later on */
+	if (s->flags & PW_SOCKET_V6ONLY ||
+		(foreign && s->family == AF_INET6 && s->state != PW_LISTEN && s->state != PW_CLOSE))
+		record |= RECORD_V6ONLY;
+	return record;
+}
+
+/* What a foreign socket is known by: it stays foreign as long as it has this port, but a socket that disconnects and connects again gets
+ * another one from connect(). 0 where the cookie is unknown. */
+static uint64_t origin(const struct pw_socket *s)
+{
+	return s->cookie == 0 ? 0 : s->cookie ^ (uint64_t)s->local_port << 48;
+}
+
+/* Sorts a connected TCP socket by what is known about the origin of its port. Returns whether it is known as foreign. */
+static inline bool classify(struct pw_census *c, const struct pw_socket *s)
+{
+	uint64_t id = s->cookie;
+
+	if (s->flags & PW_SOCKET_HALF_OPEN)
+		return false;
+	if (id == 0)
+		id = pw_hash_address(c->seed, s->remote, (uint64_t)s->remote_port << 32 | s->state);
+	c->facts.signature[s->local_port] += pw_fold(id ^ c->seed[0], c->seed[1]);
+	if (pw_cookies_have(&c->foreign, origin(s))) {
+		pw_portset_add(&c->known, s->local_port);
+		return true;
+	}
+	pw_portset_add(s->flags & PW_SOCKET_NO_PORT ? &c->no_port : &c->unproven, s->local_port);
+	return false;
+}
+
+/* Where a socket belongs. */
+struct place {
+	uint32_t local; /* NONE: outside the range */
+	uint32_t tuple; /* a guess, to be compared; NONE: there is none */
+	uint64_t hash;  /* of the tuple */
+};
+
+static uint32_t place_tuple(const struct pw_census *c, const struct place *place, const struct pw_socket *s)
+{
+	if (place->tuple < c->n_tuples &&
+		tuple_is(c, &c->tuples[place->tuple], place->local, s->remote, s->remote_port))
+		return place->tuple;
+	return lookup_tuple(c, place->local, s->remote, s->remote_port, place->hash);
+}
+
+static inline int add_tuple_socket(struct pw_census *c, const struct place *place, const struct pw_socket *s)
+{
+	uint32_t local = place->local, tuple = place_tuple(c, place, s);
+	bool foreign = classify(c, s);
+	struct tuple *t;
+
+	if (foreign && pw_cookies_add(&c->foreign_next, origin(s)) < 0)
+		return -1;
+	if (tuple == NONE && (tuple = new_tuple(c, local, s, place->hash)) == NONE)
+		return -1;
+	t = &c->tuples[tuple];
+	if (pw_chain_add(&c->records, &t->records, t->count, make_record(c, &c->locals[local], s, foreign)) < 0)
+		return -1;
+	t->count += t->count != UINT16_MAX;
+	return 0;
+}
+
+/* A socket without tuple. */
+static int add_local_socket(struct pw_census *c, uint32_t local, const struct pw_socket *s)
+{
+	struct local *l = &c->locals[local];
+
+	if (pw_chain_add(&c->records, &l->records, l->n_records, make_record(c, l, s, false)) < 0)
+		return -1;
+	l->n_records++;
+	return 0;
+}
+
+static uint64_t listener_id(uint32_t local, uint16_t port)
+{
+	return ((uint64_t)local + 1) << 16 | port;
+}
+
+static int add_listener(struct pw_census *c, uint32_t local, const struct pw_socket *s)
+{
+	pw_portset_add(&c->listening, s->local_port);
+	if (!c->locals[local].any)
+		return pw_cookies_add(&c->listeners, listener_id(local, s->local_port));
+	if (s->family == AF_INET6)
+		pw_portset_add(&c->listening_any6, s->local_port);
+	if (s->family == AF_INET || (s->flags & PW_SOCKET_V6ONLY) == 0)
+		pw_portset_add(&c->listening_any4, s->local_port);
+	return 0;
+}
+
+/* Whether a socket on a listener's port came from a listener: then it is foreign also when that is gone. A connection of another address
+ * or family may have had the port before the listener, and owns it still. */
+static bool accepted(const struct pw_census *c, uint32_t local, const struct pw_socket *s)
+{
+	const struct pw_portset *any = s->family == AF_INET ? &c->listening_any4 : &c->listening_any6;
+
+	return (s->flags & PW_SOCKET_HALF_OPEN) == 0 &&
+		(pw_portset_has(any, s->local_port) ||
+			pw_cookies_have(&c->listeners, listener_id(local, s->local_port)));
+}
+
+static inline int add_tcp(struct pw_census *c, const struct place *place, const struct pw_socket *s)
+{
+	uint32_t local = place->local;
+
+	c->totals.tcp++;
+	c->totals.tcp_time_wait += s->state == PW_TIME_WAIT;
+	if (s->state == PW_LISTEN) {
+		if (add_listener(c, local, s) < 0)
+			return -1;
+	} else if (s->state == PW_CLOSE) {
+		c->totals.tcp_bound++;
+		pw_portset_add(&c->bound, s->local_port);
+		if (pw_cookies_add(&c->foreign_next, origin(s)) < 0)
+			return -1;
+	} else if (!pw_portset_has(&c->listening, s->local_port)) {
+		return add_tuple_socket(c, place, s);
+	} else if ((accepted(c, local, s) || pw_cookies_have(&c->foreign, origin(s))) &&
+		pw_cookies_add(&c->foreign_next, origin(s)) < 0) {
+		return -1;
+	}
+	return add_local_socket(c, local, s);
+}
+
+static inline int add_one(struct pw_census *c, const struct place *place, const struct pw_socket *s)
+{
+	c->locals[place->local].count++;
+	if (s->protocol == IPPROTO_TCP)
+		return add_tcp(c, place, s);
+	c->totals.udp++;
+	return add_local_socket(c, place->local, s);
+}
+
+#define AHEAD 64
+
+/* Each socket would wait for memory three times: for the facts of its port (ports come in no order, and the kernel's dump has emptied the
+ * caches), and with many destinations for its slot of the index and for its tuple. Asked for ahead, many come at once. It is
+ * only a hint: the index may grow before they are used. Inlined by force: to gcc a function that only prefetches has no effect,
+ * and it drops the call. */
+#define PREFETCHES static inline __attribute__((always_inline)) void
+
+PREFETCHES fetch_slot(const struct pw_census *c, uint16_t port, uint64_t hash)
+{
+	__builtin_prefetch(&c->facts.signature[port], 1);
+	if (c->tuple_index.slot != NULL)
+		__builtin_prefetch(&c->tuple_index.slot[hash & c->tuple_index.mask]);
+}
+
+static int find_places(struct pw_census *c, const struct pw_socket *sockets, size_t n, struct place places[AHEAD])
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct pw_socket *s = &sockets[i];
+
+		places[i] = (struct place){.local = NONE, .tuple = NONE};
+		if (s->local_port < c->range.low || s->local_port > c->range.high)
+			continue;
+		places[i].local = find_local(c, s);
+		if (places[i].local == NONE)
+			return -1;
+		if (s->protocol == IPPROTO_TCP)
+			places[i].hash = tuple_hash(c, places[i].local, s->remote, s->remote_port);
+		fetch_slot(c, s->local_port, places[i].hash);
+	}
+	return 0;
+}
+
+/* The slot of a key, as far as the first two that it can be in tell. No branch: it would wait for each slot in turn. */
+static inline uint32_t likely_slot(const struct pw_index *index, uint64_t hash)
+{
+	uint32_t i = pw_index_start(index, hash);
+	uint32_t first = index->slot[i], second = index->slot[(i + 1) & index->mask];
+
+	return pw_index_tag_matches(index, first, hash) ? first : second;
+}
+
+PREFETCHES guess_tuples(const struct pw_census *c, struct place *places, size_t n)
+{
+	const struct pw_index *index = &c->tuple_index;
+
+	for (size_t i = 0; i < n && c->n_tuples != 0; i++) {
+		uint32_t slot = likely_slot(index, places[i].hash);
+
+		places[i].tuple = slot != 0 ? pw_index_position(index, slot) : 0;
+		__builtin_prefetch(&c->tuples[places[i].tuple], 1);
+	}
+}
+
+static int add_ahead(struct pw_census *c, const struct pw_socket *sockets, size_t n)
+{
+	struct place places[AHEAD];
+
+	if (find_places(c, sockets, n, places) < 0)
+		return -1;
+	guess_tuples(c, places, n);
+	for (size_t i = 0; i < n; i++)
+		if (places[i].local != NONE && add_one(c, &places[i], &sockets[i]) < 0)
+			return -1;
+	return 0;
+}
+
+int pw_census_add(struct pw_census *c, const struct pw_socket *sockets, size_t n)
+{
+	for (size_t i = 0; i < n; i += AHEAD)
+		if (add_ahead(c, sockets + i, n - i < AHEAD ? n - i : AHEAD) < 0)
+			return -1;
+	return 0;
+}
+
+int pw_census_add_bound(struct pw_census *c, const struct pw_socket *sockets, size_t n)
+{
+	c->bound_pass = true;
+	for (size_t i = 0; i < n; i++) {
+		if (sockets[i].local_port < c->range.low || sockets[i].local_port > c->range.high)
+			continue;
+		pw_portset_add(&c->bound, sockets[i].local_port);
+		if (sockets[i].state != PW_LISTEN && pw_cookies_add(&c->foreign_next, origin(&sockets[i])) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+const struct pw_census_totals *pw_census_totals(const struct pw_census *c)
+{
+	return &c->totals;
+}
+
+const struct pw_range *pw_census_range(const struct pw_census *c)
+{
+	return &c->range;
+}
+
+const struct pw_portset *pw_census_blocked(const struct pw_census *c)
+{
+	return &c->blocked;
+}

@@ -1,0 +1,90 @@
+/* census.h: the sockets of one network namespace at one poll, added up into pools
+ *
+ * The hot path of the program: pw_census_add() runs once per socket. The memory is 4 to 12 bytes a socket (4.3 where many
+ * have one destination) plus about 30 (IPv6: 50) a distinct (local address, remote address, remote port); it is kept from poll to poll.
+ *
+ * Use, each poll:  begin -> add, add, ... -> finish -> [wants_bound: add_bound, finish] -> [doubts: verdict, ..., finish]
+ * -> each / pool / totals.
+ * A dump that has to be repeated starts again with begin. What is known about foreign sockets (cookies, verdicts of probes)
+ * lives on from poll to poll. */
+#ifndef PW_COUNT_CENSUS_H
+#define PW_COUNT_CENSUS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "count/owner.h"
+#include "count/pool.h"
+#include "count/portset.h"
+#include "count/range.h"
+#include "count/socket.h"
+
+struct pw_census;
+
+/* What was counted in one poll. */
+struct pw_census_totals {
+	uint64_t sockets;  /* records added, UDP included */
+	uint32_t tcp, udp; /* of these */
+	uint32_t tcp_time_wait;
+	uint32_t tcp_bound; /* neither connected nor listening */
+	uint32_t capacity;  /* |C| */
+	uint32_t blocked;   /* |C & Blocked|: ports that no connect() can get, whatever its destination */
+	uint32_t doubtful;  /* ports of C whose sockets may or may not be foreign */
+	uint32_t pools;     /* distinct pools with at least one port */
+	enum pw_basis
+		basis; /* probed: no port is in doubt, and the allocator was asked wherever inference could not tell */
+};
+
+/* Returns NULL when out of memory. `ns` is the pwNsIndex that the keys get. */
+struct pw_census *pw_census_new(uint32_t ns);
+void pw_census_free(struct pw_census *census);
+
+/* Starts a poll: forgets the sockets of the previous one, keeps verdicts. Ports outside range->low..high are ignored. */
+void pw_census_begin(struct pw_census *census, const struct pw_range *range);
+
+/* Adds n sockets. Returns 0, or -1 when out of memory (the census then is incomplete: do not use this poll). */
+int pw_census_add(struct pw_census *census, const struct pw_socket *sockets, size_t n);
+
+/* Adds the result of the not-AUTO dump: sockets bound to an explicit port (SOCK_BINDPORT_LOCK). They are not counted
+ * again, they only make their port known as foreign, now and by cookie from now on. Call it at least once per pass, with n = 0
+ * if need be: that the pass was made proves sockets with IP_BIND_ADDRESS_NO_PORT to be connect-owned. */
+int pw_census_add_bound(struct pw_census *census, const struct pw_socket *sockets, size_t n);
+
+/* Ends the adding, before any of the functions below. */
+int pw_census_finish(struct pw_census *census);
+
+/* Whether the not-AUTO dump is worth its cost at this poll: ports in doubt on the parity that connect() tries last changed since
+ * the last pass, or (at every 6th poll) any port in doubt did. Valid after finish. */
+bool pw_census_wants_bound(const struct pw_census *census);
+
+/* Whether verdicts will be given (default: no). Without probing, verdicts of the past are forgotten. */
+void pw_census_set_probing(struct pw_census *census, bool probing);
+
+/* The ports in doubt, most suspicious first (the parity that connect() tries last, then ports without a verdict): at most
+ * `max` are written. Returns how many were written. A port is in doubt when it has a socket that is neither known as foreign
+ * nor known as connect-owned, and no verdict for just this set of sockets. */
+size_t pw_census_doubts(const struct pw_census *census, uint16_t *ports, size_t max);
+
+/* A probe's answer for one port, remembered until the set of sockets on it changes. Call finish again after the last one. */
+void pw_census_verdict(struct pw_census *census, uint16_t port, bool blocked);
+
+const struct pw_census_totals *pw_census_totals(const struct pw_census *census);
+const struct pw_range *pw_census_range(const struct pw_census *census);
+
+/* The ports that no connect() of this namespace can get (a subset of the capacity set). */
+const struct pw_portset *pw_census_blocked(const struct pw_census *census);
+
+/* Calls `visit` for every pool that holds at least `floor` ports (used >= floor, floor >= 1), in no particular order.
+ * A non-zero return ends the walk and is returned; else 0. */
+typedef int pw_census_visit(const struct pw_pool_key *key, const struct pw_pool_counts *counts, void *context);
+int pw_census_each(struct pw_census *census, uint32_t floor, pw_census_visit *visit, void *context);
+
+/* The numbers of any pool, also of one without sockets. key->ns is not looked at. */
+void pw_census_pool(struct pw_census *census, const struct pw_pool_key *key, struct pw_pool_counts *out);
+
+/* Who holds the sockets on the used ports of a pool. It walks over them once more: ask for pools that are shown. key->ns is not
+ * looked at. */
+void pw_census_owners(struct pw_census *census, const struct pw_pool_key *key, struct pw_owners *out);
+
+#endif

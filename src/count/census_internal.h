@@ -1,0 +1,199 @@
+/* census_internal.h: how the sockets are kept; for census.c (adds them), census_ports.c (judges ports) and census_pools.c (adds up pools)
+ *
+ *   local ──> tuple ──> record ──> record     a local address (per protocol and device) has tuples, one for each remote
+ *     │         └─────> tuple ──> record      address and port; a tuple has a list of 4-byte records, one a socket
+ *     └─────> record ──> record               sockets without a pool of their own (listening, bound, inbound, UDP)
+ *
+ * All is kept in arrays that only grow during a poll. Pools are added up afterwards with a byte of notes for each port, so
+ * that a port held by several sockets counts once. */
+#ifndef PW_COUNT_CENSUS_INTERNAL_H
+#define PW_COUNT_CENSUS_INTERNAL_H
+
+#include <string.h>
+#include <sys/socket.h>
+
+#include "count/census.h"
+#include "count/chain.h"
+#include "count/cookies.h"
+#include "count/index.h"
+
+#define NONE UINT32_MAX
+#define PORTS 65536
+#define BOUND_PASS_EVERY 6 /* polls between two not-AUTO passes that nothing suspicious asks for */
+
+/* A record is a word: the port, flags, and the number of the owner (0 = none). */
+#define RECORD_NOT_TIME_WAIT (UINT32_C(1) << 16)
+#define RECORD_HARD (UINT32_C(1) << 17)      /* no TIME_WAIT that connect() to the same tuple may take over now */
+#define RECORD_HALF_OPEN (UINT32_C(1) << 18) /* holds its tuple, but no bind bucket */
+#define RECORD_V6ONLY (UINT32_C(1) << 19)    /* an IPv6 socket that leaves the IPv4 wildcard alone */
+#define RECORD_FLAGS_SHIFT 16
+#define RECORD_OWNER_SHIFT 20
+
+_Static_assert(PW_OWNER_NUMBERS <= UINT32_MAX >> RECORD_OWNER_SHIFT, "an owner's number fits into a record");
+
+struct local {
+	uint8_t address[16];
+	uint32_t zone;
+	uint8_t family, protocol;
+	uint8_t any;      /* the wildcard address */
+	uint8_t loopback; /* 127/8 or ::1 */
+	uint32_t first_tuple;
+	uint32_t records;   /* list of the sockets without tuple */
+	uint32_t n_records; /* of these */
+	uint32_t count;     /* sockets, with and without tuple */
+};
+
+struct tuple {           /* 16 bytes: a quarter of a line of the cache */
+	uint32_t remote; /* an IPv4 address as it is, of an IPv6 address its position in remotes6 */
+	uint32_t local;
+	uint16_t port;
+	uint16_t count;   /* sockets; stays at its largest value */
+	uint32_t records; /* list of them */
+};
+
+struct remote6 {
+	uint8_t address[16];
+};
+
+enum verdict { VERDICT_NONE, VERDICT_FREE, VERDICT_BLOCKED };
+
+/* What lasts about the ports, each array by port. A signature stands for the set of sockets on a port whose origin their state does
+ * not show; it is a sum, so that order plays no part. */
+struct port_facts {
+	uint64_t *signature;         /* of this poll */
+	uint64_t *verdict_signature; /* when the verdict was given */
+	uint64_t *pass_signature;    /* at the last not-AUTO pass */
+	uint8_t *verdict;            /* enum verdict */
+};
+
+/* What is known of a port while pools are added up. The first three are of the pool that is being counted; two of them have the places of
+ * the flags of a record. The others last until the next poll: one load answers everything. */
+enum port_bit {
+	PORT_NOT_TIME_WAIT = RECORD_NOT_TIME_WAIT >> RECORD_FLAGS_SHIFT, /* it has more than TIME_WAIT */
+	PORT_HARD = RECORD_HARD >> RECORD_FLAGS_SHIFT,
+	PORT_USED = 4,
+	PORT_OF_POOL = PORT_NOT_TIME_WAIT | PORT_HARD | PORT_USED,
+	PORT_OUTSIDE = 8, /* reserved */
+	PORT_LISTENING = 16,
+	PORT_BLOCKED = 32
+};
+
+struct pw_census {
+	uint32_t ns;
+	struct pw_range range;
+	struct pw_portset capacity;
+
+	struct pw_chains records;
+	struct local *locals;
+	struct tuple *tuples;
+	uint32_t *next_tuple; /* of the same local, by tuple */
+	struct remote6 *remotes6;
+	uint32_t n_locals, n_tuples, n_remotes6;
+	uint32_t size_locals, size_tuples, size_remotes6;
+	struct pw_index local_index, tuple_index;
+	uint32_t last_local; /* most sockets in a row share one */
+	uint32_t *special;   /* locals that conflict beyond their own address: wildcards and those bound to a device */
+	uint32_t n_special, size_special;
+	uint64_t seed[3];
+
+	struct pw_portset listening,
+		bound; /* ports of listeners; ports of bound-only and of explicitly bound sockets */
+	struct pw_portset listening_any4,
+		listening_any6;     /* of these listeners, those of a wildcard address, by what they accept */
+	struct pw_portset unproven; /* ports with a socket that may be foreign */
+	struct pw_portset no_port;  /* ports with a socket that is connect-owned unless explicitly bound */
+	struct pw_portset known;    /* ports with a socket known by its cookie as foreign */
+	struct pw_cookies foreign, foreign_next;
+	struct pw_cookies listeners; /* those of one address, by listener_id() */
+	struct port_facts facts;
+	bool probing, bound_pass, finished;
+	unsigned polls_since_pass;
+
+	struct pw_portset blocked, doubtful; /* results of finish; subsets of the capacity */
+	uint32_t free_ports, fast_ports;     /* |C - blocked|, and of these with low's parity */
+	struct pw_census_totals totals;
+	uint8_t *ports; /* enum port_bit, by port */
+	struct pw_owner_table owners;
+};
+
+/* The size of the range's part of an array of signatures. */
+static inline size_t range_bytes(const struct pw_census *c)
+{
+	return ((size_t)c->range.high - c->range.low + 1) * sizeof(uint64_t);
+}
+
+static inline bool local_is(
+	const struct local *local, const uint8_t address[16], uint32_t zone, uint8_t family, uint8_t protocol)
+{
+	return local->zone == zone && local->family == family && local->protocol == protocol &&
+		memcmp(local->address, address, sizeof(local->address)) == 0;
+}
+
+static inline uint64_t local_hash(
+	const struct pw_census *c, const uint8_t address[16], uint32_t zone, uint8_t family, uint8_t protocol)
+{
+	return pw_hash_address(c->seed, address, (uint64_t)zone << 16 | (uint64_t)family << 8 | protocol);
+}
+
+static inline uint32_t lookup_local(const struct pw_census *c, const uint8_t address[16], uint32_t zone, uint8_t family,
+	uint8_t protocol, uint64_t hash)
+{
+	const struct pw_index *index = &c->local_index;
+
+	if (index->slot == NULL)
+		return NONE;
+	for (uint32_t i = pw_index_start(index, hash); index->slot[i] != 0; i = (i + 1) & index->mask) {
+		uint32_t position = pw_index_position(index, index->slot[i]);
+
+		if (pw_index_tag_matches(index, index->slot[i], hash) &&
+			local_is(&c->locals[position], address, zone, family, protocol))
+			return position;
+	}
+	return NONE;
+}
+
+static inline uint64_t tuple_hash(const struct pw_census *c, uint32_t local, const uint8_t remote[16], uint16_t port)
+{
+	return pw_hash_address(c->seed, remote, (uint64_t)local << 16 | port);
+}
+
+static inline void tuple_remote(const struct pw_census *c, const struct tuple *t, uint8_t remote[16])
+{
+	memset(remote, 0, 16);
+	if (c->locals[t->local].family == AF_INET)
+		memcpy(remote, &t->remote, sizeof(t->remote));
+	else
+		memcpy(remote, c->remotes6[t->remote].address, 16);
+}
+
+static inline bool tuple_is(
+	const struct pw_census *c, const struct tuple *t, uint32_t local, const uint8_t remote[16], uint16_t port)
+{
+	uint32_t remote4;
+
+	if (t->local != local || t->port != port)
+		return false;
+	memcpy(&remote4, remote, sizeof(remote4));
+	if (c->locals[local].family == AF_INET)
+		return t->remote == remote4;
+	return memcmp(c->remotes6[t->remote].address, remote, 16) == 0;
+}
+
+static inline uint32_t lookup_tuple(
+	const struct pw_census *c, uint32_t local, const uint8_t remote[16], uint16_t port, uint64_t hash)
+{
+	const struct pw_index *index = &c->tuple_index;
+
+	if (index->slot == NULL)
+		return NONE;
+	for (uint32_t i = pw_index_start(index, hash); index->slot[i] != 0; i = (i + 1) & index->mask) {
+		uint32_t position = pw_index_position(index, index->slot[i]);
+
+		if (pw_index_tag_matches(index, index->slot[i], hash) &&
+			tuple_is(c, &c->tuples[position], local, remote, port))
+			return position;
+	}
+	return NONE;
+}
+
+#endif

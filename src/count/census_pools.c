@@ -1,0 +1,396 @@
+/* census_pools.c: adds the sockets up into pools */
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "count/census_internal.h"
+
+#define SMALL_POOL 256 /* ports */
+
+/* --- connect pools -------------------------------------------------------------------------------------------------- */
+
+/* The first part of a tuple's records; NONE has none. */
+static struct pw_chain_part tuple_records(const struct pw_census *c, uint32_t tuple)
+{
+	if (tuple == NONE)
+		return (struct pw_chain_part){0};
+	return pw_chain_first(&c->records, &c->tuples[tuple].records, c->tuples[tuple].count);
+}
+
+/* Ports of a connect pool. */
+struct connect_tally {
+	uint32_t used, not_time_wait;
+	uint32_t blocked;    /* of the used ones */
+	uint32_t taken;      /* that connect() could have but for this pool */
+	uint32_t taken_fast; /* of these, with low's parity */
+};
+
+/* Each port counts once, whatever is on it. What sits on a listener's port is inbound, and no part of a connect pool. No branches but the
+ * one that is nearly always the same: they would be taken at random. */
+static void connect_tuple(struct pw_census *c, uint32_t tuple, struct connect_tally *tally)
+{
+	struct connect_tally sum = *tally;
+	uint8_t *ports = c->ports;
+	uint16_t low = c->range.low;
+
+	for (struct pw_chain_part part = tuple_records(c, tuple); part.n != 0; part = pw_chain_next(&c->records, part))
+		for (unsigned i = 0; i < part.n; i++) {
+			uint16_t port = (uint16_t)part.values[i];
+			uint8_t flags = part.values[i] >> RECORD_FLAGS_SHIFT & (PORT_NOT_TIME_WAIT | PORT_HARD);
+			uint8_t old = ports[port], news = (flags | PORT_USED) & ~old;
+			bool used = (news & PORT_USED) != 0, blocked = (old & PORT_BLOCKED) != 0;
+			bool taken = (news & PORT_HARD) != 0 && !blocked;
+
+			if (news == 0 || (old & (PORT_OUTSIDE | PORT_LISTENING)) != 0)
+				continue;
+			ports[port] = old | news;
+			sum.used += used;
+			sum.not_time_wait += (news & PORT_NOT_TIME_WAIT) != 0;
+			sum.blocked += used & blocked;
+			sum.taken += taken;
+			sum.taken_fast += taken & ~(port ^ low) & 1;
+		}
+	*tally = sum;
+}
+
+/* Eight ports at a time: this is done once for each pool of some size. */
+static void clear_ports(struct pw_census *c)
+{
+	const uint64_t keep = ~(UINT64_C(0x0101010101010101) * PORT_OF_POOL);
+	uint64_t word;
+
+	for (unsigned port = c->range.low & ~7u; port <= c->range.high; port += sizeof(word)) {
+		memcpy(&word, c->ports + port, sizeof(word));
+		word &= keep;
+		memcpy(c->ports + port, &word, sizeof(word));
+	}
+}
+
+/* After a small pool: most are, and clearing the whole range would cost more than their counting. */
+static void clear_tuple(struct pw_census *c, uint32_t tuple)
+{
+	for (struct pw_chain_part part = tuple_records(c, tuple); part.n != 0; part = pw_chain_next(&c->records, part))
+		for (unsigned i = 0; i < part.n; i++)
+			c->ports[(uint16_t)part.values[i]] &= (uint8_t)~PORT_OF_POOL;
+}
+
+static bool port_is_free(const struct pw_census *c, uint16_t port)
+{
+	return (c->ports[port] & (PORT_OUTSIDE | PORT_BLOCKED | PORT_HARD)) == 0;
+}
+
+/* A range of odd width above 1 loses its low or high end in every search (__inet_hash_connect(): `remaining &= ~1U`); both have
+ * the parity that is tried first. Counted when such a port is free: then it may be the one that is missed. */
+static void lose_odd_end(const struct pw_census *c, struct pw_pool_counts *out)
+{
+	if (!pw_range_is_odd(&c->range) || !(port_is_free(c, c->range.low) || port_is_free(c, c->range.high)))
+		return;
+	out->free--;
+	out->fast_free--;
+}
+
+/* The counts of a connect pool from its tuple and, for a pool of a device, the tuple without device, either of which may be NONE: a socket
+ * bound to a device collides with both (inet_match()), one without only with its like. */
+static void count_connect(struct pw_census *c, uint32_t tuple, uint32_t twin, struct pw_pool_counts *out)
+{
+	struct connect_tally tally = {0};
+
+	connect_tuple(c, tuple, &tally);
+	connect_tuple(c, twin, &tally);
+	*out = (struct pw_pool_counts){.capacity = c->totals.capacity,
+		.used = tally.used,
+		.time_wait = tally.used - tally.not_time_wait,
+		.reusable = tally.used - tally.blocked - tally.taken,
+		.blocked = c->totals.blocked - tally.blocked,
+		.free = c->free_ports - tally.taken,
+		.fast_free = c->fast_ports - tally.taken_fast};
+	lose_odd_end(c, out);
+	if (tally.used > SMALL_POOL) {
+		clear_ports(c);
+	} else {
+		clear_tuple(c, tuple);
+		clear_tuple(c, twin);
+	}
+	out->utilization = pw_utilization(out->capacity, out->free);
+}
+
+/* --- bind pools ------------------------------------------------------------------------------------------------------- */
+
+/* Who conflicts with bind(address, 0): inet_rcv_saddr_equal() and ipv6_rcv_saddr_equal(). Devices: one side without, or the same.
+ * *unless says which records do not, a mask of their flags. */
+static bool bind_conflict(const struct local *pool, const struct local *other, uint32_t *unless)
+{
+	*unless = 0;
+	if (pool->protocol != other->protocol || (pool->zone != 0 && other->zone != 0 && pool->zone != other->zone))
+		return false;
+	if (pool->family == other->family)
+		return pool->any || other->any || memcmp(pool->address, other->address, sizeof(pool->address)) == 0;
+	if (pool->family == AF_INET6) /* only the dual-stack wildcard reaches over to IPv4 */
+		return pool->any;
+	*unless = RECORD_V6ONLY;
+	return other->any || pool->any;
+}
+
+struct bind_tally {
+	struct pw_census *census;
+	const struct local *pool;
+	bool owners; /* are counted, not the ports */
+	uint32_t used, not_time_wait, bound;
+	uint32_t used_first; /* used ports of the parity that bind() tries first */
+};
+
+/* As connect_tuple(). A half-open socket owns no bind bucket. */
+static void bind_records(struct bind_tally *tally, struct pw_chain_part part, uint32_t unless)
+{
+	const struct pw_chains *records = &tally->census->records;
+	uint8_t *ports = tally->census->ports;
+	uint16_t low = tally->census->range.low;
+	struct bind_tally sum = *tally;
+
+	unless |= RECORD_HALF_OPEN;
+	for (; part.n != 0; part = pw_chain_next(records, part))
+		for (unsigned i = 0; i < part.n; i++) {
+			uint32_t record = part.values[i];
+			uint16_t port = (uint16_t)record;
+			uint8_t flags = record >> RECORD_FLAGS_SHIFT & PORT_NOT_TIME_WAIT;
+			uint8_t old = ports[port], news = (flags | PORT_USED) & ~old;
+			bool used = (news & PORT_USED) != 0;
+
+			if (news == 0 || (old & PORT_OUTSIDE) != 0 || (record & unless) != 0)
+				continue;
+			ports[port] = old | news;
+			sum.used += used;
+			sum.not_time_wait += (news & PORT_NOT_TIME_WAIT) != 0;
+			sum.bound += used & ((old & (PORT_BLOCKED | PORT_LISTENING)) == PORT_BLOCKED);
+			sum.used_first += used & (port ^ low) & 1;
+		}
+	*tally = sum;
+}
+
+static void count_owner(struct pw_census *c, uint32_t record)
+{
+	if ((c->ports[(uint16_t)record] & PORT_OUTSIDE) == 0)
+		pw_owner_table_count(&c->owners, record >> RECORD_OWNER_SHIFT);
+}
+
+static void bind_owners(struct bind_tally *tally, struct pw_chain_part part, uint32_t unless)
+{
+	struct pw_census *c = tally->census;
+
+	for (; part.n != 0; part = pw_chain_next(&c->records, part))
+		for (unsigned i = 0; i < part.n; i++)
+			if ((part.values[i] & unless) == 0)
+				count_owner(c, part.values[i]);
+}
+
+static void walk_records(struct bind_tally *tally, struct pw_chain_part part, uint32_t unless)
+{
+	if (tally->owners)
+		bind_owners(tally, part, unless);
+	else
+		bind_records(tally, part, unless);
+}
+
+static void walk_local(struct bind_tally *tally, uint32_t id)
+{
+	const struct pw_census *c = tally->census;
+	const struct local *other = &c->locals[id];
+	uint32_t unless;
+
+	if (!bind_conflict(tally->pool, other, &unless))
+		return;
+	walk_records(tally, pw_chain_first(&c->records, &other->records, other->n_records), unless);
+	for (uint32_t t = other->first_tuple; t != NONE; t = c->next_tuple[t])
+		walk_records(tally, tuple_records(c, t), unless);
+}
+
+/* The local of an address without device, NONE when it has no sockets. */
+static uint32_t plain_local(const struct pw_census *c, const struct local *pool)
+{
+	return lookup_local(c, pool->address, 0, pool->family, pool->protocol,
+		local_hash(c, pool->address, 0, pool->family, pool->protocol));
+}
+
+/* Every record that may conflict: a wildcard pool has to see all local addresses, another one only its own, the wildcards, and its
+ * twins bound to devices. */
+static void walk_conflicts(struct bind_tally *tally)
+{
+	const struct pw_census *c = tally->census;
+	uint32_t plain;
+
+	if (tally->pool->any) {
+		for (uint32_t i = 0; i < c->n_locals; i++)
+			walk_local(tally, i);
+		return;
+	}
+	for (uint32_t i = 0; i < c->n_special; i++)
+		walk_local(tally, c->special[i]);
+	plain = plain_local(c, tally->pool);
+	if (plain != NONE)
+		walk_local(tally, plain);
+}
+
+/* bind() of TCP tries the other parity than low's first (inet_csk_find_open_port()); UDP knows no parity. */
+static void count_bind(struct pw_census *c, const struct local *pool, struct pw_pool_counts *out)
+{
+	struct bind_tally tally = {.census = c, .pool = pool};
+
+	walk_conflicts(&tally);
+	clear_ports(c);
+	*out = (struct pw_pool_counts){.capacity = c->totals.capacity,
+		.used = tally.used,
+		.time_wait = tally.used - tally.not_time_wait,
+		.free = c->totals.capacity - tally.used,
+		.fast_free = c->totals.capacity - tally.used};
+	if (pool->protocol == IPPROTO_TCP) {
+		out->bound = tally.bound;
+		out->fast_free = pw_portset_count_parity(&c->capacity, (c->range.low & 1) ^ 1) - tally.used_first;
+	}
+	out->utilization = pw_utilization(out->capacity, out->free);
+}
+
+/* --- walking the pools ------------------------------------------------------------------------------------------------ */
+
+static struct pw_address local_address(const struct local *l)
+{
+	struct pw_address a = {.family = l->family, .zone = l->zone};
+
+	memcpy(a.bytes, l->address, sizeof(a.bytes));
+	return a;
+}
+
+/* The tuple of the same ends without device, NONE when there is none or this one has no device. */
+static uint32_t twin_of(const struct pw_census *c, const struct local *local, const uint8_t remote[16], uint16_t port)
+{
+	uint32_t plain = local->zone != 0 ? plain_local(c, local) : NONE;
+
+	return plain == NONE ? NONE : lookup_tuple(c, plain, remote, port, tuple_hash(c, plain, remote, port));
+}
+
+static int visit_tuple(struct pw_census *c, uint32_t id, uint32_t floor, pw_census_visit *visit, void *context)
+{
+	const struct tuple *t = &c->tuples[id];
+	const struct local *local = &c->locals[t->local];
+	struct pw_pool_key key = {.ns = c->ns, .kind = PW_KIND_CONNECT, .protocol = IPPROTO_TCP, .port = t->port};
+	struct pw_pool_counts counts;
+	uint32_t twin;
+
+	if (local->zone == 0 && t->count < floor)
+		return 0;
+	tuple_remote(c, t, key.remote.bytes);
+	twin = twin_of(c, local, key.remote.bytes, t->port);
+	if (t->count + (twin != NONE ? c->tuples[twin].count : 0u) < floor)
+		return 0;
+	count_connect(c, id, twin, &counts);
+	if (counts.used < floor)
+		return 0;
+	key.local = local_address(local);
+	key.remote.family = local->family;
+	return visit(&key, &counts, context);
+}
+
+/* The sockets that may conflict with any specific address. */
+static uint32_t special_count(const struct pw_census *c)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < c->n_special; i++)
+		count += c->locals[c->special[i]].count;
+	return count;
+}
+
+static int visit_bind(
+	struct pw_census *c, const struct local *pool, uint32_t floor, pw_census_visit *visit, void *context)
+{
+	struct pw_pool_key key = {.ns = c->ns, .kind = PW_KIND_BIND, .protocol = pool->protocol};
+	struct pw_pool_counts counts;
+
+	count_bind(c, pool, &counts);
+	if (counts.used < floor)
+		return 0;
+	key.local = local_address(pool);
+	return visit(&key, &counts, context);
+}
+
+/* connect() and sendto() of an unbound UDP socket draw from the wildcard, so these two pools exist without any socket on them. */
+static int visit_udp_wildcards(struct pw_census *c, uint32_t floor, pw_census_visit *visit, void *context)
+{
+	static const uint8_t families[] = {AF_INET, AF_INET6};
+
+	for (size_t i = 0; c->totals.udp != 0 && i < sizeof(families); i++) {
+		struct local pool = {.family = families[i], .protocol = IPPROTO_UDP, .any = 1};
+		int status = plain_local(c, &pool) == NONE ? visit_bind(c, &pool, floor, visit, context) : 0;
+
+		if (status != 0)
+			return status;
+	}
+	return 0;
+}
+
+int pw_census_each(struct pw_census *c, uint32_t floor, pw_census_visit *visit, void *context)
+{
+	uint32_t shared = special_count(c);
+	int status = 0;
+
+	for (uint32_t i = 0; i < c->n_tuples && status == 0; i++)
+		status = visit_tuple(c, i, floor, visit, context);
+	for (uint32_t i = 0; i < c->n_locals && status == 0; i++)
+		if (c->locals[i].any || c->locals[i].count + shared >= floor)
+			status = visit_bind(c, &c->locals[i], floor, visit, context);
+	return status != 0 ? status : visit_udp_wildcards(c, floor, visit, context);
+}
+
+static struct local key_local(const struct pw_pool_key *key)
+{
+	struct local local = {.zone = key->local.zone,
+		.family = (uint8_t)key->local.family,
+		.protocol = key->protocol,
+		.any = pw_address_is_any(&key->local)};
+
+	memcpy(local.address, key->local.bytes, sizeof(local.address));
+	return local;
+}
+
+/* The tuple of a connect pool, or NONE. */
+static uint32_t key_tuple(const struct pw_census *c, const struct local *local, const struct pw_pool_key *key)
+{
+	uint32_t id = lookup_local(c, local->address, local->zone, local->family, local->protocol,
+		local_hash(c, local->address, local->zone, local->family, local->protocol));
+
+	return id == NONE
+		? NONE
+		: lookup_tuple(c, id, key->remote.bytes, key->port, tuple_hash(c, id, key->remote.bytes, key->port));
+}
+
+void pw_census_pool(struct pw_census *c, const struct pw_pool_key *key, struct pw_pool_counts *out)
+{
+	struct local local = key_local(key);
+
+	if (key->kind == PW_KIND_CONNECT)
+		count_connect(c, key_tuple(c, &local, key), twin_of(c, &local, key->remote.bytes, key->port), out);
+	else
+		count_bind(c, &local, out);
+}
+
+static void connect_owners(struct pw_census *c, uint32_t tuple)
+{
+	for (struct pw_chain_part part = tuple_records(c, tuple); part.n != 0; part = pw_chain_next(&c->records, part))
+		for (unsigned i = 0; i < part.n; i++)
+			if ((c->ports[(uint16_t)part.values[i]] & PORT_LISTENING) == 0)
+				count_owner(c, part.values[i]);
+}
+
+void pw_census_owners(struct pw_census *c, const struct pw_pool_key *key, struct pw_owners *out)
+{
+	struct local local = key_local(key);
+	struct bind_tally tally = {.census = c, .pool = &local, .owners = true};
+
+	pw_owner_table_start(&c->owners);
+	if (key->kind == PW_KIND_CONNECT) {
+		connect_owners(c, key_tuple(c, &local, key));
+		connect_owners(c, twin_of(c, &local, key->remote.bytes, key->port));
+	} else {
+		walk_conflicts(&tally);
+	}
+	pw_owner_table_result(&c->owners, out);
+}

@@ -1,0 +1,137 @@
+/* census_ports.c: which ports are blocked, for whatever destination, and which are in doubt */
+#include <string.h>
+
+#include "count/census_internal.h"
+
+/* What is held by state, by an explicit bind or by a cookie is blocked; a verdict on just these sockets outranks the cookie. What
+ * remains is in doubt, and free: inference never calls a port blocked on suspicion. */
+static void judge_port(struct pw_census *c, uint16_t port)
+{
+	const struct port_facts *facts = &c->facts;
+	bool state = pw_portset_has(&c->listening, port) || pw_portset_has(&c->bound, port);
+	bool known = pw_portset_has(&c->known, port);
+	bool open = known || pw_portset_has(&c->unproven, port) ||
+		(!c->bound_pass && pw_portset_has(&c->no_port, port));
+	bool judged = c->probing && facts->verdict[port] != VERDICT_NONE &&
+		facts->verdict_signature[port] == facts->signature[port];
+
+	if (state)
+		facts->verdict[port] =
+			VERDICT_NONE; /* before 6.18 a port can stay blocked when these are gone: ask again then */
+	if (state || (judged && open ? facts->verdict[port] == VERDICT_BLOCKED : known))
+		pw_portset_add(&c->blocked, port);
+	if (!state && open && !judged && (c->probing || !known))
+		pw_portset_add(&c->doubtful, port);
+}
+
+/* Ports that nothing is known about need no judgement, so whole words without any bit are skipped. */
+static void judge(struct pw_census *c)
+{
+	pw_portset_clear(&c->blocked);
+	pw_portset_clear(&c->doubtful);
+	for (unsigned i = c->range.low >> 6; i <= (unsigned)c->range.high >> 6; i++) {
+		uint64_t held = c->listening.word[i] | c->bound.word[i] | c->unproven.word[i] | c->no_port.word[i] |
+			c->known.word[i];
+
+		for (held &= c->capacity.word[i]; held != 0; held &= held - 1)
+			judge_port(c, (uint16_t)(i * 64 + (unsigned)__builtin_ctzll(held)));
+	}
+}
+
+static void note_pass(struct pw_census *c)
+{
+	memcpy(c->facts.pass_signature + c->range.low, c->facts.signature + c->range.low, range_bytes(c));
+	c->polls_since_pass = 0;
+}
+
+/* A local address is a bind pool of its own; UDP always has the two wildcard pools, from which connect() and sendto() draw. */
+static uint32_t count_pools(const struct pw_census *c)
+{
+	return c->n_tuples + c->n_locals;
+}
+
+/* Ports of a set get a bit. */
+static void mark_ports(struct pw_census *c, const struct pw_portset *set, uint8_t bit)
+{
+	for (unsigned i = c->range.low >> 6; i <= (unsigned)c->range.high >> 6; i++)
+		for (uint64_t rest = set->word[i]; rest != 0; rest &= rest - 1)
+			c->ports[i * 64 + (unsigned)__builtin_ctzll(rest)] |= bit;
+}
+
+/* What no pool changes. */
+static void mark_all_ports(struct pw_census *c)
+{
+	memset(c->ports + c->range.low, 0, (size_t)c->range.high - c->range.low + 1);
+	mark_ports(c, &c->range.reserved, PORT_OUTSIDE);
+	mark_ports(c, &c->listening, PORT_LISTENING);
+	mark_ports(c, &c->blocked, PORT_BLOCKED);
+}
+
+int pw_census_finish(struct pw_census *c)
+{
+	struct pw_portset free_set;
+
+	if (c->bound_pass && c->polls_since_pass != 0)
+		note_pass(c);
+	judge(c);
+	mark_all_ports(c);
+	free_set = c->capacity;
+	pw_portset_subtract(&free_set, &c->blocked);
+	c->free_ports = pw_portset_count(&free_set);
+	c->fast_ports = pw_portset_count_parity(&free_set, c->range.low & 1);
+	c->totals.sockets = (uint64_t)c->totals.tcp + c->totals.udp;
+	c->totals.capacity = pw_portset_count(&c->capacity);
+	c->totals.blocked = pw_portset_count(&c->blocked);
+	c->totals.doubtful = pw_portset_count(&c->doubtful);
+	c->totals.pools = count_pools(c);
+	c->totals.basis = c->probing && c->totals.doubtful == 0 ? PW_BASIS_PROBED : PW_BASIS_INFERRED;
+	c->finished = true;
+	return 0;
+}
+
+bool pw_census_wants_bound(const struct pw_census *c)
+{
+	bool any = c->polls_since_pass >= BOUND_PASS_EVERY;
+
+	if (c->bound_pass)
+		return false;
+	for (unsigned i = c->range.low >> 6; i <= (unsigned)c->range.high >> 6; i++)
+		for (uint64_t rest = c->doubtful.word[i]; rest != 0; rest &= rest - 1) {
+			unsigned port = i * 64 + (unsigned)__builtin_ctzll(rest);
+
+			if ((any || ((port ^ c->range.low) & 1)) &&
+				c->facts.signature[port] != c->facts.pass_signature[port])
+				return true;
+		}
+	return false;
+}
+
+void pw_census_set_probing(struct pw_census *c, bool probing)
+{
+	if (!probing && c->probing)
+		memset(c->facts.verdict, VERDICT_NONE, PORTS);
+	c->probing = probing;
+}
+
+size_t pw_census_doubts(const struct pw_census *c, uint16_t *ports, size_t max)
+{
+	size_t n = 0;
+
+	const uint64_t even = UINT64_C(0x5555555555555555);
+
+	for (unsigned pass = 0; pass < 2; pass++) {
+		uint64_t mask = ((c->range.low + pass) & 1) != 0 ? even
+								 : even << 1; /* first the parity that is not low's */
+
+		for (unsigned i = c->range.low >> 6; i <= (unsigned)c->range.high >> 6; i++)
+			for (uint64_t rest = c->doubtful.word[i] & mask; rest != 0 && n < max; rest &= rest - 1)
+				ports[n++] = (uint16_t)(i * 64 + (unsigned)__builtin_ctzll(rest));
+	}
+	return n;
+}
+
+void pw_census_verdict(struct pw_census *c, uint16_t port, bool blocked)
+{
+	c->facts.verdict[port] = blocked ? VERDICT_BLOCKED : VERDICT_FREE;
+	c->facts.verdict_signature[port] = c->facts.signature[port];
+}

@@ -1,0 +1,162 @@
+#include "count/owner.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- numbers -------------------------------------------------------------------------------------------------------- */
+
+void pw_owner_table_clear(struct pw_owner_table *table)
+{
+	if (table->n != 0)
+		memset(table->slot, 0, 2 * (size_t)table->size * sizeof(*table->slot));
+	table->n = table->last = 0;
+}
+
+void pw_owner_table_free(struct pw_owner_table *table)
+{
+	free(table->pairs);
+	free(table->slot);
+	*table = (struct pw_owner_table){0};
+}
+
+/* Ids and user ids are handed out by the kernel and by root: nobody gains from choosing collisions. */
+static uint32_t slot_of(const struct pw_owner_table *table, uint64_t cgroup, uint32_t uid)
+{
+	uint64_t hash = (cgroup ^ (uint64_t)uid << 32) * UINT64_C(0x9e3779b97f4a7c15);
+
+	return (uint32_t)(hash >> 40) & (2 * table->size - 1);
+}
+
+/* The slot of a pair, or the empty one where it belongs. */
+static uint32_t find_slot(const struct pw_owner_table *table, uint64_t cgroup, uint32_t uid)
+{
+	uint32_t at = slot_of(table, cgroup, uid);
+
+	while (table->slot[at] != 0 && !pw_owner_is(&table->pairs[table->slot[at] - 1], cgroup, uid))
+		at = (at + 1) & (2 * table->size - 1);
+	return at;
+}
+
+static int grow(struct pw_owner_table *table)
+{
+	uint32_t size = table->size == 0 ? 16 : table->size * 2;
+	struct pw_owner *pairs = realloc(table->pairs, size * sizeof(*pairs));
+	uint16_t *slot;
+
+	if (pairs == NULL)
+		return -1;
+	table->pairs = pairs;
+	slot = calloc(2 * (size_t)size, sizeof(*slot));
+	if (slot == NULL)
+		return -1;
+	free(table->slot);
+	table->slot = slot;
+	table->size = size;
+	for (uint32_t i = 0; i < table->n; i++)
+		slot[find_slot(table, pairs[i].cgroup, pairs[i].uid)] = (uint16_t)(i + 1);
+	return 0;
+}
+
+static uint32_t new_number(struct pw_owner_table *table, uint64_t cgroup, uint32_t uid)
+{
+	if (table->n == PW_OWNER_NUMBERS - 1)
+		return PW_OWNER_NUMBERS;
+	if (table->n == table->size && grow(table) < 0)
+		return 0;
+	table->pairs[table->n] = (struct pw_owner){.cgroup = cgroup, .uid = uid};
+	table->slot[find_slot(table, cgroup, uid)] = (uint16_t)++table->n;
+	return table->n;
+}
+
+uint16_t pw_owner_table_search(struct pw_owner_table *table, uint64_t cgroup, uint32_t uid)
+{
+	uint32_t number = 0;
+
+	if (table->size != 0)
+		number = table->slot[find_slot(table, cgroup, uid)];
+	if (number == 0)
+		number = new_number(table, cgroup, uid);
+	table->last = number <= table->n ? number : 0;
+	return (uint16_t)number;
+}
+
+/* --- counting a pool ------------------------------------------------------------------------------------------------ */
+
+void pw_owner_table_start(struct pw_owner_table *table)
+{
+	memset(table->sockets, 0, ((size_t)table->n + 1) * sizeof(*table->sockets));
+	table->sockets[PW_OWNER_NUMBERS] = 0;
+}
+
+/* Puts a pair among the largest. */
+static void insert(struct pw_owners *out, const struct pw_owner *pair, uint32_t sockets)
+{
+	size_t at;
+
+	if (out->n == PW_OWNERS_MAX && out->owner[out->n - 1].sockets >= sockets)
+		return;
+	out->n += out->n < PW_OWNERS_MAX;
+	for (at = out->n - 1; at > 0 && out->owner[at - 1].sockets < sockets; at--)
+		out->owner[at] = out->owner[at - 1];
+	out->owner[at] = *pair;
+	out->owner[at].sockets = sockets;
+}
+
+void pw_owner_table_result(const struct pw_owner_table *table, struct pw_owners *out)
+{
+	*out = (struct pw_owners){.owned = table->sockets[PW_OWNER_NUMBERS]};
+	for (uint32_t i = 0; i < table->n; i++) {
+		uint32_t sockets = table->sockets[i + 1];
+
+		if (sockets == 0)
+			continue;
+		out->owned += sockets;
+		insert(out, &table->pairs[i], sockets);
+	}
+}
+
+/* --- names ---------------------------------------------------------------------------------------------------------- */
+
+/* Owners by name, those of the same name added up. */
+struct named {
+	char name[PW_OWNER_NAME_MAX];
+	uint32_t sockets;
+};
+
+static size_t add_name(struct named *named, size_t n, const char *name, uint32_t sockets)
+{
+	size_t i = 0;
+
+	while (i < n && strcmp(named[i].name, name) != 0)
+		i++;
+	if (i == n)
+		snprintf(named[n++].name, sizeof(named[0].name), "%s", name);
+	named[i].sockets += sockets;
+	return n;
+}
+
+void pw_owners_text(const struct pw_owners *owners, pw_owner_name *name, void *context, char buf[PW_OWNER_TEXT_MAX])
+{
+	struct named named[PW_OWNERS_MAX] = {0};
+	const struct named *most = named;
+	char text[PW_OWNER_NAME_MAX];
+	size_t n = 0;
+
+	for (size_t i = 0; i < owners->n; i++) {
+		text[0] = '\0';
+		name(owners->owner[i].cgroup, owners->owner[i].uid, text, sizeof(text), context);
+		if (text[0] != '\0')
+			n = add_name(named, n, text, owners->owner[i].sockets);
+	}
+	for (size_t i = 1; i < n; i++)
+		most = named[i].sockets > most->sockets ? &named[i] : most;
+	if (n == 0)
+		buf[0] = '\0';
+	else if (most->sockets == owners->owned)
+		snprintf(buf, PW_OWNER_TEXT_MAX, "%s", most->name);
+	else
+		snprintf(buf, PW_OWNER_TEXT_MAX, "%s (%u %%)", most->name,
+			(unsigned)((uint64_t)most->sockets * 100 / owners->owned));
+}

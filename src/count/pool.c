@@ -1,0 +1,116 @@
+#include "count/pool.h"
+
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+
+/* InetAddressType of RFC 4001. */
+enum { INET_UNKNOWN = 0, INET_IPV4 = 1, INET_IPV6 = 2, INET_IPV4Z = 3, INET_IPV6Z = 4 };
+
+uint32_t pw_utilization(uint32_t capacity, uint32_t free)
+{
+	uint32_t percent;
+
+	if (free == 0 || capacity == 0)
+		return 100;
+	if (free >= capacity)
+		return 0;
+	percent = (uint32_t)((uint64_t)(capacity - free) * 100 / capacity);
+	return percent;
+}
+
+static size_t address_index(const struct pw_address *a, uint32_t *out)
+{
+	size_t bytes = a->family == AF_INET ? 4 : a->family == AF_INET6 ? 16 : 0;
+	size_t n = 0, zone_bytes = bytes != 0 && a->zone != 0 ? 4 : 0;
+
+	out[n++] = bytes == 0 ? INET_UNKNOWN : (bytes == 4 ? INET_IPV4 : INET_IPV6) + (zone_bytes != 0 ? 2 : 0);
+	out[n++] = (uint32_t)(bytes + zone_bytes);
+	for (size_t i = 0; i < bytes; i++)
+		out[n++] = a->bytes[i];
+	for (size_t i = 0; i < zone_bytes; i++)
+		out[n++] = (a->zone >> (24 - 8 * i)) & 0xff;
+	return n;
+}
+
+size_t pw_pool_index(const struct pw_pool_key *key, uint32_t out[PW_POOL_INDEX_MAX])
+{
+	size_t n = 0;
+
+	out[n++] = key->ns;
+	out[n++] = key->kind;
+	out[n++] = key->protocol;
+	n += address_index(&key->local, out + n);
+	n += address_index(&key->remote, out + n);
+	out[n++] = key->port;
+	return n;
+}
+
+int pw_pool_key_compare(const struct pw_pool_key *a, const struct pw_pool_key *b)
+{
+	uint32_t ia[PW_POOL_INDEX_MAX], ib[PW_POOL_INDEX_MAX];
+	size_t na = pw_pool_index(a, ia), nb = pw_pool_index(b, ib);
+
+	for (size_t i = 0; i < na && i < nb; i++)
+		if (ia[i] != ib[i])
+			return ia[i] < ib[i] ? -1 : 1;
+	return (na > nb) - (na < nb);
+}
+
+/* IPv6 goes in brackets, as in a URL, so that the port behind it stays readable. */
+static void endpoint_text(const struct pw_address *a, const char *zone_name, char *out, size_t size)
+{
+	char text[PW_ADDRESS_TEXT_MAX];
+
+	pw_address_text(a, zone_name, text);
+	snprintf(out, size, a->family == AF_INET6 ? "[%s]" : "%s", text);
+}
+
+char *pw_pool_name(
+	const struct pw_pool_key *key, const char *zone_name, const char *ns_name, char buf[PW_POOL_NAME_MAX])
+{
+	char local[PW_ADDRESS_TEXT_MAX + 2], remote[PW_ADDRESS_TEXT_MAX + 2];
+	const char *snat = key->kind == PW_KIND_SNAT ? "snat " : "";
+	const char *at = ns_name != NULL && ns_name[0] != '\0' ? "@" : "";
+
+	ns_name = ns_name != NULL ? ns_name : "";
+	endpoint_text(&key->local, zone_name, local, sizeof(local));
+	endpoint_text(&key->remote, NULL, remote, sizeof(remote));
+	if (key->kind == PW_KIND_BIND)
+		snprintf(buf, PW_POOL_NAME_MAX, "%s %s bind%s%s", pw_protocol_name(key->protocol), local, at, ns_name);
+	else
+		snprintf(buf, PW_POOL_NAME_MAX, "%s%s %s -> %s:%u%s%s", snat, pw_protocol_name(key->protocol), local,
+			remote, key->port, at, ns_name);
+	return buf;
+}
+
+const char *pw_kind_name(enum pw_kind kind)
+{
+	static const char *const names[] = {"unknown", "connect", "bind", "snat"};
+
+	return names[kind <= PW_KIND_SNAT ? kind : 0];
+}
+
+const char *pw_basis_name(enum pw_basis basis)
+{
+	return basis == PW_BASIS_PROBED ? "probed" : "inferred";
+}
+
+const char *pw_state_name(enum pw_state state)
+{
+	static const char *const names[] = {"unknown", "normal", "warning", "critical", "exhausted"};
+
+	return names[state <= PW_STATE_EXHAUSTED ? state : 0];
+}
+
+const char *pw_reason_name(enum pw_reason reason)
+{
+	static const char *const names[] = {"unknown", "none", "utilization", "freeThreshold", "forecast"};
+
+	return names[reason <= PW_REASON_FORECAST ? reason : 0];
+}
+
+const char *pw_protocol_name(uint8_t protocol)
+{
+	return protocol == IPPROTO_TCP ? "tcp" : protocol == IPPROTO_UDP ? "udp" : "unknown";
+}

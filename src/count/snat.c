@@ -1,0 +1,390 @@
+#include "count/snat.h"
+
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "count/index.h"
+
+/* How the entries are kept: an address that is watched has pools, a pool has a chain of 8-byte records, one an entry. Chains are
+ * indexes into an array that only grows during a dump. */
+
+#define NONE UINT32_MAX
+#define PORTS 65536
+
+struct record {
+	uint32_t next;
+	uint16_t port;
+	uint16_t time_wait;
+};
+
+/* An address whose ports are counted. */
+struct local {
+	struct pw_address address;
+	uint16_t low, high;
+	uint32_t
+		seen; /* the dump that last saw it translated; those of a single address in the configuration are seen always */
+};
+
+struct pool {
+	uint8_t remote[16];
+	uint32_t local;
+	uint32_t records, count;
+	uint16_t port;
+	uint8_t protocol;
+};
+
+enum scratch { SCRATCH_USED = 1, SCRATCH_NOT_TIME_WAIT = 2 };
+
+struct pw_snat {
+	uint32_t ns;
+	const struct pw_snat_range *ranges;
+	size_t n_ranges;
+	uint32_t dump; /* number of this one */
+	bool left_out; /* entries of addresses that may yet be seen translated */
+	bool again;
+
+	struct local *locals;
+	struct pool *pools;
+	struct record *records;
+	uint32_t n_locals, n_pools, n_records;
+	uint32_t size_locals, size_pools, size_records;
+	struct pw_index local_index, pool_index;
+	uint64_t seed[3];
+	uint8_t scratch[PORTS]; /* by port: enum scratch; all zero between two pools */
+};
+
+/* --- life --- */
+
+struct pw_snat *pw_snat_new(uint32_t ns)
+{
+	struct pw_snat *s = calloc(1, sizeof(*s));
+
+	if (s == NULL)
+		return NULL;
+	s->ns = ns;
+	pw_seed_fill(s->seed);
+	return s;
+}
+
+void pw_snat_free(struct pw_snat *s)
+{
+	if (s == NULL)
+		return;
+	free(s->locals);
+	free(s->pools);
+	free(s->records);
+	free(s->local_index.slot);
+	free(s->pool_index.slot);
+	free(s);
+}
+
+/* --- addresses --- */
+
+static uint64_t local_hash(const struct pw_snat *s, const struct pw_address *address)
+{
+	return pw_hash_address(s->seed, address->bytes, address->family);
+}
+
+static uint32_t find_local(const struct pw_snat *s, const struct pw_address *address)
+{
+	const struct pw_index *index = &s->local_index;
+	const uint64_t hash = local_hash(s, address);
+
+	if (index->slot == NULL)
+		return NONE;
+	for (uint32_t i = pw_index_start(index, hash); index->slot[i] != 0; i = (i + 1) & index->mask) {
+		uint32_t id = pw_index_position(index, index->slot[i]);
+
+		if (pw_index_tag_matches(index, index->slot[i], hash) &&
+			pw_address_equal(&s->locals[id].address, address))
+			return id;
+	}
+	return NONE;
+}
+
+static int index_locals(struct pw_snat *s, uint32_t slots)
+{
+	if (pw_index_reset(&s->local_index, slots) < 0)
+		return -1;
+	for (uint32_t i = 0; i < s->n_locals; i++)
+		pw_index_put(&s->local_index, local_hash(s, &s->locals[i].address), i);
+	return 0;
+}
+
+static uint32_t add_local(struct pw_snat *s, const struct pw_address *address, const struct pw_snat_range *range)
+{
+	if (s->n_locals == s->size_locals && pw_grow(&s->locals, &s->size_locals, sizeof(*s->locals)) < 0)
+		return NONE;
+	if (pw_index_full(&s->local_index, s->n_locals) &&
+		index_locals(s, s->local_index.slot == NULL ? 64 : (s->local_index.mask + 1) * 2) < 0)
+		return NONE;
+	s->locals[s->n_locals] = (struct local){
+		.address = *address, .low = range->low, .high = range->high, .seen = s->dump};
+	pw_index_put(&s->local_index, local_hash(s, address), s->n_locals);
+	return s->n_locals++;
+}
+
+static const struct pw_snat_range *find_range(const struct pw_snat *s, const struct pw_address *address)
+{
+	for (size_t i = 0; i < s->n_ranges; i++)
+		if (pw_cidr_contains(&s->ranges[i].addresses, address))
+			return &s->ranges[i];
+	return NULL;
+}
+
+/* The watched address of an entry. Returns 1 with *out; 0 when its address is not watched; -1 when out of memory. */
+static int place(struct pw_snat *s, const struct pw_address *address, bool translated, uint32_t *out)
+{
+	const struct pw_snat_range *range;
+
+	*out = find_local(s, address);
+	if (*out != NONE) {
+		s->locals[*out].seen = translated ? s->dump : s->locals[*out].seen;
+		return 1;
+	}
+	range = find_range(s, address);
+	if (range == NULL)
+		return 0;
+	if (!translated && !pw_cidr_is_host(&range->addresses)) {
+		s->left_out = true;
+		return 0;
+	}
+	*out = add_local(s, address, range);
+	s->again = s->again || (s->left_out && translated);
+	return *out != NONE ? 1 : -1;
+}
+
+/* --- adding entries --- */
+
+static uint64_t pool_hash(
+	const struct pw_snat *s, uint32_t local, const uint8_t remote[16], uint16_t port, uint8_t protocol)
+{
+	return pw_hash_address(s->seed, remote, (uint64_t)local << 24 | (uint64_t)port << 8 | protocol);
+}
+
+static uint32_t find_pool(
+	const struct pw_snat *s, uint32_t local, const uint8_t remote[16], uint16_t port, uint8_t protocol)
+{
+	const struct pw_index *index = &s->pool_index;
+	const uint64_t hash = pool_hash(s, local, remote, port, protocol);
+
+	if (index->slot == NULL)
+		return NONE;
+	for (uint32_t i = pw_index_start(index, hash); index->slot[i] != 0; i = (i + 1) & index->mask) {
+		uint32_t id = pw_index_position(index, index->slot[i]);
+		const struct pool *pool = &s->pools[id];
+
+		if (pw_index_tag_matches(index, index->slot[i], hash) && pool->local == local && pool->port == port &&
+			pool->protocol == protocol && memcmp(pool->remote, remote, sizeof(pool->remote)) == 0)
+			return id;
+	}
+	return NONE;
+}
+
+static void put_pool(struct pw_snat *s, uint32_t id)
+{
+	const struct pool *pool = &s->pools[id];
+
+	pw_index_put(&s->pool_index, pool_hash(s, pool->local, pool->remote, pool->port, pool->protocol), id);
+}
+
+static int index_pools(struct pw_snat *s)
+{
+	if (pw_index_reset(&s->pool_index, s->pool_index.slot == NULL ? 1024 : (s->pool_index.mask + 1) * 2) < 0)
+		return -1;
+	for (uint32_t i = 0; i < s->n_pools; i++)
+		put_pool(s, i);
+	return 0;
+}
+
+static uint32_t add_pool(struct pw_snat *s, uint32_t local, const struct pw_conntrack_entry *entry)
+{
+	struct pool *pool;
+
+	if (s->n_pools == s->size_pools && pw_grow(&s->pools, &s->size_pools, sizeof(*s->pools)) < 0)
+		return NONE;
+	if (pw_index_full(&s->pool_index, s->n_pools) && index_pools(s) < 0)
+		return NONE;
+	pool = &s->pools[s->n_pools];
+	*pool = (struct pool){.local = local, .records = NONE, .port = entry->remote_port, .protocol = entry->protocol};
+	memcpy(pool->remote, entry->remote, sizeof(pool->remote));
+	put_pool(s, s->n_pools);
+	return s->n_pools++;
+}
+
+static int add_record(struct pw_snat *s, uint32_t pool, const struct pw_conntrack_entry *entry)
+{
+	if (s->n_records == s->size_records && pw_grow(&s->records, &s->size_records, sizeof(*s->records)) < 0)
+		return -1;
+	s->records[s->n_records] = (struct record){.next = s->pools[pool].records,
+		.port = entry->local_port,
+		.time_wait = (entry->flags & PW_CONNTRACK_TIME_WAIT) != 0};
+	s->pools[pool].records = s->n_records++;
+	s->pools[pool].count++;
+	return 0;
+}
+
+int pw_snat_add(struct pw_snat *s, const struct pw_conntrack_entry *entry)
+{
+	struct pw_address address = {.family = entry->family};
+	uint32_t local, pool;
+	int watched;
+
+	memcpy(address.bytes, entry->local, sizeof(address.bytes));
+	watched = place(s, &address, (entry->flags & PW_CONNTRACK_SOURCE_TRANSLATED) != 0, &local);
+	if (watched <= 0)
+		return watched;
+	if (entry->local_port < s->locals[local].low || entry->local_port > s->locals[local].high)
+		return 0;
+	pool = find_pool(s, local, entry->remote, entry->remote_port, entry->protocol);
+	if (pool == NONE && (pool = add_pool(s, local, entry)) == NONE)
+		return -1;
+	return add_record(s, pool, entry);
+}
+
+/* --- begin and end of a dump --- */
+
+/* Addresses that the last dump saw translated are watched from the first entry on. */
+static void keep_seen(struct pw_snat *s)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < s->n_locals; i++) {
+		struct local *local = &s->locals[i];
+		const struct pw_snat_range *range = find_range(s, &local->address);
+
+		if (range == NULL || local->seen + 1 < s->dump)
+			continue;
+		local->low = range->low;
+		local->high = range->high;
+		s->locals[kept++] = *local;
+	}
+	s->n_locals = kept;
+	if (s->local_index.slot != NULL)
+		index_locals(s, s->local_index.mask + 1);
+}
+
+/* Gives memory back after a peak that has passed. */
+static void shrink(struct pw_snat *s)
+{
+	if (s->size_records > PORTS && s->n_records < s->size_records / 16) {
+		free(s->records);
+		s->records = NULL;
+		s->size_records = 0;
+	}
+	if (s->size_pools > PORTS && s->n_pools < s->size_pools / 16) {
+		free(s->pools);
+		free(s->pool_index.slot);
+		s->pools = NULL;
+		s->pool_index.slot = NULL;
+		s->size_pools = 0;
+	}
+}
+
+void pw_snat_begin(struct pw_snat *s, const struct pw_snat_range *ranges, size_t n)
+{
+	s->ranges = ranges;
+	s->n_ranges = n;
+	s->dump++;
+	s->left_out = s->again = false;
+	shrink(s);
+	if (s->n_pools != 0 && s->pool_index.slot != NULL)
+		pw_index_reset(&s->pool_index, s->pool_index.mask + 1);
+	s->n_pools = s->n_records = 0;
+	keep_seen(s);
+}
+
+bool pw_snat_finish(struct pw_snat *s)
+{
+	return s->again;
+}
+
+/* --- counting --- */
+
+/* Counts each port once: entries of different conntrack zones can have the same. */
+static void count_record(struct pw_snat *s, const struct record *r, struct pw_pool_counts *out)
+{
+	uint8_t old = s->scratch[r->port], flags = old | SCRATCH_USED;
+
+	flags |= r->time_wait ? 0 : SCRATCH_NOT_TIME_WAIT;
+	s->scratch[r->port] = flags;
+	out->used += old == 0;
+	out->time_wait += old == 0;
+	out->time_wait -= ((flags ^ old) & SCRATCH_NOT_TIME_WAIT) != 0;
+}
+
+static void count(struct pw_snat *s, uint32_t chain, uint32_t low, uint32_t high, struct pw_pool_counts *out)
+{
+	*out = (struct pw_pool_counts){.capacity = high - low + 1};
+	for (uint32_t i = chain; i != NONE; i = s->records[i].next)
+		count_record(s, &s->records[i], out);
+	for (uint32_t i = chain; i != NONE; i = s->records[i].next)
+		s->scratch[s->records[i].port] = 0;
+	out->free = out->fast_free = out->capacity - out->used;
+	out->utilization = pw_utilization(out->capacity, out->free);
+}
+
+static int visit_pool(struct pw_snat *s, const struct pool *pool, uint32_t floor, pw_census_visit *visit, void *context)
+{
+	const struct local *local = &s->locals[pool->local];
+	struct pw_pool_key key = {.ns = s->ns,
+		.kind = PW_KIND_SNAT,
+		.protocol = pool->protocol,
+		.port = pool->port,
+		.local = local->address,
+		.remote.family = local->address.family};
+	struct pw_pool_counts counts;
+
+	count(s, pool->records, local->low, local->high, &counts);
+	if (counts.used < floor)
+		return 0;
+	memcpy(key.remote.bytes, pool->remote, sizeof(pool->remote));
+	return visit(&key, &counts, context);
+}
+
+int pw_snat_each(struct pw_snat *s, uint32_t floor, pw_census_visit *visit, void *context)
+{
+	int status = 0;
+
+	for (uint32_t i = 0; i < s->n_pools && status == 0; i++)
+		if (s->pools[i].count >= floor)
+			status = visit_pool(s, &s->pools[i], floor, visit, context);
+	return status;
+}
+
+void pw_snat_pool(struct pw_snat *s, const struct pw_pool_key *key, struct pw_pool_counts *out)
+{
+	const struct pw_snat_range *range = find_range(s, &key->local);
+	uint32_t local = find_local(s, &key->local), pool = NONE;
+
+	*out = (struct pw_pool_counts){0};
+	if (range == NULL)
+		return;
+	if (local != NONE)
+		pool = find_pool(s, local, key->remote.bytes, key->port, key->protocol);
+	count(s, pool != NONE ? s->pools[pool].records : NONE, range->low, range->high, out);
+}
+
+uint32_t pw_snat_pools(const struct pw_snat *s)
+{
+	return s->n_pools;
+}
+
+uint32_t pw_snat_least_capacity(const struct pw_snat_range *ranges, size_t n)
+{
+	uint32_t least = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		uint32_t ports = (uint32_t)ranges[i].high - ranges[i].low + 1;
+
+		least = i == 0 || ports < least ? ports : least;
+	}
+	return least;
+}
+
+uint32_t pw_snat_smallest(const struct pw_snat *s)
+{
+	return pw_snat_least_capacity(s->ranges, s->n_ranges);
+}

@@ -1,0 +1,49 @@
+/* socket.h: one socket as the kernel reported it, the record that flows from collect to model */
+#ifndef PW_COUNT_SOCKET_H
+#define PW_COUNT_SOCKET_H
+
+#include <stdint.h>
+
+/* Socket states as inet_diag numbers them (include/net/tcp_states.h). UDP uses ESTABLISHED for connected and CLOSE for
+ * unconnected sockets; a TCP socket in CLOSE is bound but neither connected nor listening. */
+enum pw_socket_state {
+	PW_ESTABLISHED = 1,
+	PW_SYN_SENT,
+	PW_SYN_RECV,
+	PW_FIN_WAIT1,
+	PW_FIN_WAIT2,
+	PW_TIME_WAIT,
+	PW_CLOSE,
+	PW_CLOSE_WAIT,
+	PW_LAST_ACK,
+	PW_LISTEN,
+	PW_CLOSING
+};
+
+enum pw_socket_flag {
+	PW_SOCKET_V6ONLY = 1,    /* INET_DIAG_SKV6ONLY was 1; known only in LISTEN and CLOSE */
+	PW_SOCKET_NO_PORT = 2,   /* IP_BIND_ADDRESS_NO_PORT was set: with an automatic port it came from connect() */
+	PW_SOCKET_HAS_OWNER = 4, /* uid and cgroup are known; never for TIME_WAIT */
+	PW_SOCKET_HALF_OPEN = 8  /* a request socket (SYN_RECV, no inode): owns no bind bucket */
+};
+
+/* Addresses in network order, ports in host order. An IPv4-mapped socket arrives as AF_INET (address_make()'s rule). Only
+ * the first 4 bytes of an IPv4 address are used, but all 16 are set. */
+struct pw_socket {
+	uint8_t local[16];
+	uint8_t remote[16];
+	uint64_t
+		cookie; /* unique while the machine runs, kept when the socket goes to TIME_WAIT; 0 where unknown (/proc) */
+	uint64_t cgroup;     /* cgroup v2 id, with PW_SOCKET_HAS_OWNER; 0 = unknown */
+	uint32_t uid;        /* with PW_SOCKET_HAS_OWNER */
+	uint32_t ifindex;    /* bound device, 0 = none */
+	uint32_t expires_ms; /* rest of the running timer; of TIME_WAIT: until it ends */
+	uint16_t local_port;
+	uint16_t remote_port;
+	uint8_t family;   /* AF_INET or AF_INET6 */
+	uint8_t protocol; /* IPPROTO_TCP or IPPROTO_UDP */
+	uint8_t state;    /* enum pw_socket_state */
+	uint8_t flags;    /* enum pw_socket_flag */
+};
+
+#endif

@@ -1,0 +1,266 @@
+#include "kernel/conntrack.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/netfilter/nf_conntrack_common.h>
+#include <linux/netfilter/nf_conntrack_tcp.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_conntrack.h>
+#include <netinet/in.h>
+#include <stdalign.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernel/sysctl.h"
+
+/* --- requests --- */
+
+static uint16_t message_type(unsigned type)
+{
+	return (uint16_t)(NFNL_SUBSYS_CTNETLINK << 8 | type);
+}
+
+size_t pw_conntrack_request(enum pw_stream stream, void *buf)
+{
+	struct nlmsghdr *message = mnl_nlmsg_put_header(buf);
+	struct nfgenmsg *body;
+
+	message->nlmsg_type = message_type(
+		stream == PW_STREAM_DUMP_CONNTRACK ? IPCTNL_MSG_CT_GET : IPCTNL_MSG_CT_GET_STATS_CPU);
+	message->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	message->nlmsg_seq = PW_NETLINK_SEQUENCE;
+	body = mnl_nlmsg_put_extra_header(message, sizeof(*body));
+	body->nfgen_family = AF_UNSPEC; /* both */
+	body->version = NFNETLINK_V0;
+	return message->nlmsg_len;
+}
+
+/* --- attributes --- */
+
+/* A run of attributes that may be anything. */
+struct span {
+	const uint8_t *p;
+	size_t len;
+};
+
+/* The next attribute: its type (without flags) and data. Returns 1; 0 at the end; -1 when it does not fit. */
+static int next_attribute(struct span *span, unsigned *type, struct span *data)
+{
+	struct nlattr attribute;
+	size_t step;
+
+	if (span->len == 0)
+		return 0;
+	if (span->len < sizeof(attribute))
+		return -1;
+	memcpy(&attribute, span->p, sizeof(attribute));
+	if (attribute.nla_len < sizeof(attribute) || attribute.nla_len > span->len)
+		return -1;
+	*type = attribute.nla_type & NLA_TYPE_MASK;
+	*data = (struct span){span->p + sizeof(attribute), attribute.nla_len - sizeof(attribute)};
+	step = NLA_ALIGN(attribute.nla_len);
+	step = step < span->len ? step : span->len;
+	span->p += step;
+	span->len -= step;
+	return 1;
+}
+
+/* Looks for one attribute. Returns 1; 0 when it is not there; -1 when what stands before it is malformed. */
+static int find_attribute(struct span span, unsigned wanted, struct span *data)
+{
+	unsigned type;
+	int rc;
+
+	while ((rc = next_attribute(&span, &type, data)) > 0)
+		if (type == wanted)
+			return 1;
+	return rc;
+}
+
+/* An attribute that must be there, with at least this length. */
+static int need(struct span span, unsigned wanted, size_t len, struct span *data)
+{
+	return find_attribute(span, wanted, data) > 0 && data->len >= len ? 0 : -1;
+}
+
+static uint16_t number16(struct span data)
+{
+	return (uint16_t)(data.p[0] << 8 | data.p[1]);
+}
+
+static uint32_t number32(struct span data)
+{
+	uint32_t number;
+
+	memcpy(&number, data.p, sizeof(number));
+	return ntohl(number);
+}
+
+/* The attributes of a message behind its struct nfgenmsg, and the family in that. */
+static int message_attributes(const struct nlmsghdr *message, uint8_t *family, struct span *out)
+{
+	struct nfgenmsg body;
+
+	if (message->nlmsg_len < NLMSG_HDRLEN + sizeof(body))
+		return -1;
+	memcpy(&body, (const uint8_t *)message + NLMSG_HDRLEN, sizeof(body));
+	*family = body.nfgen_family;
+	*out = (struct span){(const uint8_t *)message + NLMSG_HDRLEN + sizeof(body),
+		message->nlmsg_len - NLMSG_HDRLEN - sizeof(body)};
+	return 0;
+}
+
+/* --- one entry --- */
+
+/* The reply direction comes from the remote side and goes to the address and port that the source was given. */
+static int parse_addresses(struct span ip, uint8_t family, struct pw_conntrack_entry *out)
+{
+	bool ipv4 = family == AF_INET;
+	size_t len = ipv4 ? 4 : 16;
+	struct span source, destination;
+
+	if (need(ip, ipv4 ? CTA_IP_V4_SRC : CTA_IP_V6_SRC, len, &source) < 0 ||
+		need(ip, ipv4 ? CTA_IP_V4_DST : CTA_IP_V6_DST, len, &destination) < 0)
+		return -1;
+	memset(out->local, 0, sizeof(out->local));
+	memset(out->remote, 0, sizeof(out->remote));
+	memcpy(out->remote, source.p, len);
+	memcpy(out->local, destination.p, len);
+	out->family = family;
+	return 0;
+}
+
+static int parse_ports(struct span proto, struct pw_conntrack_entry *out)
+{
+	struct span number, source, destination;
+
+	if (need(proto, CTA_PROTO_NUM, 1, &number) < 0)
+		return -1;
+	out->protocol = number.p[0];
+	if (out->protocol != IPPROTO_TCP && out->protocol != IPPROTO_UDP)
+		return 0;
+	if (need(proto, CTA_PROTO_SRC_PORT, 2, &source) < 0 || need(proto, CTA_PROTO_DST_PORT, 2, &destination) < 0)
+		return -1;
+	out->remote_port = number16(source);
+	out->local_port = number16(destination);
+	return 1;
+}
+
+static bool is_time_wait(struct span protoinfo)
+{
+	struct span tcp, state;
+
+	return find_attribute(protoinfo, CTA_PROTOINFO_TCP, &tcp) > 0 &&
+		find_attribute(tcp, CTA_PROTOINFO_TCP_STATE, &state) > 0 && state.len >= 1 &&
+		state.p[0] == TCP_CONNTRACK_TIME_WAIT;
+}
+
+static uint8_t entry_flags(struct span attributes)
+{
+	struct span status, protoinfo;
+	uint8_t flags = 0;
+
+	if (find_attribute(attributes, CTA_STATUS, &status) > 0 && status.len >= 4 &&
+		(number32(status) & IPS_SRC_NAT) != 0)
+		flags |= PW_CONNTRACK_SOURCE_TRANSLATED;
+	if (find_attribute(attributes, CTA_PROTOINFO, &protoinfo) > 0 && is_time_wait(protoinfo))
+		flags |= PW_CONNTRACK_TIME_WAIT;
+	return flags;
+}
+
+int pw_conntrack_parse(const struct nlmsghdr *message, struct pw_conntrack_entry *out)
+{
+	struct span attributes, reply, ip, proto;
+	uint8_t family;
+	int rc;
+
+	if (message_attributes(message, &family, &attributes) < 0)
+		return -1;
+	if (family != AF_INET && family != AF_INET6)
+		return 0;
+	if (need(attributes, CTA_TUPLE_REPLY, 0, &reply) < 0 || need(reply, CTA_TUPLE_IP, 0, &ip) < 0 ||
+		need(reply, CTA_TUPLE_PROTO, 0, &proto) < 0 || parse_addresses(ip, family, out) < 0)
+		return -1;
+	rc = parse_ports(proto, out);
+	if (rc > 0)
+		out->flags = entry_flags(attributes);
+	return rc;
+}
+
+int pw_conntrack_parse_stats(const struct nlmsghdr *message, uint32_t *insert_failed)
+{
+	struct span attributes, failed;
+	uint8_t family;
+
+	if (message_attributes(message, &family, &attributes) < 0 ||
+		need(attributes, CTA_STATS_INSERT_FAILED, 4, &failed) < 0)
+		return -1;
+	*insert_failed += number32(failed);
+	return 0;
+}
+
+/* --- dumps --- */
+
+static enum pw_step take_entry(const struct pw_dump *dump, const struct nlmsghdr *message)
+{
+	struct pw_conntrack_entry entry;
+	int rc = pw_conntrack_parse(message, &entry);
+
+	if (rc < 0)
+		return pw_dump_stop(dump, PW_STEP_AGAIN, "malformed message");
+	if (rc > 0 && pw_snat_add(dump->context, &entry) < 0)
+		return pw_dump_stop(dump, PW_STEP_FAILED, "out of memory");
+	return PW_STEP_MORE;
+}
+
+static enum pw_step take_stats(const struct pw_dump *dump, const struct nlmsghdr *message)
+{
+	if (pw_conntrack_parse_stats(message, dump->context) < 0)
+		return pw_dump_stop(dump, PW_STEP_AGAIN, "malformed message");
+	return PW_STEP_MORE;
+}
+
+enum pw_dump_status pw_conntrack_dump(
+	struct pw_input *input, struct pw_snat *snat, struct pw_collect_stats *stats, struct pw_error *err)
+{
+	alignas(struct nlmsghdr) uint8_t request[PW_CONNTRACK_REQUEST_MAX];
+	size_t len = pw_conntrack_request(PW_STREAM_DUMP_CONNTRACK, request);
+	const struct pw_dump dump = {.what = "connection tracking table",
+		.type = message_type(IPCTNL_MSG_CT_NEW),
+		.context = snat,
+		.stats = stats,
+		.err = err};
+
+	return pw_dump_status(pw_dump_run(&dump, input, PW_STREAM_DUMP_CONNTRACK, request, len, take_entry));
+}
+
+enum pw_dump_status pw_conntrack_failures(
+	struct pw_input *input, uint32_t *insert_failed, struct pw_collect_stats *stats, struct pw_error *err)
+{
+	alignas(struct nlmsghdr) uint8_t request[PW_CONNTRACK_REQUEST_MAX];
+	size_t len = pw_conntrack_request(PW_STREAM_DUMP_CONNTRACK_STATS, request);
+	const struct pw_dump dump = {.what = "connection tracking counters",
+		.type = message_type(IPCTNL_MSG_CT_GET_STATS_CPU),
+		.context = insert_failed,
+		.stats = stats,
+		.err = err};
+
+	*insert_failed = 0;
+	return pw_dump_status(pw_dump_run(&dump, input, PW_STREAM_DUMP_CONNTRACK_STATS, request, len, take_stats));
+}
+
+int pw_conntrack_count(struct pw_input *input, uint32_t *entries, struct pw_error *err)
+{
+	char text[32];
+	ssize_t n = pw_input_text(input, PW_STREAM_CONNTRACK_COUNT, text, sizeof(text));
+
+	if (n == -ENOENT)
+		return pw_error_set(err, "the kernel has no connection tracking here (nf_conntrack)");
+	if (n < 0)
+		return pw_error_set(err, "net.netfilter.nf_conntrack_count: %s", strerror((int)-n));
+	if (pw_sysctl_parse_number(text, UINT32_MAX, entries) < 0)
+		return pw_error_set(err, "net.netfilter.nf_conntrack_count: not understood: '%.30s'", text);
+	return 0;
+}

@@ -1,0 +1,42 @@
+/* conntrack.h: the connection tracking table of a network namespace, by ctnetlink
+ *
+ * The dump is never filtered in the kernel: one that matches little keeps a CPU from every other task for the whole walk
+ * (ctnetlink_dump_table() runs with softirqs off until a message is full), 35 ms where an unfiltered one takes 1 ms at a time. All of it
+ * needs CAP_NET_ADMIN (nfnetlink_rcv()) but the number of entries. */
+#ifndef PW_KERNEL_CONNTRACK_H
+#define PW_KERNEL_CONNTRACK_H
+
+#include <linux/netlink.h>
+
+#include "base/error.h"
+#include "kernel/collect.h"
+#include "kernel/input.h"
+#include "kernel/netlink.h"
+#include "count/snat.h"
+
+/* Room for any request that pw_conntrack_request() makes. */
+#define PW_CONNTRACK_REQUEST_MAX 64
+
+/* Builds the request of PW_STREAM_DUMP_CONNTRACK or PW_STREAM_DUMP_CONNTRACK_STATS. Returns its length. */
+size_t pw_conntrack_request(enum pw_stream stream, void *buf);
+
+/* Takes one entry of the table apart. Returns 1; 0 when it is neither TCP nor UDP; -1 when it is malformed. */
+int pw_conntrack_parse(const struct nlmsghdr *message, struct pw_conntrack_entry *out);
+
+/* Takes the counters of one CPU apart: adds its insert_failed. Returns 0, or -1 when they are malformed. */
+int pw_conntrack_parse_stats(const struct nlmsghdr *message, uint32_t *insert_failed);
+
+/* Dumps the table into `snat`, between its begin and its finish. */
+enum pw_dump_status pw_conntrack_dump(
+	struct pw_input *input, struct pw_snat *snat, struct pw_collect_stats *stats, struct pw_error *err);
+
+/* Packets that were dropped because no entry could be made for them, of all CPUs since the namespace was made (modulo 2^32):
+ * when no source port is free, the packet is dropped and counted here. */
+enum pw_dump_status pw_conntrack_failures(
+	struct pw_input *input, uint32_t *insert_failed, struct pw_collect_stats *stats, struct pw_error *err);
+
+/* The number of entries in the table, in constant time and without privilege. Returns 0; -1 with an error, also where there is no
+ * connection tracking. */
+int pw_conntrack_count(struct pw_input *input, uint32_t *entries, struct pw_error *err);
+
+#endif

@@ -1,0 +1,341 @@
+#include "kernel/inet_diag.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/inet_diag.h>
+#include <linux/sock_diag.h>
+#include <netinet/in.h>
+#include <stdalign.h>
+#include <string.h>
+
+/* Timers, as idiag_timer has them (include/uapi/linux/inet_diag.h has no names for them). */
+#define TIMER_RETRANSMIT 1
+
+/* States that only the kernel's inside uses, should they ever show (include/net/tcp_states.h). */
+#define STATE_NEW_SYN_RECV 12
+#define STATE_BOUND_INACTIVE 13
+
+/* --- requests --- */
+
+static bool is_udp(enum pw_stream stream)
+{
+	return stream == PW_STREAM_DUMP_UDP || stream == PW_STREAM_DUMP_UDP6;
+}
+
+static uint8_t stream_protocol(enum pw_stream stream)
+{
+	return is_udp(stream) ? IPPROTO_UDP : IPPROTO_TCP;
+}
+
+/* TCP by the request without a family, which answers for both; UDP has none. */
+static uint16_t stream_message_type(enum pw_stream stream)
+{
+	return is_udp(stream) ? SOCK_DIAG_BY_FAMILY : TCPDIAG_GETSOCK;
+}
+
+/* TIME_WAIT is among the states, and that of a bound but unconnected socket, for which the kernel walks a second table. */
+static uint32_t stream_states(enum pw_stream stream)
+{
+	return stream == PW_STREAM_DUMP_HASHED ? ~(UINT32_C(1) << STATE_BOUND_INACTIVE) : ~UINT32_C(0);
+}
+
+static void put_body(struct nlmsghdr *message, enum pw_stream stream)
+{
+	struct inet_diag_req_v2 *v2;
+	struct inet_diag_req *legacy;
+
+	if (is_udp(stream)) {
+		v2 = mnl_nlmsg_put_extra_header(message, sizeof(*v2));
+		v2->sdiag_family = stream == PW_STREAM_DUMP_UDP ? AF_INET : AF_INET6;
+		v2->sdiag_protocol = IPPROTO_UDP;
+		v2->idiag_states = stream_states(stream);
+	} else {
+		legacy = mnl_nlmsg_put_extra_header(message, sizeof(*legacy));
+		legacy->idiag_family = AF_INET;
+		legacy->idiag_states = stream_states(stream);
+	}
+}
+
+static struct inet_diag_bc_op port_operand(uint16_t port)
+{
+	return (struct inet_diag_bc_op){.no = port};
+}
+
+/* The program (inet_diag_bc_run()): `yes` and `no` are distances to the next instruction; an end is reached exactly
+ * when the socket is wanted, beyond the end when it is not. */
+static void put_program(struct nlmsghdr *message, uint16_t low, uint16_t high, bool only_bound)
+{
+	const unsigned char next = sizeof(struct inet_diag_bc_op), pair = 2 * next;
+	const unsigned short tail = only_bound ? 2 * next : 0;
+	const struct inet_diag_bc_op program[6] = {
+		{.code = INET_DIAG_BC_S_GE, .yes = pair, .no = (unsigned short)(2 * pair + tail + 4)},
+		port_operand(low),
+		{.code = INET_DIAG_BC_S_LE, .yes = pair, .no = (unsigned short)(pair + tail + 4)},
+		port_operand(high),
+		/* AUTO is "the port was not chosen by bind()": skip the jump to the outside where it does not hold */
+		{.code = INET_DIAG_BC_AUTO, .yes = next, .no = pair},
+		{.code = INET_DIAG_BC_JMP, .yes = next, .no = (unsigned short)(next + 4)},
+	};
+
+	mnl_attr_put(message, INET_DIAG_REQ_BYTECODE, (only_bound ? 6u : 4u) * sizeof(program[0]), program);
+}
+
+size_t pw_inet_diag_request(enum pw_stream stream, uint16_t low, uint16_t high, void *buf)
+{
+	struct nlmsghdr *message = mnl_nlmsg_put_header(buf);
+
+	message->nlmsg_type = stream_message_type(stream);
+	message->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	message->nlmsg_seq = PW_NETLINK_SEQUENCE;
+	put_body(message, stream);
+	put_program(message, low, high, stream == PW_STREAM_DUMP_BOUND);
+	return message->nlmsg_len;
+}
+
+/* --- attributes --- */
+
+/* Which attributes a message has, in their order, and where the values are that are wanted. The sockets of one sort all have the same, so
+ * this is found out once; after that it takes a comparison of the headers. */
+#define LAYOUT_ATTRIBUTES 10
+
+struct layout {
+	size_t len;       /* of all attributes */
+	unsigned n;       /* more than fit: not to be used again */
+	bool full_socket; /* request and TIME_WAIT sockets have no INET_DIAG_SHUTDOWN */
+	uint16_t cgroup;  /* offset of the value, 0 = none */
+	uint16_t options;
+	uint16_t v6only;
+	uint16_t at[LAYOUT_ATTRIBUTES]; /* offset of each attribute */
+	uint32_t header[LAYOUT_ATTRIBUTES];
+};
+
+/* The last layout of each length, hashed. An empty layout is that of a message without attributes. */
+#define LAYOUTS 8
+
+static inline struct layout *layout_of(struct layout layouts[LAYOUTS], size_t len)
+{
+	return &layouts[len / NLA_ALIGNTO % LAYOUTS];
+}
+
+static inline bool layout_fits(const struct layout *layout, const uint8_t *p, size_t len)
+{
+	uint32_t header;
+
+	if (layout->len != len || layout->n > LAYOUT_ATTRIBUTES)
+		return false;
+	for (unsigned i = 0; i < layout->n; i++) {
+		memcpy(&header, p + layout->at[i], sizeof(header));
+		if (header != layout->header[i])
+			return false;
+	}
+	return true;
+}
+
+/* Takes an attribute whose value begins at `at` and has this length. */
+static void layout_value(struct layout *layout, unsigned type, uint16_t at, size_t len)
+{
+	if (type == INET_DIAG_SHUTDOWN)
+		layout->full_socket = true;
+	else if (type == INET_DIAG_CGROUP_ID && len >= sizeof(uint64_t))
+		layout->cgroup = at;
+	else if (type == INET_DIAG_SOCKOPT && len >= sizeof(struct inet_diag_sockopt))
+		layout->options = at;
+	else if (type == INET_DIAG_SKV6ONLY && len >= 1)
+		layout->v6only = at;
+}
+
+static void layout_attribute(struct layout *layout, size_t at, const struct nlattr *attribute)
+{
+	if (layout->n < LAYOUT_ATTRIBUTES) {
+		layout->at[layout->n] = (uint16_t)at;
+		memcpy(&layout->header[layout->n], attribute, sizeof(layout->header[0]));
+	}
+	layout->n++;
+	layout_value(layout, attribute->nla_type & NLA_TYPE_MASK, (uint16_t)(at + NLA_HDRLEN),
+		attribute->nla_len - (size_t)NLA_HDRLEN);
+}
+
+/* A walk of our own: the library's calls back for each attribute. Returns 0, or -1 when an attribute ends behind the message. */
+static int layout_learn(struct layout *layout, const uint8_t *p, size_t len)
+{
+	struct nlattr attribute;
+	size_t at = 0;
+
+	*layout = (struct layout){.len = len};
+	while (at < len && len - at >= sizeof(attribute)) {
+		memcpy(&attribute, p + at, sizeof(attribute));
+		if (attribute.nla_len < sizeof(attribute) || attribute.nla_len > len - at ||
+			at > UINT16_MAX - NLA_HDRLEN) {
+			layout->n = LAYOUT_ATTRIBUTES + 1; /* fits nothing */
+			return -1;
+		}
+		layout_attribute(layout, at, &attribute);
+		at += NLA_ALIGN(attribute.nla_len);
+	}
+	return 0;
+}
+
+/* --- one message --- */
+
+static inline bool is_mapped(const __be32 address[4])
+{
+	return address[0] == 0 && address[1] == 0 && address[2] == htonl(0xffff);
+}
+
+static inline bool is_zero(const __be32 address[4])
+{
+	return (address[0] | address[1] | address[2] | address[3]) == 0;
+}
+
+/* An IPv6 socket that is bound or connected to IPv4-mapped addresses; the other one may still be unset. */
+static inline bool is_mapped_socket(const struct inet_diag_sockid *id)
+{
+	if (is_mapped(id->idiag_src))
+		return is_mapped(id->idiag_dst) || is_zero(id->idiag_dst);
+	return is_zero(id->idiag_src) && is_mapped(id->idiag_dst);
+}
+
+static inline void put_address4(uint8_t out[16], __be32 address)
+{
+	memset(out, 0, 16);
+	memcpy(out, &address, 4);
+}
+
+static inline int put_addresses(struct pw_socket *out, const struct inet_diag_msg *msg)
+{
+	if (msg->idiag_family == AF_INET) {
+		out->family = AF_INET;
+		put_address4(out->local, msg->id.idiag_src[0]);
+		put_address4(out->remote, msg->id.idiag_dst[0]);
+	} else if (msg->idiag_family != AF_INET6) {
+		return -1;
+	} else if (is_mapped_socket(&msg->id)) {
+		out->family = AF_INET;
+		put_address4(out->local, msg->id.idiag_src[3]);
+		put_address4(out->remote, msg->id.idiag_dst[3]);
+	} else {
+		out->family = AF_INET6;
+		memcpy(out->local, msg->id.idiag_src, 16);
+		memcpy(out->remote, msg->id.idiag_dst, 16);
+	}
+	return 0;
+}
+
+static inline int put_state(struct pw_socket *out, const struct inet_diag_msg *msg)
+{
+	uint8_t state = msg->idiag_state;
+
+	if (state == STATE_NEW_SYN_RECV)
+		state = PW_SYN_RECV;
+	else if (state == STATE_BOUND_INACTIVE)
+		state = PW_CLOSE;
+	out->state = state;
+	return state >= PW_ESTABLISHED && state <= PW_CLOSING ? 0 : -1;
+}
+
+/* uid and cgroup mean nothing without an inode: the socket is an orphan, not yet accepted, or TIME_WAIT. */
+static inline uint8_t origin_flags(const struct inet_diag_msg *msg, bool full_socket)
+{
+	if (msg->idiag_inode != 0)
+		return PW_SOCKET_HAS_OWNER;
+	if ((msg->idiag_state == PW_SYN_RECV || msg->idiag_state == STATE_NEW_SYN_RECV) &&
+		msg->idiag_timer == TIMER_RETRANSMIT && !full_socket)
+		return PW_SOCKET_HALF_OPEN;
+	return 0;
+}
+
+static inline void put_attributes(struct pw_socket *out, const struct layout *layout, const uint8_t *p)
+{
+	struct inet_diag_sockopt options;
+
+	out->cgroup = 0;
+	if (layout->cgroup != 0)
+		memcpy(&out->cgroup, p + layout->cgroup, sizeof(out->cgroup));
+	if (layout->options != 0) {
+		memcpy(&options, p + layout->options, sizeof(options));
+		out->flags |= options.bind_address_no_port ? PW_SOCKET_NO_PORT : 0;
+	}
+	if (layout->v6only != 0)
+		out->flags |= p[layout->v6only] != 0 ? PW_SOCKET_V6ONLY : 0;
+}
+
+static inline int parse(
+	const struct nlmsghdr *message, uint8_t protocol, struct layout layouts[LAYOUTS], struct pw_socket *out)
+{
+	const struct inet_diag_msg *msg = (const void *)((const uint8_t *)message + NLMSG_HDRLEN);
+	const uint8_t *attributes = (const uint8_t *)(msg + 1);
+	struct layout *layout;
+	size_t len;
+
+	if (message->nlmsg_len < NLMSG_HDRLEN + sizeof(*msg))
+		return -1;
+	len = message->nlmsg_len - NLMSG_HDRLEN - sizeof(*msg);
+	layout = layout_of(layouts, len);
+	if (put_addresses(out, msg) < 0 || put_state(out, msg) < 0 ||
+		(!layout_fits(layout, attributes, len) && layout_learn(layout, attributes, len) < 0))
+		return -1;
+	out->cookie = (uint64_t)msg->id.idiag_cookie[1] << 32 | msg->id.idiag_cookie[0];
+	out->uid = msg->idiag_uid;
+	out->ifindex = msg->id.idiag_if;
+	out->expires_ms = msg->idiag_expires;
+	out->local_port = ntohs(msg->id.idiag_sport);
+	out->remote_port = ntohs(msg->id.idiag_dport);
+	out->protocol = protocol;
+	out->flags = origin_flags(msg, layout->full_socket);
+	put_attributes(out, layout, attributes);
+	return 0;
+}
+
+int pw_inet_diag_parse(const struct nlmsghdr *message, uint8_t protocol, struct pw_socket *out)
+{
+	struct layout layouts[LAYOUTS] = {0};
+
+	return parse(message, protocol, layouts, out);
+}
+
+/* --- a dump --- */
+
+/* Where the sockets go to. */
+struct target {
+	struct pw_batch *batch;
+	uint8_t protocol;
+	struct layout layouts[LAYOUTS];
+};
+
+static const char *stream_name(enum pw_stream stream)
+{
+	static const char *const names[] = {
+		"TCP sockets", "bound TCP sockets", "UDP sockets", "UDP over IPv6 sockets", "TCP sockets"};
+
+	return names[stream - PW_STREAM_FIRST_DUMP];
+}
+
+static inline enum pw_step take_socket(const struct pw_dump *dump, const struct nlmsghdr *message)
+{
+	struct target *target = dump->context;
+
+	if (parse(message, target->protocol, target->layouts, pw_batch_next(target->batch)) < 0)
+		return pw_dump_stop(dump, PW_STEP_AGAIN, "malformed message");
+	if (pw_batch_push(target->batch) < 0)
+		return pw_dump_stop(dump, PW_STEP_FAILED, "out of memory");
+	return PW_STEP_MORE;
+}
+
+enum pw_dump_status pw_inet_diag_dump(struct pw_input *input, enum pw_stream stream, uint16_t low, uint16_t high,
+	struct pw_batch *batch, struct pw_collect_stats *stats, struct pw_error *err)
+{
+	alignas(struct nlmsghdr) uint8_t request[PW_DIAG_REQUEST_MAX];
+	struct target target = {.batch = batch, .protocol = stream_protocol(stream)};
+	const struct pw_dump dump = {.what = stream_name(stream),
+		.type = stream_message_type(stream),
+		.context = &target,
+		.stats = stats,
+		.err = err};
+	size_t len = pw_inet_diag_request(stream, low, high, request);
+	enum pw_step step = pw_dump_run(&dump, input, stream, request, len, take_socket);
+
+	if (pw_batch_flush(batch) < 0)
+		step = pw_dump_stop(&dump, PW_STEP_FAILED, "out of memory");
+	return pw_dump_status(step);
+}

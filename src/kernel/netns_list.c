@@ -1,0 +1,201 @@
+#include "kernel/netns_list.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define NAMES_DIR "/run/netns"
+#define PROCESS_SCAN_MS 30000
+
+/* A host with more containers than this is watched in part. */
+#define ENTRIES_MAX 4096
+
+struct pw_netns_list {
+	struct pw_netns_entry *entries;
+	size_t n, size;
+	uint32_t last_index;
+	uint64_t scanned_ms; /* when the processes were looked through; 0 = never */
+	uint64_t own_inode;
+	uint64_t wanted; /* hash of what was asked for: another configuration looks again at once */
+};
+
+struct pw_netns_list *pw_netns_list_new(void)
+{
+	struct pw_netns_list *list = calloc(1, sizeof(*list));
+
+	if (list != NULL)
+		list->last_index = 1; /* the daemon's own */
+	return list;
+}
+
+void pw_netns_list_free(struct pw_netns_list *list)
+{
+	if (list == NULL)
+		return;
+	free(list->entries);
+	free(list);
+}
+
+/* The inode of a namespace file, 0 when there is none (or it may not be looked at). */
+static uint64_t inode_of(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 ? st.st_ino : 0;
+}
+
+static struct pw_netns_entry *find(struct pw_netns_list *list, uint64_t inode)
+{
+	for (size_t i = 0; i < list->n; i++)
+		if (list->entries[i].inode == inode)
+			return &list->entries[i];
+	return NULL;
+}
+
+static struct pw_netns_entry *append(struct pw_netns_list *list)
+{
+	if (list->n == list->size) {
+		size_t size = list->size == 0 ? 16 : list->size * 2;
+		struct pw_netns_entry *bigger = size <= ENTRIES_MAX ? realloc(list->entries, size * sizeof(*bigger))
+								    : NULL;
+
+		if (bigger == NULL)
+			return NULL;
+		list->entries = bigger;
+		list->size = size;
+	}
+	list->entries[list->n] = (struct pw_netns_entry){.index = ++list->last_index};
+	return &list->entries[list->n++];
+}
+
+/* A namespace was found under a path. The first name that it was found by stays. */
+static void found(struct pw_netns_list *list, uint64_t inode, const char *name, const char *path)
+{
+	struct pw_netns_entry *entry = find(list, inode);
+
+	if (inode == 0 || inode == list->own_inode || (entry != NULL && entry->present))
+		return;
+	if (entry == NULL) {
+		entry = append(list);
+		if (entry == NULL)
+			return;
+		entry->inode = inode;
+		snprintf(entry->name, sizeof(entry->name), "%s", name);
+	}
+	snprintf(entry->path, sizeof(entry->path), "%s", path);
+	entry->present = true;
+}
+
+static void find_named(struct pw_netns_list *list, const char *name)
+{
+	char path[sizeof(NAMES_DIR) + 256];
+
+	snprintf(path, sizeof(path), NAMES_DIR "/%s", name);
+	found(list, inode_of(path), name, path);
+}
+
+static void find_all_named(struct pw_netns_list *list)
+{
+	DIR *dir = opendir(NAMES_DIR);
+	const struct dirent *d;
+
+	/* cppcheck-suppress readdirCalled */
+	while (dir != NULL && (d = readdir(dir)) != NULL)
+		if (d->d_name[0] != '.')
+			find_named(list, d->d_name);
+	if (dir != NULL)
+		closedir(dir);
+}
+
+static void find_of_process(struct pw_netns_list *list, const char *pid)
+{
+	char path[300], name[32];
+	uint64_t inode;
+
+	snprintf(path, sizeof(path), "/proc/%s/ns/net", pid);
+	inode = inode_of(path);
+	snprintf(name, sizeof(name), "net-%llu", (unsigned long long)inode);
+	found(list, inode, name, path);
+}
+
+static void find_of_processes(struct pw_netns_list *list)
+{
+	DIR *dir = opendir("/proc");
+	const struct dirent *d;
+
+	/* cppcheck-suppress readdirCalled */
+	while (dir != NULL && (d = readdir(dir)) != NULL)
+		if (isdigit((unsigned char)d->d_name[0]))
+			find_of_process(list, d->d_name);
+	if (dir != NULL)
+		closedir(dir);
+}
+
+/* Entries whose path still leads to the same namespace need no search. Returns whether all of them do. */
+static bool verify(struct pw_netns_list *list)
+{
+	bool all = true;
+
+	for (size_t i = 0; i < list->n; i++) {
+		list->entries[i].present = inode_of(list->entries[i].path) == list->entries[i].inode;
+		all = all && list->entries[i].present;
+	}
+	return all;
+}
+
+static void remove_gone(struct pw_netns_list *list)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < list->n; i++)
+		if (list->entries[i].present)
+			list->entries[kept++] = list->entries[i];
+	list->n = kept;
+}
+
+static uint64_t hash_wanted(bool all, char *const *names, size_t n)
+{
+	uint64_t hash = all ? 1 : 2;
+
+	for (size_t i = 0; i < n; i++)
+		for (const char *p = names[i]; *p != '\0'; p++)
+			hash = (hash ^ (uint8_t)*p) * UINT64_C(0x100000001b3);
+	return hash;
+}
+
+void pw_netns_list_update(struct pw_netns_list *list, bool all, char *const *names, size_t n_names, uint64_t now_ms)
+{
+	uint64_t wanted = hash_wanted(all, names, n_names);
+	bool search;
+
+	list->own_inode = inode_of("/proc/thread-self/ns/net");
+	search = !verify(list) || list->scanned_ms == 0 || now_ms - list->scanned_ms >= PROCESS_SCAN_MS;
+	if (wanted != list->wanted) {
+		for (size_t i = 0; i < list->n; i++)
+			list->entries[i].present = false;
+		list->wanted = wanted;
+		search = true;
+	}
+	for (size_t i = 0; i < n_names; i++)
+		find_named(list, names[i]);
+	if (all)
+		find_all_named(list);
+	if (all && search) {
+		find_of_processes(list);
+		list->scanned_ms = now_ms;
+	}
+	remove_gone(list);
+}
+
+size_t pw_netns_list_count(const struct pw_netns_list *list)
+{
+	return list->n;
+}
+
+const struct pw_netns_entry *pw_netns_list_entry(const struct pw_netns_list *list, size_t i)
+{
+	return &list->entries[i];
+}

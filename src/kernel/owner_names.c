@@ -1,0 +1,326 @@
+#include "kernel/owner_names.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <pwd.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "count/owner.h"
+
+/* More control groups, and deeper ones, are not looked at. A host with a thousand containers has a few thousand. */
+#define GROUPS_MAX 16384
+#define DEPTH_MAX 32
+
+/* A walk is not repeated sooner than this, and not before a hundred times its own duration. */
+#define WALK_EVERY_MS 1000
+#define WALK_SHARE 100
+
+/* Ids that a walk did not find. */
+#define MISSING_MAX 64
+
+/* Users that are remembered, and for how long. */
+#define USERS_MAX 64
+#define USERS_MS 60000
+
+#define CONTAINER_ID 64 /* hexadecimal digits */
+#define CONTAINER_ID_SHOWN 12
+
+struct group {
+	uint64_t id;
+	char name[PW_OWNER_NAME_MAX];
+};
+
+struct user {
+	uint32_t uid;
+	char name[PW_OWNER_NAME_MAX];
+};
+
+struct pw_owner_names {
+	struct group *groups; /* by id */
+	size_t n, size;
+	uint64_t root; /* id of the root of the file system as this process sees it */
+	uint64_t walk_again_us;
+	uint64_t missing[MISSING_MAX];
+	size_t n_missing; /* ever; the newest ones are kept */
+	struct user users[USERS_MAX];
+	size_t n_users;
+	uint64_t users_ms;
+};
+
+struct pw_owner_names *pw_owner_names_new(void)
+{
+	return calloc(1, sizeof(struct pw_owner_names));
+}
+
+void pw_owner_names_free(struct pw_owner_names *names)
+{
+	if (names == NULL)
+		return;
+	free(names->groups);
+	free(names);
+}
+
+/* --- what a path is called ------------------------------------------------------------------------------------------ */
+
+static bool ends_with(const char *text, size_t len, const char *end)
+{
+	return len > strlen(end) && memcmp(text + len - strlen(end), end, strlen(end)) == 0;
+}
+
+static bool is_unit(const char *text, size_t len)
+{
+	return ends_with(text, len, ".service") || ends_with(text, len, ".scope");
+}
+
+/* The manager of a user's own units. */
+static bool is_user_manager(const char *text, size_t len)
+{
+	return strncmp(text, "user@", 5) == 0 && ends_with(text, len, ".service");
+}
+
+/* The container's id in a component such as docker-ID.scope, cri-containerd-ID.scope, kubepods-...:cri-containerd:ID or ID, or NULL. */
+static const char *container_id(const char *text, size_t len)
+{
+	size_t digits = 0;
+
+	for (size_t i = 0; i <= len; i++) {
+		if (i < len && isxdigit((unsigned char)text[i])) {
+			digits++;
+			continue;
+		}
+		if (digits == CONTAINER_ID)
+			return text + i - CONTAINER_ID;
+		digits = 0;
+	}
+	return NULL;
+}
+
+static bool name_container(const char *text, size_t len, char *buf, size_t size)
+{
+	static const char lxc[] = "lxc.payload.";
+	const char *id = container_id(text, len);
+
+	if (id != NULL)
+		snprintf(buf, size, "container %.*s", CONTAINER_ID_SHOWN, id);
+	else if (len > sizeof(lxc) - 1 && memcmp(text, lxc, sizeof(lxc) - 1) == 0)
+		snprintf(buf, size, "container %.*s", (int)(len - (sizeof(lxc) - 1)), text + sizeof(lxc) - 1);
+	else
+		return false;
+	return true;
+}
+
+/* The end of a path that does not fit says more than its beginning. */
+static void name_path(const char *path, char *buf, size_t size)
+{
+	size_t len = strlen(path);
+
+	if (len < size)
+		snprintf(buf, size, "%s", path);
+	else
+		snprintf(buf, size, "...%s", path + len - (size - 4));
+}
+
+void pw_cgroup_name(const char *path, char *buf, size_t size)
+{
+	const char *unit = NULL, *at = path;
+	size_t unit_len = 0, len;
+
+	for (at += strspn(at, "/"); *at != '\0'; at += strspn(at, "/")) {
+		len = strcspn(at, "/");
+		if (name_container(at, len, buf, size))
+			break;
+		if (is_unit(at, len) && (unit == NULL || is_user_manager(unit, unit_len))) {
+			unit = at;
+			unit_len = len;
+		}
+		at += len;
+	}
+	if (*at == '\0' && unit != NULL)
+		snprintf(buf, size, "%.*s", (int)unit_len, unit);
+	else if (*at == '\0')
+		name_path(path, buf, size);
+	for (char *p = buf; *p != '\0'; p++)
+		if (iscntrl((unsigned char)*p))
+			*p = '?';
+}
+
+/* --- the walk ------------------------------------------------------------------------------------------------------- */
+
+struct walk {
+	struct pw_owner_names *names;
+	char path[4096];
+	size_t len;
+};
+
+static int add_group(struct pw_owner_names *names, uint64_t id, const char *path)
+{
+	if (names->n == names->size) {
+		size_t size = names->size == 0 ? 64 : names->size * 2;
+		struct group *bigger = size <= GROUPS_MAX ? realloc(names->groups, size * sizeof(*bigger)) : NULL;
+
+		if (bigger == NULL)
+			return -1;
+		names->groups = bigger;
+		names->size = size;
+	}
+	names->groups[names->n].id = id;
+	pw_cgroup_name(path, names->groups[names->n++].name, PW_OWNER_NAME_MAX);
+	return 0;
+}
+
+static int walk_into(struct walk *walk, int parent, const char *name, unsigned depth);
+
+/* One control group: notes it and looks below. What vanishes on the way is left out. */
+static int walk_entry(struct walk *walk, int parent, const struct dirent *entry, unsigned depth)
+{
+	size_t len = walk->len;
+	int n, status;
+
+	if (entry->d_type != DT_DIR || entry->d_name[0] == '.' || depth == DEPTH_MAX)
+		return 0;
+	n = snprintf(walk->path + len, sizeof(walk->path) - len, "/%s", entry->d_name);
+	if (n < 0 || (size_t)n >= sizeof(walk->path) - len)
+		return 0;
+	walk->len += (size_t)n;
+	status = add_group(walk->names, entry->d_ino, walk->path);
+	if (status == 0)
+		status = walk_into(walk, parent, entry->d_name, depth + 1);
+	walk->len = len;
+	return status;
+}
+
+static int walk_into(struct walk *walk, int parent, const char *name, unsigned depth)
+{
+	int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), status = 0;
+	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+	const struct dirent *entry;
+
+	if (dir == NULL) {
+		if (fd >= 0)
+			close(fd);
+		return 0;
+	}
+	/* cppcheck-suppress readdirCalled */
+	while (status == 0 && (entry = readdir(dir)) != NULL)
+		status = walk_entry(walk, dirfd(dir), entry, depth);
+	closedir(dir);
+	return status;
+}
+
+/* Where the cgroup2 file system is mounted: alone, or beside those of the first version. */
+static const char *find_mount(void)
+{
+	static const char *const mounts[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
+	struct statfs fs;
+
+	for (size_t i = 0; i < sizeof(mounts) / sizeof(mounts[0]); i++)
+		if (statfs(mounts[i], &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC)
+			return mounts[i];
+	return NULL;
+}
+
+static int by_id(const void *a, const void *b)
+{
+	const struct group *x = a, *y = b;
+
+	return (x->id > y->id) - (x->id < y->id);
+}
+
+static void walk_groups(struct pw_owner_names *names)
+{
+	const char *mount = find_mount();
+	uint64_t start_us = pw_clock_boot_us(), end_us, pause_us;
+	struct walk walk = {.names = names};
+	struct stat st;
+
+	names->n = 0;
+	names->root = mount != NULL && stat(mount, &st) == 0 ? st.st_ino : 0;
+	if (mount != NULL)
+		walk_into(&walk, AT_FDCWD, mount, 0);
+	if (names->n != 0)
+		qsort(names->groups, names->n, sizeof(*names->groups), by_id);
+	end_us = pw_clock_boot_us();
+	pause_us = (end_us - start_us) * WALK_SHARE;
+	names->walk_again_us = end_us + (pause_us > WALK_EVERY_MS * 1000 ? pause_us : WALK_EVERY_MS * 1000);
+}
+
+static bool is_missing(const struct pw_owner_names *names, uint64_t id)
+{
+	for (size_t i = 0; i < names->n_missing && i < MISSING_MAX; i++)
+		if (names->missing[i] == id)
+			return true;
+	return false;
+}
+
+static const struct group *find_group(struct pw_owner_names *names, uint64_t id)
+{
+	const struct group key = {.id = id};
+	const struct group *found;
+
+	found = names->n != 0 ? bsearch(&key, names->groups, names->n, sizeof(key), by_id) : NULL;
+	if (found != NULL || id == 0 || id == names->root || is_missing(names, id) ||
+		pw_clock_boot_us() < names->walk_again_us)
+		return found;
+	walk_groups(names);
+	found = names->n != 0 ? bsearch(&key, names->groups, names->n, sizeof(key), by_id) : NULL;
+	if (found == NULL)
+		names->missing[names->n_missing++ % MISSING_MAX] = id;
+	return found;
+}
+
+/* --- users ---------------------------------------------------------------------------------------------------------- */
+
+static void read_user(uint32_t uid, char *name, size_t size)
+{
+	FILE *file = fopen("/etc/passwd", "re");
+	const struct passwd *entry;
+
+	snprintf(name, size, "uid %u", uid);
+	if (file == NULL)
+		return;
+	/* No other thread reads such a file, and musl has no fgetpwent_r(). */
+	/* cppcheck-suppress fgetpwentCalled */
+	while ((entry = fgetpwent(file)) != NULL) {
+		if (entry->pw_uid != uid)
+			continue;
+		snprintf(name, size, "user %s", entry->pw_name);
+		break;
+	}
+	fclose(file);
+}
+
+static const char *find_user(struct pw_owner_names *names, uint32_t uid)
+{
+	struct user *user;
+	uint64_t now_ms = pw_clock_boot_ms();
+
+	if (now_ms - names->users_ms >= USERS_MS) {
+		names->n_users = 0;
+		names->users_ms = now_ms;
+	}
+	for (size_t i = 0; i < names->n_users; i++)
+		if (names->users[i].uid == uid)
+			return names->users[i].name;
+	names->n_users -= names->n_users == USERS_MAX;
+	user = &names->users[names->n_users++];
+	user->uid = uid;
+	read_user(uid, user->name, sizeof(user->name));
+	return user->name;
+}
+
+void pw_owner_names_find(struct pw_owner_names *names, uint64_t cgroup, uint32_t uid, char *buf, size_t size)
+{
+	const struct group *group = find_group(names, cgroup);
+
+	snprintf(buf, size, "%s", group != NULL ? group->name : find_user(names, uid));
+}

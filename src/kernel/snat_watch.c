@@ -1,0 +1,133 @@
+#include "kernel/snat_watch.h"
+
+#include <errno.h>
+
+#include "base/clock.h"
+#include "kernel/conntrack.h"
+
+/* Dumps in all, the first one included, before a poll is given up. */
+#define ATTEMPTS 4
+
+void pw_snat_watch_clear(struct pw_snat_watch *watch)
+{
+	pw_snat_free(watch->snat);
+	*watch = (struct pw_snat_watch){0};
+}
+
+/* Adds what was counted since the last poll; the kernel's own number began before us. */
+static bool count_failures(struct pw_snat_watch *watch, uint32_t now)
+{
+	uint32_t more = watch->has_failures ? now - watch->last_failures : 0;
+
+	watch->failures += more;
+	watch->last_failures = now;
+	watch->has_failures = true;
+	return more != 0;
+}
+
+static bool is_due(
+	const struct pw_snat_watch *watch, const struct pw_snat_options *options, uint64_t now_ms, bool failures_moved)
+{
+	uint64_t since_ms = now_ms - watch->dumped_ms;
+
+	if (watch->dumped_ms == 0)
+		return true;
+	return (failures_moved || watch->failed || since_ms >= options->interval_ms) &&
+		since_ms >= (uint64_t)watch->took_ms * PW_SNAT_SHARE;
+}
+
+static enum pw_dump_status dump_once(struct pw_snat_watch *watch, struct pw_input *input,
+	const struct pw_snat_options *options, struct pw_collect_stats *stats)
+{
+	pw_snat_begin(watch->snat, options->ranges, options->n);
+	return pw_conntrack_dump(input, watch->snat, stats, &watch->err);
+}
+
+/* Does it again where a dump was incomplete, and once where it found an address whose first entries it had left out. */
+static enum pw_dump_status dump(struct pw_snat_watch *watch, struct pw_input *input,
+	const struct pw_snat_options *options, struct pw_collect_stats *stats)
+{
+	enum pw_dump_status status = PW_DUMP_AGAIN;
+
+	for (int attempt = 0; attempt < ATTEMPTS && status == PW_DUMP_AGAIN; attempt++)
+		status = dump_once(watch, input, options, stats);
+	if (status == PW_DUMP_OK && pw_snat_finish(watch->snat))
+		status = dump_once(watch, input, options, stats);
+	if (status == PW_DUMP_OK)
+		pw_snat_finish(watch->snat);
+	return status;
+}
+
+/* Too few entries for any pool to be listed: as if the table were empty. */
+static void make_empty(struct pw_snat_watch *watch, const struct pw_snat_options *options)
+{
+	pw_snat_begin(watch->snat, options->ranges, options->n);
+	pw_snat_finish(watch->snat);
+}
+
+static int take_dump(struct pw_snat_watch *watch, struct pw_input *input, const struct pw_snat_options *options,
+	uint32_t entries, uint64_t now_ms, struct pw_collect_stats *stats)
+{
+	uint64_t start_ms = pw_clock_boot_ms();
+	enum pw_dump_status status = PW_DUMP_OK;
+
+	if (entries < options->floor || entries == 0)
+		make_empty(watch, options);
+	else
+		status = dump(watch, input, options, stats);
+	watch->took_ms = (uint32_t)(pw_clock_boot_ms() - start_ms);
+	watch->dumped_ms = now_ms + watch->took_ms;
+	watch->failed = status != PW_DUMP_OK;
+	return watch->failed ? -1 : 0;
+}
+
+/* Nothing but the number of entries is for everybody. */
+static int say_what_is_needed(struct pw_snat_watch *watch)
+{
+	const struct pw_error why = watch->err;
+
+	return pw_error_set(&watch->err, "%.400s (it needs CAP_NET_ADMIN)", why.text);
+}
+
+static int poll(struct pw_snat_watch *watch, struct pw_input *input, const struct pw_snat_options *options,
+	uint64_t now_ms, bool *fresh, struct pw_collect_stats *stats)
+{
+	uint32_t entries, failures;
+	bool moved;
+
+	if (pw_conntrack_count(input, &entries, &watch->err) < 0)
+		return -1;
+	switch (pw_conntrack_failures(input, &failures, stats, &watch->err)) {
+	case PW_DUMP_OK: moved = count_failures(watch, failures); break;
+	case PW_DUMP_AGAIN: moved = false; break; /* the next poll reads them */
+	case PW_DUMP_UNAVAILABLE: return say_what_is_needed(watch);
+	default: return -1;
+	}
+	if (!is_due(watch, options, now_ms, moved))
+		return watch->failed ? -1 : 0;
+	*fresh = take_dump(watch, input, options, entries, now_ms, stats) == 0;
+	return *fresh ? 0 : -1;
+}
+
+void pw_snat_watch_poll(struct pw_snat_watch *watch, struct pw_input *input, const struct pw_snat_options *options,
+	uint32_t ns, uint64_t now_ms, struct pw_snat_poll *out, struct pw_collect_stats *stats)
+{
+	struct pw_collect_stats unused = {0};
+	int rc;
+
+	*out = (struct pw_snat_poll){.status = PW_SNAT_OFF, .reason = ""};
+	if (options->n == 0) {
+		pw_snat_watch_clear(watch);
+		return;
+	}
+	if (watch->snat == NULL)
+		watch->snat = pw_snat_new(ns);
+	if (watch->snat == NULL)
+		rc = pw_error_set(&watch->err, "out of memory");
+	else
+		rc = poll(watch, input, options, now_ms, &out->fresh, stats != NULL ? stats : &unused);
+	out->status = rc == 0 ? PW_SNAT_COUNTING : PW_SNAT_UNAVAILABLE;
+	out->reason = rc == 0 ? "" : watch->err.text;
+	out->pools = watch->snat;
+	out->failures = watch->failures;
+}

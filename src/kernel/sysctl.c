@@ -1,0 +1,191 @@
+#include "kernel/sysctl.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Enough for all but long lists of reserved ports. The kernel allocates as much as is asked for, at every read. */
+#define TEXT_SIZE 4096
+/* The longest list there can be, every other port: 27768 of 5 digits, 5000 shorter ones, and the commas. */
+#define TEXT_SIZE_MAX ((size_t)256 * 1024)
+
+static const char *const names[PW_STREAM_SETTINGS] = {
+	[PW_STREAM_RANGE] = "ip_local_port_range",
+	[PW_STREAM_RESERVED] = "ip_local_reserved_ports",
+	[PW_STREAM_TW_REUSE] = "tcp_tw_reuse",
+	[PW_STREAM_TW_REUSE_DELAY] = "tcp_tw_reuse_delay",
+	[PW_STREAM_TIMESTAMPS] = "tcp_timestamps",
+};
+
+/* Digits at *text, advances behind them. Returns 0, or -1 when there is none or the value is above max. */
+static int take_number(const char **text, uint32_t max, uint32_t *number)
+{
+	const char *p = *text;
+	uint64_t value = 0;
+
+	if (*p < '0' || *p > '9')
+		return -1;
+	for (; *p >= '0' && *p <= '9'; p++) {
+		value = value * 10 + (uint64_t)(*p - '0');
+		if (value > max)
+			return -1;
+	}
+	*text = p;
+	*number = (uint32_t)value;
+	return 0;
+}
+
+static const char *skip_blanks(const char *p)
+{
+	while (*p == ' ' || *p == '\t')
+		p++;
+	return p;
+}
+
+/* Nothing but blanks and one newline. */
+static bool at_end(const char *p)
+{
+	p = skip_blanks(p);
+	if (*p == '\n')
+		p++;
+	return *p == '\0';
+}
+
+int pw_sysctl_parse_range(const char *text, uint16_t *low, uint16_t *high)
+{
+	const char *p = skip_blanks(text);
+	uint32_t first, last;
+
+	if (take_number(&p, 65535, &first) < 0 || (*p != '\t' && *p != ' '))
+		return -1;
+	p = skip_blanks(p);
+	if (take_number(&p, 65535, &last) < 0 || !at_end(p) || first == 0 || first > last)
+		return -1;
+	*low = (uint16_t)first;
+	*high = (uint16_t)last;
+	return 0;
+}
+
+/* One item of the list, "80" or "80-90". */
+static int take_ports(const char **text, struct pw_portset *ports)
+{
+	uint32_t first, last;
+
+	if (take_number(text, 65535, &first) < 0)
+		return -1;
+	last = first;
+	if (**text == '-') {
+		(*text)++;
+		if (take_number(text, 65535, &last) < 0 || last < first)
+			return -1;
+	}
+	pw_portset_add_range(ports, (uint16_t)first, (uint16_t)last);
+	return 0;
+}
+
+int pw_sysctl_parse_ports(const char *text, struct pw_portset *ports)
+{
+	const char *p = skip_blanks(text);
+
+	pw_portset_clear(ports);
+	if (at_end(p))
+		return 0;
+	for (;;) {
+		if (take_ports(&p, ports) < 0)
+			return -1;
+		if (*p != ',')
+			return at_end(p) ? 0 : -1;
+		p++;
+	}
+}
+
+int pw_sysctl_parse_number(const char *text, uint32_t max, uint32_t *number)
+{
+	const char *p = skip_blanks(text);
+
+	return take_number(&p, max, number) == 0 && at_end(p) ? 0 : -1;
+}
+
+static int refuse(struct pw_error *err, enum pw_stream stream, const char *text)
+{
+	return pw_error_set(err, "net.ipv4.%s: not understood: '%.40s'", names[stream], text);
+}
+
+static int read_failed(struct pw_error *err, enum pw_stream stream, ssize_t rc)
+{
+	return pw_error_set(err, "net.ipv4.%s: %s", names[stream], strerror((int)-rc));
+}
+
+static int read_number(struct pw_input *input, enum pw_stream stream, uint32_t max, uint32_t absent, uint32_t *number,
+	struct pw_error *err)
+{
+	char text[64];
+	ssize_t n = pw_input_text(input, stream, text, sizeof(text));
+
+	*number = absent;
+	if (n == -ENOENT)
+		return 0;
+	if (n < 0)
+		return read_failed(err, stream, n);
+	return pw_sysctl_parse_number(text, max, number) == 0 ? 0 : refuse(err, stream, text);
+}
+
+static int parse_reserved(ssize_t n, const char *text, struct pw_portset *ports, struct pw_error *err)
+{
+	pw_portset_clear(ports);
+	if (n == -ENOENT)
+		return 0;
+	if (n < 0)
+		return read_failed(err, PW_STREAM_RESERVED, n);
+	return pw_sysctl_parse_ports(text, ports) == 0 ? 0 : refuse(err, PW_STREAM_RESERVED, text);
+}
+
+static int read_reserved(struct pw_input *input, struct pw_portset *ports, struct pw_error *err)
+{
+	char text[TEXT_SIZE], *large;
+	ssize_t n = pw_input_text(input, PW_STREAM_RESERVED, text, sizeof(text));
+	int rc;
+
+	if (n != -ENOBUFS)
+		return parse_reserved(n, text, ports, err);
+	large = malloc(TEXT_SIZE_MAX);
+	if (large == NULL)
+		return read_failed(err, PW_STREAM_RESERVED, -ENOMEM);
+	n = pw_input_text(input, PW_STREAM_RESERVED, large, TEXT_SIZE_MAX);
+	rc = parse_reserved(n, large, ports, err);
+	free(large);
+	return rc;
+}
+
+/* What is fixed where a setting is missing: no port can be reserved, TIME_WAIT is not reused (the default before
+ * tcp_tw_reuse knew loopback), not before a second (tcp_twsk_unique()), and timestamps are in use. */
+static int read_optional(struct pw_input *input, struct pw_range *out, struct pw_error *err)
+{
+	uint32_t reuse, timestamps;
+
+	if (read_reserved(input, &out->reserved, err) < 0 ||
+		read_number(input, PW_STREAM_TW_REUSE, PW_TW_REUSE_LOOPBACK, PW_TW_REUSE_OFF, &reuse, err) < 0 ||
+		read_number(input, PW_STREAM_TW_REUSE_DELAY, INT_MAX, 1000, &out->tw_reuse_delay_ms, err) < 0 ||
+		read_number(input, PW_STREAM_TIMESTAMPS, 2, 1, &timestamps, err) < 0)
+		return -1;
+	out->tw_reuse = (enum pw_tw_reuse)reuse;
+	out->timestamps = timestamps != 0;
+	return 0;
+}
+
+enum pw_collect_status pw_sysctl_read(struct pw_input *input, struct pw_range *out, struct pw_error *err)
+{
+	char text[64];
+	ssize_t n = pw_input_text(input, PW_STREAM_RANGE, text, sizeof(text));
+
+	if (n < 0) {
+		read_failed(err, PW_STREAM_RANGE, n);
+		return n == -ENOENT ? PW_COLLECT_GONE : PW_COLLECT_FAILED;
+	}
+	if (pw_sysctl_parse_range(text, &out->low, &out->high) < 0) {
+		refuse(err, PW_STREAM_RANGE, text);
+		return PW_COLLECT_FAILED;
+	}
+	return read_optional(input, out, err) == 0 ? PW_COLLECT_OK : PW_COLLECT_FAILED;
+}

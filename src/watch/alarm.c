@@ -1,0 +1,177 @@
+#include "watch/alarm.h"
+
+#include <stddef.h>
+#include <string.h>
+
+/* One level of one poll: whether its rising and its falling condition hold, and where these lie. */
+struct condition {
+	bool rises, falls;
+	uint32_t rise, fall;
+};
+
+uint32_t pw_alarm_free_rearm(uint32_t free_below)
+{
+	uint32_t band = free_below >= 10 ? free_below / 10 : 1;
+
+	return free_below < UINT32_MAX - band ? free_below + band : UINT32_MAX;
+}
+
+uint32_t pw_alarm_forecast_rearm(uint32_t within)
+{
+	return within < PW_NOT_IN_SIGHT / 3 * 2 ? within + within / 2 : PW_NOT_IN_SIGHT - 1;
+}
+
+static struct condition off(void)
+{
+	return (struct condition){.falls = true};
+}
+
+static struct condition by_utilization(const struct pw_threshold *t, const struct pw_alarm_input *in)
+{
+	if (t->rise == 0)
+		return off();
+	return (struct condition){in->utilization >= t->rise, in->utilization <= t->fall, t->rise, t->fall};
+}
+
+static struct condition by_exhaustion(const struct pw_thresholds *t, const struct pw_alarm_input *in)
+{
+	bool roomy = in->free > 1 || in->utilization <= 50;
+
+	return (struct condition){
+		in->free == 0, in->free != 0 && roomy && in->utilization <= t->exhausted_fall, 100, t->exhausted_fall};
+}
+
+static struct condition by_free(uint32_t below, const struct pw_alarm_input *in)
+{
+	uint32_t rearm = pw_alarm_free_rearm(below);
+
+	if (below == 0)
+		return off();
+	return (struct condition){
+		in->free < below, in->free >= rearm || (in->free >= below && in->utilization == 0), below, rearm};
+}
+
+static struct condition by_forecast(uint32_t within, const struct pw_alarm_input *in)
+{
+	uint32_t rearm = pw_alarm_forecast_rearm(within);
+
+	if (within == 0)
+		return off();
+	return (struct condition){in->time_to_exhaustion<within, in->time_to_exhaustion> rearm, within, rearm};
+}
+
+static struct condition condition_of(
+	enum pw_alarm_level level, const struct pw_thresholds *t, const struct pw_alarm_input *in)
+{
+	switch (level) {
+	case PW_LEVEL_EXHAUSTED: return by_exhaustion(t, in);
+	case PW_LEVEL_CRITICAL: return by_utilization(&t->critical, in);
+	case PW_LEVEL_WARNING: return by_utilization(&t->warning, in);
+	case PW_LEVEL_FREE: return by_free(t->free_below, in);
+	case PW_LEVEL_FORECAST: return by_forecast(t->forecast_within, in);
+	default: return off();
+	}
+}
+
+static enum pw_state level_state(enum pw_alarm_level level)
+{
+	switch (level) {
+	case PW_LEVEL_EXHAUSTED: return PW_STATE_EXHAUSTED;
+	case PW_LEVEL_CRITICAL: return PW_STATE_CRITICAL;
+	case PW_LEVELS: return PW_STATE_NORMAL;
+	default: return PW_STATE_WARNING;
+	}
+}
+
+static enum pw_reason level_reason(enum pw_alarm_level level)
+{
+	static const enum pw_reason reasons[] = {[PW_LEVEL_FREE] = PW_REASON_FREE,
+		[PW_LEVEL_FORECAST] = PW_REASON_FORECAST,
+		[PW_LEVELS] = PW_REASON_NONE};
+
+	return level < PW_LEVEL_FREE ? PW_REASON_UTILIZATION : reasons[level];
+}
+
+/* Moves one level; `for` counts only towards rising. */
+static void move(struct pw_alarm *alarm, enum pw_alarm_level level, const struct condition *c, uint32_t for_polls)
+{
+	if (alarm->on[level]) {
+		alarm->on[level] = !c->falls;
+		alarm->polls[level] = 0;
+		return;
+	}
+	if (!c->rises)
+		alarm->polls[level] = 0;
+	else if (alarm->polls[level] < UINT16_MAX)
+		alarm->polls[level]++;
+	alarm->on[level] = c->rises && alarm->polls[level] >= for_polls;
+}
+
+bool pw_alarm_wanted(const struct pw_thresholds *thresholds, const struct pw_alarm_input *input)
+{
+	for (enum pw_alarm_level level = PW_LEVEL_EXHAUSTED; level < PW_LEVELS; level++)
+		if (condition_of(level, thresholds, input).rises)
+			return true;
+	return false;
+}
+
+bool pw_alarm_pending(const struct pw_alarm *alarm)
+{
+	for (enum pw_alarm_level level = PW_LEVEL_EXHAUSTED; level < PW_LEVELS; level++)
+		if (alarm->on[level] || alarm->polls[level] != 0)
+			return true;
+	return false;
+}
+
+/* The strongest level that is on; PW_LEVELS when none is. */
+static enum pw_alarm_level strongest(const struct pw_alarm *alarm)
+{
+	enum pw_alarm_level level = PW_LEVEL_EXHAUSTED;
+
+	while (level < PW_LEVELS && !alarm->on[level])
+		level++;
+	return level;
+}
+
+/* The level whose falling threshold leads down into the state: the weakest more severe one that was on until now;
+ * where none was, the weakest that is configured. PW_LEVELS when there is none. */
+static enum pw_alarm_level level_above(
+	enum pw_state state, const bool was_on[PW_LEVELS], const struct condition conditions[PW_LEVELS])
+{
+	enum pw_alarm_level configured = PW_LEVELS;
+
+	for (int i = PW_LEVELS - 1; i >= 0; i--) {
+		enum pw_alarm_level level = (enum pw_alarm_level)i;
+
+		if (level_state(level) <= state)
+			continue;
+		if (was_on[level])
+			return level;
+		if (configured == PW_LEVELS && conditions[level].rise != 0)
+			configured = level;
+	}
+	return configured;
+}
+
+struct pw_alarm_result pw_alarm_step(
+	struct pw_alarm *alarm, const struct pw_thresholds *thresholds, const struct pw_alarm_input *input)
+{
+	struct condition conditions[PW_LEVELS + 1] = {0};
+	struct pw_alarm_result result;
+	enum pw_alarm_level level, above;
+	bool was_on[PW_LEVELS];
+
+	memcpy(was_on, alarm->on, sizeof(was_on));
+	for (level = PW_LEVEL_EXHAUSTED; level < PW_LEVELS; level++) {
+		conditions[level] = thresholds != NULL ? condition_of(level, thresholds, input) : off();
+		move(alarm, level, &conditions[level], thresholds != NULL ? thresholds->for_polls : 1);
+	}
+	level = strongest(alarm);
+	result.state = level_state(level);
+	result.reason = level_reason(level);
+	result.rise = conditions[level].rise;
+	above = level_above(result.state, was_on, conditions);
+	result.fall_reason = level_reason(above);
+	result.fall = conditions[above].fall;
+	return result;
+}

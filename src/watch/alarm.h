@@ -1,0 +1,69 @@
+/* alarm.h: the state of one pool: two severities with rising and falling threshold, and exhaustion
+ *
+ * Semantics of RFC 2819 (alarmRisingThreshold): a severity comes on at >= rise and re-arms only at <= fall; the
+ * first poll may fire. Exhausted comes on when nothing is free and is left at exhausted_fall percent or less. */
+#ifndef PW_WATCH_ALARM_H
+#define PW_WATCH_ALARM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "watch/policy.h"
+#include "count/pool.h"
+
+/* What can make the state of a pool abnormal, the most severe first. */
+enum pw_alarm_level {
+	PW_LEVEL_EXHAUSTED,
+	PW_LEVEL_CRITICAL,
+	PW_LEVEL_WARNING,
+	PW_LEVEL_FREE,
+	PW_LEVEL_FORECAST,
+	PW_LEVELS
+};
+
+/* Zeroed = normal, nothing seen yet. */
+struct pw_alarm {
+	bool on[PW_LEVELS];        /* between rising and falling threshold */
+	uint16_t polls[PW_LEVELS]; /* in a row that wanted it on, towards for_polls */
+};
+
+/* One poll's input. */
+struct pw_alarm_input {
+	uint32_t utilization;        /* percent */
+	uint32_t free;               /* ports */
+	uint32_t time_to_exhaustion; /* seconds, PW_NOT_IN_SIGHT */
+};
+
+struct pw_alarm_result {
+	enum pw_state state;
+	enum pw_reason reason; /* why the state is not normal: the strongest reason; PW_REASON_NONE when normal */
+	uint32_t rise; /* the percent (ports, seconds: see reason) at which this state comes on; 0 when normal */
+	enum pw_reason fall_reason; /* what fall stands for */
+	uint32_t fall;              /* the percent (ports, seconds) that is crossed to come down into this state */
+};
+
+/* Hysteresis of the levels that are no utilization:
+ *  - exhausted is left only with 2 free ports or more (or at half of the capacity), so that a small range does not
+ *    flap between 0 and 1 free port;
+ *  - free_below comes on at free < free_below and re-arms at pw_alarm_free_rearm(), or when nothing is in use at all;
+ *  - the forecast comes on when exhaustion is nearer than forecast_within and re-arms beyond one and a half times
+ *    of it. */
+
+/* The free ports at which free_below re-arms: a tenth above it, 1 port at least. */
+uint32_t pw_alarm_free_rearm(uint32_t free_below);
+
+/* The seconds to exhaustion beyond which the forecast re-arms. */
+uint32_t pw_alarm_forecast_rearm(uint32_t within);
+
+/* Whether a pool without any alarm would move towards one by this poll: a rising condition holds. */
+bool pw_alarm_wanted(const struct pw_thresholds *thresholds, const struct pw_alarm_input *input);
+
+/* Whether a level is on, or on its way: it waits for more polls in a row (for_polls). */
+bool pw_alarm_pending(const struct pw_alarm *alarm);
+
+/* Takes one poll into account and returns the state after it. thresholds may be NULL: none are in force, the state
+ * is normal. A severity that the thresholds switch off (rise = 0) goes off at once. */
+struct pw_alarm_result pw_alarm_step(
+	struct pw_alarm *alarm, const struct pw_thresholds *thresholds, const struct pw_alarm_input *input);
+
+#endif

@@ -1,0 +1,67 @@
+/* event.h: something that operators are notified of, with the values of the poll that saw it */
+#ifndef PW_WATCH_EVENT_H
+#define PW_WATCH_EVENT_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "count/owner.h"
+#include "count/pool.h"
+
+/* Values are the last sub-identifier of the notifications of PORTWATCH-MIB. */
+enum pw_event_type {
+	PW_EVENT_RISING = 1,
+	PW_EVENT_FALLING = 2,
+	PW_EVENT_CONNECT_FAILING = 3,
+	PW_EVENT_COLLECTOR_FAILED = 4,
+	PW_EVENT_COLLECTOR_RECOVERED = 5
+};
+
+/* A threshold, and what it is a threshold of: percent of utilization, free ports, or seconds to exhaustion. */
+struct pw_crossing {
+	enum pw_reason reason;
+	uint32_t threshold;
+};
+
+/* Self-contained: no pointers into other structures. */
+struct pw_event {
+	uint32_t id; /* unique together with `time` */
+	enum pw_event_type type;
+	struct timespec time; /* wall time of the poll */
+
+	/* of rising and falling */
+	struct pw_pool_key key;
+	char name[PW_POOL_NAME_MAX];
+	char local_text[PW_ADDRESS_TEXT_MAX];
+	char remote_text[PW_ADDRESS_TEXT_MAX];
+	char label[64];
+	char owner[PW_OWNER_TEXT_MAX];
+	struct pw_pool_counts counts;
+	enum pw_state state, previous;
+	enum pw_reason reason;   /* what crossed: of a falling one, what it came back from */
+	uint32_t threshold;      /* that was crossed into `state`: percent, ports or seconds, as the reason says */
+	struct pw_crossing rise; /* into `state` from below, and ... */
+	struct pw_crossing fall; /* ... from above: which of the two it was depends on `previous` */
+	uint32_t time_to_exhaustion;
+
+	/* of the others */
+	char text[200];    /* error, names of failing processes */
+	uint32_t failures; /* since the last notification */
+};
+
+/* Longest text of pw_event_text(), the final NUL included. */
+#define PW_EVENT_TEXT_MAX 1024
+
+/* Says from which state a rising or falling event comes: sets previous, and type, reason and threshold to fit. The
+ * same state as before (an alarm that is repeated) is rising. */
+void pw_event_set_previous(struct pw_event *event, enum pw_state previous);
+
+/* One line with the facts of the notification, for the log. Returns buf. */
+char *pw_event_text(const struct pw_event *event, char *buf, size_t size);
+
+/* The priority of that line: LOG_WARNING where something gets worse, LOG_NOTICE where it gets better, LOG_ERR where
+ * nothing is known. */
+int pw_event_priority(const struct pw_event *event);
+
+#endif

@@ -1,0 +1,39 @@
+/* history.h: growth of a pool and the time to its exhaustion, from its last polls
+ *
+ * Follows the free ports. Robust against single odd polls and against the waves that TIME_WAIT makes (60 s). */
+#ifndef PW_WATCH_HISTORY_H
+#define PW_WATCH_HISTORY_H
+
+#include <stdint.h>
+
+#include "count/pool.h"
+
+struct pw_history;
+
+/* NULL when out of memory. */
+struct pw_history *pw_history_new(void);
+void pw_history_free(struct pw_history *history);
+
+/* Adds the free ports at one poll; now_ms is CLOCK_BOOTTIME and strictly increasing. */
+void pw_history_add(struct pw_history *history, uint64_t now_ms, uint32_t free);
+
+/* The capacity of the pool has changed by so many ports since the last poll: what was free before is seen as if it had
+ * been so all along, since a range that is made larger or smaller is no growth. */
+void pw_history_shift(struct pw_history *history, int32_t ports);
+
+struct pw_trend {
+	int32_t growth;              /* as pw_history_growth() */
+	uint32_t time_to_exhaustion; /* as pw_history_time_to_exhaustion() */
+};
+
+/* Both at once: each of them alone costs as much. */
+struct pw_trend pw_history_trend(const struct pw_history *history);
+
+/* Ports a minute by which the pool fills (positive) or drains (negative); 0 while too little is known. */
+int32_t pw_history_growth(const struct pw_history *history);
+
+/* Seconds until free is 0 at this growth; PW_NOT_IN_SIGHT when it does not fill or too little is known; 0 when
+ * nothing is free. */
+uint32_t pw_history_time_to_exhaustion(const struct pw_history *history);
+
+#endif

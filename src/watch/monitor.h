@@ -1,0 +1,108 @@
+/* monitor.h: what lasts from poll to poll: alarm states, history, peaks, listed rows
+ *
+ * Takes the census of every namespace after a poll, moves the state of each pool, posts what is to be notified, and
+ * builds the snapshot. One thread. No I/O: clocks and names of interfaces and owners come from the caller. */
+#ifndef PW_WATCH_MONITOR_H
+#define PW_WATCH_MONITOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "count/census.h"
+#include "watch/event.h"
+#include "watch/policy.h"
+#include "watch/snapshot.h"
+#include "count/snat.h"
+
+struct pw_monitor;
+
+/* What a poll knows of a namespace. QUIET: the pre-check showed that nothing can be above the floor. Pools that have a
+ * row all the same (idle-interval) then keep their numbers and states. */
+enum pw_poll_status {
+	PW_POLL_COUNTED, /* the census is complete */
+	PW_POLL_QUIET,   /* the census is empty, because no dump was needed */
+	PW_POLL_FAILED,  /* no numbers: the pools keep those of the last good poll, and their states */
+	PW_POLL_GONE     /* the namespace does not exist any more: its pools end, alarms fall */
+};
+
+/* What a poll knows of translated source ports. Zeroed = nothing is watched. */
+struct pw_snat_poll {
+	enum pw_snat_status status; /* 0 means PW_SNAT_OFF */
+	bool fresh;                 /* `pools` are of this poll; else the rows keep their numbers and states */
+	struct pw_snat *pools;      /* complete with COUNTING; NULL = no SNAT pools (those that were there end) */
+	uint64_t failures;          /* insert_failed since the start */
+	const char *reason;         /* why they are not known, with UNAVAILABLE */
+};
+
+/* One namespace's part of a poll. A namespace that a poll does not mention any more is gone. */
+struct pw_ns_poll {
+	uint32_t index;   /* pwNsIndex */
+	const char *name; /* "" = the daemon's own */
+	enum pw_poll_status status;
+	enum pw_poll_status udp_status;   /* COUNTED or FAILED: UDP can fail alone */
+	struct pw_census *census;         /* valid with COUNTED; with QUIET its range and totals are valid */
+	uint32_t tcp, tcp_time_wait, udp; /* sockets of the whole namespace (sockstat), not only of the range */
+	struct pw_snat_poll snat;
+	/* The name of an interface, or NULL; context as given. May be NULL. */
+	const char *(*ifname)(uint32_t ifindex, void *context);
+	/* Latency of one allocation for this pool in microseconds, 0 = not measured: called for pools in warning or
+	 * worse with more than 2 free ports, the worst first, at most 16 times a poll. May be NULL. */
+	uint32_t (*alloc_latency)(const struct pw_pool_key *key, void *context);
+	/* Names the owners of pools that are listed or notified. May be NULL: no pool has an owner then. */
+	pw_owner_name *owner_name;
+	void *context;
+};
+
+/* One poll. */
+struct pw_poll {
+	uint64_t now_ms; /* CLOCK_BOOTTIME at its end */
+	struct timespec wall;
+	uint32_t interval_ms;
+	uint32_t duration_us;
+	const struct pw_ns_poll *ns;
+	size_t n_ns;
+	uint64_t connect_failures;
+	bool connect_failures_counting;
+	const char *connect_failures_reason;
+};
+
+/* Receives the events of a poll, the worst first. */
+typedef void pw_monitor_event(const struct pw_event *event, void *context);
+
+/* NULL when out of memory. The policy is borrowed and must live until another one is set. */
+struct pw_monitor *pw_monitor_new(const struct pw_policy *policy, struct timespec start_time);
+void pw_monitor_free(struct pw_monitor *monitor);
+
+/* Another configuration: states, peaks and history stay; thresholds and labels apply from the next poll on. */
+void pw_monitor_set_policy(struct pw_monitor *monitor, const struct pw_policy *policy);
+
+/* Seconds after which an active alarm is notified again, 0 = never. */
+void pw_monitor_set_renotify(struct pw_monitor *monitor, uint32_t seconds);
+
+/* Shows in the snapshots from now on. */
+void pw_monitor_set_config_failed(struct pw_monitor *monitor, bool failed);
+
+/* The event id that pwAlarmEventId shows comes from here; may be NULL. */
+void pw_monitor_set_event_ids(
+	struct pw_monitor *monitor, uint32_t (*last_id)(const struct pw_pool_key *key, void *context), void *context);
+
+/* Takes a poll into account, sends its events to `emit` (may be NULL), and returns a new snapshot with one
+ * reference, or NULL when out of memory (states have moved all the same, and events were sent). A poll of which
+ * every namespace FAILED counts as a poll error; poll_ms then stays that of the last good one. */
+const struct pw_snapshot *pw_monitor_update(
+	struct pw_monitor *monitor, const struct pw_poll *poll, pw_monitor_event *emit, void *context);
+
+/* An id for an event that the caller makes (a failing collector, failing connects): unique among all events of this
+ * monitor. */
+uint32_t pw_monitor_next_event_id(struct pw_monitor *monitor);
+
+/* Whether a namespace has rows of sockets' pools that need numbers (listed, configured, lingering or alarmed), or a `pool` section
+ * may match something in it: if so a poll must not be skipped by the pre-check. */
+bool pw_monitor_needs(const struct pw_monitor *monitor, uint32_t ns);
+
+/* The same for SNAT pools and the dump of the connection tracking table. */
+bool pw_monitor_needs_snat(const struct pw_monitor *monitor, uint32_t ns);
+
+#endif

@@ -1,0 +1,264 @@
+#include "watch/policy.h"
+
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+void pw_policy_defaults(struct pw_policy *policy)
+{
+	*policy = (struct pw_policy){
+		.defaults = {.warning = {50, 45}, .critical = {80, 75}, .exhausted_fall = 98, .for_polls = 1},
+		/* no port is tried before another, so half of them has no meaning. In pools of more than 128 ports a search
+		 * gives up after 248 tries (nf_nat_l4proto_unique_tuple()): measured, the first fails at 88 to 99 percent */
+		.snat = {.warning = {70, 65}, .critical = {85, 80}, .exhausted_fall = 98, .for_polls = 1},
+		.min_used = 64,
+		.max_rows = 500,
+		.max_alarms = 10000,
+		.linger_s = 600,
+		.top = 10,
+	};
+}
+
+static void match_clear(struct pw_match *match)
+{
+	free(match->local);
+	free(match->remote);
+	free(match->ports);
+	free(match->ns);
+}
+
+void pw_policy_clear(struct pw_policy *policy)
+{
+	for (size_t i = 0; i < policy->n_rules; i++) {
+		match_clear(&policy->rules[i].match);
+		free(policy->rules[i].label);
+	}
+	for (size_t i = 0; i < policy->n_ignore; i++)
+		match_clear(&policy->ignore[i]);
+	free(policy->rules);
+	free(policy->ignore);
+	policy->rules = NULL;
+	policy->ignore = NULL;
+	policy->n_rules = policy->n_ignore = 0;
+}
+
+/* --- matching --------------------------------------------------------------------------------------------------- */
+
+static bool cidrs_match(const struct pw_cidr *list, size_t n, const struct pw_address *address)
+{
+	if (n == 0)
+		return true;
+	for (size_t i = 0; i < n; i++)
+		if (pw_cidr_contains(&list[i], address))
+			return true;
+	return false;
+}
+
+/* A bind pool has port 0, which no list can hold. */
+static bool ports_match(const struct pw_match *match, uint16_t port)
+{
+	if (match->n_ports == 0)
+		return true;
+	for (size_t i = 0; i < match->n_ports; i++)
+		if (match->ports[i] == port)
+			return true;
+	return false;
+}
+
+static uint32_t protocol_bit(uint8_t protocol)
+{
+	return protocol == IPPROTO_TCP ? PW_MATCH_TCP : protocol == IPPROTO_UDP ? PW_MATCH_UDP : 0;
+}
+
+bool pw_match_ns(const struct pw_match *match, const char *ns_name)
+{
+	return match->ns == NULL || strcmp(match->ns, ns_name) == 0;
+}
+
+bool pw_match_pool(const struct pw_match *match, const struct pw_pool_key *key, const char *ns_name)
+{
+	return (match->kinds == 0 || (match->kinds & (1u << key->kind)) != 0) &&
+		(match->protocols == 0 || (match->protocols & protocol_bit(key->protocol)) != 0) &&
+		ports_match(match, key->port) && cidrs_match(match->local, match->n_local, &key->local) &&
+		cidrs_match(match->remote, match->n_remote, &key->remote) && pw_match_ns(match, ns_name);
+}
+
+const struct pw_rule *pw_policy_rule(const struct pw_policy *policy, const struct pw_pool_key *key, const char *ns_name)
+{
+	for (size_t i = 0; i < policy->n_rules; i++)
+		if (pw_match_pool(&policy->rules[i].match, key, ns_name))
+			return &policy->rules[i];
+	return NULL;
+}
+
+bool pw_policy_ignores(const struct pw_policy *policy, const struct pw_pool_key *key, const char *ns_name)
+{
+	for (size_t i = 0; i < policy->n_ignore; i++)
+		if (pw_match_pool(&policy->ignore[i], key, ns_name))
+			return true;
+	return false;
+}
+
+/* --- pools that a section names exactly ------------------------------------------------------------------------- */
+
+/* A link-local address is no pool's without its zone, which a section can't give. */
+static bool is_link_local(const struct pw_address *a)
+{
+	return a->family == AF_INET6 && a->bytes[0] == 0xfe && (a->bytes[1] & 0xc0) == 0x80;
+}
+
+static const struct pw_address *host(const struct pw_cidr *net)
+{
+	return pw_cidr_is_host(net) && !is_link_local(&net->address) ? &net->address : NULL;
+}
+
+/* The kind that the section names, 0 when it leaves open which. Remote addresses make it a connect pool. */
+static enum pw_kind exact_kind(const struct pw_match *match)
+{
+	if (match->kinds == 1u << PW_KIND_BIND && match->n_remote == 0 && match->n_ports == 0)
+		return PW_KIND_BIND;
+	if ((match->kinds == 0 || match->kinds == 1u << PW_KIND_CONNECT) && match->n_remote != 0 && match->n_ports != 0)
+		return PW_KIND_CONNECT;
+	return 0;
+}
+
+/* The protocols of the pools that it names. Only TCP has connect pools. */
+static uint32_t exact_protocols(const struct pw_match *match, enum pw_kind kind)
+{
+	uint32_t protocols = match->protocols != 0 ? match->protocols : PW_MATCH_TCP | PW_MATCH_UDP;
+
+	return kind == PW_KIND_CONNECT ? protocols & PW_MATCH_TCP : protocols;
+}
+
+/* The bind pool at one place of the list: a local address under one protocol. */
+static bool bind_at(const struct pw_match *match, size_t position, struct pw_pool_key *key)
+{
+	const struct pw_address *local = host(&match->local[position / 2]);
+	uint32_t protocol = position % 2 == 0 ? PW_MATCH_TCP : PW_MATCH_UDP;
+
+	if (local == NULL || (exact_protocols(match, PW_KIND_BIND) & protocol) == 0)
+		return false;
+	*key = (struct pw_pool_key){.local = *local,
+		.kind = PW_KIND_BIND,
+		.protocol = protocol == PW_MATCH_TCP ? IPPROTO_TCP : IPPROTO_UDP};
+	return true;
+}
+
+/* The connect pool at one place of the product of locals, remotes and ports. */
+static bool connect_at(const struct pw_match *match, size_t position, struct pw_pool_key *key)
+{
+	const struct pw_address *local = host(&match->local[position / match->n_ports / match->n_remote]);
+	const struct pw_address *remote = host(&match->remote[position / match->n_ports % match->n_remote]);
+
+	if (local == NULL || remote == NULL || local->family != remote->family || pw_address_is_any(local))
+		return false;
+	*key = (struct pw_pool_key){.local = *local,
+		.remote = *remote,
+		.port = match->ports[position % match->n_ports],
+		.kind = PW_KIND_CONNECT,
+		.protocol = IPPROTO_TCP};
+	return true;
+}
+
+bool pw_match_next_exact(const struct pw_match *match, size_t *position, struct pw_pool_key *key)
+{
+	enum pw_kind kind = exact_kind(match);
+	size_t places = kind == 0 || exact_protocols(match, kind) == 0 ? 0
+		: kind == PW_KIND_BIND                                 ? match->n_local * 2
+				       : match->n_local * match->n_remote * match->n_ports;
+
+	while (*position < places) {
+		size_t place = (*position)++;
+
+		if (kind == PW_KIND_BIND ? bind_at(match, place, key) : connect_at(match, place, key))
+			return true;
+	}
+	return false;
+}
+
+bool pw_match_exact(const struct pw_match *match, struct pw_pool_key *key)
+{
+	struct pw_pool_key another;
+	size_t position = 0;
+
+	return pw_match_next_exact(match, &position, key) && !pw_match_next_exact(match, &position, &another) &&
+		match->n_local == 1 && match->n_remote <= 1;
+}
+
+bool pw_rule_names_bind(const struct pw_rule *rule)
+{
+	return (rule->match.kinds & (1u << PW_KIND_BIND)) != 0;
+}
+
+bool pw_rule_names_snat(const struct pw_rule *rule)
+{
+	return (rule->match.kinds & (1u << PW_KIND_SNAT)) != 0;
+}
+
+/* A TCP bind pool counts every port in use on its address, and connect() shares these between destinations: that it is full harms
+ * nobody but those who call bind(). */
+const struct pw_thresholds *pw_policy_thresholds(
+	const struct pw_policy *policy, const struct pw_rule *rule, const struct pw_pool_key *key, bool bound_holds)
+{
+	if (key->kind == PW_KIND_SNAT)
+		return rule != NULL && pw_rule_names_snat(rule) ? &rule->thresholds : &policy->snat;
+	if (key->kind == PW_KIND_BIND && key->protocol == IPPROTO_TCP && !bound_holds &&
+		(rule == NULL || !pw_rule_names_bind(rule)))
+		return NULL;
+	return rule != NULL ? &rule->thresholds : &policy->defaults;
+}
+
+/* --- the floor -------------------------------------------------------------------------------------------------- */
+
+static uint32_t least(uint32_t a, uint32_t b)
+{
+	return a < b ? a : b;
+}
+
+/* The ports that must be gone for this utilization (rounded down) to be reached. */
+static uint32_t ports_at(uint32_t capacity, uint32_t percent)
+{
+	return (uint32_t)(((uint64_t)capacity * percent + 99) / 100);
+}
+
+/* The ports that must be gone before any of these thresholds is reached. */
+static uint32_t ports_to_alarm(const struct pw_thresholds *t, uint32_t capacity)
+{
+	uint32_t ports = capacity;
+
+	if (t->warning.rise != 0)
+		ports = least(ports, ports_at(capacity, t->warning.rise));
+	if (t->critical.rise != 0)
+		ports = least(ports, ports_at(capacity, t->critical.rise));
+	if (t->free_below != 0)
+		ports = least(ports, t->free_below > capacity ? 0 : capacity - t->free_below + 1);
+	return ports;
+}
+
+uint32_t pw_policy_floor(const struct pw_policy *policy, uint32_t capacity)
+{
+	uint32_t floor = least(policy->min_used, ports_to_alarm(&policy->defaults, capacity));
+
+	for (size_t i = 0; i < policy->n_rules; i++)
+		floor = least(floor, ports_to_alarm(&policy->rules[i].thresholds, capacity));
+	return floor > 0 ? floor : 1;
+}
+
+uint32_t pw_policy_pool_floor(const struct pw_policy *policy, uint32_t capacity, uint32_t blocked)
+{
+	uint32_t ports = ports_to_alarm(&policy->defaults, capacity);
+	uint32_t own = ports > blocked ? ports - blocked : 0;
+
+	if (own < ports / 8)
+		own = ports / 8;
+	own = least(policy->min_used, own);
+	return own > 0 ? own : 1;
+}
+
+uint32_t pw_policy_snat_floor(const struct pw_policy *policy, uint32_t capacity)
+{
+	uint32_t floor = least(policy->min_used, ports_to_alarm(&policy->snat, capacity));
+
+	return floor > 0 ? floor : 1;
+}

@@ -1,0 +1,100 @@
+#include "watch/snapshot.h"
+
+#include <netinet/in.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+struct shared {
+	struct pw_snapshot snapshot; /* first: readers know nothing but this */
+	atomic_uint references;
+	struct pw_arena arena;
+};
+
+struct pw_snapshot *pw_snapshot_new(struct pw_arena **arena)
+{
+	struct shared *shared = calloc(1, sizeof(*shared));
+
+	if (shared == NULL)
+		return NULL;
+	atomic_init(&shared->references, 1);
+	*arena = &shared->arena;
+	return &shared->snapshot;
+}
+
+/* Counting readers changes nothing that they can see, so a const snapshot allows it. */
+static struct shared *shared_of(const struct pw_snapshot *snapshot)
+{
+	return (struct shared *)(uintptr_t)snapshot;
+}
+
+const struct pw_snapshot *pw_snapshot_ref(const struct pw_snapshot *snapshot)
+{
+	atomic_fetch_add_explicit(&shared_of(snapshot)->references, 1, memory_order_relaxed);
+	return snapshot;
+}
+
+void pw_snapshot_unref(const struct pw_snapshot *snapshot)
+{
+	struct shared *shared = shared_of(snapshot);
+
+	if (snapshot == NULL || atomic_fetch_sub_explicit(&shared->references, 1, memory_order_acq_rel) != 1)
+		return;
+	pw_arena_free(&shared->arena);
+	free(shared);
+}
+
+static bool may_alarm(const struct pw_pool_row *row)
+{
+	return row->key.kind != PW_KIND_BIND || row->key.protocol != IPPROTO_TCP || row->warning_threshold != 0 ||
+		row->critical_threshold != 0 || row->free_threshold != 0 || row->state != PW_STATE_NORMAL;
+}
+
+const struct pw_pool_row *pw_snapshot_worst(const struct pw_snapshot *snapshot)
+{
+	const struct pw_pool_row *first = snapshot->n_top != 0 ? &snapshot->pools[snapshot->top[0]] : NULL;
+
+	return first != NULL && may_alarm(first) ? first : NULL;
+}
+
+/* Order of two encoded indexes: a shorter one comes before everything that it begins. */
+static int index_compare(const uint32_t *a, size_t a_len, const uint32_t *b, size_t b_len)
+{
+	for (size_t i = 0; i < a_len && i < b_len; i++)
+		if (a[i] != b[i])
+			return a[i] < b[i] ? -1 : 1;
+	return (a_len > b_len) - (a_len < b_len);
+}
+
+/* The first row whose index is not less than (or, with `after`, greater than) the given one. */
+static size_t search(const struct pw_snapshot *snapshot, const uint32_t *index, size_t len, bool after)
+{
+	size_t low = 0, high = snapshot->n_pools;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		const struct pw_pool_row *row = &snapshot->pools[middle];
+		int order = index_compare(row->index, row->index_len, index, len);
+
+		if (order < 0 || (after && order == 0))
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+size_t pw_snapshot_pool_after(const struct pw_snapshot *snapshot, const uint32_t *index, size_t len)
+{
+	return search(snapshot, index, len, true);
+}
+
+const struct pw_pool_row *pw_snapshot_pool(const struct pw_snapshot *snapshot, const uint32_t *index, size_t len)
+{
+	size_t at = search(snapshot, index, len, false);
+	const struct pw_pool_row *row;
+
+	if (at == snapshot->n_pools)
+		return NULL;
+	row = &snapshot->pools[at];
+	return index_compare(row->index, row->index_len, index, len) == 0 ? row : NULL;
+}

@@ -1,0 +1,111 @@
+/* snapshot.h: everything that one poll has to say, immutable, sorted, shared by reference count
+ *
+ * The monitor builds it, the agent and the reports read it. All strings live in the snapshot's own memory. Times are
+ * milliseconds of CLOCK_BOOTTIME, so that a reader computes ages when it answers. */
+#ifndef PW_WATCH_SNAPSHOT_H
+#define PW_WATCH_SNAPSHOT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "base/arena.h"
+#include "count/pool.h"
+#include "count/range.h"
+#include "count/snat.h"
+
+/* A row of pwPoolTable. */
+struct pw_pool_row {
+	struct pw_pool_key key;
+	struct pw_pool_counts counts;
+	const char *name, *local_text, *remote_text, *owner, *label; /* never NULL */
+	const uint32_t *index;                                       /* encoded, for binary search */
+	size_t index_len;
+	uint32_t peak;               /* highest used since start */
+	uint64_t peak_ms;            /* when */
+	int32_t growth;              /* ports a minute */
+	uint32_t time_to_exhaustion; /* seconds */
+	uint32_t alloc_latency_us;   /* 0 = not measured */
+	enum pw_state state;
+	uint64_t state_ms; /* since when */
+	enum pw_reason reason;
+	enum pw_basis basis;
+	uint32_t warning_threshold, critical_threshold; /* percent, 0 = none in force */
+	uint32_t free_threshold;                        /* ports, 0 = none */
+};
+
+/* A row of pwNamespaceTable. */
+struct pw_ns_row {
+	uint32_t index;
+	const char *name; /* "" = the daemon's own */
+	uint32_t low, high, reserved, capacity;
+	uint32_t tcp, tcp_time_wait, udp;
+	enum pw_tw_reuse tw_reuse;
+	uint32_t blocked;
+	enum pw_basis basis;
+	bool failing;
+	uint64_t snat_failures;
+	enum pw_snat_status snat_status;
+	const char *snat_reason; /* why SNAT pools are not known, else "" */
+};
+
+/* A row of pwAlarmTable. */
+struct pw_alarm_row {
+	uint32_t index; /* never reused while the daemon runs; rows are sorted by it */
+	uint32_t pool;  /* position in pools[] */
+	enum pw_state severity;
+	struct timespec since; /* wall time */
+	uint32_t event_id;     /* of its last notification */
+};
+
+struct pw_snapshot {
+	uint32_t generation; /* pwGeneration: differs between two snapshots that follow each other */
+	uint64_t poll_ms;    /* end of the last complete poll; 0 before the first */
+	uint32_t poll_interval_ms;
+	uint32_t poll_duration_us;
+	uint64_t polls, poll_errors; /* all since start, and those of them that gave no numbers */
+	uint64_t sockets_seen;
+	uint32_t pools_seen, pools_listed, pools_omitted;
+	uint32_t active_alarms;     /* all of them, also those beyond max-alarms that have no row */
+	uint32_t alarms_omitted;    /* active alarms without a row */
+	uint64_t dropped;           /* pools, histories and snapshots not kept for want of memory, since start */
+	uint64_t alarms_changed_ms; /* last change of the set of active alarms; 0 = never */
+	bool config_failed;         /* the last reload was refused */
+	uint64_t connect_failures;
+	bool connect_failures_counting;
+	const char *connect_failures_reason;
+	struct timespec start_time; /* wall time */
+
+	const struct pw_pool_row *pools; /* by index */
+	size_t n_pools;
+	const struct pw_ns_row *namespaces; /* by index */
+	size_t n_namespaces;
+	const uint32_t *top; /* positions in pools[], the worst first */
+	size_t n_top;
+	uint32_t top_ranks; /* ranks to show; those from n_top on are empty */
+	const struct pw_alarm_row *alarms;
+	size_t n_alarms;
+};
+
+/* A new, empty snapshot with one reference, for whoever builds one; NULL when out of memory. What it points to goes
+ * into the arena that *arena is set to, and lives as long as the snapshot. Once it is shared nothing of it changes. */
+struct pw_snapshot *pw_snapshot_new(struct pw_arena **arena);
+
+/* Adds a reader; thread-safe. Returns the snapshot. */
+const struct pw_snapshot *pw_snapshot_ref(const struct pw_snapshot *snapshot);
+
+/* Removes a reader; the last one frees. NULL is allowed. Thread-safe. */
+void pw_snapshot_unref(const struct pw_snapshot *snapshot);
+
+/* The worst pool (pwWorstPoolName): the first of the ranks, or NULL when there is none or nothing but TCP bind pools
+ * without thresholds in force, which may be full all day and harm nobody. */
+const struct pw_pool_row *pw_snapshot_worst(const struct pw_snapshot *snapshot);
+
+/* The position of the first pool row whose index is greater than index[0..len); n_pools when there is none. */
+size_t pw_snapshot_pool_after(const struct pw_snapshot *snapshot, const uint32_t *index, size_t len);
+
+/* The pool row with exactly this index, or NULL. */
+const struct pw_pool_row *pw_snapshot_pool(const struct pw_snapshot *snapshot, const uint32_t *index, size_t len);
+
+#endif
