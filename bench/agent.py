@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """The SNMP side: what the daemon's polls cost, what they do to the answers, bulk walks, notifications, memory."""
 
 import contextlib

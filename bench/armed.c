@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* armed.c: what the counter of failing connects costs other system calls of the host
  *
  * Measures a few calls in turns, with the counters of kernel/connect_failures.h armed and not, in network and mount namespaces of its own.

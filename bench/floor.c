@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* floor.c: the least that looking at the sockets can cost
  *
  * Sends the dump requests of a poll (the local port in the ephemeral range, both address families, all states) and throws

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* forecast.c: how early and how falsely the forecast warns
  *
  *   forecast leaks [INTERVAL]          every simulated scenario that ends in exhaustion, as a table: how early it

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: BSD-2-Clause
 """Writes the tables of docs/forecast.md and the picture docs/forecast.svg anew, from bench/forecast.
 
   bench/forecast_report.py     (PW_BUILDDIR names the build, with bench/forecast in it; needs gnuplot)

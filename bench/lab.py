@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """The laboratory of the benchmarks: two network namespaces, populations of sockets between them, and the instruments.
 
 "host" is what is measured, "peer" is the rest of the world. Each has hash tables of its own, as large as those of the machine: a dump

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* manager.c: an SNMP manager with a stop watch: v2c, one request under way at a time
  *
  *   manager ADDRESS COMMUNITY get OID COUNT PAUSE_US     COUNT GetRequests of one OID

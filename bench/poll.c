@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* poll.c: what a poll of portwatch costs: the collector and the model alone, without daemon and SNMP
  *
  * Commands on standard input, one a line, each answered by one line of "name=value" pairs:

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* population.c: opens a given number of sockets and holds them, for the benchmarks
  *
  *   population [-t SECONDS] [-6] -l PORTS              listen, never accept: the kernel completes the connections

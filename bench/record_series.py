@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: BSD-2-Clause
 """Records how the free ports of a pool move under real connections, for bench/forecast.
 
   bench/record_series.py DIRECTORY [SECONDS]     (root; PW_BUILDDIR names the build)

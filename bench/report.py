@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Tables and plots from the numbers of bench/run."""
 
 import os

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* usage.h: what a piece of work cost this process */
 #ifndef PW_BENCH_USAGE_H
 #define PW_BENCH_USAGE_H

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=bash
 # Sourced by the scripts that build portwatch: they do so from a copy of the source tree, so that they neither depend on what
 # was configured in the tree nor leave anything in it.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* portwatch.c: the command line: options -> poll -> report */
 #include <config.h>
 

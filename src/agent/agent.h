@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* agent.h: the SNMP side: serves PORTWATCH-MIB from the latest snapshot and sends the notifications
  *
  * Everything of net-snmp lives behind this header, in one thread of its own, because libnetsnmpagent's calls are

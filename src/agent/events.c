@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* pwEvent: what notifications carry */
 #include "agent/object.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* frame.h: follows the framing of a stream of AgentX PDUs (RFC 2741 6.1); no net-snmp */
 #ifndef PW_AGENT_FRAME_H
 #define PW_AGENT_FRAME_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* library.h: the headers of net-snmp, and small wrappers around what of it is clumsy; only files of src/agent may include it */
 #ifndef PW_AGENT_LIBRARY_H
 #define PW_AGENT_LIBRARY_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* notify.h: sends what the outbox owes */
 #ifndef PW_AGENT_NOTIFY_H
 #define PW_AGENT_NOTIFY_H

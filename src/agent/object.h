@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* object.h: the objects of PORTWATCH-MIB and where their values come from; no net-snmp
  *
  * One description of each object (name, number, syntax, getter) serves GET, GETNEXT and notifications. A test holds it against the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* pdu.h: reads the Get and GetNext PDUs of AgentX, and writes the Responses to them (RFC 2741 5, 6.2); no net-snmp
  *
  * The library takes ten system calls and a copy through two pipes for each such PDU. A walk consists of nothing else, one PDU

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* pwAgent: how the agent itself is doing, and totals */
 #include "agent/object.h"
 

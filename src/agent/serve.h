@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* serve.h: answers the requests for PORTWATCH-MIB */
 #ifndef PW_AGENT_SERVE_H
 #define PW_AGENT_SERVE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* session.h: the AgentX session with the master agent
  *
  * The library opens the session (a synchronous exchange, bounded in time); everything after that is asynchronous and done here:

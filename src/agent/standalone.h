@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* standalone.h: the agent without a master (-L): answers SNMP itself and sends to its own receivers */
 #ifndef PW_AGENT_STANDALONE_H
 #define PW_AGENT_STANDALONE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The system group of SNMPv2-MIB for the stand-alone agent; sysContact, sysName and sysLocation come from the include file */
 #include "agent/standalone.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* pwNamespaceTable, pwPoolTable, pwTopTable, pwAlarmTable: rows found by binary search in the snapshot */
 #include "agent/object.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* transport.h: the connection to the master agent, bounded in time
  *
  * The library's own transport blocks without bound in connect(2) when the master hangs with a full backlog, and in send(2) when

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* value.h: the value of an object, as SNMP knows values; no net-snmp */
 #ifndef PW_AGENT_VALUE_H
 #define PW_AGENT_VALUE_H

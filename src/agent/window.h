@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* window.h: notifications through the master agent, with acknowledgements
  *
  * At most 32 Notify-PDUs are under way. Without a limit a burst dead-locks: snmpd blocks in sending its answers while this

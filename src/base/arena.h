@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* arena.h: memory that is handed out piece by piece and freed as a whole */
 #ifndef PW_BASE_ARENA_H
 #define PW_BASE_ARENA_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "base/clock.h"
 
 uint64_t pw_clock_boot_us(void)

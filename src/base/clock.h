@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* clock.h: the two clocks of the project
  *
  * Every age, interval and rate comes from CLOCK_BOOTTIME, which counts through a suspend and which no administrator

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* error.h: how a failure and its cause travel to the place that logs it */
 #ifndef PW_BASE_ERROR_H
 #define PW_BASE_ERROR_H

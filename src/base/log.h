@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* log.h: one line per fact, to syslog or to standard error
  *
  * Thread-safe. Priorities are those of syslog(3): LOG_ERR something is lost or unavailable, LOG_WARNING an operator should

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* config.h: the configuration file, read once into an immutable struct */
 #ifndef PW_CONFIG_CONFIG_H
 #define PW_CONFIG_CONFIG_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* grammar.h: every setting of the configuration file, in one table
  *
  * The syntax check, libconfuse's option list and the reading of the values all follow this table; so do the tests that hold

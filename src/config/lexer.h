@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* lexer.h: the text of a configuration file and its tokens
  *
  * The tokens are those of libconfuse: words, strings in double or single quotes, { } = += , and the comments

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* mistakes.h: what is wrong with a file, collected with line numbers */
 #ifndef PW_CONFIG_MISTAKES_H
 #define PW_CONFIG_MISTAKES_H

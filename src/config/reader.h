@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* reader.h: takes the values out of a checked text by libconfuse */
 #ifndef PW_CONFIG_READER_H
 #define PW_CONFIG_READER_H

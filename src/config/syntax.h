@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* syntax.h: checks the structure of a configuration file and rewrites it for libconfuse
  *
  * libconfuse 3.3 by itself counts the lines of comments twice, refuses comments inside lists, accepts a section without its

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* value.h: one value of the file into one field */
 #ifndef PW_CONFIG_VALUE_H
 #define PW_CONFIG_VALUE_H

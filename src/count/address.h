@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* address.h: IP addresses as the pools see them
  *
  * An IPv4-mapped IPv6 address is IPv4: such a socket draws from the IPv4 ports (inet_hash_connect() compares it

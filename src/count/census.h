@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* census.h: the sockets of one network namespace at one poll, added up into pools
  *
  * The hot path of the program: pw_census_add() runs once per socket. The memory is 4 to 12 bytes a socket (4.3 where many

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* census_internal.h: how the sockets are kept; for census.c (adds them), census_ports.c (judges ports) and census_pools.c (adds up pools)
  *
  *   local ──> tuple ──> record ──> record     a local address (per protocol and device) has tuples, one for each remote

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* census_pools.c: adds the sockets up into pools */
 #include <netinet/in.h>
 #include <string.h>

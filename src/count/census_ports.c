@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* census_ports.c: which ports are blocked, for whatever destination, and which are in doubt */
 #include <string.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* chain.h: many short and some long lists of 32-bit values, packed into one array (census)
  *
  * A list of one value is that value itself. Longer ones are blocks of 16, 32 and then 64 bytes, so that walking a long list waits for

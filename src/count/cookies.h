@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* cookies.h: sets of 64-bit numbers other than 0: by cookie, the sockets that are known as foreign (census)
  *
  * Cookies count up in the kernel; nobody can choose them, so a fixed multiplier spreads them well enough. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* index.h: keyed hashing and growing arrays, for what is counted by the hundred thousand (census, snat)
  *
  * All of it is inline: pw_census_add() runs once a socket. */

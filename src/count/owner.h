@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* owner.h: who holds the sockets of a pool
  *
  * The dump tells the control group and the user of every socket that a process has open. A socket is filed with the number of that

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* pool.h: what a pool is: its key, its numbers, its name, its place in the MIB's index order */
 #ifndef PW_COUNT_POOL_H
 #define PW_COUNT_POOL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* portset.h: sets of ports
  *
  * A bitmap of all 65,536 ports. Free ports are always found by set algebra, never by subtracting counts: one port can be

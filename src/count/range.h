@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* range.h: the ephemeral port range of a network namespace and the settings that decide about its ports
  *
  * All of it is read anew each poll (kernel/sysctl.h), since each can change at run time. */

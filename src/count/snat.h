@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* snat.h: the source ports that a NAT gateway has given away, added up into pools
  *
  * A pool is what nf_nat chooses a source port from: protocol, translated address, remote address and remote port. An entry of the

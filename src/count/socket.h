@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* socket.h: one socket as the kernel reported it, the record that flows from collect to model */
 #ifndef PW_COUNT_SOCKET_H
 #define PW_COUNT_SOCKET_H

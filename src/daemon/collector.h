@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* collector.h: one poll after the other: kernel -> census -> monitor -> snapshot and notifications */
 #ifndef PW_DAEMON_COLLECTOR_H
 #define PW_DAEMON_COLLECTOR_H

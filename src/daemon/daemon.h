@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* daemon.h: portwatchd from start to end */
 #ifndef PW_DAEMON_DAEMON_H
 #define PW_DAEMON_DAEMON_H

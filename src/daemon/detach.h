@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* detach.h: going to the background, as init scripts expect it */
 #ifndef PW_DAEMON_DETACH_H
 #define PW_DAEMON_DETACH_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* options.h: the command line of portwatchd */
 #ifndef PW_DAEMON_OPTIONS_H
 #define PW_DAEMON_OPTIONS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* privileges.h: giving up root */
 #ifndef PW_DAEMON_PRIVILEGES_H
 #define PW_DAEMON_PRIVILEGES_H

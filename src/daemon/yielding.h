@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* yielding.h: a thread that leaves the CPU to whoever wakes up */
 #ifndef PW_DAEMON_YIELDING_H
 #define PW_DAEMON_YIELDING_H

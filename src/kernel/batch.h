@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* batch.h: hands sockets on in batches, so that a dump calls the census once per 64 sockets and copies none */
 #ifndef PW_KERNEL_BATCH_H
 #define PW_KERNEL_BATCH_H

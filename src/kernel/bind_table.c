@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "kernel/bind_table.h"
 
 #include "kernel/sockstat.h"

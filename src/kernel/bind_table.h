@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* bind_table.h: whether a poll has to look for sockets that are bound but not connected
  *
  * The kernel keeps them in no other place than the table of bound ports (bhash2), and to find them it walks every socket

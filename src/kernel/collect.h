@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* collect.h: asks the kernel for the sockets and the settings of a network namespace
  *
  * A source is where they come from: the running kernel, or a record of an earlier poll. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* connect_failures.h: counts the connect() calls of the host that failed with EADDRNOTAVAIL
  *
  * A perf counter on the tracepoint syscalls:sys_exit_connect, one a CPU, with the filter "ret == -99" in the kernel: what does not fail

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* conntrack.h: the connection tracking table of a network namespace, by ctnetlink
  *
  * The dump is never filtered in the kernel: one that matches little keeps a CPU from every other task for the whole walk

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "kernel/inet_diag.h"
 
 #include <arpa/inet.h>

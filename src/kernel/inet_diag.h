@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* inet_diag.h: dumps of TCP and UDP sockets by netlink (sock_diag(7))
  *
  * One TCPDIAG_GETSOCK dump gives the TCP sockets of both families; its newer form needs one dump a family, and so twice

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* input.h: where the bytes come from: the running kernel, a record, or a test
  *
  * Everything that the collector reads is one of these streams. The parsers know nothing but this interface, so a record

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* kernel.c: the input that reads the running kernel */
 #include <errno.h>
 #include <fcntl.h>

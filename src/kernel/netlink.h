@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* netlink.h: reads a netlink dump to its end, whatever its messages are (sock_diag, ctnetlink)
  *
  * Inline, with the handler of a message a constant: a dump has a message for each socket, and the compiler makes one loop of it. */

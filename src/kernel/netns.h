@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* netns.h: looks into another network namespace for the time of a poll
  *
  * The calling thread enters and leaves; between two polls nothing of the namespace is kept open, so that it can be deleted. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* netns_list.h: which other network namespaces there are to be watched
  *
  * Named ones (ip-netns(8)) and those of running processes (containers). A namespace keeps its number as long as it exists. Nothing of

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* owner_names.h: names for the control groups and users that hold sockets
  *
  * The id of a control group is the inode number of its directory in the cgroup2 file system (cgroup_id(), kernfs): a walk over the

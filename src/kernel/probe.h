@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* probe.h: asks the kernel's port allocator, without sending a packet
  *
  * A socket in TCP_REPAIR mode runs the whole of connect()'s port search (inet_hash_connect()), but no handshake

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* proc_net.h: the sockets as /proc/net/{tcp,tcp6,udp,udp6} list them, for where inet_diag does not exist
  *
  * Slower, and poorer: no bound but unconnected sockets, no cookies, no devices, no cgroups, no socket options. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* record.h: a poll in a file: every byte that the parsers got, to be replayed through the same parsers
  *
  * Format, version 1. All numbers are of the byte order of the machine that recorded, since the netlink messages are;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* snat_watch.h: when the connection tracking table of a namespace is dumped, and what of it is known in between
  *
  * An entry costs some microseconds and a gateway can have millions, so the table is dumped on a period of its own. In between two cheap

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* sockstat.h: the socket counts of a network namespace
  *
  * Sources: sockstat_seq_show(), sockstat6_seq_show() and proto_seq_printf() in the kernel. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* source.c: one poll: settings, counts, dumps, the not-AUTO pass, probes */
 #include <errno.h>
 #include <netinet/in.h>

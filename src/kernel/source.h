@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* source.h: a source over any input, for tests and fuzzers */
 #ifndef PW_KERNEL_SOURCE_H
 #define PW_KERNEL_SOURCE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* sysctl.h: the settings of a network namespace that decide about its ephemeral ports
  *
  * The parsers take the text as the kernel prints it. What does not fit that grammar is refused: a wrong range would

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* target.h: one network namespace that is polled
  *
  * Enters it, reads settings, counts and sockets into a census of its own, leaves it, and answers the monitor's questions about

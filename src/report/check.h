@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* check.h: the answer of a monitoring plugin (Monitoring Plugins Development Guidelines) */
 #ifndef PW_REPORT_CHECK_H
 #define PW_REPORT_CHECK_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* columns.h: the columns of the table */
 #ifndef PW_REPORT_COLUMNS_H
 #define PW_REPORT_COLUMNS_H

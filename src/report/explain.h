@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* explain.h: why the worst pool is where it is, and what helps */
 #ifndef PW_REPORT_EXPLAIN_H
 #define PW_REPORT_EXPLAIN_H

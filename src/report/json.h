@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* json.h: a poll as one JSON document (RFC 8259), described in docs/json.md and docs/portwatch.schema.json
  *
  * The keys are the column names of PORTWATCH-MIB without their prefix. They are a contract: keys may be added, none is

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* options.h: the command line of portwatch */
 #ifndef PW_REPORT_OPTIONS_H
 #define PW_REPORT_OPTIONS_H

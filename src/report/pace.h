@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* pace.h: what pools gained and lost in the last minute, for those who watch
  *
  * The growth that the monitor finds sees through the waves of TIME_WAIT and needs three minutes for it. Until it is known, a

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* poll.h: polls of the kernel (or of a record) without a daemon: settings -> sockets -> pools -> snapshot */
 #ifndef PW_REPORT_POLL_H
 #define PW_REPORT_POLL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* report.h: one poll as the printers get it */
 #ifndef PW_REPORT_REPORT_H
 #define PW_REPORT_REPORT_H

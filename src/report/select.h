@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* select.h: which pools are shown, and in which order */
 #ifndef PW_REPORT_SELECT_H
 #define PW_REPORT_SELECT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* summary.h: what stands above and below the table */
 #ifndef PW_REPORT_SUMMARY_H
 #define PW_REPORT_SUMMARY_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* table.h: the table of the worst pools with its summary */
 #ifndef PW_REPORT_TABLE_H
 #define PW_REPORT_TABLE_H

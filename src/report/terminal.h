@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* terminal.h: what the terminal can do, and how it is borrowed for --watch and given back */
 #ifndef PW_REPORT_TERMINAL_H
 #define PW_REPORT_TERMINAL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* text.h: words and numbers for people: safe to print, measured, wrapped
  *
  * Names of namespaces, interfaces and control groups are chosen by others. They reach a terminal only through

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* unlisted.h: the pools that the monitor gives no row: too small, or too many
  *
  * A host can have 100,000 of them, most with a port or two. They have no state and no history, so they need not go through the

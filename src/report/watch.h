@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* watch.h: polls again and again, and redraws */
 #ifndef PW_REPORT_WATCH_H
 #define PW_REPORT_WATCH_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* alarm.h: the state of one pool: two severities with rising and falling threshold, and exhaustion
  *
  * Semantics of RFC 2819 (alarmRisingThreshold): a severity comes on at >= rise and re-arms only at <= fall; the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* compose.h: writes a snapshot of what the monitor knows (internal to the monitor) */
 #ifndef PW_WATCH_COMPOSE_H
 #define PW_WATCH_COMPOSE_H

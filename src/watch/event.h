@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* event.h: something that operators are notified of, with the values of the poll that saw it */
 #ifndef PW_WATCH_EVENT_H
 #define PW_WATCH_EVENT_H

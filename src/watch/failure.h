@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* failure.h: when failing polls, and failing calls of connect(), are worth a notification
  *
  * A single failed poll is done again at the next interval and only logged; several in a row mean that nothing is

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* handover.h: what passes between the collector thread and the agent thread
  *
  * The latest snapshot (one pointer under a mutex) and the outbox of notifications, with an eventfd that wakes the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* history.h: growth of a pool and the time to its exhaustion, from its last polls
  *
  * Follows the free ports. Robust against single odd polls and against the waves that TIME_WAIT makes (60 s). */

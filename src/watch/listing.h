@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* listing.h: which of the tracked pools get a row (internal to the monitor) */
 #ifndef PW_WATCH_LISTING_H
 #define PW_WATCH_LISTING_H

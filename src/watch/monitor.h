@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* monitor.h: what lasts from poll to poll: alarm states, history, peaks, listed rows
  *
  * Takes the census of every namespace after a poll, moves the state of each pool, posts what is to be notified, and

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* newcomers.h: of many small pools the few that get tracked (internal to the monitor)
  *
  * A `pool` section may match any number of pools that hold next to nothing. Only the largest max_rows of them can

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* outbox.h: which notifications are still owed, and in which order they go out
  *
  * Per pool it keeps the current state and the last one that the receiver (the master agent) acknowledged, and owes

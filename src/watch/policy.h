@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* policy.h: which thresholds apply to which pool
  *
  * The configuration file in the model's terms: built by config/, immutable afterwards. */

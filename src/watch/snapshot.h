@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* snapshot.h: everything that one poll has to say, immutable, sorted, shared by reference count
  *
  * The monitor builds it, the agent and the reports read it. All strings live in the snapshot's own memory. Times are

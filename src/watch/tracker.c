@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "watch/tracker.h"
 
 #include <stdlib.h>

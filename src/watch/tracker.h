@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* tracker.h: the pools and namespaces that the monitor remembers from poll to poll (internal to the monitor)
  *
  * A pool is remembered while it is worth a row or an alarm, not because it has a socket: a host that talks to 100,000

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Fuzzes the reader of the configuration file: no crash, no leak, and the promises of config.h hold. */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Dumps of the connection tracking table and of its counters. Input: one byte that chooses the dump, then datagrams as fuzz_datagrams.h has
  * them. */
 #include "kernel/conntrack.h"

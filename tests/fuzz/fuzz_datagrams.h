@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* An input of the collector that plays netlink datagrams out of a fuzzer's bytes: each has its length (16 bits, low byte first) in
  * front; a length with the top bit set is a failure of recv() instead, its errno in the low byte. */
 #ifndef TESTS_FUZZ_DATAGRAMS_H

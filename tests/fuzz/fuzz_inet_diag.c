@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Netlink dumps. Input: one byte that chooses the dump, then datagrams as fuzz_datagrams.h has them. */
 #include "kernel/inet_diag.h"
 #include "fuzz_datagrams.h"

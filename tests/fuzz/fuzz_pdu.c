@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Get and GetNext PDUs of an AgentX master, and the Responses to them. Input: two bytes for the room that the Response has, then
  * the PDU. */
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* /proc/net/tcp and its likes. Input: one byte that chooses the file, one for the length of each read, then the text.
  * It must not matter in which pieces a text arrives. */
 #include <errno.h>

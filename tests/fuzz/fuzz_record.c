@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* A record, replayed as two whole polls into a census. */
 #include <stdlib.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* fuzz_sockets.h: what must hold for every socket that a parser hands on, whatever it was fed */
 #ifndef TESTS_FUZZ_SOCKETS_H
 #define TESTS_FUZZ_SOCKETS_H

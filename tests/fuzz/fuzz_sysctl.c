@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The texts of settings and of sockstat. Input: one byte that chooses the parser, then the text. */
 #include <stdio.h>
 #include <stdlib.h>

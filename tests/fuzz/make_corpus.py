@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: BSD-2-Clause
 """Writes the seeds of the fuzz targets whose inputs are binary: make_corpus.py DIRECTORY
 
 Each target gets a folder of its name below DIRECTORY. The numbers are of this machine's byte order, as netlink's are.

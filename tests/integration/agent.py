@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """The agent without a collector (agent_driver), real masters and false ones: for tests of the SNMP side alone."""
 
 import contextlib

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* agent_driver: the real agent thread without a collector, for tests
  *
  * agent_driver [-L] [-i INCLUDE] [-p PING-SECONDS] [-r RECONNECT-SECONDS] [-d] ADDRESS

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Counting while connections come and go: how far a dump, which is no picture of one instant, can be off. Needs root. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The collector against the kernel: real sockets in a namespace of our own, and what is seen of them. Needs root. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The counter of failing connects against the kernel: real calls that fail, in a network namespace of their own. Needs root and a kernel
  * with system call tracepoints.
  *

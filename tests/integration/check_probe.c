@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The probes against the kernel: their answers are compared with real connects, and no packet may leave. Needs root. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """The contract with those who use portwatch: what PORTWATCH-MIB and `portwatch --json` promised in a release stays.
 
 tests/contract/ holds one promise a line. A line that disappears or changes breaks somebody's template; new ones are free

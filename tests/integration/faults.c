@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* faults.c: portwatchd whose system calls and allocations fail when a test says so
  *
  * Linked with --wrap into a portwatchd that is the same in everything else, so that the calls of our own code (not those of the

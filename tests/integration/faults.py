@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """portwatchd whose system calls and allocations fail on command (faults.c)."""
 
 import mmap

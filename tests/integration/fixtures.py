@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Fixtures of the integration tests. Run these by scripts/test, or by hand:
 
     PW_BUILDDIR=/path/to/build /usr/bin/python3 -m pytest [-n 4] tests/integration

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Building blocks of the integration tests: private network namespaces, processes in them, load, the daemon.
 
 A namespace is anonymous (a descriptor held by the test process), every process started here dies with the test process,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """What LibreNMS' discovery makes of a walk and of conf/integrations/librenms/os_discovery/linux.yaml, as far as that file asks for it.
 
 LibreNMS is not in Debian. This follows the rules that its documentation gives for sensors: templates, limits from other columns, values

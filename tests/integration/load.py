@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """A load generator: holds sockets of many kinds in the network namespace it runs in, on command.
 
 One JSON object a line on standard input, one answer a line on standard output: {"ok": true, ...} or {"error": text}.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* netns.h: a network namespace of one's own, and real sockets in it, for checks that take the kernel as the judge */
 #ifndef TESTS_NETNS_H
 #define TESTS_NETNS_H

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """A host as an operator has it: connections, portwatchd, snmpd beside it, and a receiver of notifications."""
 
 import contextlib

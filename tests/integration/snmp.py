@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """SNMP for the integration tests: real snmpd and snmptrapd processes, net-snmp's clients, and the MIB that names what they say.
 
 Shared by all tests that speak SNMP; started by the author of the end-to-end tests, extend it rather than writing another.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """A program in a pseudo-terminal, as a person sees it: keys, signals, resizing, and the screen that the output makes."""
 
 import fcntl

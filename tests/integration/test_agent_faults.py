@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """What the master agent can do to the agent: be absent, die, hang, refuse, talk nonsense. Nothing is lost, and nothing blocks.
 
 The short forms run with every test run; PW_LONG=1 runs the long ones: 100 restarts, hangs of 60 seconds.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Notifications on their way through a real master to real receivers."""
 
 import json

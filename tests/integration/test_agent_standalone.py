@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """The agent without a master (-L): access control, receivers, the system group, what it keeps. The walks are in test_agent_walk."""
 
 import os

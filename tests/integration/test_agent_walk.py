@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Reading PORTWATCH-MIB through a real master, and from the stand-alone agent: order, GET, GETNEXT and GETBULK, strange requests, changing tables."""
 
 import bisect

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """What operators are told, and what they are spared: scripted loads, and exactly the notifications that must follow."""
 
 import time

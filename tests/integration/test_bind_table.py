@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Sockets that are bound but not connected, on a host with so many connections that the walk for them is mostly left out."""
 
 HERE = "127.0.0.1"

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """The wall clock jumps, and the host is suspended: intervals, ages and forecasts go on as if nothing had happened.
 
 The clocks are those that the daemon sees (faults.py); the machine's own are left alone."""

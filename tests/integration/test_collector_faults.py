@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """portwatchd itself while the kernel fails it: errors are counted and told, the last good numbers are served with their age, alarms are not lost."""
 
 import errno

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Failing connects of the whole host: counted, notified with the names of the processes, or unavailable and why.
 
 check_connect_failures.c compares the counter itself with the kernel. Here others on the host may fail too: numbers are lower bounds.

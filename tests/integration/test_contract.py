@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """OIDs and JSON members that were released stay as they are."""
 
 import contract

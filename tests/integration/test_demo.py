@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """scripts/demo shows what it promises, and leaves nothing behind, however it ends."""
 
 import os

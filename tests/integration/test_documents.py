@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """What the README tells people to type and to open is really there."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """From the kernel's sockets to a walked table and a received notification: what an operator relies on."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """What lies under conf/integrations says the same as PORTWATCH-MIB. No program of an operator is needed here: scripts/test-integrations
 is the test with them.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """portwatchd itself while its master agent fails: polls, alarms and the log go on, the notification comes later, SIGTERM ends it in time."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """PORTWATCH-MIB and the program's one description of its objects say the same."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Other network namespaces: they come and go while portwatchd polls, have rows in every table, and are not kept alive."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Who holds a pool: sockets of real control groups, named in the tables, the notification and on the command line."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """portwatch as a person and a script use it: on a terminal of two widths, piped, watching, as a plugin, with records."""
 
 import fcntl

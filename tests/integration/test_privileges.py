@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """What is left of root after portwatchd -u, and what the command line refuses."""
 
 import pwd

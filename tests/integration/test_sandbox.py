@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """portwatchd without privileges, under the system call filter of its systemd unit, and the files that it opens."""
 
 import ctypes

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Source ports of a NAT gateway: nftables snat and masquerade between network namespaces, and what portwatch says of them."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """conf/snmpd.conf.d/portwatch.conf beside Debian's own snmpd.conf: an unprivileged portwatchd serves through it, others don't."""
 
 import grp

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """The parts and fixtures of tests/integration, for tests with the programs that operators have. Run them by scripts/test-integrations."""
 
 import pathlib

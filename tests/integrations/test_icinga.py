@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """conf/integrations/icinga with Debian's Icinga 2: it accepts the files, runs the check, and tells of a real load."""
 
 import re

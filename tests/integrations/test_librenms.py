@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """conf/integrations/librenms without LibreNMS, which Debian does not have: what its discovery makes of a real snmpd, read by net-snmp's tools
 with LibreNMS' options, and what its trap handler makes of real notifications, in PHP.
 """

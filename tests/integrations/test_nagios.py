@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """conf/integrations/nagios with Debian's Nagios 4: the shipped commands are run by it and tell of a real load."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """conf/integrations/prometheus with Debian's snmp_exporter and Prometheus: generated, checked, scraped, and an alert on a real load."""
 
 import json

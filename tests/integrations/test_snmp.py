@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """conf/integrations/snmp with Debian's snmpd, snmptrapd and snmptt: who may read, who is told, and what is made of a notification."""
 
 import re

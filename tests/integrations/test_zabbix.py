@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """conf/integrations/zabbix with Debian's Zabbix server, frontend and PostgreSQL: imported, discovered, measured, and alarms on a real load.
 
 One Zabbix serves all tests of this file, in their order: setting it up takes longer than all of them.

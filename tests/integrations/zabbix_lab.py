@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Zabbix server, PostgreSQL and the frontend of Debian's packages, on loopback in a namespace, with all their files in one directory."""
 
 import gzip

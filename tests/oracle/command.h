@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* command.h: the portwatch command as one more observer: what its JSON says about a pool */
 #ifndef ORACLE_COMMAND_H
 #define ORACLE_COMMAND_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* exam.h: asks portwatch and the kernel the same questions about a population, and compares the answers */
 #ifndef ORACLE_EXAM_H
 #define ORACLE_EXAM_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* judge.h: asks the kernel itself: takes ports of a pool until it refuses */
 #ifndef ORACLE_JUDGE_H
 #define ORACLE_JUDGE_H

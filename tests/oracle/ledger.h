@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* ledger.h: the oracle's own book about the sockets that it made, and what the kernel's rules make of it
  *
  * The kernel is the judge of every answer. The book is there to explain an answer, to tell which answers may be intervals, and

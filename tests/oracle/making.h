@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* making.h: makes the sockets of a population, one operation at a time, and writes them into the ledger */
 #ifndef ORACLE_MAKING_H
 #define ORACLE_MAKING_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* observer.h: portwatch, asked through its libraries or through the command */
 #ifndef ORACLE_OBSERVER_H
 #define ORACLE_OBSERVER_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* oracle: random populations of sockets, each in a network namespace of its own: does portwatch say what the kernel does? */
 #include <errno.h>
 #include <getopt.h>

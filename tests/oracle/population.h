@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* population.h: makes one population by a scenario: settings first, then a random mix of sockets */
 #ifndef ORACLE_POPULATION_H
 #define ORACLE_POPULATION_H

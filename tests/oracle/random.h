@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* random.h: repeatable random numbers: the same seed gives the same plan */
 #ifndef ORACLE_RANDOM_H
 #define ORACLE_RANDOM_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* scenario.h: kinds of populations: what they are mixed from, and what must hold for them */
 #ifndef ORACLE_SCENARIO_H
 #define ORACLE_SCENARIO_H

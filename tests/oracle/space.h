@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* space.h: a network namespace of its own for one population: addresses, devices, settings */
 #ifndef ORACLE_SPACE_H
 #define ORACLE_SPACE_H

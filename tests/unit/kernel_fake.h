@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* kernel_fake.h: an input that plays a script, and netlink messages to put into it */
 #ifndef TESTS_KERNEL_FAKE_H
 #define TESTS_KERNEL_FAKE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* random.h: reproducible random numbers for property tests
  *
  * The seed is printed by every test that uses them. PW_SEED=N repeats a run. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* report_fixture.h: polls built by hand, and golden texts, for the tests of what portwatch prints */
 #ifndef REPORT_FIXTURE_H
 #define REPORT_FIXTURE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The framing of what a master sends, in pieces of any size. */
 #include <setjmp.h>
 #include <stdarg.h>

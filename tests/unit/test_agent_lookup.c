@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* GET and GETNEXT over snapshots of random content, judged by a plain list of all instances. */
 #include <netinet/in.h>
 #include <setjmp.h>

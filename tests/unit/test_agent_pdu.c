@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Get and GetNext PDUs of AgentX and the Responses to them, octet by octet as RFC 2741 has them, in both byte orders. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Values as SNMP knows them: texts, dates, numbers that do not fit. */
 #include <setjmp.h>
 #include <stdarg.h>

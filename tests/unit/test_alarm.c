@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The state machine of one pool: examples of each rule, then properties over random series. */
 #include <setjmp.h>
 #include <stdarg.h>

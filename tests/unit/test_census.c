@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The census against a slow and obvious reference: random sockets, every pool compared, the identity of the counts checked. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Packed lists: whatever is added in whatever order comes out again, in little memory. */
 #include <setjmp.h>
 #include <stdarg.h>

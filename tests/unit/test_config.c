@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The configuration file: every kind of mistake with its line and text, and what good files give. */
 #include <setjmp.h>
 #include <stdarg.h>

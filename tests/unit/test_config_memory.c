@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The configuration when memory runs out: every single allocation of ours fails once. Linked with --wrap. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* What the log says of an event, the chain of states, and when failing polls are worth one. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Failing connects: when they are notified, which processes are named, and the list of CPUs. */
 #include <setjmp.h>
 #include <stdarg.h>

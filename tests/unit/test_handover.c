@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The handover between the two threads: snapshots never vanish under a reader, the wake-up is never lost, nobody
  * blocks. */
 #include <setjmp.h>

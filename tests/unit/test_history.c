@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Growth and forecast over made-up series: what they must find, and what they must not take for growth. */
 #include <setjmp.h>
 #include <stdarg.h>

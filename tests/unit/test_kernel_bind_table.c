@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* When a poll may leave out the walk over the table of bound ports. */
 #include <setjmp.h>
 #include <stdarg.h>

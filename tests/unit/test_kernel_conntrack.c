@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Connection tracking: the parser against messages that a kernel gave and against broken ones, every way a dump can end, and when one is
  * made at all. */
 #include <setjmp.h>

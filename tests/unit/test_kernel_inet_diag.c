@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Netlink: the requests byte by byte, the parser against messages laid out by hand, and every way a dump can end. */
 #include <setjmp.h>
 #include <stdarg.h>

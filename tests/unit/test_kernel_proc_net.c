@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The /proc fallback: lines as kernels print them, and texts that arrive in pieces or broken. */
 #include <setjmp.h>
 #include <stdarg.h>

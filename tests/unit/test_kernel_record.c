@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Records: what was written comes back read for read; damaged files are refused, whatever the damage. */
 #include <setjmp.h>
 #include <stdarg.h>

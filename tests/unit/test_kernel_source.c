@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* A whole poll over scripted input: retries, fallbacks, failures of one protocol, records. */
 #include <setjmp.h>
 #include <stdarg.h>

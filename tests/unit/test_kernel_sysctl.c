@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The settings: what the kernel prints is understood, the rest is refused, absent ones have their fixed value. */
 #include <setjmp.h>
 #include <stdarg.h>

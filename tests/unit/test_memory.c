@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Out of memory costs the work at hand and nothing else: every single allocation of monitor, outbox and handover
  * fails once, and then they fail at random. Linked with --wrap, so that the allocations of the model go through
  * here. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The monitor, fed with hand-made sockets: states, rows, notifications, reloads, failures. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The outbox, seen by a manager: one that believes what was acknowledged, over random histories of states and
  * connections. */
 #include <setjmp.h>

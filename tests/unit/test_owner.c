@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Who holds a pool: pairs of control group and user, their shares, and what they are called. */
 #include <setjmp.h>
 #include <stdarg.h>

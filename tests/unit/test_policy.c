@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Which thresholds apply to which pool, which pools a section names, and from how many ports a pool matters. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The monitoring plugin: status, text and performance data. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The explanation: which sentences which facts bring, with their numbers. */
 #include <setjmp.h>
 #include <stdarg.h>

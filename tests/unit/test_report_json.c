@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The JSON document: golden text, and texts of any bytes, which must come out as valid JSON strings. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The command line: what each option sets, which mistakes are told in which words, what is laid over the configuration. */
 #include <setjmp.h>
 #include <stdarg.h>

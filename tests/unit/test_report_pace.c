@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The pace of a pool: the difference to a minute ago, or to the first poll. */
 #include <setjmp.h>
 #include <stdarg.h>

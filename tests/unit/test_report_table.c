@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The table at several widths, plain and coloured, against golden texts; and that no line is wider than the terminal. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Safe text, its width and its wrapping; UTF-8 against the decoder of the C library. */
 #include <setjmp.h>
 #include <stdarg.h>

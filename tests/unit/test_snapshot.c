@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The search in a snapshot against a linear one, its life shared by threads, and the arena that it stands on. */
 #include <setjmp.h>
 #include <stdarg.h>

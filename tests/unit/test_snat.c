@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The pools of source NAT: which entries count, and what the monitor makes of them. */
 #include <setjmp.h>
 #include <stdarg.h>

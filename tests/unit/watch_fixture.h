@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* watch_fixture.h: a monitor that is fed by hand-made sockets, for tests */
 #ifndef PW_TESTS_WATCH_FIXTURE_H
 #define PW_TESTS_WATCH_FIXTURE_H

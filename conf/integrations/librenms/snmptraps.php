@@ -1,4 +1,5 @@
 <?php
+// SPDX-License-Identifier: BSD-2-Clause
 
 // For the list 'trap_handlers' of LibreNMS' config/snmptraps.php.
 return [

@@ -1,4 +1,5 @@
 <?php
+// SPDX-License-Identifier: BSD-2-Clause
 
 // Stands in for LibreNMS: gives the shipped handler what snmptrapd hands on, and prints "severity message" for each event.
 
