@@ -4,9 +4,10 @@
 #include <arpa/inet.h>
 #include <net/if.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+
+#include "base/number.h"
 
 static const uint8_t mapped_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
@@ -111,26 +112,14 @@ static bool host_bits_clear(const struct pw_cidr *net)
 	return memcmp(masked.bytes, net->address.bytes, sizeof(masked.bytes)) == 0;
 }
 
-/* The number behind the slash: digits only, at most max. Returns -1 when it is something else. */
-static int parse_prefix(const char *text, unsigned max)
-{
-	char *end;
-	unsigned long value;
-
-	if (text[0] < '0' || text[0] > '9')
-		return -1;
-	value = strtoul(text, &end, 10);
-	return *end == '\0' && value <= max ? (int)value : -1;
-}
-
 /* The prefix length as written (NULL: none was) of an address that was written as host. An IPv4-mapped network counts
  * from the start of the IPv6 address. Returns -1 when it is none. */
 static int read_prefix(const struct pw_address *address, const char *host, const char *text)
 {
 	unsigned bits = family_bits(address), before = address->family == AF_INET && strchr(host, ':') != NULL ? 96 : 0;
-	int prefix = text != NULL ? parse_prefix(text, before + bits) : (int)(before + bits);
+	uint32_t prefix = before + bits;
 
-	return prefix - (int)before;
+	return text == NULL || pw_number32(text, before, before + bits, &prefix) ? (int)(prefix - before) : -1;
 }
 
 int pw_cidr_parse(struct pw_cidr *out, const char *text, const char **why)

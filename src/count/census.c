@@ -44,7 +44,8 @@ static void free_tuples(struct pw_census *c)
 	c->next_tuple = NULL;
 	c->remotes6 = NULL;
 	c->tuple_index.slot = NULL;
-	c->size_tuples = c->size_remotes6 = 0;
+	c->size_tuples = 0;
+	c->size_remotes6 = 0;
 }
 
 void pw_census_free(struct pw_census *c)
@@ -142,7 +143,7 @@ static uint32_t new_local(struct pw_census *c, const struct pw_socket *s, uint64
 	static const uint8_t any[16];
 	struct local *local;
 
-	if (c->n_locals == c->size_locals && pw_grow(&c->locals, &c->size_locals, sizeof(*c->locals)) < 0)
+	if (!PW_ARRAY_ROOM(c->locals, c->size_locals, (size_t)c->n_locals + 1))
 		return NONE;
 	if (pw_index_full(&c->local_index, c->n_locals) && index_locals(c) < 0)
 		return NONE;
@@ -152,7 +153,7 @@ static uint32_t new_local(struct pw_census *c, const struct pw_socket *s, uint64
 	local->any = memcmp(s->local, any, sizeof(any)) == 0;
 	local->loopback = is_loopback(s->family, s->local);
 	if (local->any || local->zone != 0) {
-		if (c->n_special == c->size_special && pw_grow(&c->special, &c->size_special, sizeof(*c->special)) < 0)
+		if (!PW_ARRAY_ROOM(c->special, c->size_special, (size_t)c->n_special + 1))
 			return NONE;
 		c->special[c->n_special++] = c->n_locals;
 	}
@@ -186,7 +187,7 @@ static int index_tuples(struct pw_census *c)
 	return 0;
 }
 
-/* As pw_grow(), but so that no tuple lies across two lines of the cache. */
+/* As PW_ARRAY_ROOM(), but so that no tuple lies across two lines of the cache. */
 static int grow_tuples(struct pw_census *c)
 {
 	uint32_t new_size = c->size_tuples == 0 ? 256 : c->size_tuples * 2;
@@ -217,7 +218,7 @@ static int keep_remote(struct pw_census *c, const struct pw_socket *s, uint32_t 
 		memcpy(remote, s->remote, sizeof(*remote));
 		return 0;
 	}
-	if (c->n_remotes6 == c->size_remotes6 && pw_grow(&c->remotes6, &c->size_remotes6, sizeof(*c->remotes6)) < 0)
+	if (!PW_ARRAY_ROOM(c->remotes6, c->size_remotes6, (size_t)c->n_remotes6 + 1))
 		return -1;
 	memcpy(c->remotes6[c->n_remotes6].address, s->remote, 16);
 	*remote = c->n_remotes6++;

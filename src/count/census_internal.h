@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/array.h"
 #include "count/census.h"
 #include "count/chain.h"
 #include "count/cookies.h"
@@ -90,11 +91,13 @@ struct pw_census {
 	uint32_t *next_tuple; /* of the same local, by tuple */
 	struct remote6 *remotes6;
 	uint32_t n_locals, n_tuples, n_remotes6;
-	uint32_t size_locals, size_tuples, size_remotes6;
+	size_t size_locals, size_remotes6;
+	uint32_t size_tuples;
 	struct pw_index local_index, tuple_index;
 	uint32_t last_local; /* most sockets in a row share one */
 	uint32_t *special;   /* locals that conflict beyond their own address: wildcards and those bound to a device */
-	uint32_t n_special, size_special;
+	uint32_t n_special;
+	size_t size_special;
 	uint64_t seed[3];
 
 	struct pw_portset listening,

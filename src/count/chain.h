@@ -12,14 +12,15 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "count/index.h"
+#include "base/array.h"
 
 /* The blocks of all lists, in units of 16 bytes. Unit 0 is never used: 0 is the end of a list. */
 struct pw_chains {
 	struct pw_chain_unit {
 		uint32_t word[4];
 	} * units;
-	uint32_t n, size;
+	uint32_t n;
+	size_t size;
 };
 
 /* The first word of a block: how many values it has, its size, and the unit of the next (older) block. */
@@ -46,8 +47,7 @@ static inline uint32_t pw_chain_block(struct pw_chains *chains, unsigned size, u
 	uint32_t unit = chains->n == 0 ? 1 : chains->n;
 	uint32_t end = unit + (UINT32_C(1) << size);
 
-	if (end > PW_CHAIN_UNITS_MAX ||
-		(end > chains->size && pw_grow(&chains->units, &chains->size, sizeof(*chains->units)) < 0))
+	if (end > PW_CHAIN_UNITS_MAX || !PW_ARRAY_ROOM(chains->units, chains->size, end))
 		return 0;
 	chains->n = end;
 	chains->units[unit].word[0] = next << PW_CHAIN_NEXT_SHIFT | (uint32_t)size << PW_CHAIN_FILL_BITS;

@@ -104,22 +104,4 @@ static inline bool pw_index_full(const struct pw_index *index, uint32_t entries)
 	return index->slot == NULL || entries + 1 > (index->mask + 1) / 2;
 }
 
-/* Doubles an array; `array` is the address of its pointer, *size the elements that it has room for. Returns 0, or -1 when out of memory
- * (the array then is as before). */
-static inline int pw_grow(void *array, uint32_t *size, size_t element)
-{
-	void **pointer = array;
-	uint32_t new_size = *size == 0 ? 256 : *size * 2;
-	void *bigger;
-
-	if (new_size < *size)
-		return -1;
-	bigger = realloc(*pointer, (size_t)new_size * element);
-	if (bigger == NULL)
-		return -1;
-	*pointer = bigger;
-	*size = new_size;
-	return 0;
-}
-
 #endif

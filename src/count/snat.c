@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/array.h"
 #include "count/index.h"
 
 /* How the entries are kept: an address that is watched has pools, a pool has a chain of 8-byte records, one an entry. Chains are
@@ -50,7 +51,7 @@ struct pw_snat {
 	struct pool *pools;
 	struct record *records;
 	uint32_t n_locals, n_pools, n_records;
-	uint32_t size_locals, size_pools, size_records;
+	size_t size_locals, size_pools, size_records;
 	struct pw_index local_index, pool_index;
 	uint64_t seed[3];
 	uint8_t scratch[PORTS]; /* by port: enum scratch; all zero between two pools */
@@ -116,7 +117,7 @@ static int index_locals(struct pw_snat *s, uint32_t slots)
 
 static uint32_t add_local(struct pw_snat *s, const struct pw_address *address, const struct pw_snat_range *range)
 {
-	if (s->n_locals == s->size_locals && pw_grow(&s->locals, &s->size_locals, sizeof(*s->locals)) < 0)
+	if (!PW_ARRAY_ROOM(s->locals, s->size_locals, (size_t)s->n_locals + 1))
 		return NONE;
 	if (pw_index_full(&s->local_index, s->n_locals) &&
 		index_locals(s, s->local_index.slot == NULL ? 64 : (s->local_index.mask + 1) * 2) < 0)
@@ -204,7 +205,7 @@ static uint32_t add_pool(struct pw_snat *s, uint32_t local, const struct pw_conn
 {
 	struct pool *pool;
 
-	if (s->n_pools == s->size_pools && pw_grow(&s->pools, &s->size_pools, sizeof(*s->pools)) < 0)
+	if (!PW_ARRAY_ROOM(s->pools, s->size_pools, (size_t)s->n_pools + 1))
 		return NONE;
 	if (pw_index_full(&s->pool_index, s->n_pools) && index_pools(s) < 0)
 		return NONE;
@@ -217,7 +218,7 @@ static uint32_t add_pool(struct pw_snat *s, uint32_t local, const struct pw_conn
 
 static int add_record(struct pw_snat *s, uint32_t pool, const struct pw_conntrack_entry *entry)
 {
-	if (s->n_records == s->size_records && pw_grow(&s->records, &s->size_records, sizeof(*s->records)) < 0)
+	if (!PW_ARRAY_ROOM(s->records, s->size_records, (size_t)s->n_records + 1))
 		return -1;
 	s->records[s->n_records] = (struct record){.next = s->pools[pool].records,
 		.port = entry->local_port,

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include "report/text.h"
+#include "base/utf8.h"
 
 /* A host can have 100,000 pools: the members are put together in a buffer of our own, several times faster than fprintf(). */
 struct writer {

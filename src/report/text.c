@@ -6,44 +6,8 @@
 #include <string.h>
 #include <wchar.h>
 
+#include "base/utf8.h"
 #include "count/pool.h"
-
-/* The smallest code point that a form of this length may carry: below it the form is overlong. */
-static const uint32_t least_code[] = {0, 0, 0x80, 0x800, 0x10000};
-
-static size_t lead_length(uint8_t lead)
-{
-	if (lead < 0x80)
-		return lead != 0;
-	if (lead < 0xc2)
-		return 0;
-	return lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : lead < 0xf5 ? 4 : 0;
-}
-
-size_t pw_utf8_length(const char *text)
-{
-	const uint8_t *bytes = (const uint8_t *)text;
-	size_t len = lead_length(bytes[0]);
-	uint32_t code;
-
-	if (len < 2)
-		return len;
-	code = bytes[0] & (0x7fu >> len);
-	for (size_t i = 1; i < len; i++) {
-		if ((bytes[i] & 0xc0) != 0x80)
-			return 0;
-		code = code << 6 | (bytes[i] & 0x3f);
-	}
-	return code < least_code[len] || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff) ? 0 : len;
-}
-
-/* C1 controls are U+0080 to U+009F: two bytes, the first of them 0xc2. */
-static bool is_control(const char *text, size_t len)
-{
-	const uint8_t *bytes = (const uint8_t *)text;
-
-	return len == 1 ? bytes[0] < 0x20 || bytes[0] == 0x7f : len == 2 && bytes[0] == 0xc2 && bytes[1] < 0xa0;
-}
 
 char *pw_text_safe(const char *text, bool unicode, char *buf, size_t size)
 {
@@ -52,7 +16,7 @@ char *pw_text_safe(const char *text, bool unicode, char *buf, size_t size)
 	while (*text != '\0' && out + 1 < size) {
 		size_t len = pw_utf8_length(text);
 
-		if (len == 0 || is_control(text, len) || (len > 1 && !unicode)) {
+		if (len == 0 || pw_utf8_is_control(text, len) || (len > 1 && !unicode)) {
 			buf[out++] = '?';
 			text += len != 0 ? len : 1;
 			continue;

@@ -14,10 +14,6 @@
 /* Longest result of pw_text_duration() and pw_text_growth() with the final NUL. */
 #define PW_TEXT_SHORT_MAX 16
 
-/* Bytes of the UTF-8 character that `text` begins with (1..4); 0 when the bytes there are none: a stray or missing
- * continuation, an overlong form, a surrogate, beyond U+10FFFF (RFC 3629). The end of the string gives 0 too. */
-size_t pw_utf8_length(const char *text);
-
 /* Copies a text for the terminal, cut to size. Control characters (C0, DEL, C1), bytes that are not UTF-8 and, without
  * `unicode`, every non-ASCII character become '?'. Returns buf. */
 char *pw_text_safe(const char *text, bool unicode, char *buf, size_t size);

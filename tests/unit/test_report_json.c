@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "report/json.h"
-#include "report/text.h"
 #include "report_fixture.h"
 
 static void print(FILE *out, void *context)

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <wchar.h>
 
+#include "base/utf8.h"
 #include "count/pool.h"
 #include "report/text.h"
 #include "report_fixture.h"
