@@ -9,7 +9,7 @@
 #include "kernel/collect.h"
 #include "kernel/netns.h"
 #include "kernel/netns_list.h"
-#include "kernel/target.h"
+#include "kernel/namespace.h"
 #include "watch/failure.h"
 #include "watch/monitor.h"
 

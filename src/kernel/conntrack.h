@@ -12,7 +12,7 @@
 #include "base/error.h"
 #include "kernel/collect.h"
 #include "kernel/input.h"
-#include "kernel/netlink.h"
+#include "kernel/dump.h"
 #include "count/snat.h"
 
 /* Room for any request that pw_conntrack_request() makes. */

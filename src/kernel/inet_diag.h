@@ -13,7 +13,7 @@
 #include "kernel/batch.h"
 #include "kernel/collect.h"
 #include "kernel/input.h"
-#include "kernel/netlink.h"
+#include "kernel/dump.h"
 
 /* Room for any request that pw_inet_diag_request() makes. */
 #define PW_DIAG_REQUEST_MAX 256

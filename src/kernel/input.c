@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "kernel/record.h"
+#include "kernel/capture.h"
 
 int pw_input_open(struct pw_input *input, enum pw_stream stream, const void *request, size_t len)
 {

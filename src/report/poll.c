@@ -15,7 +15,7 @@
 #include "kernel/collect.h"
 #include "kernel/netns.h"
 #include "kernel/netns_list.h"
-#include "kernel/target.h"
+#include "kernel/namespace.h"
 #include "watch/monitor.h"
 
 /* pwNsIndex of the own namespace; others follow. */

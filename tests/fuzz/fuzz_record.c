@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "kernel/record.h"
-#include "kernel/source.h"
+#include "kernel/capture.h"
+#include "kernel/netlink.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

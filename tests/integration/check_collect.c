@@ -29,7 +29,7 @@
 #include "kernel/inet_diag.h"
 #include "kernel/proc_net.h"
 #include "kernel/sockstat.h"
-#include "kernel/source.h"
+#include "kernel/netlink.h"
 #include "kernel/sysctl.h"
 #include "kernel_fake.h"
 #include "netns.h"

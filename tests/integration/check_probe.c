@@ -23,7 +23,7 @@
 #include "base/clock.h"
 #include "kernel/inet_diag.h"
 #include "kernel/probe.h"
-#include "kernel/source.h"
+#include "kernel/netlink.h"
 #include "kernel_fake.h"
 #include "netns.h"
 

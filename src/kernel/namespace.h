@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* target.h: one network namespace that is polled
+/* namespace.h: one network namespace that is polled
  *
  * Enters it, reads settings, counts and sockets into a census of its own, leaves it, and answers the monitor's questions about
  * it (names of interfaces and owners, latency of an allocation). Between two polls only sysctl descriptors stay open. */
-#ifndef PW_KERNEL_TARGET_H
-#define PW_KERNEL_TARGET_H
+#ifndef PW_KERNEL_NAMESPACE_H
+#define PW_KERNEL_NAMESPACE_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* record.h: a poll in a file: every byte that the parsers got, to be replayed through the same parsers
+/* capture.h: a poll in a file: every byte that the parsers got, to be replayed through the same parsers
  *
  * Format, version 1. All numbers are of the byte order of the machine that recorded, since the netlink messages are;
  * a reader of the other order refuses the file.
@@ -13,8 +13,8 @@
  *
  * A stream may come more than once, when a dump was done again: the n-th opening replays the n-th, then the first
  * again. A stream that is not in the file does not exist (ENOENT). */
-#ifndef PW_KERNEL_RECORD_H
-#define PW_KERNEL_RECORD_H
+#ifndef PW_KERNEL_CAPTURE_H
+#define PW_KERNEL_CAPTURE_H
 
 #include <stdio.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "kernel/record.h"
+#include "kernel/capture.h"
 
 #include <errno.h>
 #include <stdlib.h>

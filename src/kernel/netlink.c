@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* source.c: one poll: settings, counts, dumps, the not-AUTO pass, probes */
+/* netlink.c: one poll: settings, counts, dumps, the not-AUTO pass, probes */
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -12,9 +12,9 @@
 #include "kernel/inet_diag.h"
 #include "kernel/probe.h"
 #include "kernel/proc_net.h"
-#include "kernel/record.h"
+#include "kernel/capture.h"
 #include "kernel/sockstat.h"
-#include "kernel/source.h"
+#include "kernel/netlink.h"
 #include "kernel/sysctl.h"
 
 /* Dumps in all, the first one included, before a poll is given up. */

@@ -15,8 +15,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "kernel/record.h"
-#include "kernel/source.h"
+#include "kernel/capture.h"
+#include "kernel/netlink.h"
 #include "kernel_fake.h"
 
 #define HEADING "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
@@ -376,7 +376,7 @@ static void a_record_replays_the_poll(void **state)
 {
 	struct fixture *f = *state;
 	struct pw_source_options options = {.record = NULL};
-	char path[] = "/tmp/test_kernel_source.XXXXXX";
+	char path[] = "/tmp/test_kernel_netlink.XXXXXX";
 	struct pw_sockstat live, replayed;
 	struct pw_input input = fake_input(f->fake);
 	struct pw_source *record;

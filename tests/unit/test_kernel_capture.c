@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "kernel/collect.h"
-#include "kernel/record.h"
+#include "kernel/capture.h"
 
 struct memory {
 	char *data;
@@ -217,7 +217,7 @@ static void random_damage(void **state)
 
 static void files_are_named(void **state)
 {
-	char path[] = "/tmp/test_kernel_record.XXXXXX", expected[128];
+	char path[] = "/tmp/test_kernel_capture.XXXXXX", expected[128];
 	int fd = mkstemp(path);
 	struct pw_error err = {""};
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "kernel/target.h"
+#include "kernel/namespace.h"
 
 #include <net/if.h>
 #include <stdio.h>
@@ -8,7 +8,7 @@
 
 #include "base/clock.h"
 #include "kernel/netns.h"
-#include "kernel/source.h"
+#include "kernel/netlink.h"
 
 struct pw_target {
 	uint32_t index;
