@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "kernel/collect.h"
+#include "kernel/host.h"
 #include "kernel/owner_names.h"
 #include "count/census.h"
 #include "watch/monitor.h"
@@ -22,12 +22,11 @@
 #include "usage.h"
 
 struct bench {
-	struct pw_source *source;
-	struct pw_census *census;
+	struct pw_host *host;
+	struct pw_namespace *ns;
 	struct pw_policy policy;
 	struct pw_monitor *monitor;
 	const struct pw_snapshot *snapshot;
-	struct pw_owner_names *owner_names;
 };
 
 /* The sums over the polls of one command. */
@@ -45,7 +44,7 @@ static void fail(const char *what, const struct pw_error *err)
 	exit(EXIT_FAILURE);
 }
 
-static void add_stats(struct result *result, const struct pw_collect_stats *stats)
+static void add_stats(struct result *result, const struct pw_take_stats *stats)
 {
 	result->bytes += stats->bytes;
 	result->bound_us += stats->bound_us;
@@ -75,36 +74,29 @@ static int visit_pool(const struct pw_pool_key *key, const struct pw_pool_counts
 
 	visit->result->visited += counts->used != 0;
 	if (visit->result->visited <= visit->bench->policy.max_rows) {
-		pw_census_owners(visit->bench->census, key, &owners);
-		pw_owners_text(&owners, name_owner, visit->bench->owner_names, text);
+		pw_census_owners(visit->bench->ns->census, key, &owners);
+		pw_owners_text(&owners, name_owner, visit->bench->host->owner_names, text);
 	}
 	return 0;
 }
 
 static void read_sockets(struct bench *bench, struct result *result)
 {
-	struct pw_collect_stats stats = {0};
 	struct usage start = usage_now();
-	struct pw_range range;
-	struct pw_error err;
-	bool udp_failed;
 
-	if (pw_source_range(bench->source, &range, &err) != PW_COLLECT_OK)
-		fail("range", &err);
-	if (pw_source_sockets(bench->source, &range, bench->census, &udp_failed, &stats, &err) != PW_COLLECT_OK ||
-		udp_failed)
-		fail("sockets", &err);
-	add_stats(result, &stats);
+	if (pw_host_poll(bench->host) < 0 || !bench->ns->taken || bench->ns->udp_failed)
+		fail("sockets", &bench->ns->err);
+	add_stats(result, &bench->ns->stats);
 	result->read_us += usage_since(start).cpu_us;
 }
 
 static void visit_pools(struct bench *bench, struct result *result)
 {
-	const struct pw_census_totals *totals = pw_census_totals(bench->census);
+	const struct pw_census_totals *totals = pw_census_totals(bench->ns->census);
 	struct visit visit = {.bench = bench, .result = result};
 
 	result->visited = 0;
-	pw_census_each(bench->census, pw_policy_floor(&bench->policy, totals->capacity), visit_pool, &visit);
+	pw_census_each(bench->ns->census, pw_policy_floor(&bench->policy, totals->capacity), visit_pool, &visit);
 	result->sockets += totals->sockets;
 	result->pools = totals->pools;
 	result->doubtful = totals->doubtful;
@@ -112,21 +104,10 @@ static void visit_pools(struct bench *bench, struct result *result)
 
 static void update_monitor(struct bench *bench, struct result *result)
 {
-	const struct pw_census_totals *totals = pw_census_totals(bench->census);
-	struct pw_ns_poll ns = {.index = 1,
-		.name = "",
-		.status = PW_POLL_COUNTED,
-		.udp_status = PW_POLL_COUNTED,
-		.census = bench->census,
-		.tcp = totals->tcp,
-		.tcp_time_wait = totals->tcp_time_wait,
-		.udp = totals->udp,
-		.owner_name = name_owner,
-		.context = bench->owner_names};
 	struct pw_poll poll = {.now_ms = pw_clock_boot_ms(),
 		.wall = pw_clock_wall(),
 		.interval_ms = 10000,
-		.ns = &ns,
+		.ns = bench->host->polls,
 		.n_ns = 1,
 		.connect_failures_reason = ""};
 	struct usage start = usage_now();
@@ -138,14 +119,8 @@ static void update_monitor(struct bench *bench, struct result *result)
 
 static void run_quiet(struct bench *bench)
 {
-	struct pw_sockstat sockstat;
-	struct pw_range range;
-	struct pw_error err;
-
-	if (pw_source_range(bench->source, &range, &err) != PW_COLLECT_OK)
-		fail("range", &err);
-	if (pw_source_sockstat(bench->source, &sockstat, &err) != PW_COLLECT_OK)
-		fail("sockstat", &err);
+	if (pw_namespace_read(bench->ns) != PW_READ_OK)
+		fail("settings", &bench->ns->err);
 }
 
 static void run(struct bench *bench, const char *command, struct result *result)
@@ -189,29 +164,24 @@ static void print_result(const struct result *r)
 
 static void open_bench(struct bench *bench, bool probe)
 {
-	struct pw_source_options options = {.probe = probe};
-	struct pw_error err;
+	const struct pw_host_options options = {.probe = probe};
 
 	pw_policy_defaults(&bench->policy);
-	bench->source = pw_source_kernel(&options, &err);
-	if (bench->source == NULL)
-		fail("source", &err);
-	bench->census = pw_census_new(1);
+	bench->host = pw_host_new();
+	bench->ns = bench->host != NULL ? pw_host_add(bench->host, PW_OWN_INDEX, "", NULL) : NULL;
 	bench->monitor = pw_monitor_new(&bench->policy, pw_clock_wall());
-	bench->owner_names = pw_owner_names_new();
-	if (bench->census == NULL || bench->monitor == NULL || bench->owner_names == NULL) {
+	if (bench->ns == NULL || bench->monitor == NULL) {
 		fputs("poll: out of memory\n", stderr);
 		exit(EXIT_FAILURE);
 	}
+	pw_host_set_options(bench->host, &options);
 }
 
 static void close_bench(struct bench *bench)
 {
 	pw_snapshot_unref(bench->snapshot);
 	pw_monitor_free(bench->monitor);
-	pw_census_free(bench->census);
-	pw_owner_names_free(bench->owner_names);
-	pw_source_free(bench->source);
+	pw_host_free(bench->host);
 	pw_policy_clear(&bench->policy);
 }
 

@@ -19,7 +19,7 @@ bool pw_bind_table_wanted(struct pw_bind_table *table, struct pw_input *input, c
 {
 	struct pw_sockstat counts;
 
-	table->pending_known = pw_sockstat_read(input, &counts, NULL) == PW_COLLECT_OK && counts.tcp >= FEW_SOCKETS &&
+	table->pending_known = pw_sockstat_read(input, &counts, NULL) == PW_READ_OK && counts.tcp >= FEW_SOCKETS &&
 		pw_sockstat_uncounted(input, &counts, &table->pending) == 0;
 	if (!is_known_empty(table, range))
 		return true;

@@ -36,33 +36,75 @@ static void write_entry(FILE *file, enum entry_type type, uint32_t argument, con
 		fwrite(data, len, 1, file);
 }
 
-void pw_record_begin(FILE *file)
-{
-	struct header header = {.byte_order = BYTE_ORDER_MARK, .version = PW_RECORD_VERSION};
+/* An input whose reads are written down. */
+struct writer {
+	struct pw_input inner;
+	FILE *file;
+};
 
+static int writer_open(void *self, enum pw_stream stream, const void *request, size_t len)
+{
+	struct writer *writer = self;
+	int rc = pw_input_open(&writer->inner, stream, request, len);
+
+	write_entry(writer->file, ENTRY_STREAM, stream, NULL, 0);
+	if (rc < 0)
+		write_entry(writer->file, ENTRY_FAILURE, (uint32_t)-rc, NULL, 0);
+	return rc;
+}
+
+/* What somebody else sent to a netlink socket is no part of the dump. */
+static ssize_t writer_read(void *self, void *buf, size_t size, uint32_t *sender)
+{
+	struct writer *writer = self;
+	ssize_t n = pw_input_read(&writer->inner, buf, size, sender);
+
+	if (*sender == 0 && n > 0)
+		write_entry(writer->file, ENTRY_DATA, 0, buf, (size_t)n);
+	else if (*sender == 0 && n < 0)
+		write_entry(writer->file, ENTRY_FAILURE, (uint32_t)-n, NULL, 0);
+	return n;
+}
+
+static void writer_close(void *self)
+{
+	struct writer *writer = self;
+
+	pw_input_close(&writer->inner);
+}
+
+static void writer_free(void *self)
+{
+	struct writer *writer = self;
+
+	pw_input_free(&writer->inner);
+	free(writer);
+}
+
+int pw_capture_start(struct pw_input *input, FILE *file)
+{
+	static const struct pw_input_ops ops = {
+		.open = writer_open, .read = writer_read, .close = writer_close, .free = writer_free};
+	struct header header = {.byte_order = BYTE_ORDER_MARK, .version = PW_CAPTURE_VERSION};
+	struct writer *writer = malloc(sizeof(*writer));
+
+	if (writer == NULL)
+		return -1;
+	*writer = (struct writer){.inner = *input, .file = file};
+	*input = (struct pw_input){.ops = &ops, .self = writer};
 	memcpy(header.magic, magic, sizeof(magic));
 	fwrite(&header, sizeof(header), 1, file);
+	return 0;
 }
 
-void pw_record_stream(FILE *file, enum pw_stream stream)
+void pw_capture_end(struct pw_input *input)
 {
-	write_entry(file, ENTRY_STREAM, stream, NULL, 0);
-}
+	struct writer *writer = input->self;
 
-void pw_record_data(FILE *file, const void *data, size_t len)
-{
-	write_entry(file, ENTRY_DATA, 0, data, len);
-}
-
-void pw_record_failure(FILE *file, int error)
-{
-	write_entry(file, ENTRY_FAILURE, (uint32_t)error, NULL, 0);
-}
-
-void pw_record_end(FILE *file)
-{
-	write_entry(file, ENTRY_END, 0, NULL, 0);
-	fflush(file);
+	write_entry(writer->file, ENTRY_END, 0, NULL, 0);
+	fflush(writer->file);
+	*input = writer->inner;
+	free(writer);
 }
 
 /* --- replay --- */
@@ -173,7 +215,7 @@ static const char *check_header(const uint8_t *data, size_t len)
 		return "recorded on a machine of the other byte order";
 	if (header.byte_order != BYTE_ORDER_MARK)
 		return "not a portwatch record";
-	return header.version == PW_RECORD_VERSION ? NULL : "a version of the format that this program does not know";
+	return header.version == PW_CAPTURE_VERSION ? NULL : "a version of the format that this program does not know";
 }
 
 /* An errno is a small number; 0 would be a failure that did not fail. */
@@ -216,30 +258,23 @@ static int check_entries(const struct replay *replay, size_t len, struct pw_erro
 	return 0;
 }
 
-static int check_record(const struct replay *replay, size_t len, struct pw_error *err)
-{
-	const char *why = check_header(replay->data, len);
-
-	if (why != NULL)
-		return pw_error_set(err, "offset 0: %s", why);
-	return check_entries(replay, len, err);
-}
-
-int pw_record_input(struct pw_input *input, void *data, size_t len, struct pw_error *err)
+int pw_capture_input(struct pw_input *input, void *data, size_t len, struct pw_error *err)
 {
 	static const struct pw_input_ops ops = {
 		.open = replay_open, .read = replay_read, .close = replay_close, .free = replay_free};
 	struct replay *replay = calloc(1, sizeof(*replay));
-	size_t i;
+	const char *why = check_header(data, len);
 
 	if (replay == NULL) {
 		free(data);
 		return pw_error_set(err, "out of memory");
 	}
 	replay->data = data;
-	for (i = 0; i < PW_STREAM_COUNT; i++)
+	for (size_t i = 0; i < PW_STREAM_COUNT; i++)
 		replay->next[i] = sizeof(struct header);
-	if (check_record(replay, len, err) < 0) {
+	if (why != NULL)
+		pw_error_set(err, "offset 0: %s", why);
+	if (why != NULL || check_entries(replay, len, err) < 0) {
 		replay_free(replay);
 		return -1;
 	}
@@ -271,7 +306,7 @@ static void *read_file(FILE *file, size_t *len)
 	return NULL;
 }
 
-int pw_record_input_file(struct pw_input *input, const char *path, struct pw_error *err)
+int pw_capture_input_file(struct pw_input *input, const char *path, struct pw_error *err)
 {
 	struct pw_error why;
 	FILE *file = fopen(path, "rbe");
@@ -286,7 +321,7 @@ int pw_record_input_file(struct pw_input *input, const char *path, struct pw_err
 	fclose(file);
 	if (data == NULL)
 		return -1;
-	if (pw_record_input(input, data, len, &why) < 0)
+	if (pw_capture_input(input, data, len, &why) < 0)
 		return pw_error_set(err, "%s: %.400s", path, why.text);
 	return 0;
 }

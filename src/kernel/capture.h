@@ -21,20 +21,20 @@
 #include "base/error.h"
 #include "kernel/input.h"
 
-#define PW_RECORD_VERSION 1
+#define PW_CAPTURE_VERSION 1
 
-/* The writer. Errors show in ferror(). */
-void pw_record_begin(FILE *file);
-void pw_record_stream(FILE *file, enum pw_stream stream);
-void pw_record_data(FILE *file, const void *data, size_t len);
-void pw_record_failure(FILE *file, int error);
-void pw_record_end(FILE *file);
+/* Makes *input write down in `file` all that is read from it. Takes over what it was. Errors of the file show in ferror(). Returns 0, or -1
+ * when out of memory: then *input is as before. */
+int pw_capture_start(struct pw_input *input, FILE *file);
 
-/* An input that replays a record. Takes over `data` (from malloc(), freed also on failure). Returns 0, or -1 with
- * "offset N: ..." when this is no complete record. */
-int pw_record_input(struct pw_input *input, void *data, size_t len, struct pw_error *err);
+/* Ends the file and makes *input again what it was. */
+void pw_capture_end(struct pw_input *input);
+
+/* An input that replays a capture. Takes over `data` (from malloc(), freed also on failure). Returns 0, or -1 with
+ * "offset N: ..." when this is no complete capture. */
+int pw_capture_input(struct pw_input *input, void *data, size_t len, struct pw_error *err);
 
 /* The same for a file, which is read whole; the error text starts with its path. */
-int pw_record_input_file(struct pw_input *input, const char *path, struct pw_error *err);
+int pw_capture_input_file(struct pw_input *input, const char *path, struct pw_error *err);
 
 #endif

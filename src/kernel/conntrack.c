@@ -224,7 +224,7 @@ static enum pw_step take_stats(const struct pw_dump *dump, const struct nlmsghdr
 }
 
 enum pw_dump_status pw_conntrack_dump(
-	struct pw_input *input, struct pw_snat *snat, struct pw_collect_stats *stats, struct pw_error *err)
+	struct pw_input *input, struct pw_snat *snat, struct pw_take_stats *stats, struct pw_error *err)
 {
 	alignas(struct nlmsghdr) uint8_t request[PW_CONNTRACK_REQUEST_MAX];
 	size_t len = pw_conntrack_request(PW_STREAM_DUMP_CONNTRACK, request);
@@ -238,7 +238,7 @@ enum pw_dump_status pw_conntrack_dump(
 }
 
 enum pw_dump_status pw_conntrack_failures(
-	struct pw_input *input, uint32_t *insert_failed, struct pw_collect_stats *stats, struct pw_error *err)
+	struct pw_input *input, uint32_t *insert_failed, struct pw_take_stats *stats, struct pw_error *err)
 {
 	alignas(struct nlmsghdr) uint8_t request[PW_CONNTRACK_REQUEST_MAX];
 	size_t len = pw_conntrack_request(PW_STREAM_DUMP_CONNTRACK_STATS, request);

@@ -10,7 +10,7 @@
 #include <linux/netlink.h>
 
 #include "base/error.h"
-#include "kernel/collect.h"
+#include "kernel/backend.h"
 #include "kernel/input.h"
 #include "kernel/dump.h"
 #include "count/snat.h"
@@ -29,12 +29,12 @@ int pw_conntrack_parse_stats(const struct nlmsghdr *message, uint32_t *insert_fa
 
 /* Dumps the table into `snat`, between its begin and its finish. */
 enum pw_dump_status pw_conntrack_dump(
-	struct pw_input *input, struct pw_snat *snat, struct pw_collect_stats *stats, struct pw_error *err);
+	struct pw_input *input, struct pw_snat *snat, struct pw_take_stats *stats, struct pw_error *err);
 
 /* Packets that were dropped because no entry could be made for them, of all CPUs since the namespace was made (modulo 2^32):
  * when no source port is free, the packet is dropped and counted here. */
 enum pw_dump_status pw_conntrack_failures(
-	struct pw_input *input, uint32_t *insert_failed, struct pw_collect_stats *stats, struct pw_error *err);
+	struct pw_input *input, uint32_t *insert_failed, struct pw_take_stats *stats, struct pw_error *err);
 
 /* The number of entries in the table, in constant time and without privilege. Returns 0; -1 with an error, also where there is no
  * connection tracking. */

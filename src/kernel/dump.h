@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "kernel/collect.h"
+#include "kernel/backend.h"
 #include "kernel/input.h"
 
 /* The kernel fills at most 32 KB at a time; more room gives nothing (netlink_recvmsg(), max_recvmsg_len). */
@@ -38,7 +38,7 @@ struct pw_dump {
 	const char *what; /* "TCP sockets": for error texts */
 	uint16_t type;    /* of the messages that are wanted */
 	void *context;    /* of their handler */
-	struct pw_collect_stats *stats;
+	struct pw_take_stats *stats;
 	struct pw_error *err;
 };
 

@@ -324,7 +324,7 @@ static inline enum pw_step take_socket(const struct pw_dump *dump, const struct 
 }
 
 enum pw_dump_status pw_inet_diag_dump(struct pw_input *input, enum pw_stream stream, uint16_t low, uint16_t high,
-	struct pw_batch *batch, struct pw_collect_stats *stats, struct pw_error *err)
+	struct pw_batch *batch, struct pw_take_stats *stats, struct pw_error *err)
 {
 	alignas(struct nlmsghdr) uint8_t request[PW_DIAG_REQUEST_MAX];
 	struct target target = {.batch = batch, .protocol = stream_protocol(stream)};

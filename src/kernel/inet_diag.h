@@ -10,8 +10,7 @@
 #include <linux/netlink.h>
 
 #include "base/error.h"
-#include "kernel/batch.h"
-#include "kernel/collect.h"
+#include "kernel/backend.h"
 #include "kernel/input.h"
 #include "kernel/dump.h"
 
@@ -28,6 +27,6 @@ int pw_inet_diag_parse(const struct nlmsghdr *message, uint8_t protocol, struct 
 /* Makes one dump and hands every socket to the batch; the batch is flushed also when the dump failed. Counts messages
  * and bytes in stats. Fills err unless the status is PW_DUMP_OK. */
 enum pw_dump_status pw_inet_diag_dump(struct pw_input *input, enum pw_stream stream, uint16_t low, uint16_t high,
-	struct pw_batch *batch, struct pw_collect_stats *stats, struct pw_error *err);
+	struct pw_batch *batch, struct pw_take_stats *stats, struct pw_error *err);
 
 #endif

@@ -1,62 +1,80 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* namespace.h: one network namespace that is polled
  *
- * Enters it, reads settings, counts and sockets into a census of its own, leaves it, and answers the monitor's questions about
- * it (names of interfaces and owners, latency of an allocation). Between two polls only sysctl descriptors stay open. */
+ * A poll enters it, reads settings and socket counts, lets a backend take its sockets, reads the connection tracking table, leaves it, and
+ * answers the monitor's questions about it (names of interfaces and owners, latency of an allocation). Between two polls only descriptors
+ * of settings stay open. */
 #ifndef PW_KERNEL_NAMESPACE_H
 #define PW_KERNEL_NAMESPACE_H
 
+#include <net/if.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "base/error.h"
-#include "kernel/collect.h"
+#include "kernel/backend.h"
+#include "kernel/input.h"
+#include "kernel/netlink.h"
 #include "kernel/owner_names.h"
 #include "kernel/snat_watch.h"
+#include "kernel/sockstat.h"
+#include "watch/failure.h"
 #include "watch/monitor.h"
 
-struct pw_target;
+struct pw_namespace {
+	uint32_t index; /* pwNsIndex */
+	char name[64];  /* "" = the own one */
+	char path[300]; /* into it, for pw_netns_enter(); "" = the thread is in it already */
 
-/* `name` is shown ("" = the own namespace); `path` leads into it, a name of ip-netns(8) or a file, NULL stays in the own one.
- * Both are copied. NULL when out of memory. */
-struct pw_target *pw_target_new(uint32_t index, const char *name, const char *path);
-void pw_target_free(struct pw_target *target);
+	/* how it is polled; may be set between two polls */
+	bool probe;                         /* ask the allocator about ports in doubt; see pw_probe_available() */
+	uint32_t max_probes;                /* at each poll, 0 = 256: more make a poll slow, by 5 to 10 us each */
+	struct pw_snat_options snat;        /* translated source ports that are watched */
+	struct pw_owner_names *owner_names; /* borrowed; NULL: no pool has an owner */
+	FILE *capture; /* where all that the first complete poll reads is written down; NULL after it */
+	bool replayed; /* the input is a capture, of another host for all that is known */
 
-/* Another way into the same namespace (the process that it was found by may have ended). */
-void pw_target_set_path(struct pw_target *target, const char *path);
+	/* what is kept, or was read at the last poll */
+	struct pw_input input;
+	enum pw_read_status status;
+	struct pw_range range;
+	struct pw_sockstat counts;
+	struct pw_census *census;
+	bool taken, udp_failed; /* see struct pw_backend */
+	bool empty;             /* the census has no sockets, since none were taken */
+	uint64_t taken_ms;      /* CLOCK_BOOTTIME of the last poll that took sockets, 0 = none */
+	struct pw_take_stats stats;
+	struct pw_error err; /* why the last poll, or its UDP part, failed; "" when it did not */
+	struct pw_netlink_memory netlink;
+	struct pw_snat_watch snat_watch;
+	struct pw_snat_poll snat_poll;
+	char ifname[IF_NAMESIZE]; /* what the monitor was told last */
 
-/* Whether ports in doubt are to be probed from the next poll on. */
-void pw_target_set_probe(struct pw_target *target, bool probe);
+	/* of the caller */
+	struct pw_failure failure;
+	bool failing;
+	enum pw_snat_status snat_status;
+};
 
-/* Ports in doubt to be probed at each poll; 0, as at the start, leaves it to the source. */
-void pw_target_set_max_probes(struct pw_target *target, uint32_t max_probes);
+/* Zeroed but for name, path ("" or NULL: stays where the thread is) and an empty census. NULL when out of memory. */
+struct pw_namespace *pw_namespace_new(uint32_t index, const char *name, const char *path);
+void pw_namespace_free(struct pw_namespace *ns);
 
-/* Which translated source ports are watched from the next poll on; n = 0, as at the start: none. The ranges are borrowed. Others than
- * before are looked at at once, whatever the interval. */
-void pw_target_set_snat(struct pw_target *target, const struct pw_snat_options *options);
+/* Enters and leaves it. */
+enum pw_read_status pw_namespace_enter(const struct pw_namespace *ns, struct pw_error *err);
+void pw_namespace_leave(const struct pw_namespace *ns);
 
-/* Polls this source from now on instead of the running kernel as pw_target_set_probe() has it: a record, or one that makes a
- * record. Takes it over. */
-void pw_target_set_source(struct pw_target *target, struct pw_source *source);
+/* Inside: reads settings and socket counts, after opening the input where that has not been done. Fills ns->err unless PW_READ_OK. */
+enum pw_read_status pw_namespace_read(struct pw_namespace *ns);
 
-/* Names the owners of pools from the next poll on. Borrowed; NULL, as at the start: no pool has an owner. */
-void pw_target_set_owner_names(struct pw_target *target, struct pw_owner_names *names);
+/* When no sockets are to be taken: an empty census for the range that was read. */
+void pw_namespace_make_empty(struct pw_namespace *ns);
 
-/* Decides from range and socket counts that no dump is needed at this poll. */
-typedef bool pw_target_quiet(
-	const struct pw_target *target, const struct pw_range *range, const struct pw_sockstat *counts, void *context);
+/* Inside, after pw_namespace_read(): the connection tracking table, when it is due. */
+void pw_namespace_read_snat(struct pw_namespace *ns);
 
-/* One poll. Fills *out completely; it stays valid until the next poll. `quiet` may be NULL: always dump. stats may be NULL. */
-void pw_target_poll(struct pw_target *target, pw_target_quiet *quiet, void *context, struct pw_ns_poll *out,
-	struct pw_collect_stats *stats);
-
-/* Why the last poll (or its UDP part) failed; "" when it did not. */
-const char *pw_target_error(const struct pw_target *target);
-
-uint32_t pw_target_index(const struct pw_target *target);
-const char *pw_target_name(const struct pw_target *target);
-
-/* CLOCK_BOOTTIME in ms of the last dump, 0 = none yet. */
-uint64_t pw_target_dumped_ms(const struct pw_target *target);
+/* What the monitor is told of this poll. Valid until the next poll. */
+void pw_namespace_result(struct pw_namespace *ns, struct pw_ns_poll *out);
 
 #endif

@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "kernel/collect.h"
 
 #ifndef IP_LOCAL_PORT_RANGE /* Linux 6.3 */
 #define IP_LOCAL_PORT_RANGE 51

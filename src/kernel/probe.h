@@ -15,6 +15,10 @@
 /* Questions at each poll, unless told otherwise. More would make a poll slow; what is left comes at the next polls. */
 #define PW_PROBES_MAX 256
 
+/* Whether this process may probe (TCP_REPAIR needs CAP_NET_ADMIN) and the kernel can (IP_LOCAL_PORT_RANGE, 6.3). The
+ * reason is a static text when it can't. */
+bool pw_probe_available(const char **reason);
+
 enum pw_probe_answer {
 	PW_PROBE_FREE,
 	PW_PROBE_BLOCKED, /* no connect() can get this port, whatever its destination */

@@ -6,7 +6,7 @@
 #define PW_KERNEL_PROC_NET_H
 
 #include "base/error.h"
-#include "kernel/batch.h"
+#include "kernel/backend.h"
 #include "kernel/inet_diag.h"
 #include "kernel/input.h"
 

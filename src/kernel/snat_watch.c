@@ -38,7 +38,7 @@ static bool is_due(
 }
 
 static enum pw_dump_status dump_once(struct pw_snat_watch *watch, struct pw_input *input,
-	const struct pw_snat_options *options, struct pw_collect_stats *stats)
+	const struct pw_snat_options *options, struct pw_take_stats *stats)
 {
 	pw_snat_begin(watch->snat, options->ranges, options->n);
 	return pw_conntrack_dump(input, watch->snat, stats, &watch->err);
@@ -46,7 +46,7 @@ static enum pw_dump_status dump_once(struct pw_snat_watch *watch, struct pw_inpu
 
 /* Does it again where a dump was incomplete, and once where it found an address whose first entries it had left out. */
 static enum pw_dump_status dump(struct pw_snat_watch *watch, struct pw_input *input,
-	const struct pw_snat_options *options, struct pw_collect_stats *stats)
+	const struct pw_snat_options *options, struct pw_take_stats *stats)
 {
 	enum pw_dump_status status = PW_DUMP_AGAIN;
 
@@ -67,7 +67,7 @@ static void make_empty(struct pw_snat_watch *watch, const struct pw_snat_options
 }
 
 static int take_dump(struct pw_snat_watch *watch, struct pw_input *input, const struct pw_snat_options *options,
-	uint32_t entries, uint64_t now_ms, struct pw_collect_stats *stats)
+	uint32_t entries, uint64_t now_ms, struct pw_take_stats *stats)
 {
 	uint64_t start_ms = pw_clock_boot_ms();
 	enum pw_dump_status status = PW_DUMP_OK;
@@ -91,7 +91,7 @@ static int say_what_is_needed(struct pw_snat_watch *watch)
 }
 
 static int poll(struct pw_snat_watch *watch, struct pw_input *input, const struct pw_snat_options *options,
-	uint64_t now_ms, bool *fresh, struct pw_collect_stats *stats)
+	uint64_t now_ms, bool *fresh, struct pw_take_stats *stats)
 {
 	uint32_t entries, failures;
 	bool moved;
@@ -111,9 +111,9 @@ static int poll(struct pw_snat_watch *watch, struct pw_input *input, const struc
 }
 
 void pw_snat_watch_poll(struct pw_snat_watch *watch, struct pw_input *input, const struct pw_snat_options *options,
-	uint32_t ns, uint64_t now_ms, struct pw_snat_poll *out, struct pw_collect_stats *stats)
+	uint32_t ns, uint64_t now_ms, struct pw_snat_poll *out, struct pw_take_stats *stats)
 {
-	struct pw_collect_stats unused = {0};
+	struct pw_take_stats unused = {0};
 	int rc;
 
 	*out = (struct pw_snat_poll){.status = PW_SNAT_OFF, .reason = ""};

@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
-#include "kernel/collect.h"
+#include "kernel/backend.h"
 #include "kernel/input.h"
 #include "watch/monitor.h"
 #include "count/snat.h"
@@ -42,7 +42,7 @@ struct pw_snat_watch {
 /* One poll, in the namespace that the thread is in. Fills *out; what it points to is valid until the next poll. `ns` is the pwNsIndex,
  * now_ms CLOCK_BOOTTIME. A failure shows in out->status and out->reason, and keeps the numbers of the last good dump. */
 void pw_snat_watch_poll(struct pw_snat_watch *watch, struct pw_input *input, const struct pw_snat_options *options,
-	uint32_t ns, uint64_t now_ms, struct pw_snat_poll *out, struct pw_collect_stats *stats);
+	uint32_t ns, uint64_t now_ms, struct pw_snat_poll *out, struct pw_take_stats *stats);
 
 /* Frees what the watch holds, which is then as at the start. */
 void pw_snat_watch_clear(struct pw_snat_watch *watch);

@@ -83,7 +83,7 @@ int pw_sockstat_parse(const char *sockstat, const char *sockstat6, struct pw_soc
 	return 0;
 }
 
-enum pw_collect_status pw_sockstat_read(struct pw_input *input, struct pw_sockstat *out, struct pw_error *err)
+enum pw_read_status pw_sockstat_read(struct pw_input *input, struct pw_sockstat *out, struct pw_error *err)
 {
 	char text[4096], text6[4096];
 	ssize_t n, n6;
@@ -91,18 +91,18 @@ enum pw_collect_status pw_sockstat_read(struct pw_input *input, struct pw_sockst
 	n = pw_input_text(input, PW_STREAM_SOCKSTAT, text, sizeof(text));
 	if (n < 0) {
 		pw_error_set(err, "/proc/net/sockstat: %s", strerror((int)-n));
-		return PW_COLLECT_FAILED;
+		return PW_READ_FAILED;
 	}
 	n6 = pw_input_text(input, PW_STREAM_SOCKSTAT6, text6, sizeof(text6));
 	if (n6 < 0 && n6 != -ENOENT) {
 		pw_error_set(err, "/proc/net/sockstat6: %s", strerror((int)-n6));
-		return PW_COLLECT_FAILED;
+		return PW_READ_FAILED;
 	}
 	if (pw_sockstat_parse(text, n6 < 0 ? NULL : text6, out) < 0) {
 		pw_error_set(err, "/proc/net/sockstat: not understood: '%.60s'", text);
-		return PW_COLLECT_FAILED;
+		return PW_READ_FAILED;
 	}
-	return PW_COLLECT_OK;
+	return PW_READ_OK;
 }
 
 /* The number in the third column of a line: name, size of a socket, sockets. The name holds no spaces. */

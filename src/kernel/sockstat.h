@@ -6,15 +6,23 @@
 #define PW_KERNEL_SOCKSTAT_H
 
 #include "base/error.h"
-#include "kernel/collect.h"
 #include "kernel/input.h"
+
+/* Socket counts of a namespace: O(1), whatever the number of sockets. */
+struct pw_sockstat {
+	uint32_t tcp;           /* hashed TCP sockets of both families, TIME_WAIT not included */
+	uint32_t tcp_time_wait; /* with FIN_WAIT2 orphans */
+	uint32_t udp;           /* both families */
+	uint32_t tcp_ports_max; /* upper bound of the TCP ports in use: tcp + time_wait + bound-only sockets */
+	uint32_t used;          /* sockets of every kind that the namespace holds, TIME_WAIT not included */
+};
 
 /* Takes the texts of /proc/net/sockstat and sockstat6 (NULL where the kernel has no IPv6). Returns 0, or -1 when a
  * count is missing. */
 int pw_sockstat_parse(const char *sockstat, const char *sockstat6, struct pw_sockstat *out);
 
 /* Reads and parses both. */
-enum pw_collect_status pw_sockstat_read(struct pw_input *input, struct pw_sockstat *out, struct pw_error *err);
+enum pw_read_status pw_sockstat_read(struct pw_input *input, struct pw_sockstat *out, struct pw_error *err);
 
 /* Takes the text of /proc/net/protocols: the sockets that the protocols have in use, added up. Returns 0, or -1 when it is
  * not understood. */

@@ -175,18 +175,18 @@ static int read_optional(struct pw_input *input, struct pw_range *out, struct pw
 	return 0;
 }
 
-enum pw_collect_status pw_sysctl_read(struct pw_input *input, struct pw_range *out, struct pw_error *err)
+enum pw_read_status pw_sysctl_read(struct pw_input *input, struct pw_range *out, struct pw_error *err)
 {
 	char text[64];
 	ssize_t n = pw_input_text(input, PW_STREAM_RANGE, text, sizeof(text));
 
 	if (n < 0) {
 		read_failed(err, PW_STREAM_RANGE, n);
-		return n == -ENOENT ? PW_COLLECT_GONE : PW_COLLECT_FAILED;
+		return n == -ENOENT ? PW_READ_GONE : PW_READ_FAILED;
 	}
 	if (pw_sysctl_parse_range(text, &out->low, &out->high) < 0) {
 		refuse(err, PW_STREAM_RANGE, text);
-		return PW_COLLECT_FAILED;
+		return PW_READ_FAILED;
 	}
-	return read_optional(input, out, err) == 0 ? PW_COLLECT_OK : PW_COLLECT_FAILED;
+	return read_optional(input, out, err) == 0 ? PW_READ_OK : PW_READ_FAILED;
 }

@@ -7,7 +7,7 @@
 #define PW_KERNEL_SYSCTL_H
 
 #include "base/error.h"
-#include "kernel/collect.h"
+#include "count/range.h"
 #include "kernel/input.h"
 
 /* "32768\t60999\n": two ports, the first not above the second, none of them 0. Returns 0, or -1. */
@@ -20,6 +20,6 @@ int pw_sysctl_parse_ports(const char *text, struct pw_portset *ports);
 int pw_sysctl_parse_number(const char *text, uint32_t max, uint32_t *number);
 
 /* Reads all settings. A setting that the kernel does not have takes the value that this kernel always uses. */
-enum pw_collect_status pw_sysctl_read(struct pw_input *input, struct pw_range *out, struct pw_error *err);
+enum pw_read_status pw_sysctl_read(struct pw_input *input, struct pw_range *out, struct pw_error *err);
 
 #endif

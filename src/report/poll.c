@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <net/if.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,14 +11,10 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "kernel/collect.h"
-#include "kernel/netns.h"
-#include "kernel/netns_list.h"
-#include "kernel/namespace.h"
+#include "kernel/capture.h"
+#include "kernel/host.h"
+#include "kernel/probe.h"
 #include "watch/monitor.h"
-
-/* pwNsIndex of the own namespace; others follow. */
-#define OWN_INDEX 1
 
 #define ALL_PORTS 65536
 
@@ -27,13 +22,9 @@ struct pw_poller {
 	const struct pw_options *options;
 	const struct pw_config *config;
 	struct pw_monitor *monitor;
-	struct pw_netns_list *others; /* namespaces that come and go; NULL = only those that were named */
-	struct pw_owner_names *owner_names;
-	struct pw_target **targets; /* one a namespace, as all that follow; with `others` the own one is the first */
-	struct pw_ns_poll *polls;
-	struct pw_facts *facts;
-	size_t n;
-	const char *unprobed; /* why no port is probed, NULL when they are */
+	struct pw_host *host;
+	struct pw_facts *facts; /* one a namespace */
+	const char *unprobed;   /* why no port is probed, NULL when they are */
 	FILE *record;
 	bool polled; /* at least one poll was good */
 };
@@ -79,93 +70,6 @@ static void delete_record(const struct pw_poller *poller)
 		unlink(poller->options->record);
 }
 
-/* Who insists on probes wants all answers at once. */
-static uint32_t max_probes(const struct pw_poller *poller)
-{
-	return poller->config->probe == PW_PROBE_ON && poller->options->probe_given ? ALL_PORTS : 0;
-}
-
-/* A source that makes a record is opened where its namespace is entered. */
-static struct pw_source *recording_source(struct pw_poller *poller, const char *netns, struct pw_error *err)
-{
-	const struct pw_source_options options = {
-		.probe = poller->unprobed == NULL, .max_probes = max_probes(poller), .record = poller->record};
-	struct pw_source *source;
-	bool gone;
-
-	if (pw_netns_enter(netns, &gone, err) < 0)
-		return NULL;
-	source = pw_source_kernel(&options, err);
-	pw_netns_leave();
-	return source;
-}
-
-/* Translated ports of the addresses that the configuration names, or of all where it names none. The table is read at every poll, as far as
- * the share of time allows that a dump may take. A record has none. */
-static void set_snat(struct pw_poller *poller, struct pw_target *target)
-{
-	static const struct pw_snat_range all[] = {
-		{.addresses = {.address.family = AF_INET}, .low = PW_SNAT_LOW, .high = PW_SNAT_HIGH},
-		{.addresses = {.address.family = AF_INET6}, .low = PW_SNAT_LOW, .high = PW_SNAT_HIGH}};
-	const struct pw_options *options = poller->options;
-	const struct pw_config *config = poller->config;
-	bool configured = config->snat.n_ranges > 0;
-	bool excluded = options->match.kinds != 0 && (options->match.kinds & (1u << PW_KIND_SNAT)) == 0;
-
-	if (options->record == NULL && options->replay == NULL && !excluded)
-		pw_target_set_snat(target,
-			&(struct pw_snat_options){.ranges = configured ? config->snat.ranges : all,
-				.n = configured ? config->snat.n_ranges : sizeof(all) / sizeof(all[0])});
-}
-
-/* Gives a target its source, unless that is simply the kernel. */
-static int set_source(struct pw_poller *poller, struct pw_target *target, const char *netns, struct pw_error *err)
-{
-	struct pw_source *source;
-
-	pw_target_set_probe(target, poller->unprobed == NULL);
-	pw_target_set_max_probes(target, max_probes(poller));
-	set_snat(poller, target);
-	if (poller->options->replay != NULL)
-		source = pw_source_record(poller->options->replay, err);
-	else if (poller->record != NULL)
-		source = recording_source(poller, netns, err);
-	else
-		return 0;
-	pw_target_set_source(target, source);
-	return source != NULL ? 0 : -1;
-}
-
-/* Makes room for n namespaces. */
-static int reserve(struct pw_poller *poller, size_t n)
-{
-	struct pw_target **targets = reallocarray(poller->targets, n, sizeof(struct pw_target *));
-	struct pw_ns_poll *polls;
-	struct pw_facts *facts;
-
-	if (targets != NULL)
-		poller->targets = targets;
-	polls = reallocarray(poller->polls, n, sizeof(*polls));
-	if (polls != NULL)
-		poller->polls = polls;
-	facts = reallocarray(poller->facts, n, sizeof(*facts));
-	if (facts != NULL)
-		poller->facts = facts;
-	return targets != NULL && polls != NULL && facts != NULL ? 0 : -1;
-}
-
-static int add_target(
-	struct pw_poller *poller, uint32_t index, const char *name, const char *path, struct pw_error *err)
-{
-	struct pw_target *target = reserve(poller, poller->n + 1) == 0 ? pw_target_new(index, name, path) : NULL;
-
-	if (target == NULL)
-		return pw_error_set(err, "out of memory");
-	poller->targets[poller->n++] = target;
-	pw_target_set_owner_names(target, poller->owner_names);
-	return set_source(poller, target, path, err);
-}
-
 /* Whether namespaces are to be looked for, and not only those polled that the command line names. */
 static bool follows_others(const struct pw_poller *poller)
 {
@@ -176,16 +80,56 @@ static bool follows_others(const struct pw_poller *poller)
 		(configured && options->n_netns == 0 && options->record == NULL && options->replay == NULL);
 }
 
-static int add_targets(struct pw_poller *poller, struct pw_error *err)
+static void set_host_options(struct pw_poller *poller)
+{
+	static const struct pw_snat_range everything[] = {
+		{.addresses = {.address.family = AF_INET}, .low = PW_SNAT_LOW, .high = PW_SNAT_HIGH},
+		{.addresses = {.address.family = AF_INET6}, .low = PW_SNAT_LOW, .high = PW_SNAT_HIGH}};
+	const struct pw_options *options = poller->options;
+	const struct pw_config *config = poller->config;
+	bool no_snat = options->match.kinds != 0 && (options->match.kinds & (1u << PW_KIND_SNAT)) == 0;
+	struct pw_host_options host = {.probe = poller->unprobed == NULL};
+
+	if (follows_others(poller)) {
+		host.all = options->all_netns || config->namespaces.all;
+		host.names = config->namespaces.names;
+		host.n_names = config->namespaces.n_names;
+	}
+	/* who insists on probes wants all answers at once */
+	if (config->probe == PW_PROBE_ON && options->probe_given)
+		host.max_probes = ALL_PORTS;
+	/* Translated ports of the addresses that the configuration names, or of all where it names none, at every poll as far as the
+	 * share of time allows that a dump may take. A record has none. */
+	if (options->record == NULL && options->replay == NULL && !no_snat) {
+		bool named = config->snat.n_ranges > 0;
+
+		host.snat = named ? config->snat.ranges : everything;
+		host.n_snat = named ? config->snat.n_ranges : sizeof(everything) / sizeof(everything[0]);
+	}
+	pw_host_set_options(poller->host, &host);
+}
+
+static int add_namespace(
+	struct pw_poller *poller, uint32_t index, const char *name, const char *path, struct pw_error *err)
+{
+	struct pw_namespace *ns = pw_host_add(poller->host, index, name, path);
+
+	if (ns == NULL)
+		return pw_error_set(err, "out of memory");
+	ns->capture = poller->record;
+	ns->replayed = poller->options->replay != NULL;
+	return ns->replayed ? pw_capture_input_file(&ns->input, poller->options->replay, err) : 0;
+}
+
+static int add_namespaces(struct pw_poller *poller, struct pw_error *err)
 {
 	const struct pw_options *options = poller->options;
 
-	if (follows_others(poller) && (poller->others = pw_netns_list_new()) == NULL)
-		return pw_error_set(err, "out of memory");
 	if (options->n_netns == 0)
-		return add_target(poller, OWN_INDEX, "", NULL, err);
+		return add_namespace(poller, PW_OWN_INDEX, "", NULL, err);
 	for (size_t i = 0; i < options->n_netns; i++)
-		if (add_target(poller, OWN_INDEX + 1 + (uint32_t)i, options->netns[i], options->netns[i], err) < 0)
+		if (add_namespace(poller, PW_OWN_INDEX + 1 + (uint32_t)i, options->netns[i], options->netns[i], err) <
+			0)
 			return -1;
 	return 0;
 }
@@ -202,19 +146,18 @@ struct pw_poller *pw_poller_new(const struct pw_options *options, const struct p
 	poller->config = config;
 	if (choose_probing(poller, err) < 0)
 		goto failed;
-	poller->owner_names = pw_owner_names_new();
-	if (poller->owner_names == NULL) {
+	poller->host = pw_host_new();
+	poller->monitor = pw_monitor_new(&config->policy, pw_clock_wall());
+	if (poller->host == NULL || poller->monitor == NULL) {
 		pw_error_set(err, "out of memory");
 		goto failed;
 	}
 	if (options->record != NULL && (poller->record = create_record(options->record, err)) == NULL)
 		goto failed;
-	if (add_targets(poller, err) < 0)
+	if (add_namespaces(poller, err) < 0)
 		goto failed;
-	poller->monitor = pw_monitor_new(&config->policy, pw_clock_wall());
-	if (poller->monitor != NULL)
-		return poller;
-	pw_error_set(err, "out of memory");
+	set_host_options(poller);
+	return poller;
 failed:
 	pw_poller_free(poller);
 	return NULL;
@@ -224,58 +167,17 @@ void pw_poller_free(struct pw_poller *poller)
 {
 	if (poller == NULL)
 		return;
-	for (size_t i = 0; i < poller->n; i++)
-		pw_target_free(poller->targets[i]);
-	pw_netns_list_free(poller->others);
-	pw_owner_names_free(poller->owner_names);
+	pw_host_free(poller->host);
 	pw_monitor_free(poller->monitor);
 	if (poller->record != NULL) {
 		delete_record(poller);
 		fclose(poller->record);
 	}
-	free(poller->targets);
-	free(poller->polls);
 	free(poller->facts);
 	free(poller);
 }
 
 /* --- polling --- */
-
-/* Drops the targets from `first` on up to the one with this index, or all of them. Returns the position of that one. */
-static size_t drop_until(struct pw_poller *poller, size_t first, uint32_t index)
-{
-	size_t at = first;
-
-	while (at < poller->n && pw_target_index(poller->targets[at]) != index)
-		pw_target_free(poller->targets[at++]);
-	memmove(&poller->targets[first], &poller->targets[at], (poller->n - at) * sizeof(poller->targets[0]));
-	poller->n -= at - first;
-	return first;
-}
-
-/* Brings the targets in line with the namespaces that are there. Both lists are in the order in which these were found, so what
- * stands between two that match has gone. */
-static int follow_others(struct pw_poller *poller, struct pw_error *err)
-{
-	const struct pw_config *config = poller->config;
-	size_t at = 1;
-
-	if (poller->others == NULL)
-		return 0;
-	pw_netns_list_update(poller->others, poller->options->all_netns || config->namespaces.all,
-		config->namespaces.names, config->namespaces.n_names, pw_clock_boot_ms());
-	for (size_t i = 0; i < pw_netns_list_count(poller->others); i++, at++) {
-		const struct pw_netns_entry *entry = pw_netns_list_entry(poller->others, i);
-
-		at = drop_until(poller, at, entry->index);
-		if (at < poller->n)
-			pw_target_set_path(poller->targets[at], entry->path);
-		else if (add_target(poller, entry->index, entry->name, entry->path, err) < 0)
-			return -1;
-	}
-	drop_until(poller, at, 0);
-	return 0;
-}
 
 /* The ports that bind() holds: the dual-stack wildcard pool of TCP conflicts with every socket of the namespace. */
 static uint32_t bound_ports(struct pw_census *census)
@@ -289,60 +191,46 @@ static uint32_t bound_ports(struct pw_census *census)
 	return counts.bound;
 }
 
-static void fill_facts(const struct pw_poller *poller, const struct pw_ns_poll *poll, struct pw_facts *facts)
-{
-	const struct pw_range *range = pw_census_range(poll->census);
-
-	facts->timestamps = range->timestamps;
-	facts->tw_reuse_delay_ms = range->tw_reuse_delay_ms;
-	facts->doubtful = pw_census_totals(poll->census)->doubtful;
-	facts->bound = bound_ports(poll->census);
-	facts->unprobed = poller->unprobed;
-	if (facts->unprobed == NULL && facts->doubtful > 0)
-		facts->unprobed = "at most 256 are probed at a poll; --probe=on asks about all";
-}
-
-/* Of a record only the number of a user means something: names and control groups are those of another host. */
-static void number_user(uint64_t cgroup, uint32_t uid, char *buf, size_t size, void *context)
-{
-	(void)cgroup;
-	(void)context;
-	snprintf(buf, size, "uid %u", uid);
-}
-
 /* Whether SNAT pools were asked for, so that it is worth a word when they are not known. */
 static bool asks_for_snat(const struct pw_poller *poller)
 {
 	return poller->config->snat.n_ranges > 0 || (poller->options->match.kinds & (1u << PW_KIND_SNAT)) != 0;
 }
 
-static void poll_one(struct pw_poller *poller, size_t i)
+static void fill_facts(const struct pw_poller *poller, size_t i)
 {
-	struct pw_target *target = poller->targets[i];
-	struct pw_ns_poll *poll = &poller->polls[i];
+	const struct pw_namespace *ns = poller->host->namespaces[i];
+	const struct pw_ns_poll *poll = &poller->host->polls[i];
 	struct pw_facts *facts = &poller->facts[i];
 
-	pw_target_poll(target, NULL, NULL, poll, NULL);
-	/* the interfaces of a record are not those of this host */
-	if (poller->options->replay != NULL) {
-		poll->ifname = NULL;
-		poll->owner_name = number_user;
-	}
-	*facts = (struct pw_facts){.ns = poll->index, .name = poll->name, .error = pw_target_error(target)};
+	*facts = (struct pw_facts){.ns = ns->index, .name = ns->name, .error = ns->err.text};
 	if (asks_for_snat(poller) && poll->snat.status == PW_SNAT_UNAVAILABLE)
 		facts->no_snat = poll->snat.reason;
-	if (poll->status == PW_POLL_COUNTED)
-		fill_facts(poller, poll, facts);
+	if (poll->status != PW_POLL_COUNTED)
+		return;
+	facts->timestamps = ns->range.timestamps;
+	facts->tw_reuse_delay_ms = ns->range.tw_reuse_delay_ms;
+	facts->doubtful = pw_census_totals(ns->census)->doubtful;
+	facts->bound = bound_ports(ns->census);
+	facts->unprobed = poller->unprobed;
+	if (facts->unprobed == NULL && facts->doubtful > 0)
+		facts->unprobed = "at most 256 are probed at a poll; --probe=on asks about all";
 }
 
 /* One namespace that can be read is enough; and who watches keeps the last numbers when none can. */
-static int poll_targets(struct pw_poller *poller, struct pw_error *err)
+static int poll_host(struct pw_poller *poller, struct pw_error *err)
 {
-	for (size_t i = 0; i < poller->n; i++) {
-		poll_one(poller, i);
-		poller->polled = poller->polled || poller->polls[i].status == PW_POLL_COUNTED;
+	struct pw_host *host = poller->host;
+	struct pw_facts *facts;
+
+	if (pw_host_poll(host) < 0 || (facts = reallocarray(poller->facts, host->n, sizeof(*facts))) == NULL)
+		return pw_error_set(err, "out of memory");
+	poller->facts = facts;
+	for (size_t i = 0; i < host->n; i++) {
+		fill_facts(poller, i);
+		poller->polled = poller->polled || host->polls[i].status == PW_POLL_COUNTED;
 	}
-	return poller->polled ? 0 : pw_error_set(err, "%s", pw_target_error(poller->targets[0]));
+	return poller->polled ? 0 : pw_error_set(err, "%s", host->namespaces[0]->err.text);
 }
 
 /* Where the pools without a row come from. */
@@ -366,8 +254,8 @@ static struct pw_unlisted_source unlisted_source(
 
 static int add_unlisted(struct pw_poller *poller, const struct pw_snapshot *snapshot, struct pw_unlisted_list *list)
 {
-	for (size_t i = 0; i < poller->n && poller->options->unlisted != PW_UNLISTED_NONE; i++) {
-		struct pw_unlisted_source source = unlisted_source(poller, &poller->polls[i], snapshot);
+	for (size_t i = 0; i < poller->host->n && poller->options->unlisted != PW_UNLISTED_NONE; i++) {
+		struct pw_unlisted_source source = unlisted_source(poller, &poller->host->polls[i], snapshot);
 
 		if (pw_unlisted_add(list, &source) < 0)
 			return -1;
@@ -383,10 +271,10 @@ const struct pw_snapshot *pw_poller_poll(struct pw_poller *poller, struct pw_rep
 	const struct pw_snapshot *snapshot;
 
 	pw_unlisted_clear(&report->unlisted);
-	if (follow_others(poller, err) < 0 || poll_targets(poller, err) < 0)
+	if (poll_host(poller, err) < 0)
 		return NULL;
-	poll.ns = poller->polls;
-	poll.n_ns = poller->n;
+	poll.ns = poller->host->polls;
+	poll.n_ns = poller->host->n;
 	poll.duration_us = (uint32_t)(pw_clock_boot_us() - start_us);
 	poll.now_ms = pw_clock_boot_ms();
 	poll.wall = pw_clock_wall();
@@ -398,7 +286,7 @@ const struct pw_snapshot *pw_poller_poll(struct pw_poller *poller, struct pw_rep
 		return NULL;
 	}
 	report->facts = poller->facts;
-	report->n_facts = poller->n;
+	report->n_facts = poller->host->n;
 	report->wall = poll.wall;
 	report->now_ms = poll.now_ms;
 	report->watching = options->watch_ms != 0;

@@ -13,7 +13,7 @@ static int visit(const struct pw_pool_key *key, const struct pw_pool_counts *cou
 	return 0;
 }
 
-static enum pw_dump_status dump_table(struct pw_input *input, struct pw_collect_stats *stats, struct pw_error *err)
+static enum pw_dump_status dump_table(struct pw_input *input, struct pw_take_stats *stats, struct pw_error *err)
 {
 	static const struct pw_snat_range all[] = {
 		{.addresses = {.address.family = AF_INET}, .low = PW_SNAT_LOW, .high = PW_SNAT_HIGH},
@@ -37,7 +37,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct fuzz_datagrams datagrams;
 	struct pw_input input;
-	struct pw_collect_stats stats = {0};
+	struct pw_take_stats stats = {0};
 	struct pw_error err = {""};
 	enum pw_dump_status status;
 	uint32_t failed;

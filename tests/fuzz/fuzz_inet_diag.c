@@ -11,7 +11,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct pw_input input;
 	struct fuzz_sum sum = {.n = 0};
 	struct pw_batch batch = {.sink = fuzz_sink, .context = &sum};
-	struct pw_collect_stats stats = {0};
+	struct pw_take_stats stats = {0};
 	struct pw_error err = {""};
 	enum pw_dump_status status;
 	enum pw_stream stream;

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "kernel/batch.h"
+#include "kernel/backend.h"
 
 /* What a run gave, for comparing two runs. */
 struct fuzz_sum {

@@ -14,7 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "kernel/collect.h"
+#include "kernel/namespace.h"
 #include "netns.h"
 
 #define LOW 40000
@@ -100,22 +100,19 @@ static void stop_churn(struct churn *churn)
 
 static void count_under_churn(void **state)
 {
-	struct pw_source *source = pw_source_kernel(NULL, NULL);
-	struct pw_census *census = pw_census_new(1);
+	struct pw_namespace *ns = pw_namespace_new(1, "", NULL);
 	struct churn *churn = start_churn();
-	struct pw_range range;
 	double events = 0, error = 0;
 
 	(void)state;
-	assert_int_equal(pw_source_range(source, &range, NULL), PW_COLLECT_OK);
+	assert_int_equal(pw_namespace_read(ns), PW_READ_OK);
 	for (unsigned i = 0; i < POLLS; i++) {
 		unsigned before = atomic_load(&churn->replaced), during, counted;
-		bool udp_failed;
 
-		assert_int_equal(pw_source_sockets(source, &range, census, &udp_failed, NULL, NULL), PW_COLLECT_OK);
+		assert_int_equal(pw_netlink_take(ns), 0);
 		during = atomic_load(&churn->replaced) - before + 1; /* and the one under way */
-		counted = used(census, churning_peer);
-		assert_int_equal(used(census, stable_peer), STABLE);
+		counted = used(ns->census, churning_peer);
+		assert_int_equal(used(ns->census, stable_peer), STABLE);
 		assert_in_range(counted + during, CHURNING, CHURNING + 2 * during);
 		events += during;
 		error += abs((int)counted - CHURNING);
@@ -124,8 +121,7 @@ static void count_under_churn(void **state)
 	assert_true(events > POLLS);
 	assert_true(error <= SHARE * events + POLLS);
 	stop_churn(churn);
-	pw_census_free(census);
-	pw_source_free(source);
+	pw_namespace_free(ns);
 }
 
 static int setup(void **state)

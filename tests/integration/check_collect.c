@@ -29,7 +29,8 @@
 #include "kernel/inet_diag.h"
 #include "kernel/proc_net.h"
 #include "kernel/sockstat.h"
-#include "kernel/netlink.h"
+#include "kernel/capture.h"
+#include "kernel/namespace.h"
 #include "kernel/sysctl.h"
 #include "kernel_fake.h"
 #include "netns.h"
@@ -41,7 +42,7 @@ struct fixture {
 	struct pw_input input;
 	struct caught caught;
 	struct pw_error err;
-	struct pw_collect_stats stats;
+	struct pw_take_stats stats;
 };
 
 static int setup(void **state)
@@ -396,7 +397,7 @@ static void settings_are_read_anew(void **state)
 	struct fixture *f = *state;
 	struct pw_range range;
 
-	assert_int_equal(pw_sysctl_read(&f->input, &range, &f->err), PW_COLLECT_OK);
+	assert_int_equal(pw_sysctl_read(&f->input, &range, &f->err), PW_READ_OK);
 	assert_int_equal(range.low, LOW);
 	assert_int_equal(range.high, HIGH);
 	assert_int_equal(pw_portset_count(&range.reserved), 0);
@@ -406,7 +407,7 @@ static void settings_are_read_anew(void **state)
 	netns_sysctl("ipv4/ip_local_reserved_ports", "50001,50003-50005");
 	netns_sysctl("ipv4/tcp_tw_reuse", "1");
 	netns_sysctl("ipv4/tcp_timestamps", "0");
-	assert_int_equal(pw_sysctl_read(&f->input, &range, &f->err), PW_COLLECT_OK);
+	assert_int_equal(pw_sysctl_read(&f->input, &range, &f->err), PW_READ_OK);
 	assert_int_equal(range.low, 50000);
 	assert_int_equal(range.high, 50010);
 	assert_int_equal(pw_portset_count(&range.reserved), 4);
@@ -426,7 +427,7 @@ static void many_reserved_ports(void **state)
 		p += sprintf(p, "%s%u", p > text ? "," : "", port);
 	netns_sysctl("ipv4/ip_local_reserved_ports", text);
 	free(text);
-	assert_int_equal(pw_sysctl_read(&f->input, &range, &f->err), PW_COLLECT_OK);
+	assert_int_equal(pw_sysctl_read(&f->input, &range, &f->err), PW_READ_OK);
 	assert_int_equal(pw_portset_count(&range.reserved), 10000);
 }
 
@@ -444,7 +445,7 @@ static void counts_are_bounds(void **state)
 	}
 	close(socket_connected(SOCK_STREAM, NULL, 0, "127.0.0.1", 80, 0));
 	dump(f, PW_STREAM_DUMP_TCP);
-	assert_int_equal(pw_sockstat_read(&f->input, &counts, &f->err), PW_COLLECT_OK);
+	assert_int_equal(pw_sockstat_read(&f->input, &counts, &f->err), PW_READ_OK);
 	assert_int_equal(counts.udp, 8);
 	assert_in_range(counts.tcp, 1 + 16 * 2, 1 + 16 * 2 + 2);
 	assert_in_range(counts.tcp_ports_max, f->caught.n, 200);
@@ -453,38 +454,31 @@ static void counts_are_bounds(void **state)
 	close(listening);
 }
 
-static bool gone_in_time(struct pw_source *source, struct pw_error *err)
+static bool gone_in_time(struct pw_namespace *ns)
 {
 	const uint64_t deadline = pw_clock_boot_ms() + 20000;
 	const struct timespec pause = {.tv_nsec = 5000000};
-	struct pw_range range;
 
 	while (pw_clock_boot_ms() < deadline) {
-		if (pw_source_range(source, &range, err) == PW_COLLECT_GONE)
+		if (pw_namespace_read(ns) == PW_READ_GONE)
 			return true;
 		nanosleep(&pause, NULL);
 	}
 	return false;
 }
 
-/* A source keeps no namespace alive, also not after a poll, and sees it go. */
+/* Polling keeps no namespace alive, and sees it go. */
 static void a_deleted_namespace_is_gone(void **state)
 {
-	struct fixture *f = *state;
-	struct pw_source *source = pw_source_kernel(NULL, &f->err);
-	struct pw_census *census = pw_census_new(1);
-	struct pw_sockstat counts;
-	struct pw_range range;
-	bool udp_failed;
+	struct pw_namespace *ns = pw_namespace_new(1, "", NULL);
 
-	assert_non_null(source);
-	assert_int_equal(pw_source_range(source, &range, &f->err), PW_COLLECT_OK);
-	assert_int_equal(pw_source_sockstat(source, &counts, &f->err), PW_COLLECT_OK);
-	assert_int_equal(pw_source_sockets(source, &range, census, &udp_failed, NULL, &f->err), PW_COLLECT_OK);
+	(void)state;
+	assert_non_null(ns);
+	assert_int_equal(pw_namespace_read(ns), PW_READ_OK);
+	assert_int_equal(pw_netlink_take(ns), 0);
 	netns_enter();
-	assert_true(gone_in_time(source, &f->err));
-	pw_census_free(census);
-	pw_source_free(source);
+	assert_true(gone_in_time(ns));
+	pw_namespace_free(ns);
 }
 
 static void a_real_poll_can_be_recorded(void **state)
@@ -492,35 +486,31 @@ static void a_real_poll_can_be_recorded(void **state)
 	struct fixture *f = *state;
 	char path[] = "/tmp/check_collect.XXXXXX";
 	FILE *file = fdopen(mkstemp(path), "w+");
-	const struct pw_source_options options = {.record = file};
-	struct pw_source *live = pw_source_kernel(&options, &f->err), *record;
-	struct pw_census *census = pw_census_new(1);
+	struct pw_namespace *live = pw_namespace_new(1, "", NULL), *replay = pw_namespace_new(1, "", NULL);
 	struct pw_census_totals totals;
-	struct pw_range range;
 	int fds[100];
-	bool udp_failed;
 
 	for (int i = 0; i < 100; i++)
 		fds[i] = socket_bound(i % 2 == 0 ? SOCK_STREAM : SOCK_DGRAM, "127.0.0.1", 0, 0);
-	assert_int_equal(pw_source_range(live, &range, &f->err), PW_COLLECT_OK);
-	assert_int_equal(pw_source_sockets(live, &range, census, &udp_failed, NULL, &f->err), PW_COLLECT_OK);
-	totals = *pw_census_totals(census);
+	live->capture = file;
+	assert_int_equal(pw_namespace_read(live), PW_READ_OK);
+	assert_int_equal(pw_netlink_take(live), 0);
+	pw_capture_end(&live->input);
+	totals = *pw_census_totals(live->census);
 	assert_int_equal(totals.tcp, 50);
 	assert_int_equal(totals.udp, 50);
 	fclose(file);
-	record = pw_source_record(path, &f->err);
+	assert_int_equal(pw_capture_input_file(&replay->input, path, &f->err), 0);
 	unlink(path);
-	assert_non_null(record);
-	assert_int_equal(pw_source_range(record, &range, &f->err), PW_COLLECT_OK);
-	assert_int_equal(pw_source_sockets(record, &range, census, &udp_failed, NULL, &f->err), PW_COLLECT_OK);
-	assert_int_equal(pw_census_totals(census)->tcp, totals.tcp);
-	assert_int_equal(pw_census_totals(census)->udp, totals.udp);
-	assert_int_equal(pw_census_totals(census)->blocked, totals.blocked);
+	assert_int_equal(pw_namespace_read(replay), PW_READ_OK);
+	assert_int_equal(pw_netlink_take(replay), 0);
+	assert_int_equal(pw_census_totals(replay->census)->tcp, totals.tcp);
+	assert_int_equal(pw_census_totals(replay->census)->udp, totals.udp);
+	assert_int_equal(pw_census_totals(replay->census)->blocked, totals.blocked);
 	for (int i = 0; i < 100; i++)
 		close(fds[i]);
-	pw_census_free(census);
-	pw_source_free(record);
-	pw_source_free(live);
+	pw_namespace_free(replay);
+	pw_namespace_free(live);
 }
 
 /* What a sandbox without AF_NETLINK does (RestrictAddressFamilies= of systemd). */
@@ -544,24 +534,18 @@ static int forbid_netlink(void)
 /* In a child: a filter cannot be taken off again. Its exit status says what went wrong. */
 static int poll_without_netlink(void)
 {
-	struct pw_source *source = pw_source_kernel(NULL, NULL);
-	struct pw_census *census = pw_census_new(1);
-	const struct pw_census_totals *totals = pw_census_totals(census);
-	struct pw_range range;
-	bool udp_failed;
+	struct pw_namespace *ns = pw_namespace_new(1, "", NULL);
+	const struct pw_census_totals *totals = pw_census_totals(ns->census);
 
-	if (forbid_netlink() < 0)
+	if (pw_namespace_read(ns) != PW_READ_OK || forbid_netlink() < 0)
 		return 1;
 	for (int poll = 0; poll < 3; poll++) {
-		if (pw_source_range(source, &range, NULL) != PW_COLLECT_OK ||
-			pw_source_sockets(source, &range, census, &udp_failed, NULL, NULL) != PW_COLLECT_OK ||
-			udp_failed)
+		if (pw_namespace_read(ns) != PW_READ_OK || pw_netlink_take(ns) < 0 || ns->udp_failed)
 			return 2;
 		if (totals->tcp != 2 || totals->udp != 1)
 			return 3;
 	}
-	pw_census_free(census);
-	pw_source_free(source);
+	pw_namespace_free(ns);
 	return 0;
 }
 

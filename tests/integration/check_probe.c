@@ -23,7 +23,7 @@
 #include "base/clock.h"
 #include "kernel/inet_diag.h"
 #include "kernel/probe.h"
-#include "kernel/netlink.h"
+#include "kernel/namespace.h"
 #include "kernel_fake.h"
 #include "netns.h"
 
@@ -215,7 +215,7 @@ static size_t count_sockets(void)
 {
 	struct caught *caught = calloc(1, sizeof(*caught));
 	struct pw_batch batch = {.sink = catch_sockets, .context = caught};
-	struct pw_collect_stats stats = {0};
+	struct pw_take_stats stats = {0};
 	struct pw_input input;
 	const char *path;
 	size_t n;
@@ -350,15 +350,11 @@ static void without_privilege(void **state)
 
 /* --- polls --- */
 
-static void poll_once(struct pw_source *source, struct pw_census *census, struct pw_collect_stats *stats)
+static void poll_once(struct pw_namespace *ns)
 {
-	struct pw_error err = {""};
-	struct pw_range range;
-	bool udp_failed;
-
-	assert_int_equal(pw_source_range(source, &range, &err), PW_COLLECT_OK);
-	assert_int_equal(pw_source_sockets(source, &range, census, &udp_failed, stats, &err), PW_COLLECT_OK);
-	assert_false(udp_failed);
+	assert_int_equal(pw_namespace_read(ns), PW_READ_OK);
+	assert_int_equal(pw_netlink_take(ns), 0);
+	assert_false(ns->udp_failed);
 }
 
 static void check_blocked(const struct pw_census *census)
@@ -393,15 +389,14 @@ static void random_population(struct fixture *f)
 }
 
 /* Once the last connection is closed and nothing changes any more, every verdict is known. */
-static bool settles(struct pw_source *source, struct pw_census *census)
+static bool settles(struct pw_namespace *ns)
 {
 	const uint64_t deadline = pw_clock_boot_ms() + 20000;
 	const struct timespec pause = {.tv_nsec = 5000000};
-	struct pw_collect_stats stats;
 
 	do {
-		poll_once(source, census, &stats);
-		if (stats.probes == 0)
+		poll_once(ns);
+		if (ns->stats.probes == 0)
 			return true;
 		nanosleep(&pause, NULL);
 	} while (pw_clock_boot_ms() < deadline);
@@ -410,13 +405,11 @@ static bool settles(struct pw_source *source, struct pw_census *census)
 
 static void polls_with_probes_know_every_blocked_port(void **state)
 {
-	const struct pw_source_options options = {.probe = true};
-	struct pw_source *source = pw_source_kernel(&options, NULL);
-	struct pw_census *census = pw_census_new(1);
-	struct pw_collect_stats stats;
+	struct pw_namespace *ns = pw_namespace_new(1, "", NULL);
 	unsigned seed = (unsigned)time(NULL);
 	struct fixture *f = *state;
 
+	ns->probe = true;
 	print_message("seed %u\n", seed);
 	srand(seed);
 	for (int round = 0; round < 60; round++) {
@@ -425,37 +418,34 @@ static void polls_with_probes_know_every_blocked_port(void **state)
 			keep(f, socket_listening("127.0.0.1", 80, 0));
 		}
 		random_population(f);
-		poll_once(source, census, &stats);
-		check_blocked(census);
+		poll_once(ns);
+		check_blocked(ns->census);
 	}
-	assert_true(settles(source, census));
-	pw_census_free(census);
-	pw_source_free(source);
+	assert_true(settles(ns));
+	pw_namespace_free(ns);
 }
 
 static void polls_without_probes_go_on(void **state)
 {
-	const struct pw_source_options options = {.probe = true};
-	struct pw_source *source = pw_source_kernel(&options, NULL);
-	struct pw_census *census = pw_census_new(1);
-	struct pw_collect_stats stats;
+	struct pw_namespace *ns = pw_namespace_new(1, "", NULL);
+	const struct pw_census_totals *totals = pw_census_totals(ns->census);
 	struct fixture *f = *state;
 
+	ns->probe = true;
 	keep(f, socket_listening("127.0.0.1", 80, 0));
 	keep(f, socket_connected(SOCK_STREAM, NULL, 0, "127.0.0.1", 80, 0));
 	netns_without_ipv4();
 	netns_sysctl("ipv6/conf/lo/disable_ipv6", "1");
-	poll_once(source, census, &stats);
-	assert_int_equal(stats.probes, 0);
-	assert_int_equal(pw_census_totals(census)->tcp, 1);
-	assert_int_equal(pw_census_totals(census)->blocked, 0);
-	assert_int_equal(pw_census_totals(census)->basis, PW_BASIS_INFERRED);
+	poll_once(ns);
+	assert_int_equal(ns->stats.probes, 0);
+	assert_int_equal(totals->tcp, 1);
+	assert_int_equal(totals->blocked, 0);
+	assert_int_equal(totals->basis, PW_BASIS_INFERRED);
 	netns_sysctl("ipv6/conf/lo/disable_ipv6", "0");
-	poll_once(source, census, &stats);
-	assert_int_equal(stats.probes, 1);
-	assert_int_equal(pw_census_totals(census)->basis, PW_BASIS_PROBED);
-	pw_census_free(census);
-	pw_source_free(source);
+	poll_once(ns);
+	assert_int_equal(ns->stats.probes, 1);
+	assert_int_equal(totals->basis, PW_BASIS_PROBED);
+	pw_namespace_free(ns);
 }
 
 #define IN_NETNS(test) cmocka_unit_test_setup_teardown(test, setup, teardown)

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kernel/collect.h"
+#include "kernel/probe.h"
 #include "command.h"
 #include "judge.h"
 #include "count/socket.h"
@@ -404,7 +404,7 @@ static void check_latency(struct exam *exam, const struct inquiry *q)
 	if (q->question.key.kind != PW_KIND_CONNECT || (n > 0 && n <= 2) ||
 		exam->options->scenario->probed != SIDE_NONE)
 		return;
-	us = pw_source_alloc_latency(exam->observers[PROBED_WATCHING].source, &q->question.key, &exhausted);
+	us = pw_probe_alloc(&q->question.key, &exhausted);
 	window.to_us = space_now_us();
 	ledger_expect(&maker->ledger, &maker->range, &q->question.key, window, &e);
 	if (pw_portset_count(&e.unsure) != 0)

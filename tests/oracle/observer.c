@@ -6,7 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "kernel/collect.h"
+#include "kernel/host.h"
 #include "space.h"
 
 #define PROBES_A_POLL 256
@@ -28,17 +28,21 @@ static int set_net_admin(bool on)
 
 static void begin(struct observer *o)
 {
-	struct pw_source_options options = {.probe = o->probe};
+	const struct pw_host_options options = {.probe = o->probe};
+	const struct pw_namespace *ns;
 
-	o->source = pw_source_kernel(&options, NULL);
-	o->census = pw_census_new(1);
+	o->host = pw_host_new();
+	ns = o->host != NULL ? pw_host_add(o->host, PW_OWN_INDEX, "", NULL) : NULL;
+	if (ns == NULL)
+		return;
+	o->census = ns->census;
+	pw_host_set_options(o->host, &options);
 }
 
 static void end(struct observer *o)
 {
-	pw_source_free(o->source);
-	pw_census_free(o->census);
-	o->source = NULL;
+	pw_host_free(o->host);
+	o->host = NULL;
 	o->census = NULL;
 }
 
@@ -65,16 +69,12 @@ void observers_end(struct observer observers[OBSERVERS])
 
 static int poll_once(struct observer *o, FILE *log)
 {
-	struct pw_range range;
-	struct pw_error err = {""};
-	bool udp_failed = false;
-
-	if (o->source == NULL || o->census == NULL)
-		return fprintf(log, "%s: no source\n", o->name), -1;
+	if (o->census == NULL)
+		return fprintf(log, "%s: out of memory\n", o->name), -1;
 	o->window.from_us = space_now_us();
-	if (pw_source_range(o->source, &range, &err) != PW_COLLECT_OK ||
-		pw_source_sockets(o->source, &range, o->census, &udp_failed, NULL, &err) != PW_COLLECT_OK || udp_failed)
-		return fprintf(log, "%s: %s\n", o->name, err.text), -1;
+	if (pw_host_poll(o->host) < 0 || o->host->polls[0].status != PW_POLL_COUNTED ||
+		o->host->polls[0].udp_status != PW_POLL_COUNTED)
+		return fprintf(log, "%s: %s\n", o->name, o->host->namespaces[0]->err.text), -1;
 	o->window.to_us = space_now_us();
 	return 0;
 }

@@ -16,9 +16,9 @@ enum observer_id { PROBED_WATCHING, PROBED_FRESH, INFERRED_WATCHING, INFERRED_FR
 struct observer {
 	const char *name;
 	bool probe, fresh;
-	struct pw_source *source;
-	struct pw_census *census;
-	struct window window; /* of its last poll; to_us is its end */
+	struct pw_host *host;
+	struct pw_census *census; /* of its namespace */
+	struct window window;     /* of its last poll; to_us is its end */
 };
 
 void observers_begin(struct observer observers[OBSERVERS]);

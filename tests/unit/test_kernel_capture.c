@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Records: what was written comes back read for read; damaged files are refused, whatever the damage. */
+/* Captures: what was read comes back read for read; damaged files are refused, whatever the damage. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,33 +13,52 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "kernel/collect.h"
 #include "kernel/capture.h"
+#include "kernel_fake.h"
 
 struct memory {
 	char *data;
 	size_t len;
 };
 
-/* Two tries of a TCP dump, of which the first one failed, and a setting in two pieces. */
+static void read_dump(struct pw_input *input, int reads)
+{
+	char buf[64];
+	uint32_t sender;
+
+	assert_int_equal(pw_input_open(input, PW_STREAM_DUMP_TCP, "request", 7), 0);
+	while (reads-- > 0)
+		pw_input_read(input, buf, sizeof(buf), &sender);
+	pw_input_close(input);
+}
+
+/* Two tries of a TCP dump, of which the first one failed and the second got a stranger's message too, and a setting in two pieces. */
 static struct memory make_record(void)
 {
 	struct memory memory;
 	FILE *file = open_memstream(&memory.data, &memory.len);
+	struct fake *fake = fake_new();
+	struct pw_input input = fake_input(fake);
+	struct fake_open *open = fake_add(fake, PW_STREAM_RANGE);
+	char buf[64];
 
-	pw_record_begin(file);
-	pw_record_stream(file, PW_STREAM_RANGE);
-	pw_record_data(file, "40000\t", 6);
-	pw_record_data(file, "40099\n", 6);
-	pw_record_stream(file, PW_STREAM_DUMP_TCP);
-	pw_record_data(file, "first", 5);
-	pw_record_failure(file, ENOBUFS);
-	pw_record_stream(file, PW_STREAM_DUMP_TCP);
-	pw_record_data(file, "second", 6);
-	pw_record_stream(file, PW_STREAM_SOCKSTAT6);
-	pw_record_failure(file, EACCES);
-	pw_record_end(file);
+	fake_read_data(open, "40000\t", 6, 0);
+	fake_read_data(open, "40099\n", 6, 0);
+	open = fake_add(fake, PW_STREAM_DUMP_TCP);
+	fake_read_data(open, "first", 5, 0);
+	fake_read_error(open, ENOBUFS);
+	open = fake_add(fake, PW_STREAM_DUMP_TCP);
+	fake_read_data(open, "stranger", 8, 7);
+	fake_read_data(open, "second", 6, 0);
+	fake_fail(fake, PW_STREAM_SOCKSTAT6, EACCES);
+	assert_int_equal(pw_capture_start(&input, file), 0);
+	assert_int_equal(pw_input_text(&input, PW_STREAM_RANGE, buf, sizeof(buf)), 12);
+	read_dump(&input, 2);
+	read_dump(&input, 2);
+	assert_int_equal(pw_input_text(&input, PW_STREAM_SOCKSTAT6, buf, sizeof(buf)), -EACCES);
+	pw_capture_end(&input);
 	fclose(file);
+	fake_free(fake);
 	return memory;
 }
 
@@ -49,7 +68,7 @@ static struct pw_input open_record(void)
 	struct pw_input input = {.ops = NULL};
 	struct pw_error err;
 
-	assert_int_equal(pw_record_input(&input, memory.data, memory.len, &err), 0);
+	assert_int_equal(pw_capture_input(&input, memory.data, memory.len, &err), 0);
 	return input;
 }
 
@@ -128,7 +147,7 @@ static int load(const void *data, size_t len, struct pw_error *err)
 	int rc;
 
 	memcpy(copy, data, len);
-	rc = pw_record_input(&input, copy, len, err);
+	rc = pw_capture_input(&input, copy, len, err);
 	pw_input_free(&input);
 	return rc;
 }
@@ -202,7 +221,7 @@ static void random_damage(void **state)
 
 		for (int changes = rand() % 4 + 1; changes > 0; changes--)
 			memory.data[(size_t)rand() % memory.len] = (char)rand();
-		if (pw_record_input(&input, memory.data, memory.len, NULL) < 0)
+		if (pw_capture_input(&input, memory.data, memory.len, NULL) < 0)
 			continue;
 		for (int stream = 0; stream < PW_STREAM_COUNT; stream++) {
 			if (pw_input_open(&input, (enum pw_stream)stream, "", 0) < 0)
@@ -219,19 +238,20 @@ static void files_are_named(void **state)
 {
 	char path[] = "/tmp/test_kernel_capture.XXXXXX", expected[128];
 	int fd = mkstemp(path);
+	struct pw_input input = {.ops = NULL};
 	struct pw_error err = {""};
 
 	(void)state;
 	assert_true(fd >= 0);
-	assert_null(pw_source_record(path, &err));
+	assert_int_equal(pw_capture_input_file(&input, path, &err), -1);
 	snprintf(expected, sizeof(expected), "%s: offset 0: too short for a record", path);
 	assert_string_equal(err.text, expected);
 	close(fd);
 	unlink(path);
-	assert_null(pw_source_record(path, &err));
+	assert_int_equal(pw_capture_input_file(&input, path, &err), -1);
 	snprintf(expected, sizeof(expected), "%s: No such file or directory", path);
 	assert_string_equal(err.text, expected);
-	assert_null(pw_source_record("/", &err));
+	assert_int_equal(pw_capture_input_file(&input, "/", &err), -1);
 	assert_string_equal(err.text, "/: Is a directory");
 }
 

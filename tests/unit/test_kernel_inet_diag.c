@@ -323,7 +323,7 @@ struct fixture {
 	struct pw_input input;
 	struct caught caught;
 	struct pw_batch batch;
-	struct pw_collect_stats stats;
+	struct pw_take_stats stats;
 	struct pw_error err;
 };
 

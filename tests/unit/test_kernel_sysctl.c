@@ -197,7 +197,7 @@ static void settings_are_read(void **state)
 	fake_text(f->fake, PW_STREAM_TW_REUSE, "1\n");
 	fake_text(f->fake, PW_STREAM_TW_REUSE_DELAY, "250\n");
 	fake_text(f->fake, PW_STREAM_TIMESTAMPS, "0\n");
-	assert_int_equal(pw_sysctl_read(&f->input, &f->range, &f->err), PW_COLLECT_OK);
+	assert_int_equal(pw_sysctl_read(&f->input, &f->range, &f->err), PW_READ_OK);
 	assert_int_equal(f->range.low, 40001);
 	assert_int_equal(f->range.high, 40100);
 	assert_int_equal(pw_portset_count(&f->range.reserved), 3);
@@ -212,7 +212,7 @@ static void absent_settings_have_their_fixed_value(void **state)
 
 	memset(&f->range, 0xff, sizeof(f->range));
 	fake_text(f->fake, PW_STREAM_RANGE, "40000\t40099\n");
-	assert_int_equal(pw_sysctl_read(&f->input, &f->range, &f->err), PW_COLLECT_OK);
+	assert_int_equal(pw_sysctl_read(&f->input, &f->range, &f->err), PW_READ_OK);
 	assert_int_equal(pw_portset_count(&f->range.reserved), 0);
 	assert_int_equal(f->range.tw_reuse, PW_TW_REUSE_OFF);
 	assert_int_equal(f->range.tw_reuse_delay_ms, 1000);
@@ -223,10 +223,10 @@ static void missing_range_means_gone(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_int_equal(pw_sysctl_read(&f->input, &f->range, &f->err), PW_COLLECT_GONE);
+	assert_int_equal(pw_sysctl_read(&f->input, &f->range, &f->err), PW_READ_GONE);
 	/* as it is with a descriptor that is kept open: opening works, reading does not */
 	fake_read_error(fake_add(f->fake, PW_STREAM_RANGE), ENOENT);
-	assert_int_equal(pw_sysctl_read(&f->input, &f->range, &f->err), PW_COLLECT_GONE);
+	assert_int_equal(pw_sysctl_read(&f->input, &f->range, &f->err), PW_READ_GONE);
 }
 
 static void errors_are_told(void **state)
@@ -234,11 +234,11 @@ static void errors_are_told(void **state)
 	struct fixture *f = *state;
 
 	fake_fail(f->fake, PW_STREAM_RANGE, EACCES);
-	assert_int_equal(pw_sysctl_read(&f->input, &f->range, &f->err), PW_COLLECT_FAILED);
+	assert_int_equal(pw_sysctl_read(&f->input, &f->range, &f->err), PW_READ_FAILED);
 	assert_string_equal(f->err.text, "net.ipv4.ip_local_port_range: Permission denied");
 	fake_text(f->fake, PW_STREAM_RANGE, "40000\t40099\n");
 	fake_read_error(fake_add(f->fake, PW_STREAM_TIMESTAMPS), EIO);
-	assert_int_equal(pw_sysctl_read(&f->input, &f->range, &f->err), PW_COLLECT_FAILED);
+	assert_int_equal(pw_sysctl_read(&f->input, &f->range, &f->err), PW_READ_FAILED);
 	assert_string_equal(f->err.text, "net.ipv4.tcp_timestamps: Input/output error");
 }
 
@@ -258,7 +258,7 @@ static void strange_content_is_an_error(void **state)
 		if (cases[i].stream != PW_STREAM_RANGE)
 			fake_text(f.fake, PW_STREAM_RANGE, "40000\t40099\n");
 		fake_text(f.fake, cases[i].stream, cases[i].text);
-		assert_int_equal(pw_sysctl_read(&f.input, &f.range, &f.err), PW_COLLECT_FAILED);
+		assert_int_equal(pw_sysctl_read(&f.input, &f.range, &f.err), PW_READ_FAILED);
 		assert_non_null(strstr(f.err.text, "not understood"));
 		fake_free(f.fake);
 	}
@@ -270,7 +270,7 @@ static void nul_is_an_error(void **state)
 	struct fixture *f = *state;
 
 	fake_read_data(fake_add(f->fake, PW_STREAM_RANGE), "40000\t40099\n\0x", 14, 0);
-	assert_int_equal(pw_sysctl_read(&f->input, &f->range, &f->err), PW_COLLECT_FAILED);
+	assert_int_equal(pw_sysctl_read(&f->input, &f->range, &f->err), PW_READ_FAILED);
 }
 
 /* Every other port is reserved: far more than fits the first try. */
@@ -287,7 +287,7 @@ static void long_list_is_read_whole(void **state)
 	fake_text(f->fake, PW_STREAM_RANGE, "40000\t40099\n");
 	fake_text(f->fake, PW_STREAM_RESERVED, text);
 	free(text);
-	assert_int_equal(pw_sysctl_read(&f->input, &f->range, &f->err), PW_COLLECT_OK);
+	assert_int_equal(pw_sysctl_read(&f->input, &f->range, &f->err), PW_READ_OK);
 	assert_int_equal(pw_portset_count(&f->range.reserved), 32768);
 	assert_int_equal(f->fake->opened[PW_STREAM_RESERVED], 2);
 }
@@ -298,7 +298,7 @@ static void sockstat_is_read(void **state)
 	struct pw_sockstat out;
 
 	fake_settings(f->fake);
-	assert_int_equal(pw_sockstat_read(&f->input, &out, &f->err), PW_COLLECT_OK);
+	assert_int_equal(pw_sockstat_read(&f->input, &out, &f->err), PW_READ_OK);
 	assert_int_equal(out.tcp, 11);
 	assert_int_equal(out.udp, 3);
 	assert_int_equal(out.tcp_ports_max, 11 + 3 + (20 - 11 - 3));
@@ -309,13 +309,13 @@ static void sockstat_errors_are_told(void **state)
 	struct fixture *f = *state;
 	struct pw_sockstat out;
 
-	assert_int_equal(pw_sockstat_read(&f->input, &out, &f->err), PW_COLLECT_FAILED);
+	assert_int_equal(pw_sockstat_read(&f->input, &out, &f->err), PW_READ_FAILED);
 	assert_string_equal(f->err.text, "/proc/net/sockstat: No such file or directory");
 	fake_text(f->fake, PW_STREAM_SOCKSTAT, "sockets: used 1\n");
-	assert_int_equal(pw_sockstat_read(&f->input, &out, &f->err), PW_COLLECT_FAILED);
+	assert_int_equal(pw_sockstat_read(&f->input, &out, &f->err), PW_READ_FAILED);
 	assert_non_null(strstr(f->err.text, "not understood"));
 	fake_fail(f->fake, PW_STREAM_SOCKSTAT6, EMFILE);
-	assert_int_equal(pw_sockstat_read(&f->input, &out, &f->err), PW_COLLECT_FAILED);
+	assert_int_equal(pw_sockstat_read(&f->input, &out, &f->err), PW_READ_FAILED);
 	assert_string_equal(f->err.text, "/proc/net/sockstat6: Too many open files");
 }
 

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "kernel/host.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "kernel/capture.h"
+#include "kernel/netns_list.h"
+
+/* --- life --- */
+
+struct pw_host *pw_host_new(void)
+{
+	struct pw_host *host = calloc(1, sizeof(*host));
+
+	if (host == NULL)
+		return NULL;
+	host->backend = pw_netlink_backend();
+	host->others = pw_netns_list_new();
+	host->owner_names = pw_owner_names_new();
+	if (host->others != NULL && host->owner_names != NULL)
+		return host;
+	pw_host_free(host);
+	return NULL;
+}
+
+void pw_host_free(struct pw_host *host)
+{
+	if (host == NULL)
+		return;
+	for (size_t i = 0; i < host->n; i++)
+		pw_namespace_free(host->namespaces[i]);
+	host->backend->free(host->backend);
+	pw_netns_list_free(host->others);
+	pw_owner_names_free(host->owner_names);
+	free(host->namespaces);
+	free(host->polls);
+	free(host);
+}
+
+static int grow(struct pw_host *host)
+{
+	size_t size = host->size == 0 ? 8 : host->size * 2;
+	struct pw_namespace **namespaces = reallocarray(host->namespaces, size, sizeof(*namespaces));
+	struct pw_ns_poll *polls;
+
+	if (namespaces == NULL)
+		return -1;
+	host->namespaces = namespaces;
+	polls = reallocarray(host->polls, size, sizeof(*polls));
+	if (polls == NULL)
+		return -1;
+	host->polls = polls;
+	host->size = size;
+	return 0;
+}
+
+static struct pw_namespace *add(struct pw_host *host, uint32_t index, const char *name, const char *path)
+{
+	struct pw_namespace *ns;
+
+	if (host->n == host->size && grow(host) < 0)
+		return NULL;
+	ns = pw_namespace_new(index, name, path);
+	if (ns == NULL)
+		return NULL;
+	ns->owner_names = host->owner_names;
+	host->namespaces[host->n++] = ns;
+	return ns;
+}
+
+struct pw_namespace *pw_host_add(struct pw_host *host, uint32_t index, const char *name, const char *path)
+{
+	struct pw_namespace *ns = add(host, index, name, path);
+
+	host->n_fixed += ns != NULL;
+	return ns;
+}
+
+void pw_host_set_options(struct pw_host *host, const struct pw_host_options *options)
+{
+	host->options = *options;
+}
+
+/* --- namespaces that come and go --- */
+
+/* Drops those from `first` on up to the one with this index, or all of them. */
+static void drop_until(struct pw_host *host, size_t first, uint32_t index)
+{
+	size_t at = first;
+
+	for (; at < host->n && host->namespaces[at]->index != index; at++) {
+		struct pw_namespace *ns = host->namespaces[at];
+
+		pw_log(LOG_INFO, "network namespace %s: gone", ns->name);
+		if (host->options.gone != NULL)
+			host->options.gone(ns, host->options.context);
+		pw_namespace_free(ns);
+	}
+	memmove(&host->namespaces[first], &host->namespaces[at], (host->n - at) * sizeof(host->namespaces[0]));
+	host->n -= at - first;
+}
+
+/* Brings the namespaces in line with those that are there and wanted. Both lists are in the order in which these were found, so what stands
+ * between two that match has gone. */
+static void find_namespaces(struct pw_host *host)
+{
+	const struct pw_host_options *options = &host->options;
+	size_t at = host->n_fixed;
+
+	if (!options->all && options->n_names == 0 && host->n == at)
+		return;
+	pw_netns_list_update(host->others, options->all, options->names, options->n_names, pw_clock_boot_ms());
+	for (size_t i = 0; i < pw_netns_list_count(host->others); i++) {
+		const struct pw_netns_entry *entry = pw_netns_list_entry(host->others, i);
+
+		drop_until(host, at, entry->index);
+		if (at < host->n) {
+			struct pw_namespace *ns = host->namespaces[at++];
+
+			/* another way into it: the process that it was found by may have ended */
+			snprintf(ns->path, sizeof(ns->path), "%s", entry->path);
+		} else if (add(host, entry->index, entry->name, entry->path) != NULL) {
+			pw_log(LOG_INFO, "network namespace %s: watched from now on", entry->name);
+			at++;
+		} else {
+			pw_log(LOG_ERR, "network namespace %s: not watched: out of memory", entry->name);
+		}
+	}
+	drop_until(host, at, 0);
+}
+
+/* --- what is needed --- */
+
+/* Whether the socket counts alone show that no sockets need be taken: nothing can be listed, or (with idle-interval) nothing can be near a
+ * threshold and they were taken recently enough. */
+static bool is_quiet(const struct pw_host *host, const struct pw_namespace *ns)
+{
+	const struct pw_host_options *options = &host->options;
+	const struct pw_sockstat *counts = &ns->counts;
+	struct pw_portset capacity;
+	struct pw_policy thresholds;
+	uint32_t ports = counts->tcp_ports_max > counts->udp ? counts->tcp_ports_max : counts->udp, n;
+
+	if (options->monitor == NULL)
+		return false;
+	ports += pw_range_is_odd(&ns->range); /* the end that it loses is as good as gone */
+	pw_range_capacity(&ns->range, &capacity);
+	n = pw_portset_count(&capacity);
+	if (ports < pw_policy_floor(options->policy, n) && !pw_monitor_needs(options->monitor, ns->index))
+		return true;
+	thresholds = *options->policy;
+	thresholds.min_used = UINT32_MAX; /* of the floor, leave the thresholds alone */
+	return options->idle_interval_ms > options->interval_ms && ports < pw_policy_floor(&thresholds, n) &&
+		ns->taken_ms != 0 && pw_clock_boot_ms() - ns->taken_ms < options->idle_interval_ms;
+}
+
+/* Fewer entries than these make no SNAT pool that could be listed. */
+static uint32_t snat_floor(const struct pw_host *host, const struct pw_namespace *ns)
+{
+	const struct pw_host_options *options = &host->options;
+
+	if (options->monitor == NULL || pw_monitor_needs_snat(options->monitor, ns->index))
+		return 1;
+	return pw_policy_snat_floor(options->policy, pw_snat_least_capacity(options->snat, options->n_snat));
+}
+
+static void set_options(const struct pw_host *host, struct pw_namespace *ns)
+{
+	const struct pw_host_options *options = &host->options;
+
+	ns->probe = options->probe;
+	ns->max_probes = options->max_probes;
+	/* others than before are looked at at once, whatever the interval */
+	if (ns->snat.ranges != options->snat || ns->snat.n != options->n_snat)
+		ns->snat_watch.dumped_ms = 0;
+	ns->snat = (struct pw_snat_options){.ranges = options->snat,
+		.n = options->n_snat,
+		.interval_ms = options->snat_interval_ms,
+		.floor = snat_floor(host, ns)};
+}
+
+/* --- a poll --- */
+
+/* Has the backend take the sockets of n namespaces. */
+static void take(struct pw_host *host, struct pw_namespace *const *wanted, size_t n)
+{
+	host->backend->take(host->backend, wanted, n);
+	for (size_t i = 0; i < n; i++) {
+		struct pw_namespace *ns = wanted[i];
+
+		ns->empty = false;
+		if (!ns->taken)
+			continue;
+		ns->taken_ms = pw_clock_boot_ms();
+		/* a capture is of one poll: it ends with the first one that was complete */
+		if (ns->capture != NULL)
+			pw_capture_end(&ns->input);
+		ns->capture = NULL;
+	}
+}
+
+/* Reads a namespace. Returns whether its sockets are still to be taken. */
+static bool read_namespace(struct pw_host *host, struct pw_namespace *ns)
+{
+	bool wanted = false;
+
+	ns->err.text[0] = '\0';
+	ns->taken = false;
+	ns->snat_poll = (struct pw_snat_poll){0};
+	set_options(host, ns);
+	ns->status = pw_namespace_enter(ns, &ns->err);
+	if (ns->status == PW_READ_GONE)
+		pw_input_free(&ns->input);
+	if (ns->status != PW_READ_OK)
+		return false;
+	if (pw_namespace_read(ns) == PW_READ_OK) {
+		wanted = !is_quiet(host, ns);
+		if (!wanted)
+			pw_namespace_make_empty(ns);
+		else if (host->backend->inside)
+			take(host, &ns, 1);
+	}
+	if (ns->status != PW_READ_GONE)
+		pw_namespace_read_snat(ns);
+	pw_namespace_leave(ns);
+	return wanted && !host->backend->inside;
+}
+
+int pw_host_poll(struct pw_host *host)
+{
+	struct pw_namespace **wanted;
+	size_t n = 0;
+
+	find_namespaces(host);
+	wanted = reallocarray(NULL, host->n + 1, sizeof(*wanted));
+	if (wanted == NULL)
+		return -1;
+	for (size_t i = 0; i < host->n; i++) {
+		if (host->options.stopping != NULL && host->options.stopping()) {
+			free(wanted);
+			return -1;
+		}
+		if (read_namespace(host, host->namespaces[i]))
+			wanted[n++] = host->namespaces[i];
+	}
+	if (n > 0)
+		take(host, wanted, n);
+	free(wanted);
+	for (size_t i = 0; i < host->n; i++)
+		pw_namespace_result(host->namespaces[i], &host->polls[i]);
+	return 0;
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* host.h: the network namespaces of this host, polled together
+ *
+ * Finds those that are wanted, enters each, reads settings and socket counts, leaves out what shows no need of more, has a backend take the
+ * sockets, and looks at translated ports. What it found is for pw_monitor_update(), whose questions it answers. */
+#ifndef PW_KERNEL_HOST_H
+#define PW_KERNEL_HOST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/error.h"
+#include "kernel/namespace.h"
+#include "watch/monitor.h"
+#include "watch/policy.h"
+
+/* pwNsIndex of the own namespace; those of the others follow. */
+#define PW_OWN_INDEX 1
+
+/* How the host is polled; what it points to is borrowed until other options are set. */
+struct pw_host_options {
+	/* other namespaces, which come and go: all, or those with these names (ip-netns(8)) */
+	bool all;
+	char *const *names;
+	size_t n_names;
+	/* of each namespace; see struct pw_namespace and struct pw_snat_options */
+	bool probe;
+	uint32_t max_probes;
+	const struct pw_snat_range *snat;
+	size_t n_snat;
+	uint32_t snat_interval_ms;
+	/* what the monitor needs decides what is read at a poll; NULL: everything, at each */
+	const struct pw_monitor *monitor;
+	const struct pw_policy *policy;
+	uint32_t interval_ms, idle_interval_ms; /* far from every threshold sockets are taken on the second */
+	/* each may be NULL: asked between two namespaces, true gives the poll up; told before a namespace that has gone is forgotten */
+	bool (*stopping)(void);
+	void (*gone)(struct pw_namespace *ns, void *context);
+	void *context;
+};
+
+struct pw_host {
+	struct pw_namespace **namespaces; /* in the order of their indexes */
+	struct pw_ns_poll *polls;         /* what the last poll found, one a namespace */
+	size_t n;
+	size_t n_fixed; /* the first ones: those that were added */
+	size_t size;
+	struct pw_host_options options;
+	struct pw_backend *backend;
+	struct pw_netns_list *others;
+	struct pw_owner_names *owner_names;
+};
+
+/* Without namespaces, and with zeroed options. NULL when out of memory. */
+struct pw_host *pw_host_new(void);
+void pw_host_free(struct pw_host *host);
+
+/* Adds a namespace that is polled whether it is there or not, before the first poll; see pw_namespace_new(). Borrowed; NULL when out of
+ * memory. */
+struct pw_namespace *pw_host_add(struct pw_host *host, uint32_t index, const char *name, const char *path);
+
+/* From the next poll on. */
+void pw_host_set_options(struct pw_host *host, const struct pw_host_options *options);
+
+/* One poll: fills host->polls, which is valid until the next. What fails, fails for its namespace. Returns 0, or -1 when the poll was
+ * given up, since half of the namespaces would look like the end of all alarms in the others. */
+int pw_host_poll(struct pw_host *host);
+
+#endif
