@@ -55,7 +55,8 @@ def tables():
     """The text of each table, by the name of its marker."""
     recorded = sorted(SERIES.glob("*.txt"))
     return {"leaks": run("leaks"), "calm": run("calm"), "recorded": run("recorded", *recorded),
-            "leaks-60": run("leaks", 60)}
+            "leaks-60": run("leaks", 60),
+            "leaks-1": run("leaks", 1), "calm-1": run("calm", 1)}
 
 
 def write_tables(document):

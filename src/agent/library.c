@@ -205,7 +205,7 @@ static void to_wire(const struct pw_value *value, struct wire *wire)
 
 int pw_varbind_set(netsnmp_variable_list *varbind, const struct pw_value *value)
 {
-	struct wire wire;
+	struct wire wire = {0};
 
 	to_wire(value, &wire);
 	return snmp_set_var_typed_value(varbind, wire.type, wire.data, wire.size) == 0 ? 0 : -1;
@@ -213,7 +213,7 @@ int pw_varbind_set(netsnmp_variable_list *varbind, const struct pw_value *value)
 
 int pw_varbind_add(netsnmp_variable_list **list, const oid *name, size_t len, const struct pw_value *value)
 {
-	struct wire wire;
+	struct wire wire = {0};
 
 	to_wire(value, &wire);
 	return snmp_varlist_add_variable(list, name, len, wire.type, wire.data, wire.size) != NULL ? 0 : -1;
