@@ -17,7 +17,6 @@
 #include "agent/session.h"
 #include "agent/standalone.h"
 #include "agent/transport.h"
-#include "agent/window.h"
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -46,7 +45,6 @@ struct pw_agent {
 	struct pw_server server;
 	struct pw_notifier notifier;
 	struct pw_session session;
-	struct pw_window window;
 	struct pw_standalone standalone;
 };
 
@@ -79,17 +77,16 @@ static void on_session_changed(void *context)
 {
 	struct pw_agent *agent = context;
 
-	pw_window_session_changed(&agent->window);
+	pw_notifier_session_changed(&agent->notifier);
 }
 
 static int open_role(struct pw_agent *agent, struct pw_error *err)
 {
-	if (is_standalone(agent)) {
-		agent->notifier.sender = &agent->standalone.sender;
-		return pw_standalone_open(&agent->standalone, &agent->options, agent->handover, err);
-	}
-	pw_window_init(&agent->window, &agent->session, &agent->notifier);
-	agent->notifier.sender = &agent->window.sender;
+	if (is_standalone(agent))
+		return pw_standalone_open(&agent->standalone, &agent->options, &agent->server, err);
+	agent->notifier.session = &agent->session;
+	if (pw_transport_register(pw_server_respond, &agent->server) < 0)
+		return pw_error_set(err, "out of memory");
 	return pw_session_open(&agent->session, &agent->options, on_session_changed, agent, err);
 }
 
@@ -119,10 +116,9 @@ static int open_library(struct pw_agent *agent, struct pw_error *err)
 	pw_library_isolate();
 	if (init_agent(PW_LIBRARY_NAME) != 0)
 		return pw_error_set(err, "libnetsnmpagent can't be initialized");
-	agent->notifier.handover = agent->handover;
-	if (open_role(agent, err) < 0 || pw_server_open(&agent->server, agent->handover, err) < 0)
+	agent->notifier.handover = agent->server.handover = agent->handover;
+	if (open_role(agent, err) < 0)
 		return -1;
-	pw_transport_set_responder(pw_server_respond, &agent->server);
 	if (register_readfd(pw_handover_fd(agent->handover), on_handover, agent) != 0 ||
 		register_readfd(agent->wake, on_wake, agent) != 0)
 		return pw_error_set(err, "libnetsnmpagent takes no more descriptors");
@@ -175,7 +171,6 @@ static void run_loop(struct pw_agent *agent)
 static void close_library(struct pw_agent *agent)
 {
 	pw_timer_stop(&agent->notifier.timer);
-	pw_timer_stop(&agent->window.pause);
 	pw_session_close(&agent->session);
 	pw_standalone_close(&agent->standalone);
 	unregister_readfd(pw_handover_fd(agent->handover));

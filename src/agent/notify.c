@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "agent/object.h"
+#include "agent/transport.h"
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -14,8 +15,8 @@ enum { DATAGRAM = 1472, MESSAGE_OVERHEAD = 276 };
 /* The pace: snmpd forwards as fast as it is told, and what overruns a receiver's socket buffer is lost without a trace. */
 enum { PACE_US = 2000, BURST = 32 };
 
-/* After a failure to send, memory perhaps, or a connection that has just ended. */
-enum { AGAIN_MS = 1000 };
+/* After a failure to send, memory perhaps, or a connection that has just ended; and after the master refused one. */
+enum { AGAIN_MS = 1000, REFUSED_MS = 5000 };
 
 /* --- varbinds ------------------------------------------------------------------------------------------------------ */
 
@@ -108,7 +109,9 @@ static size_t shorten(char *text, size_t excess)
 	return excess > len - keep ? excess - (len - keep) : 0;
 }
 
-netsnmp_variable_list *pw_notification_varbinds(const struct pw_event *event)
+/* sysUpTime.0, snmpTrapOID.0 and the objects of a notification; NULL when out of memory. Owner and label are cut where an SNMPv3
+ * message would not fit into an Ethernet frame otherwise: receivers lose fragments, or refuse larger messages. */
+static netsnmp_variable_list *varbinds_of(const struct pw_event *event)
 {
 	netsnmp_variable_list *list = build(event);
 	size_t size = ber_varbinds(list);
@@ -123,11 +126,14 @@ netsnmp_variable_list *pw_notification_varbinds(const struct pw_event *event)
 	return build(&cut);
 }
 
-/* --- sending ------------------------------------------------------------------------------------------------------- */
+/* --- to the master --------------------------------------------------------------------------------------------------- */
 
-static void pump_again(void *notifier)
+static struct pw_slot *free_slot(struct pw_notifier *n)
 {
-	pw_notifier_pump(notifier);
+	for (size_t i = 0; i < PW_WINDOW_SIZE; i++)
+		if (n->slots[i].session == NULL)
+			return &n->slots[i];
+	return NULL;
 }
 
 /* Milliseconds until the pace lets the next one go: a burst at once, then one each PACE_US. */
@@ -136,6 +142,77 @@ static uint64_t pace_wait_ms(const struct pw_notifier *n, uint64_t now_us)
 	uint64_t ahead = n->paced_us > now_us ? n->paced_us - now_us : 0;
 
 	return ahead <= BURST * PACE_US ? 0 : (ahead - BURST * PACE_US + 999) / 1000;
+}
+
+/* Lets the next one wait for so long. */
+static void hold(struct pw_notifier *n, uint64_t ms)
+{
+	n->paced_us = pw_clock_boot_us() + ms * 1000 + BURST * PACE_US;
+}
+
+/* The library also calls this for what was under way when it frees an ended session (that is owed again already, and the slot may
+ * belong to a newer one), and when a send fails (the sender tells that itself). */
+static int on_answer(int operation, netsnmp_session *session, int request, netsnmp_pdu *pdu, void *magic)
+{
+	struct pw_slot *slot = magic;
+	struct pw_notifier *n = slot->notifier;
+
+	(void)request;
+	if (slot->session == NULL || session != slot->session)
+		return 1;
+	if (operation == NETSNMP_CALLBACK_OP_TIMED_OUT)
+		pw_transport_cut("it does not answer a notification");
+	if (operation != NETSNMP_CALLBACK_OP_RECEIVED_MESSAGE)
+		return 1;
+	slot->session = NULL;
+	if (pdu->errstat == 0) {
+		pw_handover_acknowledge(n->handover, slot->id);
+	} else {
+		pw_log(LOG_ERR, "the AgentX master agent refuses notification %u (error %ld); trying again in %d s",
+			slot->id, pdu->errstat, REFUSED_MS / 1000);
+		pw_handover_return(n->handover, slot->id);
+		hold(n, REFUSED_MS);
+	}
+	pw_notifier_pump(n);
+	return 1;
+}
+
+void pw_notifier_session_changed(struct pw_notifier *n)
+{
+	for (size_t i = 0; i < PW_WINDOW_SIZE; i++)
+		n->slots[i].session = NULL;
+	if (pace_wait_ms(n, pw_clock_boot_us()) > 0)
+		hold(n, 0);
+	if (n->session->session == NULL)
+		pw_handover_return_all(n->handover);
+	else
+		pw_notifier_pump(n);
+}
+
+/* --- sending ------------------------------------------------------------------------------------------------------- */
+
+static bool ready(struct pw_notifier *n)
+{
+	return n->session == NULL || (n->session->session != NULL && free_slot(n) != NULL);
+}
+
+/* Takes over the varbinds. Returns 0, or -1 when nothing was sent. */
+static int send_varbinds(struct pw_notifier *n, uint32_t id, netsnmp_variable_list *varbinds)
+{
+	struct pw_slot *slot = free_slot(n);
+
+	if (n->session == NULL) {
+		send_v2trap(varbinds);
+		snmp_free_varbind(varbinds);
+		pw_handover_acknowledge(n->handover, id);
+		return 0;
+	}
+	slot->notifier = n;
+	slot->id = id;
+	if (pw_session_notify(n->session, varbinds, on_answer, slot) < 0)
+		return -1;
+	slot->session = n->session->session;
+	return 0;
 }
 
 /* Sends one notification, if one is owed. Returns the milliseconds until it is worth trying again: 0 at once, UINT64_MAX never. */
@@ -150,8 +227,8 @@ static uint64_t send_one(struct pw_notifier *n)
 		return wait_ms;
 	if (!pw_handover_take(n->handover, now_us / 1000, &event, &rate_ms))
 		return rate_ms == UINT32_MAX ? UINT64_MAX : rate_ms + 1;
-	varbinds = pw_notification_varbinds(&event);
-	if (varbinds == NULL || n->sender->send(n->sender->context, &event, varbinds) < 0) {
+	varbinds = varbinds_of(&event);
+	if (varbinds == NULL || send_varbinds(n, event.id, varbinds) < 0) {
 		pw_handover_return(n->handover, event.id);
 		return AGAIN_MS;
 	}
@@ -159,12 +236,17 @@ static uint64_t send_one(struct pw_notifier *n)
 	return 0;
 }
 
+static void pump_again(void *notifier)
+{
+	pw_notifier_pump(notifier);
+}
+
 void pw_notifier_pump(struct pw_notifier *n)
 {
 	uint64_t wait_ms = 0;
 
 	pw_timer_stop(&n->timer);
-	while (wait_ms == 0 && n->sender->ready(n->sender->context))
+	while (wait_ms == 0 && ready(n))
 		wait_ms = send_one(n);
 	if (wait_ms != 0 && wait_ms != UINT64_MAX)
 		pw_timer_start(&n->timer, wait_ms, pump_again, n);

@@ -3,9 +3,8 @@
 
 #include <string.h>
 
-enum { VERSION = 1, TYPE_GET = 5, TYPE_GETNEXT = 6, TYPE_RESPONSE = 18 };
-enum { NON_DEFAULT_CONTEXT = 0x08, NETWORK_BYTE_ORDER = 0x10 };
-enum { HEADER = 20, PAYLOAD_LENGTH = 16 };
+enum { VERSION = 1, NON_DEFAULT_CONTEXT = 0x08, NETWORK_BYTE_ORDER = 0x10 };
+enum { FLAGS = 2, PAYLOAD_LENGTH = 16 }; /* where they are in a header */
 
 /* The types of a variable binding (RFC 2741 5.4). */
 enum {
@@ -31,19 +30,41 @@ static uint32_t get32(const struct pw_pdu *pdu, const uint8_t *p)
 	return (uint32_t)p[3] << 24 | (uint32_t)p[2] << 16 | (uint32_t)p[1] << 8 | p[0];
 }
 
-bool pw_pdu_read(struct pw_pdu *pdu, const uint8_t *octets, size_t n)
+static uint16_t get16(const struct pw_pdu *pdu, const uint8_t *p)
 {
-	if (n < HEADER || octets[0] != VERSION || (octets[1] != TYPE_GET && octets[1] != TYPE_GETNEXT) ||
-		(octets[2] & NON_DEFAULT_CONTEXT) != 0)
-		return false;
-	pdu->next = octets[1] == TYPE_GETNEXT;
-	pdu->big_endian = (octets[2] & NETWORK_BYTE_ORDER) != 0;
+	return (uint16_t)(pdu->big_endian ? p[0] << 8 | p[1] : p[1] << 8 | p[0]);
+}
+
+const char *pw_pdu_header(struct pw_pdu *pdu, const uint8_t *octets)
+{
+	uint32_t length;
+
+	pdu->type = octets[1];
+	pdu->context = (octets[FLAGS] & NON_DEFAULT_CONTEXT) != 0;
+	pdu->big_endian = (octets[FLAGS] & NETWORK_BYTE_ORDER) != 0;
 	pdu->session = get32(pdu, octets + 4);
 	pdu->transaction = get32(pdu, octets + 8);
 	pdu->packet = get32(pdu, octets + 12);
-	pdu->at = octets + HEADER;
-	pdu->end = octets + n;
-	return get32(pdu, octets + PAYLOAD_LENGTH) == n - HEADER;
+	length = get32(pdu, octets + PAYLOAD_LENGTH);
+	if (octets[0] != VERSION)
+		return "it does not speak AgentX version 1";
+	if (pdu->type == 0 || pdu->type > PW_PDU_RESPONSE)
+		return "it sent a PDU of an unknown type";
+	if (length % 4 != 0 || length > PW_PDU_MAX - PW_PDU_HEADER)
+		return "it sent a PDU of an impossible length";
+	pdu->at = octets + PW_PDU_HEADER;
+	pdu->end = pdu->at + length;
+	return NULL;
+}
+
+int pw_pdu_bulk(struct pw_pdu *pdu, uint16_t *non_repeaters, uint16_t *max_repetitions)
+{
+	if (pdu->end - pdu->at < 4)
+		return -1;
+	*non_repeaters = get16(pdu, pdu->at);
+	*max_repetitions = get16(pdu, pdu->at + 2);
+	pdu->at += 4;
+	return 0;
 }
 
 /* 5.1: the number of sub-identifiers, prefix, include, a reserved octet, the sub-identifiers. */
@@ -181,7 +202,7 @@ void pw_response_begin(
 {
 	*response = (struct pw_response){.out = out, .size = size, .big_endian = request->big_endian};
 	put8(response, VERSION);
-	put8(response, TYPE_RESPONSE);
+	put8(response, PW_PDU_RESPONSE);
 	put8(response, request->big_endian ? NETWORK_BYTE_ORDER : 0);
 	put8(response, 0);
 	put32(response, request->session);
@@ -211,10 +232,29 @@ void pw_response_exception(struct pw_response *response, const struct pw_name *n
 	put_head(response, (uint16_t)exception, name->id, name->len);
 }
 
+void pw_response_error(struct pw_response *response, uint16_t error, uint16_t index)
+{
+	response->len = PW_PDU_HEADER + 4;
+	put16(response, error);
+	put16(response, index);
+}
+
 size_t pw_response_end(struct pw_response *response)
 {
 	if (response->len > response->size)
 		return 0;
-	store32(response, response->out + PAYLOAD_LENGTH, (uint32_t)(response->len - HEADER));
+	store32(response, response->out + PAYLOAD_LENGTH, (uint32_t)(response->len - PW_PDU_HEADER));
 	return response->len;
+}
+
+size_t pw_response_reduce(const struct pw_pdu *pdu, const uint8_t *octets, uint8_t *out)
+{
+	const struct pw_response r = {.big_endian = pdu->big_endian};
+
+	if (pdu->context || pdu->end - pdu->at < PW_PDU_RESULT)
+		return 0;
+	memcpy(out, octets, PW_PDU_HEADER + PW_PDU_RESULT);
+	out[FLAGS] &= NETWORK_BYTE_ORDER;
+	store32(&r, out + PAYLOAD_LENGTH, PW_PDU_RESULT);
+	return PW_PDU_HEADER + PW_PDU_RESULT;
 }

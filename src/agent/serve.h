@@ -4,7 +4,7 @@
 #define PW_AGENT_SERVE_H
 
 #include "agent/object.h"
-#include "base/error.h"
+#include "agent/pdu.h"
 #include "watch/handover.h"
 
 struct pw_server {
@@ -13,15 +13,19 @@ struct pw_server {
 	bool has_scene; /* the scene belongs to this turn of the loop */
 };
 
-/* Registers the whole subtree of the MIB with the library: one registration, so that all varbinds of a PDU reach the handler
- * together and are answered from one snapshot, whichever tables they ask for. */
-int pw_server_open(struct pw_server *server, struct pw_handover *handover, struct pw_error *err);
-
-/* Answers one AgentX PDU of n octets without the library. Writes the Response to `out` and returns its length; 0 for what is left to
- * the library: other types, contexts, names that are not of this MIB, answers that do not fit into `size`. */
-size_t pw_server_respond(void *server, const uint8_t *pdu, size_t n, uint8_t *out, size_t size);
+/* What the requests of this turn of the loop are answered from: a GETBULK of the stand-alone agent comes in many calls. */
+const struct pw_scene *pw_server_scene(struct pw_server *server);
 
 /* Ends a turn of the loop: the next request is answered from the snapshot of its own time. */
 void pw_server_end_turn(struct pw_server *server);
+
+/* pw_lookup_get() and pw_lookup_next() with whole names: all names before the base OID come before its first instance. */
+enum pw_lookup pw_server_get(const struct pw_scene *scene, const struct pw_name *name, struct pw_instance *out);
+bool pw_server_next(const struct pw_scene *scene, const struct pw_name *name, struct pw_instance *out);
+
+/* Answers one request of a master, whatever it asks (a pw_stream_responder): values and exceptions to Get, GetNext and GetBulk in the default
+ * context, notWritable to TestSet, errors to the other parts of a SET that must not come then. Nothing to CleanupSet (RFC 2741 7.2.4.4), and to
+ * PDUs that only a subagent sends. */
+size_t pw_server_respond(void *server, struct pw_pdu *request, bool open, uint8_t *out, size_t size);
 
 #endif

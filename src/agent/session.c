@@ -8,10 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-/* PDU types and errors of RFC 2741 6.1 and 6.2.16; the library does not install its header of them. */
-enum { MSG_CLOSE = 2, MSG_REGISTER = 3, MSG_NOTIFY = 12, MSG_PING = 13 };
-enum { CLOSE_SHUTDOWN = 5 };
-enum { ERROR_NOT_OPEN = 257, ERROR_DUPLICATE_REGISTRATION = 263 };
+enum { CLOSE_SHUTDOWN = 5 }; /* RFC 2741 6.2.2 */
 
 /* How long the library waits for the answer to the Open-PDU: a busy master may take a second or two, and only this thread waits. */
 enum { OPEN_SECONDS = 3 };
@@ -161,7 +158,7 @@ static int on_registered(int operation, netsnmp_session *session, int request, n
 		s->refusal_told = false;
 		return 1;
 	}
-	if (pdu->errstat == ERROR_NOT_OPEN) {
+	if (pdu->errstat == PW_PDU_NOT_OPEN) {
 		pw_transport_cut("it forgot the session");
 		return 1;
 	}
@@ -169,7 +166,8 @@ static int on_registered(int operation, netsnmp_session *session, int request, n
 		pw_log(LOG_WARNING,
 			"the AgentX master agent at %s refuses PORTWATCH-MIB: %s (error %ld); trying again every %d s",
 			s->address,
-			pdu->errstat == ERROR_DUPLICATE_REGISTRATION ? "another subagent serves it" : "no reason given",
+			pdu->errstat == PW_PDU_DUPLICATE_REGISTRATION ? "another subagent serves it"
+								      : "no reason given",
 			pdu->errstat, REGISTER_AGAIN_MS / 1000);
 	s->refusal_told = true;
 	pw_timer_start(&s->registration, REGISTER_AGAIN_MS, enlist, s);
@@ -181,7 +179,7 @@ static int on_registered(int operation, netsnmp_session *session, int request, n
 static void enlist(void *context)
 {
 	struct pw_session *s = context;
-	netsnmp_pdu *pdu = new_pdu(s, MSG_REGISTER);
+	netsnmp_pdu *pdu = new_pdu(s, PW_PDU_REGISTER);
 	oid base[MAX_OID_LEN];
 
 	if (pdu != NULL) {
@@ -229,13 +227,13 @@ static void watch(void *context)
 	if (silent < s->ping_ms)
 		next = s->ping_ms - silent;
 	else if (!s->ping_under_way)
-		s->ping_under_way = send_pdu(s, new_pdu(s, MSG_PING), on_ping, s) == 0;
+		s->ping_under_way = send_pdu(s, new_pdu(s, PW_PDU_PING), on_ping, s) == 0;
 	pw_timer_start(&s->watch, next, watch, s);
 }
 
 int pw_session_notify(struct pw_session *s, netsnmp_variable_list *varbinds, snmp_callback done, void *magic)
 {
-	netsnmp_pdu *pdu = new_pdu(s, MSG_NOTIFY);
+	netsnmp_pdu *pdu = new_pdu(s, PW_PDU_NOTIFY);
 
 	if (pdu == NULL) {
 		snmp_free_varbind(varbinds);
@@ -271,7 +269,7 @@ int pw_session_open(struct pw_session *s, const struct pw_agent_options *options
 	set_library(address);
 	free(address);
 	s->address = strdup(options->address);
-	if (s->address == NULL || pw_transport_register() < 0)
+	if (s->address == NULL)
 		return pw_error_set(err, "out of memory");
 	s->ping_ms = milliseconds(options->ping_interval, 1000);
 	s->reconnect_ms = milliseconds(options->reconnect_interval, RECONNECT_MIN_MS);
@@ -287,7 +285,7 @@ int pw_session_open(struct pw_session *s, const struct pw_agent_options *options
  * freed memory when the connection ends meanwhile. */
 static void end_session(struct pw_session *s)
 {
-	netsnmp_pdu *pdu = new_pdu(s, MSG_CLOSE);
+	netsnmp_pdu *pdu = new_pdu(s, PW_PDU_CLOSE);
 
 	if (pdu != NULL) {
 		pdu->errstat = CLOSE_SHUTDOWN;

@@ -3,23 +3,173 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
+#include "agent/library.h"
 #include "base/log.h"
 
-/* --- sending: to the receivers of the include file, without acknowledgement ---------------------------------------- */
+/* --- PORTWATCH-MIB --------------------------------------------------------------------------------------------------- */
 
-static bool always_ready(void *context)
+static void name_of(const netsnmp_variable_list *varbind, struct pw_name *name)
 {
-	(void)context;
-	return true;
+	name->len = 0;
+	for (size_t i = 0; i < varbind->name_length && i < PW_NAME_MAX; i++)
+		name->id[name->len++] = varbind->name[i] < UINT32_MAX ? (uint32_t)varbind->name[i] : UINT32_MAX;
 }
 
-static int send_trap(void *handover, const struct pw_event *event, netsnmp_variable_list *varbinds)
+/* A GETNEXT that finds nothing is left alone: the library goes on behind the subtree then. */
+static void answer(netsnmp_agent_request_info *info, netsnmp_request_info *request, const struct pw_scene *s)
 {
-	send_v2trap(varbinds);
-	snmp_free_varbind(varbinds);
-	pw_handover_acknowledge(handover, event->id);
+	enum pw_lookup lookup = PW_LOOKUP_FOUND;
+	struct pw_instance found;
+	struct pw_value value;
+	struct pw_name name;
+	oid full[MAX_OID_LEN];
+	int error = 0;
+
+	name_of(request->requestvb, &name);
+	if (info->mode == MODE_GET)
+		lookup = pw_server_get(s, &name, &found);
+	else if (!pw_server_next(s, &name, &found))
+		return;
+	else if (snmp_set_var_objid(request->requestvb, full, pw_full_oid(full, found.oid, found.len)) != 0)
+		error = SNMP_ERR_GENERR;
+	if (lookup != PW_LOOKUP_FOUND)
+		error = lookup == PW_LOOKUP_NO_INSTANCE ? SNMP_NOSUCHINSTANCE : SNMP_NOSUCHOBJECT;
+	if (error == 0) {
+		pw_object_read(found.object, s, found.row, &value);
+		if (pw_varbind_set(request->requestvb, &value) < 0)
+			error = SNMP_ERR_GENERR;
+	}
+	if (error != 0)
+		netsnmp_set_request_error(info, request, error);
+}
+
+static int handle_mib(netsnmp_mib_handler *handler, netsnmp_handler_registration *registration,
+	netsnmp_agent_request_info *info, netsnmp_request_info *requests)
+{
+	const struct pw_scene *s = pw_server_scene(handler->myvoid);
+
+	(void)registration;
+	for (netsnmp_request_info *request = requests; request != NULL; request = request->next)
+		if (!request->processed && (info->mode == MODE_GET || info->mode == MODE_GETNEXT))
+			answer(info, request, s);
+	return SNMP_ERR_NOERROR;
+}
+
+/* One registration for the whole subtree, so that all varbinds of a request are answered from one snapshot, whichever tables they ask for. */
+static int open_mib(struct pw_server *server, struct pw_error *err)
+{
+	oid base[MAX_OID_LEN];
+	size_t len = pw_full_oid(base, NULL, 0);
+	netsnmp_handler_registration *registration = netsnmp_create_handler_registration(
+		"portwatch", handle_mib, base, len, HANDLER_CAN_RONLY);
+
+	if (registration == NULL)
+		return pw_error_set(err, "out of memory");
+	registration->handler->myvoid = server;
+	if (netsnmp_register_handler(registration) != MIB_REGISTERED_OK)
+		return pw_error_set(err, "PORTWATCH-MIB can't be registered with libnetsnmpagent");
+	return 0;
+}
+
+/* --- the system group: sysContact, sysName and sysLocation come from the include file ------------------------------- */
+
+enum {
+	NUMBER_DESCR = 1,
+	NUMBER_OBJECT_ID,
+	NUMBER_UPTIME,
+	NUMBER_CONTACT,
+	NUMBER_NAME,
+	NUMBER_LOCATION,
+	NUMBER_SERVICES
+};
+
+static char texts[NUMBER_SERVICES + 1][PW_TEXT_MAX + 1]; /* of those that are texts */
+
+static void parse_text(char *text, const char *line)
+{
+	snprintf(text, PW_TEXT_MAX + 1, "%s", line);
+}
+
+static void parse_contact(const char *token, char *line)
+{
+	(void)token;
+	parse_text(texts[NUMBER_CONTACT], line);
+}
+
+static void parse_name(const char *token, char *line)
+{
+	(void)token;
+	parse_text(texts[NUMBER_NAME], line);
+}
+
+static void parse_location(const char *token, char *line)
+{
+	(void)token;
+	parse_text(texts[NUMBER_LOCATION], line);
+}
+
+static void value_of(oid number, struct pw_value *value)
+{
+	switch (number) {
+	case NUMBER_OBJECT_ID:
+		value->syntax = PW_SYNTAX_ROW;
+		pw_value_set_row(value, NULL, 0);
+		break;
+	case NUMBER_UPTIME:
+		value->syntax = PW_SYNTAX_TIMESTAMP;
+		value->number = pw_uptime();
+		break;
+	case NUMBER_SERVICES:
+		value->syntax = PW_SYNTAX_ENUM;
+		value->integer = 72; /* RFC 3418: a host that offers application services */
+		break;
+	default:
+		value->syntax = PW_SYNTAX_TEXT;
+		pw_value_set_text(value, texts[number]);
+		break;
+	}
+}
+
+/* The library's scalar helper sees to GETNEXT and to names that do not exist. */
+static int handle_system(netsnmp_mib_handler *handler, netsnmp_handler_registration *registration,
+	netsnmp_agent_request_info *info, netsnmp_request_info *requests)
+{
+	struct pw_value value;
+
+	(void)handler;
+	if (info->mode != MODE_GET)
+		return SNMP_ERR_NOERROR;
+	value_of(registration->rootoid[registration->rootoid_len - 2], &value);
+	return pw_varbind_set(requests->requestvb, &value) == 0 ? SNMP_ERR_NOERROR : SNMP_ERR_GENERR;
+}
+
+static int register_scalar(oid number)
+{
+	const oid name[] = {1, 3, 6, 1, 2, 1, 1, number};
+	netsnmp_handler_registration *registration = netsnmp_create_handler_registration(
+		"system", handle_system, name, OID_LENGTH(name), HANDLER_CAN_RONLY);
+
+	return registration != NULL && netsnmp_register_read_only_scalar(registration) == MIB_REGISTERED_OK ? 0 : -1;
+}
+
+static int open_system(struct pw_error *err)
+{
+	struct utsname host;
+
+	if (uname(&host) == 0) {
+		snprintf(texts[NUMBER_DESCR], sizeof(texts[0]), "portwatchd on %s %s %s", host.sysname, host.release,
+			host.machine);
+		snprintf(texts[NUMBER_NAME], sizeof(texts[0]), "%s", host.nodename);
+	}
+	snmpd_register_config_handler("sysContact", parse_contact, NULL, "contact-name");
+	snmpd_register_config_handler("sysName", parse_name, NULL, "node-name");
+	snmpd_register_config_handler("sysLocation", parse_location, NULL, "location");
+	for (oid number = NUMBER_DESCR; number <= NUMBER_SERVICES; number++)
+		if (register_scalar(number) < 0)
+			return pw_error_set(err, "the system group can't be registered with libnetsnmpagent");
 	return 0;
 }
 
@@ -88,9 +238,8 @@ static void allow_loopback(void)
 }
 
 int pw_standalone_open(struct pw_standalone *standalone, const struct pw_agent_options *options,
-	struct pw_handover *handover, struct pw_error *err)
+	struct pw_server *server, struct pw_error *err)
 {
-	standalone->sender = (struct pw_sender){.ready = always_ready, .send = send_trap, .context = handover};
 	netsnmp_ds_set_string(NETSNMP_DS_APPLICATION_ID, NETSNMP_DS_AGENT_PORTS, options->address);
 	netsnmp_register_callback(SNMP_CALLBACK_LIBRARY, SNMP_CALLBACK_POST_PREMIB_READ_CONFIG, after_first_pass,
 		standalone, NETSNMP_CALLBACK_HIGHEST_PRIORITY);
@@ -101,7 +250,7 @@ int pw_standalone_open(struct pw_standalone *standalone, const struct pw_agent_o
 	} else {
 		allow_loopback();
 	}
-	return pw_system_open(err);
+	return open_mib(server, err) < 0 ? -1 : open_system(err);
 }
 
 void pw_standalone_close(struct pw_standalone *standalone)

@@ -15,15 +15,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "agent/frame.h"
 #include "agent/library.h"
 #include "base/clock.h"
 
 /* How long a TCP connect, or a send into a full buffer, may take. */
 enum { PATIENCE_MS = 3000 };
-
-/* The longest answer that is made here: a hundred rows of all columns; the library makes longer ones. */
-enum { RESPONSE_MAX = 65536 };
 
 #define PREFIX "portwatch"
 static const char default_port[] = "705"; /* RFC 2741 8.1.1 */
@@ -37,12 +33,9 @@ static struct {
 	bool shut;       /* no further connections */
 	const char *cut; /* why it was cut by us, or NULL */
 	/* of the agent thread */
-	struct pw_frame frame;
 	uint64_t heard_ms;
 	char error[256];
-	pw_transport_responder *respond; /* or NULL */
-	void *respond_context;
-	uint8_t response[RESPONSE_MAX];
+	struct pw_stream stream;
 } link_state = {.mutex = PTHREAD_MUTEX_INITIALIZER, .fd = -1};
 
 const char *pw_transport_error(void)
@@ -53,12 +46,6 @@ const char *pw_transport_error(void)
 uint64_t pw_transport_heard_ms(void)
 {
 	return link_state.heard_ms;
-}
-
-void pw_transport_set_responder(pw_transport_responder *respond, void *context)
-{
-	link_state.respond = respond;
-	link_state.respond_context = context;
 }
 
 static void say(const char *text)
@@ -298,22 +285,18 @@ static int ended(const char *why)
 
 /* Sends a PDU as a whole. When the buffer stays full for so long, the master hangs, and what has been sent of a PDU can't be taken
  * back: the connection ends. */
-static int transport_send(netsnmp_transport *t, const void *buf, int size, void **opaque, int *opaque_len)
+static int send_whole(int fd, const uint8_t *pdu, size_t left)
 {
 	uint64_t deadline_ms = pw_clock_boot_ms() + PATIENCE_MS;
-	const char *from = buf;
-	size_t left = (size_t)size;
 
-	(void)opaque;
-	(void)opaque_len;
 	while (left > 0) {
-		ssize_t n = send(t->sock, from, left, MSG_NOSIGNAL | MSG_DONTWAIT);
+		ssize_t n = send(fd, pdu, left, MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		if (n > 0) {
-			from += n;
+			pdu += n;
 			left -= (size_t)n;
 		} else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-			if (wait_for(t->sock, POLLOUT, deadline_ms) < 0) {
+			if (wait_for(fd, POLLOUT, deadline_ms) < 0) {
 				pw_transport_cut("it does not take what is sent to it");
 				return -1;
 			}
@@ -321,55 +304,53 @@ static int transport_send(netsnmp_transport *t, const void *buf, int size, void 
 			return -1;
 		}
 	}
-	return size;
+	return 0;
 }
 
-/* Answers a PDU before the library sees it, if it can be answered so. Should the answer not go out, the connection ends. */
-static bool respond(netsnmp_transport *t, const uint8_t *pdu, size_t n)
+static int send_response(void *context, const uint8_t *pdu, size_t n)
 {
-	size_t len = 0;
-
-	if (link_state.respond != NULL)
-		len = link_state.respond(
-			link_state.respond_context, pdu, n, link_state.response, sizeof(link_state.response));
-	if (len == 0)
-		return false;
-	if (transport_send(t, link_state.response, (int)len, NULL, NULL) < 0)
-		pw_transport_cut("it does not take what is sent to it");
-	return true;
+	(void)context;
+	return send_whole(link_state.fd, pdu, n);
 }
 
-/* A nonsense PDU ends the connection like the end of the stream. */
+static int transport_send(netsnmp_transport *t, const void *buf, int size, void **opaque, int *opaque_len)
+{
+	(void)opaque;
+	(void)opaque_len;
+	pw_stream_sent(&link_state.stream, buf, (size_t)size);
+	return send_whole(t->sock, buf, (size_t)size) < 0 ? -1 : size;
+}
+
+/* The library gets Responses, as many as arrived at a time, or an "empty packet", which it ignores. */
 static int transport_recv(netsnmp_transport *t, void *buf, int size, void **opaque, int *opaque_len)
 {
-	const bool at_start = link_state.frame.have == 0;
 	const char *why = NULL;
+	uint8_t *room;
+	size_t len = 0;
 	ssize_t n;
-	int complete;
+	int used = 0;
 
+	(void)size; /* 64 KiB, far more than the longest that there can be */
 	*opaque = NULL;
 	*opaque_len = 0;
+	room = pw_stream_room(&link_state.stream, &len);
 	do
-		n = recv(t->sock, buf, (size_t)size, MSG_DONTWAIT);
+		n = recv(t->sock, room, len, MSG_DONTWAIT);
 	while (n < 0 && errno == EINTR);
-	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-		t->flags |= NETSNMP_TRANSPORT_FLAG_EMPTY_PKT;
-		return 0;
-	}
-	if (n <= 0)
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK))
 		return ended(n == 0 ? "it closed the connection" : strerror(errno));
-	complete = pw_frame_feed(&link_state.frame, buf, (size_t)n, &why);
-	if (complete < 0)
+	len = 0;
+	if (n > 0)
+		used = pw_stream_received(&link_state.stream, (size_t)n, buf, &len, &why);
+	if (used < 0)
 		return ended(why);
-	if (complete > 0) {
+	if (used > 0)
 		link_state.heard_ms = pw_clock_boot_ms();
+	if (len > 0)
 		say("it refused the session"); /* if this answer does not open one */
-	}
-	if (complete == 1 && at_start && link_state.frame.have == 0 && respond(t, buf, (size_t)n)) {
+	else
 		t->flags |= NETSNMP_TRANSPORT_FLAG_EMPTY_PKT;
-		return 0;
-	}
-	return (int)n;
+	return (int)len;
 }
 
 static int transport_close(netsnmp_transport *t)
@@ -398,7 +379,7 @@ static netsnmp_transport *transport_of(int fd, const char *address)
 		close_socket(fd);
 		return NULL;
 	}
-	memset(&link_state.frame, 0, sizeof(link_state.frame));
+	pw_stream_reset(&link_state.stream);
 	link_state.heard_ms = pw_clock_boot_ms();
 	say("it does not answer"); /* until it does */
 	t->domain = domain_oid;
@@ -426,7 +407,7 @@ static netsnmp_transport *transport_create(const char *address, int local, const
 	return fd >= 0 ? transport_of(fd, address) : NULL;
 }
 
-int pw_transport_register(void)
+int pw_transport_register(pw_stream_responder *respond, void *context)
 {
 	static netsnmp_tdomain domain = {
 		.name = domain_oid,
@@ -434,6 +415,9 @@ int pw_transport_register(void)
 		.f_create_from_tstring_new = transport_create,
 	};
 
+	link_state.stream.respond = respond;
+	link_state.stream.respond_context = context;
+	link_state.stream.send = send_response;
 	domain.prefix = calloc(2, sizeof(*domain.prefix)); /* the library frees it */
 	if (domain.prefix == NULL)
 		return -1;

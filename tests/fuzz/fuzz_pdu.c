@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Get and GetNext PDUs of an AgentX master, and the Responses to them. Input: two bytes for the room that the Response has, then
- * the PDU. */
+/* Requests of an AgentX master, and the Responses to them. Input: two bytes for the room that the Response has, then the PDU. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,26 +28,32 @@ static void answer(struct pw_response *response, const struct pw_name *start, co
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	uint8_t reduced[PW_PDU_HEADER + PW_PDU_RESULT];
 	struct pw_response response;
 	struct pw_name start, end;
+	uint16_t repeaters, repetitions;
 	struct pw_pdu pdu;
 	size_t room, len;
 	uint8_t *out;
 	int rc;
 
-	if (size < 2)
+	if (size < 2 + PW_PDU_HEADER || pw_pdu_header(&pdu, data + 2) != NULL || pdu.end != data + size)
 		return 0;
 	room = 28 + (size_t)data[0] * 256 + data[1]; /* the header and its three fields always fit */
-	if (!pw_pdu_read(&pdu, data + 2, size - 2))
-		return 0;
 	out = malloc(room);
 	must(out != NULL);
+	len = pw_response_reduce(&pdu, data + 2, reduced);
+	must(len == 0 || len == sizeof(reduced));
 	pw_response_begin(&response, &pdu, 1, out, room);
+	if (pdu.type == PW_PDU_GETBULK)
+		pw_pdu_bulk(&pdu, &repeaters, &repetitions);
 	while ((rc = pw_pdu_range(&pdu, &start, &end)) > 0)
 		answer(&response, &start, &end);
 	len = pw_response_end(&response);
 	must(len == 0 || (len >= 28 && len <= room && len % 4 == 0));
 	must(rc <= 0 && pdu.at <= pdu.end);
+	pw_response_error(&response, PW_PDU_GEN_ERR, 0);
+	must(pw_response_end(&response) == 28);
 	free(out);
 	return 0;
 }

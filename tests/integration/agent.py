@@ -213,13 +213,16 @@ class FalseMaster:
 class AgentX:
     """As much of RFC 2741 as a master needs to open a session, and to answer or refuse what follows."""
 
-    OPEN, REGISTER, NOTIFY, PING, RESPONSE = 1, 3, 12, 13, 18
-    NOT_OPEN, DUPLICATE_REGISTRATION, PROCESSING_ERROR = 257, 263, 268
+    OPEN, CLOSE, REGISTER, UNREGISTER, GET, GETNEXT, GETBULK, TESTSET, COMMITSET, UNDOSET, CLEANUPSET, NOTIFY, PING = range(1, 14)
+    RESPONSE = 18
+    NOT_OPEN, UNSUPPORTED_CONTEXT, DUPLICATE_REGISTRATION, PARSE_ERROR, PROCESSING_ERROR = 257, 262, 263, 266, 268
+    SESSION = 7
     HEADER = struct.Struct(">BBBxIIII")
-    NETWORK_BYTE_ORDER = 0x10
+    NON_DEFAULT_CONTEXT, NETWORK_BYTE_ORDER = 0x08, 0x10
 
     def __init__(self, connection):
         self._connection = connection
+        self.payload = b""  # of the last PDU
 
     def _take(self, size):
         data = b""
@@ -235,7 +238,7 @@ class AgentX:
         header = self._take(self.HEADER.size)
         order = ">" if header[2] & self.NETWORK_BYTE_ORDER else "<"
         _, kind, _, session, transaction, packet, length = struct.unpack(f"{order}BBBxIIII", header)
-        self._take(length)
+        self.payload = self._take(length)
         return kind, (session, transaction, packet)
 
     def response(self, repeated, error=0):
@@ -250,5 +253,28 @@ class AgentX:
         """Answers the Open-PDU; returns the AgentX, to go on with."""
         kind, (_, transaction, packet) = self.receive()
         assert kind == self.OPEN
-        self.answer((7, transaction, packet))
+        self.answer((self.SESSION, transaction, packet))
         return self
+
+    def pdu(self, kind, payload=b"", flags=0, packet=9, session=SESSION):
+        """The octets of any PDU."""
+        return self.HEADER.pack(1, kind, flags | self.NETWORK_BYTE_ORDER, session, 8, packet, len(payload)) + payload
+
+    def until_response(self):
+        """Answers what the agent asks, until its next Response: (error, index, its variable bindings)."""
+        while True:
+            kind, repeated = self.receive()
+            if kind == self.RESPONSE:
+                _, error, index = struct.unpack(">IHH", self.payload[:8])
+                return error, index, self.payload[8:]
+            self.answer(repeated)
+
+    def ask(self, *arguments, **options):
+        """Sends a PDU; returns the Response to it."""
+        self._connection.sendall(self.pdu(*arguments, **options))
+        return self.until_response()
+
+
+def encoded(oid, include=0):
+    """An Object Identifier of RFC 2741 5.1, without a prefix."""
+    return struct.pack(f">BBBB{len(oid)}I", len(oid), 0, include, 0, *oid)

@@ -12,7 +12,7 @@ import struct
 import time
 
 import pytest
-from agent import LONG, STOP_MS, AgentX, FalseMaster, Stage, fill_backlog
+from agent import LONG, STOP_MS, AgentX, FalseMaster, Stage, encoded, fill_backlog
 from harness import PATIENCE, eventually
 
 RESTARTS = 100 if LONG else 5
@@ -331,11 +331,6 @@ def random_requests(connection):
     for _ in range(300):
         payload = RANDOM.randbytes(4 * RANDOM.randrange(0, 40))
         connection.sendall(header(RANDOM.choice([5, 6, 7, 8, 9, 10, 11]), len(payload), flags=RANDOM.choice([0x10, 0x18])) + payload)
-
-
-def encoded(oid, include=0):
-    """An Object Identifier of RFC 2741 5.1, without a prefix."""
-    return struct.pack(f">BBBB{len(oid)}I", len(oid), 0, include, 0, *oid)
 
 
 def strange_ranges(base):

@@ -12,7 +12,7 @@
 #include "agent/pdu.h"
 #include "random.h"
 
-enum { GET = 5, GETNEXT = 6, NETWORK_BYTE_ORDER = 0x10, DEFAULT = 0, ROUNDS = 20000 };
+enum { GET = PW_PDU_GET, GETNEXT = PW_PDU_GETNEXT, NETWORK_BYTE_ORDER = 0x10, DEFAULT = 0, ROUNDS = 20000 };
 
 /* --- requests, written as the master writes them --------------------------------------------------------------------- */
 
@@ -92,8 +92,9 @@ static void test_search_ranges(void **state)
 	(void)state;
 	for (size_t i = 0; i < 2; i++) {
 		make_request(&o, i == 0 ? GET : GETNEXT, flags[i]);
-		assert_true(pw_pdu_read(&pdu, o.at, o.n));
-		assert_int_equal(pdu.next, i == 1);
+		assert_null(pw_pdu_header(&pdu, o.at));
+		assert_int_equal(pdu.type, i == 0 ? GET : GETNEXT);
+		assert_false(pdu.context);
 		assert_int_equal(pdu.session, 0x01020304);
 		assert_int_equal(pdu.transaction, 0x11121314);
 		assert_int_equal(pdu.packet, 0x21222324);
@@ -107,7 +108,7 @@ static void test_search_ranges(void **state)
 	}
 }
 
-static void test_what_is_left_to_the_library(void **state)
+static void test_header(void **state)
 {
 	struct octets o;
 	struct pw_pdu pdu;
@@ -115,13 +116,44 @@ static void test_what_is_left_to_the_library(void **state)
 	(void)state;
 	for (unsigned type = 0; type <= UINT8_MAX; type++) {
 		make_request(&o, (uint8_t)type, NETWORK_BYTE_ORDER);
-		assert_int_equal(pw_pdu_read(&pdu, o.at, o.n), type == GET || type == GETNEXT);
+		assert_int_equal(pw_pdu_header(&pdu, o.at) == NULL, type >= PW_PDU_OPEN && type <= PW_PDU_RESPONSE);
+		assert_int_equal(pdu.type, type);
 	}
 	make_request(&o, GET, 0x08 | NETWORK_BYTE_ORDER); /* NON_DEFAULT_CONTEXT */
-	assert_false(pw_pdu_read(&pdu, o.at, o.n));
+	assert_null(pw_pdu_header(&pdu, o.at));
+	assert_true(pdu.context);
 	make_request(&o, GET, NETWORK_BYTE_ORDER);
 	o.at[0] = 2;
-	assert_false(pw_pdu_read(&pdu, o.at, o.n));
+	assert_non_null(strstr(pw_pdu_header(&pdu, o.at), "version"));
+}
+
+static void test_bulk(void **state)
+{
+	static const uint8_t flags[] = {DEFAULT, NETWORK_BYTE_ORDER};
+	uint16_t non_repeaters, max_repetitions;
+	struct pw_name start, end;
+	struct octets o;
+	struct pw_pdu pdu;
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		add_header(&o, PW_PDU_GETBULK, flags[i]);
+		add32(&o, i == 0 ? 0x03040102 : 0x01020304);
+		add_name(&o, 0, false, some, 2);
+		add_name(&o, 0, false, some, 0);
+		end_request(&o);
+		assert_null(pw_pdu_header(&pdu, o.at));
+		assert_int_equal(pw_pdu_bulk(&pdu, &non_repeaters, &max_repetitions), 0);
+		assert_int_equal(non_repeaters, 0x0102);
+		assert_int_equal(max_repetitions, 0x0304);
+		assert_int_equal(pw_pdu_range(&pdu, &start, &end), 1);
+		assert_name(&start, false, some, 2);
+		assert_int_equal(pw_pdu_range(&pdu, &start, &end), 0);
+		add_header(&o, PW_PDU_GETBULK, flags[i]);
+		end_request(&o);
+		assert_null(pw_pdu_header(&pdu, o.at));
+		assert_int_equal(pw_pdu_bulk(&pdu, &non_repeaters, &max_repetitions), -1);
+	}
 }
 
 /* A PDU in memory of just its size, so that a sanitizer sees a step beyond its end. */
@@ -133,7 +165,7 @@ static int read_all(const uint8_t *octets, size_t n)
 	int rc = -1;
 
 	memcpy(exact, octets, n);
-	if (pw_pdu_read(&pdu, exact, n))
+	if (n >= PW_PDU_HEADER && pw_pdu_header(&pdu, exact) == NULL && pdu.end == exact + n)
 		while ((rc = pw_pdu_range(&pdu, &start, &end)) > 0)
 			assert_true(start.len <= PW_NAME_MAX && end.len <= PW_NAME_MAX);
 	free(exact);
@@ -203,7 +235,7 @@ static void test_response(void **state)
 
 	(void)state;
 	make_request(&o, GET, NETWORK_BYTE_ORDER);
-	assert_true(pw_pdu_read(&pdu, o.at, o.n));
+	assert_null(pw_pdu_header(&pdu, o.at));
 	for (size_t size = sizeof(expected);; size--) {
 		pw_response_begin(&r, &pdu, 7, out, size);
 		value = (struct pw_value){.syntax = PW_SYNTAX_GAUGE32, .number = 5};
@@ -236,7 +268,7 @@ static void test_numbers_in_the_other_order(void **state)
 
 	(void)state;
 	make_request(&o, GET, DEFAULT);
-	assert_true(pw_pdu_read(&pdu, o.at, o.n));
+	assert_null(pw_pdu_header(&pdu, o.at));
 	pw_response_begin(&r, &pdu, 7, out, sizeof(out));
 	pw_response_value(&r, name, 1, &value);
 	assert_int_equal(pw_response_end(&r), 28 + sizeof(expected));
@@ -244,15 +276,39 @@ static void test_numbers_in_the_other_order(void **state)
 	assert_memory_equal(out + 28, expected, sizeof(expected));
 }
 
+/* An error takes the place of what was written already, also of what did not fit. */
+static void test_error(void **state)
+{
+	static const uint8_t expected[] = {1, 18, 0x10, 0, 1, 2, 3, 4, 0x11, 0x12, 0x13, 0x14, 0x21, 0x22, 0x23, 0x24,
+		0, 0, 0, 8, 0, 0, 0, 7, 0, 17, 0, 1};
+	struct pw_name two = {.id = {2}, .len = 1};
+	uint8_t out[sizeof(expected)];
+	struct pw_response r;
+	struct octets o;
+	struct pw_pdu pdu;
+
+	(void)state;
+	make_request(&o, GET, NETWORK_BYTE_ORDER);
+	assert_null(pw_pdu_header(&pdu, o.at));
+	pw_response_begin(&r, &pdu, 7, out, sizeof(out));
+	pw_response_exception(&r, &two, PW_NO_SUCH_INSTANCE);
+	assert_int_equal(pw_response_end(&r), 0);
+	pw_response_error(&r, PW_PDU_NOT_WRITABLE, 1);
+	assert_int_equal(pw_response_end(&r), sizeof(expected));
+	assert_memory_equal(out, expected, sizeof(expected));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_search_ranges),
-		cmocka_unit_test(test_what_is_left_to_the_library),
+		cmocka_unit_test(test_header),
+		cmocka_unit_test(test_bulk),
 		cmocka_unit_test(test_malformed),
 		cmocka_unit_test(test_name_of_the_greatest_length),
 		cmocka_unit_test(test_response),
 		cmocka_unit_test(test_numbers_in_the_other_order),
+		cmocka_unit_test(test_error),
 	};
 
 	random_start();
