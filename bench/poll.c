@@ -113,7 +113,8 @@ static void update_monitor(struct bench *bench, struct result *result)
 	struct usage start = usage_now();
 
 	pw_snapshot_unref(bench->snapshot);
-	bench->snapshot = pw_monitor_update(bench->monitor, &poll, NULL, NULL);
+	pw_monitor_take(bench->monitor, &poll);
+	bench->snapshot = pw_monitor_build(bench->monitor);
 	result->update_us += usage_since(start).cpu_us;
 }
 

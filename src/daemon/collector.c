@@ -27,30 +27,24 @@ struct pw_collector {
 	uint64_t dropped;                       /* what of the monitor's losses has been logged */
 };
 
-static uint32_t last_event_id(const struct pw_pool_key *key, void *context)
-{
-	return pw_handover_last_id(context, key);
-}
-
 /* --- events --- */
 
-static void emit(const struct pw_event *event, void *context)
+/* Posts first: nothing that the log does may hold up an alarm. */
+static void emit(struct pw_collector *collector, const struct pw_event *event)
 {
-	struct pw_collector *collector = context;
 	char text[PW_EVENT_TEXT_MAX];
 
-	pw_log(pw_event_priority(event), "%s", pw_event_text(event, text, sizeof(text)));
 	if (pw_handover_post(collector->handover, event) < 0)
-		pw_log(LOG_ERR,
-			"notification %u could not be queued: too many are owed, or out of memory; the alarm stays in the tables",
-			event->id);
+		pw_monitor_repost(collector->monitor, &event->key);
+	if (!event->logged)
+		pw_log(pw_event_priority(event), "%s", pw_event_text(event, text, sizeof(text)));
 }
 
 static void tell_failure(struct pw_collector *collector, struct pw_event *event)
 {
 	event->id = pw_monitor_next_event_id(collector->monitor);
 	event->time = pw_clock_wall();
-	emit(event, collector);
+	emit(collector, event);
 }
 
 /* --- making one --- */
@@ -69,7 +63,6 @@ struct pw_collector *pw_collector_new(const struct pw_config *config, struct pw_
 	if (collector->monitor == NULL || collector->host == NULL ||
 		pw_host_add(collector->host, PW_OWN_INDEX, "", NULL) == NULL)
 		goto out_of_memory;
-	pw_monitor_set_event_ids(collector->monitor, last_event_id, handover);
 	pw_collector_set_config(collector, config);
 	return collector;
 
@@ -260,6 +253,9 @@ void pw_collector_poll(struct pw_collector *collector)
 	struct pw_host *host = collector->host;
 	struct pw_poll poll = {.interval_ms = collector->config->poll_interval_ms};
 	const struct pw_snapshot *snapshot;
+	struct pw_question *questions;
+	struct pw_event event;
+	size_t n;
 
 	set_host_options(collector);
 	if (pw_host_poll(host) < 0)
@@ -275,7 +271,16 @@ void pw_collector_poll(struct pw_collector *collector)
 	poll.wall = pw_clock_wall();
 	poll.now_ms = pw_clock_boot_ms();
 	poll.duration_us = (uint32_t)(pw_clock_boot_us() - start_us);
-	snapshot = pw_monitor_update(collector->monitor, &poll, emit, collector);
+	pw_monitor_take(collector->monitor, &poll);
+	n = pw_monitor_questions(collector->monitor, &questions);
+	for (size_t i = 0; i < n; i++) {
+		if (questions[i].ns != NULL)
+			pw_namespace_answer(&questions[i]);
+		questions[i].event_id = pw_handover_last_id(collector->handover, &questions[i].key);
+	}
+	while (pw_monitor_event(collector->monitor, &event))
+		emit(collector, &event);
+	snapshot = pw_monitor_build(collector->monitor);
 	if (snapshot == NULL) {
 		pw_log(LOG_ERR, "out of memory: the tables keep the numbers of the last poll");
 		return;

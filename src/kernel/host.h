@@ -2,7 +2,7 @@
 /* host.h: the network namespaces of this host, polled together
  *
  * Finds those that are wanted, enters each, reads settings and socket counts, leaves out what shows no need of more, has a backend take the
- * sockets, and looks at translated ports. What it found is for pw_monitor_update(), whose questions it answers. */
+ * sockets, and looks at translated ports. What it found is for pw_monitor_take(). */
 #ifndef PW_KERNEL_HOST_H
 #define PW_KERNEL_HOST_H
 

@@ -140,6 +140,24 @@ static void number_user(uint64_t cgroup, uint32_t uid, char *buf, size_t size, v
 	snprintf(buf, size, "uid %u", uid);
 }
 
+void pw_namespace_answer(struct pw_question *question)
+{
+	const struct pw_ns_poll *ns = question->ns;
+	struct pw_owners owners;
+	const char *name;
+
+	if (question->wants_zone && ns->ifname != NULL) {
+		name = ns->ifname(question->key.local.zone, ns->context);
+		snprintf(question->zone_name, sizeof(question->zone_name), "%s", name != NULL ? name : "");
+	}
+	if (question->wants_owner && ns->owner_name != NULL && question->key.kind != PW_KIND_SNAT) {
+		pw_census_owners(ns->census, &question->key, &owners);
+		pw_owners_text(&owners, ns->owner_name, ns->context, question->owner);
+	}
+	if (question->wants_latency && ns->alloc_latency != NULL)
+		question->latency_us = ns->alloc_latency(&question->key, ns->context);
+}
+
 /* --- result --- */
 
 void pw_namespace_result(struct pw_namespace *ns, struct pw_ns_poll *out)

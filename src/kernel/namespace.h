@@ -74,6 +74,9 @@ void pw_namespace_make_empty(struct pw_namespace *ns);
 /* Inside, after pw_namespace_read(): the connection tracking table, when it is due. */
 void pw_namespace_read_snat(struct pw_namespace *ns);
 
+/* Answers what a monitor wants to know of a pool, between its taking of this poll and the next poll. */
+void pw_namespace_answer(struct pw_question *question);
+
 /* What the monitor is told of this poll. Valid until the next poll. */
 void pw_namespace_result(struct pw_namespace *ns, struct pw_ns_poll *out);
 

@@ -269,6 +269,8 @@ const struct pw_snapshot *pw_poller_poll(struct pw_poller *poller, struct pw_rep
 	const struct pw_options *options = poller->options;
 	struct pw_poll poll = {.connect_failures_reason = "counted by portwatchd only"};
 	const struct pw_snapshot *snapshot;
+	struct pw_question *questions;
+	size_t n;
 
 	pw_unlisted_clear(&report->unlisted);
 	if (poll_host(poller, err) < 0)
@@ -279,7 +281,12 @@ const struct pw_snapshot *pw_poller_poll(struct pw_poller *poller, struct pw_rep
 	poll.now_ms = pw_clock_boot_ms();
 	poll.wall = pw_clock_wall();
 	poll.interval_ms = options->watch_ms != 0 ? options->watch_ms : poller->config->poll_interval_ms;
-	snapshot = pw_monitor_update(poller->monitor, &poll, NULL, NULL);
+	pw_monitor_take(poller->monitor, &poll);
+	n = pw_monitor_questions(poller->monitor, &questions);
+	for (size_t i = 0; i < n; i++)
+		if (questions[i].ns != NULL)
+			pw_namespace_answer(&questions[i]);
+	snapshot = pw_monitor_build(poller->monitor);
 	if (snapshot == NULL || add_unlisted(poller, snapshot, &report->unlisted) < 0) {
 		pw_snapshot_unref(snapshot);
 		pw_error_set(err, "out of memory");

@@ -176,3 +176,17 @@ struct pw_alarm_result pw_alarm_step(
 	result.fall = conditions[above].fall;
 	return result;
 }
+
+/* 24 bits: more ports than any pool has. */
+#define BADNESS_MAX 0xffffffu
+
+static uint64_t clamp(uint32_t ports)
+{
+	return ports < BADNESS_MAX ? ports : BADNESS_MAX;
+}
+
+uint64_t pw_badness(const struct pw_pool_counts *counts, bool in_force)
+{
+	return (uint64_t)in_force << 56 | (uint64_t)(counts->utilization & 0x7f) << 48 |
+		(BADNESS_MAX - clamp(counts->free)) << 24 | clamp(counts->used);
+}

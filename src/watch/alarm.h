@@ -67,4 +67,8 @@ bool pw_alarm_pending(const struct pw_alarm *alarm);
 struct pw_alarm_result pw_alarm_step(
 	struct pw_alarm *alarm, const struct pw_thresholds *thresholds, const struct pw_alarm_input *input);
 
+/* How bad it is about a pool, as a number: the order of rows and ranks. Pools with thresholds in force come before those without,
+ * then the higher utilization, the fewer free ports and the more used ones. Less than 2^57. */
+uint64_t pw_badness(const struct pw_pool_counts *counts, bool in_force);
+
 #endif

@@ -15,6 +15,15 @@ void pw_event_set_previous(struct pw_event *event, enum pw_state previous)
 	event->threshold = crossing->threshold;
 }
 
+uint64_t pw_event_urgency(const struct pw_event *event)
+{
+	const struct pw_pool_counts *c = &event->counts;
+	uint64_t direction = event->state > event->previous ? 2 : event->state < event->previous;
+	uint64_t gone = c->capacity > c->free ? c->capacity - c->free : 0;
+
+	return direction << 60 | gone * event->state << 16 | (uint64_t)event->state << 8 | c->utilization;
+}
+
 int pw_event_priority(const struct pw_event *event)
 {
 	switch (event->type) {

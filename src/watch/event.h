@@ -3,6 +3,7 @@
 #ifndef PW_WATCH_EVENT_H
 #define PW_WATCH_EVENT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <time.h>
@@ -30,6 +31,7 @@ struct pw_event {
 	uint32_t id; /* unique together with `time` */
 	enum pw_event_type type;
 	struct timespec time; /* wall time of the poll */
+	bool logged;          /* an earlier one said the same, but could not be stored */
 
 	/* of rising and falling */
 	struct pw_pool_key key;
@@ -50,6 +52,11 @@ struct pw_event {
 	char text[200];    /* error, names of failing processes */
 	uint32_t failures; /* since the last notification */
 };
+
+/* How urgent a rising or falling event is, as a number. What gets worse comes before what gets better, and that before what
+ * is only repeated; then by the ports at stake (those that are gone, times how severe it is), so that a pool of two ports does not go
+ * before one of thousands; then by state and utilization. */
+uint64_t pw_event_urgency(const struct pw_event *event);
 
 /* Longest text of pw_event_text(), the final NUL included. */
 #define PW_EVENT_TEXT_MAX 1024

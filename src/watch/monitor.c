@@ -5,12 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <utlist.h>
 
-#include "watch/compose.h"
-#include "watch/listing.h"
-#include "watch/newcomers.h"
-#include "watch/tracker.h"
+#include "base/array.h"
+#include "watch/pools.h"
 
 /* Pools that a policy can name exactly; the rest of an absurd list is matched like any other. */
 #define EXACT_MAX 10000
@@ -18,26 +15,38 @@
 /* Allocations measured in one poll. */
 #define LATENCIES 16
 
+/* A pool that is not watched yet. */
+struct newcomer {
+	struct pw_pool_key key;
+	struct pw_pool_counts counts;
+};
+
 struct pw_monitor {
 	const struct pw_policy *policy;
 	uint32_t epoch; /* of the policy */
 	uint32_t renotify_s;
-	struct pw_tracker tracker;
-	struct pw_listing listing;
-	struct pw_newcomers newcomers;
-	struct pw_event_ids ids;
+	struct pw_pools pools;
+	struct pw_rows rows;
+	bool chosen;                /* the rows are those of the last poll */
 	struct pw_snapshot scalars; /* what the next snapshot says beside its tables */
 	uint64_t poll_number;
+	struct timespec wall; /* of the last poll */
 	uint32_t last_event_id, last_alarm_index;
-	uint32_t refused;          /* pools worth a row that are not even tracked, in this poll */
-	struct pw_tracked *events; /* pools that this poll has an event of */
+	uint32_t refused; /* pools worth a row that are not even watched, in this poll */
+
+	struct pw_ranked *events; /* pools that the last poll has an event of, the most urgent first */
+	size_t n_events, next_event, events_room;
+	bool untold; /* there was no memory for some */
+	struct pw_question *questions;
+	struct pw_watched **asked; /* the pools that the questions are about */
+	size_t n_questions, questions_room, asked_room;
 };
 
 /* --- life and settings ------------------------------------------------------------------------------------------ */
 
 /* Pools remembered at most, whatever the host does: all that can have rows, and as many again as fewer than four
  * million sockets can't have of 64 ports each. */
-static size_t tracked_max(const struct pw_policy *policy)
+static size_t watched_max(const struct pw_policy *policy)
 {
 	return 65536 + (size_t)policy->max_rows + policy->max_alarms;
 }
@@ -50,7 +59,7 @@ struct pw_monitor *pw_monitor_new(const struct pw_policy *policy, struct timespe
 		return NULL;
 	m->policy = policy;
 	m->epoch = 1;
-	m->tracker.max = tracked_max(policy);
+	m->pools.max = watched_max(policy);
 	m->scalars.start_time = start_time;
 	return m;
 }
@@ -59,37 +68,39 @@ void pw_monitor_free(struct pw_monitor *m)
 {
 	if (m == NULL)
 		return;
-	pw_tracker_clear(&m->tracker);
-	pw_listing_clear(&m->listing);
-	pw_newcomers_clear(&m->newcomers);
+	pw_pools_clear(&m->pools);
+	pw_rows_clear(&m->rows);
+	free(m->events);
+	free(m->questions);
+	free(m->asked);
 	free(m);
 }
 
 /* What the policy says about a pool. */
-static void apply_policy(const struct pw_monitor *m, struct pw_tracked *pool)
+static void apply_policy(const struct pw_monitor *m, struct pw_watched *pool)
 {
 	pool->rule = pw_policy_rule(m->policy, &pool->key, pool->ns->name);
 	pool->ignored = pw_policy_ignores(m->policy, &pool->key, pool->ns->name);
 }
 
-static bool is_tcp_bind(const struct pw_tracked *pool)
+static bool is_tcp_bind(const struct pw_watched *pool)
 {
 	return pool->key.kind == PW_KIND_BIND && pool->key.protocol == IPPROTO_TCP;
 }
 
-static bool is_snat(const struct pw_tracked *pool)
+static bool is_snat(const struct pw_watched *pool)
 {
 	return pool->key.kind == PW_KIND_SNAT;
 }
 
 /* The thresholds in force, or NULL. */
-static const struct pw_thresholds *in_force(const struct pw_monitor *m, const struct pw_tracked *pool)
+static const struct pw_thresholds *in_force(const struct pw_monitor *m, const struct pw_watched *pool)
 {
 	return pool->ignored ? NULL : pw_policy_thresholds(m->policy, pool->rule, &pool->key, pool->bound_holds);
 }
 
 /* The ports from which a pool is worth a row of itself. */
-static uint32_t floor_of(const struct pw_monitor *m, const struct pw_tracked_ns *ns, const struct pw_pool_key *key,
+static uint32_t floor_of(const struct pw_monitor *m, const struct pw_watched_ns *ns, const struct pw_pool_key *key,
 	const struct pw_pool_counts *counts)
 {
 	return key->kind == PW_KIND_SNAT ? pw_policy_snat_floor(m->policy, counts->capacity) : ns->floor;
@@ -97,12 +108,12 @@ static uint32_t floor_of(const struct pw_monitor *m, const struct pw_tracked_ns 
 
 void pw_monitor_set_policy(struct pw_monitor *m, const struct pw_policy *policy)
 {
-	struct pw_tracked *pool, *next;
+	struct pw_watched *pool, *next;
 
 	m->policy = policy;
 	m->epoch++;
-	m->tracker.max = tracked_max(policy);
-	HASH_ITER(hh, m->tracker.pools, pool, next)
+	m->pools.max = watched_max(policy);
+	HASH_ITER(hh, m->pools.pools, pool, next)
 	{
 		apply_policy(m, pool);
 		pool->thresholds = in_force(m, pool);
@@ -117,12 +128,6 @@ void pw_monitor_set_renotify(struct pw_monitor *m, uint32_t seconds)
 void pw_monitor_set_config_failed(struct pw_monitor *m, bool failed)
 {
 	m->scalars.config_failed = failed;
-}
-
-void pw_monitor_set_event_ids(
-	struct pw_monitor *m, uint32_t (*last_id)(const struct pw_pool_key *key, void *context), void *context)
-{
-	m->ids = (struct pw_event_ids){last_id, context};
 }
 
 uint32_t pw_monitor_next_event_id(struct pw_monitor *m)
@@ -149,16 +154,16 @@ static bool rule_reaches(const struct pw_policy *policy, const char *ns_name, ui
 
 bool pw_monitor_needs(const struct pw_monitor *m, uint32_t index)
 {
-	const struct pw_tracked_ns *ns = pw_tracker_ns(&m->tracker, index);
+	const struct pw_watched_ns *ns = pw_pools_ns(&m->pools, index);
 
-	return (ns != NULL && ns->tracked != 0) || rule_reaches(m->policy, ns != NULL ? ns->name : NULL, SOCKET_KINDS);
+	return (ns != NULL && ns->watched != 0) || rule_reaches(m->policy, ns != NULL ? ns->name : NULL, SOCKET_KINDS);
 }
 
 bool pw_monitor_needs_snat(const struct pw_monitor *m, uint32_t index)
 {
-	const struct pw_tracked_ns *ns = pw_tracker_ns(&m->tracker, index);
+	const struct pw_watched_ns *ns = pw_pools_ns(&m->pools, index);
 
-	return (ns != NULL && ns->tracked_snat != 0) ||
+	return (ns != NULL && ns->watched_snat != 0) ||
 		rule_reaches(m->policy, ns != NULL ? ns->name : NULL, SNAT_KINDS);
 }
 
@@ -167,11 +172,14 @@ bool pw_monitor_needs_snat(const struct pw_monitor *m, uint32_t index)
 struct intake {
 	struct pw_monitor *monitor;
 	const struct pw_poll *poll;
-	struct pw_tracked_ns *ns;
+	struct pw_watched_ns *ns;
 	bool rules; /* a `pool` section may match in this namespace */
+	struct newcomer *
+		small; /* pools below the floor that a section matches: of two times max_rows the larger half is kept */
+	size_t n_small, small_room;
 };
 
-static void take_numbers(const struct intake *in, struct pw_tracked *pool, const struct pw_pool_counts *counts)
+static void take_numbers(const struct intake *in, struct pw_watched *pool, const struct pw_pool_counts *counts)
 {
 	if (pool->history != NULL && counts->capacity != pool->counts.capacity)
 		pw_history_shift(pool->history, (int32_t)(counts->capacity - pool->counts.capacity));
@@ -189,22 +197,15 @@ static void take_numbers(const struct intake *in, struct pw_tracked *pool, const
 	}
 }
 
-static const char *zone_name(const struct pw_ns_poll *ns, uint32_t zone)
-{
-	const char *name = zone != 0 && ns->ifname != NULL ? ns->ifname(zone, ns->context) : NULL;
-
-	return name != NULL ? name : "";
-}
-
-/* Starts to track a pool, unless it is ignored. */
-static struct pw_tracked *track(const struct intake *in, const struct pw_pool_key *key)
+/* Starts to watch a pool, unless it is ignored. */
+static struct pw_watched *watch(const struct intake *in, const struct pw_pool_key *key)
 {
 	struct pw_monitor *m = in->monitor;
-	struct pw_tracked *pool;
+	struct pw_watched *pool;
 
 	if (pw_policy_ignores(m->policy, key, in->ns->name))
 		return NULL;
-	pool = pw_tracker_add(&m->tracker, in->ns, key);
+	pool = pw_pools_add(&m->pools, in->ns, key);
 	if (pool == NULL) {
 		m->refused++;
 		m->scalars.dropped++;
@@ -212,14 +213,47 @@ static struct pw_tracked *track(const struct intake *in, const struct pw_pool_ke
 	}
 	apply_policy(m, pool);
 	pool->state_ms = in->poll->now_ms;
-	snprintf(pool->zone_name, sizeof(pool->zone_name), "%s", zone_name(in->ns->poll, key->local.zone));
 	return pool;
 }
 
-/* A pool below the floor that a `pool` section may match: it is worth a row if there is room for one, and tracked in
- * any case when it crosses a threshold of its section. Returns it once it is tracked, else NULL. */
-static struct pw_tracked *take_matched(
-	const struct intake *in, const struct pw_pool_key *key, const struct pw_pool_counts *counts)
+/* The key decides between equals, so that the same pools win whatever their order. */
+static int larger_first(const void *a, const void *b)
+{
+	const struct newcomer *x = a, *y = b;
+
+	if (x->counts.used != y->counts.used)
+		return x->counts.used > y->counts.used ? -1 : 1;
+	return pw_pool_key_compare(&x->key, &y->key);
+}
+
+/* Only max_rows of the small pools can get a row. */
+static void cut_small(struct intake *in)
+{
+	const size_t max = in->monitor->policy->max_rows;
+
+	if (in->n_small <= max)
+		return;
+	qsort(in->small, in->n_small, sizeof(*in->small), larger_first);
+	in->monitor->refused += (uint32_t)(in->n_small - max);
+	in->n_small = max;
+}
+
+static void add_small(struct intake *in, const struct pw_pool_key *key, const struct pw_pool_counts *counts)
+{
+	if (!PW_ARRAY_ROOM(in->small, in->small_room, in->n_small + 1)) {
+		in->monitor->refused++;
+		in->monitor->scalars.dropped++;
+		return;
+	}
+	in->small[in->n_small++] = (struct newcomer){*key, *counts};
+	if (in->n_small >= 2 * (size_t)in->monitor->policy->max_rows)
+		cut_small(in);
+}
+
+/* A pool below the floor that a `pool` section may match: it is worth a row if there is room for one, and watched in
+ * any case when it crosses a threshold of its section. Returns it once it is watched, else NULL. */
+static struct pw_watched *take_matched(
+	struct intake *in, const struct pw_pool_key *key, const struct pw_pool_counts *counts)
 {
 	struct pw_monitor *m = in->monitor;
 	const struct pw_rule *rule = pw_policy_rule(m->policy, key, in->ns->name);
@@ -229,18 +263,18 @@ static struct pw_tracked *take_matched(
 	if (rule == NULL || pw_policy_ignores(m->policy, key, in->ns->name))
 		return NULL;
 	if (thresholds != NULL && pw_alarm_wanted(thresholds, &input))
-		return track(in, key);
-	pw_newcomers_add(&m->newcomers, key, counts);
+		return watch(in, key);
+	add_small(in, key, counts);
 	return NULL;
 }
 
 static int visit(const struct pw_pool_key *key, const struct pw_pool_counts *counts, void *context)
 {
-	const struct intake *in = context;
-	struct pw_tracked *pool = pw_tracker_find(&in->monitor->tracker, key);
+	struct intake *in = context;
+	struct pw_watched *pool = pw_pools_find(&in->monitor->pools, key);
 
 	if (pool == NULL && counts->used >= floor_of(in->monitor, in->ns, key, counts))
-		pool = track(in, key);
+		pool = watch(in, key);
 	else if (pool == NULL && in->rules)
 		pool = take_matched(in, key, counts);
 	if (pool != NULL)
@@ -248,26 +282,20 @@ static int visit(const struct pw_pool_key *key, const struct pw_pool_counts *cou
 	return 0;
 }
 
-static void take_newcomers(const struct intake *in)
+static void take_small(struct intake *in)
 {
-	struct pw_newcomers *newcomers = &in->monitor->newcomers;
-
-	for (size_t i = 0; i < newcomers->n; i++) {
-		struct pw_tracked *pool = track(in, &newcomers->heap[i].key);
+	cut_small(in);
+	for (size_t i = 0; i < in->n_small; i++) {
+		struct pw_watched *pool = watch(in, &in->small[i].key);
 
 		if (pool != NULL)
-			take_numbers(in, pool, &newcomers->heap[i].counts);
+			take_numbers(in, pool, &in->small[i].counts);
 	}
-	in->monitor->refused += newcomers->refused;
-}
-
-static uint32_t least(uint32_t a, uint32_t b)
-{
-	return a < b ? a : b;
+	in->n_small = 0;
 }
 
 /* A section without namespace names pools of the daemon's own. */
-static bool names_in(const struct pw_match *match, const struct pw_tracked_ns *ns)
+static bool names_in(const struct pw_match *match, const struct pw_watched_ns *ns)
 {
 	return strcmp(match->ns != NULL ? match->ns : "", ns->name) == 0;
 }
@@ -283,11 +311,11 @@ static void take_exact(const struct intake *in)
 
 		while (names_in(&policy->rules[i].match, in->ns) && n < EXACT_MAX &&
 			pw_match_next_exact(&policy->rules[i].match, &position, &key)) {
-			struct pw_tracked *pool;
+			struct pw_watched *pool;
 
 			key.ns = in->ns->index;
-			pool = pw_tracker_find(&in->monitor->tracker, &key);
-			pool = pool != NULL ? pool : track(in, &key);
+			pool = pw_pools_find(&in->monitor->pools, &key);
+			pool = pool != NULL ? pool : watch(in, &key);
 			if (pool != NULL)
 				pool->exact_epoch = in->monitor->epoch;
 			n++;
@@ -296,7 +324,7 @@ static void take_exact(const struct intake *in)
 }
 
 /* Whether this poll has new numbers of a pool's sort. */
-static bool is_counted(const struct pw_tracked *pool)
+static bool is_counted(const struct pw_watched *pool)
 {
 	if (is_snat(pool))
 		return pool->ns->snat_counted;
@@ -306,9 +334,9 @@ static bool is_counted(const struct pw_tracked *pool)
 /* Pools of this namespace that the walk did not meet hold fewer ports than it looked for; most of them none. */
 static void take_unmet(const struct intake *in)
 {
-	struct pw_tracked *pool, *next;
+	struct pw_watched *pool, *next;
 
-	HASH_ITER(hh, in->monitor->tracker.pools, pool, next)
+	HASH_ITER(hh, in->monitor->pools.pools, pool, next)
 	{
 		struct pw_pool_counts counts;
 
@@ -322,7 +350,7 @@ static void take_unmet(const struct intake *in)
 	}
 }
 
-static void take_range(struct pw_tracked_ns *ns)
+static void take_range(struct pw_watched_ns *ns)
 {
 	const struct pw_ns_poll *poll = ns->poll;
 	const struct pw_range *range = pw_census_range(poll->census);
@@ -346,7 +374,7 @@ static void take_range(struct pw_tracked_ns *ns)
 }
 
 /* Whatever became of the sockets. */
-static void take_snat_row(struct pw_tracked_ns *ns)
+static void take_snat_row(struct pw_watched_ns *ns)
 {
 	const struct pw_snat_poll *snat = &ns->poll->snat;
 
@@ -355,19 +383,9 @@ static void take_snat_row(struct pw_tracked_ns *ns)
 	snprintf(ns->snat_reason, sizeof(ns->snat_reason), "%s", snat->reason != NULL ? snat->reason : "");
 }
 
-/* Makes room for the small pools that a `pool` section may match. */
-static void expect_newcomers(struct intake *in, uint32_t kinds, uint32_t pools)
-{
-	const struct pw_policy *policy = in->monitor->policy;
-
-	in->rules = rule_reaches(policy, in->ns->name, kinds);
-	if (pw_newcomers_reset(&in->monitor->newcomers, in->rules ? least(policy->max_rows, pools) : 0) < 0)
-		in->monitor->scalars.dropped++;
-}
-
 static void take_census(struct intake *in)
 {
-	struct pw_tracked_ns *ns = in->ns;
+	struct pw_watched_ns *ns = in->ns;
 	struct pw_census *census = ns->poll->census;
 	const struct pw_census_totals *totals = pw_census_totals(census);
 	const struct pw_policy *policy = in->monitor->policy;
@@ -377,9 +395,9 @@ static void take_census(struct intake *in)
 	/* an end of an odd range is as good as blocked: it counts towards the utilization */
 	ns->floor = pw_policy_pool_floor(
 		policy, totals->capacity, totals->blocked + pw_range_is_odd(pw_census_range(census)));
-	expect_newcomers(in, SOCKET_KINDS, totals->pools);
+	in->rules = rule_reaches(policy, ns->name, SOCKET_KINDS);
 	pw_census_each(census, in->rules ? 1 : ns->floor, visit, in);
-	take_newcomers(in);
+	take_small(in);
 	take_exact(in);
 }
 
@@ -389,13 +407,13 @@ static void take_snat(struct intake *in)
 
 	in->ns->snat_counted = true;
 	in->ns->snat_pools = pw_snat_pools(snat->pools);
-	expect_newcomers(in, SNAT_KINDS, in->ns->snat_pools);
+	in->rules = rule_reaches(in->monitor->policy, in->ns->name, SNAT_KINDS);
 	pw_snat_each(snat->pools,
 		in->rules ? 1 : pw_policy_snat_floor(in->monitor->policy, pw_snat_smallest(snat->pools)), visit, in);
-	take_newcomers(in);
+	take_small(in);
 }
 
-static void take_ns(struct pw_monitor *m, const struct pw_poll *poll, struct pw_tracked_ns *ns)
+static void take_ns(struct pw_monitor *m, const struct pw_poll *poll, struct pw_watched_ns *ns)
 {
 	struct intake in = {.monitor = m, .poll = poll, .ns = ns};
 
@@ -413,13 +431,14 @@ static void take_ns(struct pw_monitor *m, const struct pw_poll *poll, struct pw_
 		take_snat(&in);
 	if (ns->counted || ns->snat_counted)
 		take_unmet(&in);
+	free(in.small);
 }
 
 static void take_poll(struct pw_monitor *m, const struct pw_poll *poll)
 {
-	struct pw_tracked_ns *ns, *next;
+	struct pw_watched_ns *ns, *next;
 
-	HASH_ITER(hh, m->tracker.namespaces, ns, next)
+	HASH_ITER(hh, m->pools.namespaces, ns, next)
 	{
 		ns->poll = NULL;
 		ns->counted = ns->udp_counted = ns->snat_counted = false;
@@ -427,26 +446,32 @@ static void take_poll(struct pw_monitor *m, const struct pw_poll *poll)
 	for (size_t i = 0; i < poll->n_ns; i++) {
 		if (poll->ns[i].status == PW_POLL_GONE)
 			continue;
-		ns = pw_tracker_add_ns(&m->tracker, poll->ns[i].index, poll->ns[i].name);
+		ns = pw_pools_add_ns(&m->pools, poll->ns[i].index, poll->ns[i].name);
 		if (ns == NULL)
 			m->scalars.dropped++;
 		else
 			ns->poll = &poll->ns[i];
 	}
-	HASH_ITER(hh, m->tracker.namespaces, ns, next)
+	HASH_ITER(hh, m->pools.namespaces, ns, next)
 	if (ns->poll != NULL)
 		take_ns(m, poll, ns);
 }
 
 /* --- states ----------------------------------------------------------------------------------------------------- */
 
-static void note_event(struct pw_monitor *m, const struct pw_poll *poll, struct pw_tracked *pool)
+static void note_event(struct pw_monitor *m, const struct pw_poll *poll, struct pw_watched *pool)
 {
+	struct pw_event event = {.counts = pool->counts, .state = pool->result.state, .previous = pool->posted};
+
+	if (!PW_ARRAY_ROOM(m->events, m->events_room, m->n_events + 1)) {
+		m->untold = true;
+		return;
+	}
 	pool->notified_ms = poll->now_ms;
-	LL_PREPEND2(m->events, pool, next_event);
+	m->events[m->n_events++] = (struct pw_ranked){pw_event_urgency(&event), pool};
 }
 
-static void state_changed(struct pw_monitor *m, const struct pw_poll *poll, struct pw_tracked *pool)
+static void state_changed(struct pw_monitor *m, const struct pw_poll *poll, struct pw_watched *pool)
 {
 	pool->state_ms = poll->now_ms;
 	if (pool->previous == PW_STATE_NORMAL) {
@@ -454,10 +479,9 @@ static void state_changed(struct pw_monitor *m, const struct pw_poll *poll, stru
 		pool->alarm_since = poll->wall;
 	}
 	m->scalars.alarms_changed_ms = poll->now_ms;
-	note_event(m, poll, pool);
 }
 
-static void step(struct pw_monitor *m, const struct pw_poll *poll, struct pw_tracked *pool)
+static void step(struct pw_monitor *m, const struct pw_poll *poll, struct pw_watched *pool)
 {
 	const struct pw_thresholds *t = pool->thresholds;
 	struct pw_alarm_input input = {.utilization = pool->counts.utilization,
@@ -465,19 +489,25 @@ static void step(struct pw_monitor *m, const struct pw_poll *poll, struct pw_tra
 		.time_to_exhaustion = PW_NOT_IN_SIGHT};
 
 	if (t != NULL && t->forecast_within != 0)
-		input.time_to_exhaustion = pw_tracked_trend(pool)->time_to_exhaustion;
-	pool->previous = pool->result.state;
+		input.time_to_exhaustion = pw_watched_trend(pool)->time_to_exhaustion;
 	pool->result = pw_alarm_step(&pool->alarm, t, &input);
 	if (pool->result.state != pool->previous)
 		state_changed(m, poll, pool);
-	else if (pw_tracked_alarmed(pool) && m->renotify_s != 0 &&
-		poll->now_ms - pool->notified_ms >= (uint64_t)m->renotify_s * 1000)
-		note_event(m, poll, pool);
 	pool->latency_us = 0;
 }
 
+/* What is told is the state, not each change: whatever was not stored, for want of room or memory, is told at a later poll. */
+static void tell(struct pw_monitor *m, const struct pw_poll *poll, struct pw_watched *pool)
+{
+	const bool repeats = pw_watched_alarmed(pool) && m->renotify_s != 0 &&
+		poll->now_ms - pool->notified_ms >= (uint64_t)m->renotify_s * 1000;
+
+	if (pool->result.state != pool->posted || repeats)
+		note_event(m, poll, pool);
+}
+
 /* Whether bind() holds enough of a TCP bind pool to make it alarm; once it does, until a quarter less is held. */
-static bool bound_holds(const struct pw_monitor *m, const struct pw_tracked *pool)
+static bool bound_holds(const struct pw_monitor *m, const struct pw_watched *pool)
 {
 	uint32_t enough = pw_policy_pool_floor(m->policy, pool->counts.capacity, 0);
 
@@ -485,20 +515,20 @@ static bool bound_holds(const struct pw_monitor *m, const struct pw_tracked *poo
 }
 
 /* Whether it deserves a row of itself, not only because it had one. */
-static bool is_worthy(const struct pw_monitor *m, const struct pw_tracked *pool)
+static bool is_worthy(const struct pw_monitor *m, const struct pw_watched *pool)
 {
 	return pool->counts.used >= floor_of(m, pool->ns, &pool->key, &pool->counts) ||
 		(pool->rule != NULL && pool->counts.used != 0) || pool->exact_epoch == m->epoch ||
-		pw_tracked_alarmed(pool);
+		pw_watched_alarmed(pool);
 }
 
 /* Its namespace does not exist any more, or its kind is not watched any more. */
-static bool is_gone(const struct pw_tracked *pool)
+static bool is_gone(const struct pw_watched *pool)
 {
 	return pool->ns->poll == NULL || (is_snat(pool) && pool->ns->poll->snat.pools == NULL);
 }
 
-static void end(struct pw_monitor *m, const struct pw_poll *poll, struct pw_tracked *pool)
+static void end(struct pw_monitor *m, const struct pw_poll *poll, struct pw_watched *pool)
 {
 	if (is_gone(pool))
 		pool->counts = (struct pw_pool_counts){0};
@@ -509,146 +539,27 @@ static void end(struct pw_monitor *m, const struct pw_poll *poll, struct pw_trac
 
 static void evaluate(struct pw_monitor *m, const struct pw_poll *poll)
 {
-	struct pw_tracked *pool, *next;
+	struct pw_watched *pool, *next;
 
-	HASH_ITER(hh, m->tracker.pools, pool, next)
+	HASH_ITER(hh, m->pools.pools, pool, next)
 	{
+		pool->previous = pool->result.state;
 		if (is_gone(pool) || pool->ignored) {
 			end(m, poll, pool);
-			continue;
+		} else if (pool->poll == m->poll_number) { /* else nothing new is known */
+			pool->bound_holds = is_tcp_bind(pool) && bound_holds(m, pool);
+			pool->thresholds = in_force(m, pool);
+			step(m, poll, pool);
+			if (is_worthy(m, pool))
+				pool->worthy_ms = poll->now_ms;
 		}
-		if (pool->poll != m->poll_number)
-			continue; /* nothing new is known */
-		pool->bound_holds = is_tcp_bind(pool) && bound_holds(m, pool);
-		pool->thresholds = in_force(m, pool);
-		step(m, poll, pool);
-		if (is_worthy(m, pool))
-			pool->worthy_ms = poll->now_ms;
+		tell(m, poll, pool);
 	}
+	if (m->n_events != 0)
+		qsort(m->events, m->n_events, sizeof(*m->events), pw_ranked_compare);
 }
 
-/* --- events ----------------------------------------------------------------------------------------------------- */
-
-static int by_urgency(const struct pw_tracked *a, const struct pw_tracked *b)
-{
-	int a_rank = a->result.state < a->previous ? 0 : (int)a->result.state;
-	int b_rank = b->result.state < b->previous ? 0 : (int)b->result.state;
-
-	if (a_rank != b_rank)
-		return b_rank - a_rank;
-	if (a->counts.utilization != b->counts.utilization)
-		return a->counts.utilization < b->counts.utilization ? 1 : -1;
-	return pw_tracked_compare(a, b);
-}
-
-/* Says who holds a pool, once a poll. One without new numbers keeps the owner that it had. */
-static void find_owner(const struct pw_monitor *m, struct pw_tracked *pool)
-{
-	const struct pw_ns_poll *ns = pool->ns->poll;
-	struct pw_owners owners;
-
-	if (pool->owner_poll == m->poll_number || pool->poll != m->poll_number || ns == NULL ||
-		ns->owner_name == NULL || pool->key.kind == PW_KIND_SNAT)
-		return;
-	pool->owner_poll = m->poll_number;
-	pw_census_owners(ns->census, &pool->key, &owners);
-	pw_owners_text(&owners, ns->owner_name, ns->context, pool->owner);
-}
-
-static void fill_event(
-	struct pw_monitor *m, const struct pw_poll *poll, struct pw_tracked *pool, struct pw_event *event)
-{
-	find_owner(m, pool);
-	*event = (struct pw_event){
-		.id = pw_monitor_next_event_id(m),
-		.time = poll->wall,
-		.key = pool->key,
-		.counts = pool->counts,
-		.state = pool->result.state,
-		.rise = {pool->result.reason, pool->result.rise},
-		.fall = {pool->result.fall_reason, pool->result.fall},
-		.time_to_exhaustion = pool->ended ? PW_NOT_IN_SIGHT : pw_tracked_trend(pool)->time_to_exhaustion,
-	};
-	pw_event_set_previous(event, pool->previous);
-	pw_tracked_name(pool, event->name);
-	pw_address_text(&pool->key.local, pool->zone_name, event->local_text);
-	pw_address_text(&pool->key.remote, NULL, event->remote_text);
-	snprintf(event->label, sizeof(event->label), "%s", pw_tracked_label(pool));
-	snprintf(event->owner, sizeof(event->owner), "%s", pool->owner);
-}
-
-static void emit_events(struct pw_monitor *m, const struct pw_poll *poll, pw_monitor_event *emit, void *context)
-{
-	struct pw_tracked *pool;
-	struct pw_event event;
-
-	LL_SORT2(m->events, by_urgency, next_event);
-	LL_FOREACH2(m->events, pool, next_event)
-	{
-		fill_event(m, poll, pool, &event);
-		if (emit != NULL)
-			emit(&event, context);
-	}
-	m->events = NULL;
-}
-
-/* --- rows ------------------------------------------------------------------------------------------------------- */
-
-/* Forgets what has ended, and what was worth no row for so long that it need not linger any more. */
-static void expire(struct pw_monitor *m, const struct pw_poll *poll)
-{
-	uint64_t linger_ms = (uint64_t)m->policy->linger_s * 1000;
-	struct pw_tracked_ns *ns, *next_ns;
-	struct pw_tracked *pool, *next;
-
-	HASH_ITER(hh, m->tracker.pools, pool, next)
-	{
-		bool idle = pool->poll == m->poll_number && pool->worthy_ms != poll->now_ms;
-
-		if (pool->ended || (idle && (!pool->listed || poll->now_ms - pool->worthy_ms >= linger_ms)))
-			pw_tracker_remove(&m->tracker, pool);
-	}
-	HASH_ITER(hh, m->tracker.namespaces, ns, next_ns)
-	if (ns->poll == NULL)
-		pw_tracker_remove_ns(&m->tracker, ns);
-}
-
-/* Forgets small pools that a `pool` section matches but that found no place in the table. */
-static void trim(struct pw_monitor *m)
-{
-	struct pw_tracked *pool, *next;
-
-	HASH_ITER(hh, m->tracker.pools, pool, next)
-	if (!pool->listed && pool->poll == m->poll_number && !pw_alarm_pending(&pool->alarm) &&
-		pool->counts.used < floor_of(m, pool->ns, &pool->key, &pool->counts))
-		pw_tracker_remove(&m->tracker, pool);
-}
-
-static bool is_measurable(const struct pw_monitor *m, const struct pw_tracked *pool)
-{
-	return pool->poll == m->poll_number && pool->key.kind == PW_KIND_CONNECT && pool->counts.free > 2 &&
-		pool->ns->poll->alloc_latency != NULL;
-}
-
-/* Measures the worst of the alarmed pools. */
-static void measure(struct pw_monitor *m)
-{
-	struct pw_tracked *worst[LATENCIES];
-	size_t n = 0, at;
-
-	for (size_t i = 0; i < m->listing.n_alarms; i++) {
-		struct pw_tracked *pool = m->listing.alarms[i];
-
-		if (!is_measurable(m, pool) || (n == LATENCIES && pw_tracked_worse(worst[n - 1], pool) <= 0))
-			continue;
-		n += n < LATENCIES;
-		for (at = n - 1; at > 0 && pw_tracked_worse(worst[at - 1], pool) > 0; at--)
-			worst[at] = worst[at - 1];
-		worst[at] = pool;
-	}
-	for (size_t i = 0; i < n; i++)
-		worst[i]->latency_us = worst[i]->ns->poll->alloc_latency(&worst[i]->key, worst[i]->ns->poll->context);
-}
+/* --- step 1 ----------------------------------------------------------------------------------------------------- */
 
 static bool all_failed(const struct pw_poll *poll)
 {
@@ -662,6 +573,7 @@ static void take_scalars(struct pw_monitor *m, const struct pw_poll *poll)
 {
 	struct pw_snapshot *s = &m->scalars;
 
+	m->wall = poll->wall;
 	s->generation++;
 	s->poll_interval_ms = poll->interval_ms;
 	s->connect_failures = poll->connect_failures;
@@ -676,34 +588,177 @@ static void take_scalars(struct pw_monitor *m, const struct pw_poll *poll)
 	s->poll_duration_us = poll->duration_us;
 }
 
-static const struct pw_snapshot *build(struct pw_monitor *m, const struct pw_poll *poll)
+/* Forgets what has ended, and what was worth no row for so long that it need not linger any more. */
+static void expire(struct pw_monitor *m, const struct pw_poll *poll)
 {
-	const struct pw_snapshot *snapshot;
+	uint64_t linger_ms = (uint64_t)m->policy->linger_s * 1000;
+	struct pw_watched_ns *ns, *next_ns;
+	struct pw_watched *pool, *next;
 
-	if (pw_listing_choose(&m->listing, &m->tracker, m->policy, m->epoch, poll->now_ms) < 0)
-		return NULL;
-	measure(m);
-	for (size_t i = 0; i < m->listing.n; i++)
-		find_owner(m, m->listing.pools[i]);
-	m->scalars.pools_omitted = m->listing.omitted + m->refused;
-	snapshot = pw_compose(&m->scalars, &m->tracker, &m->listing, m->policy->top, &m->ids);
-	trim(m);
-	return snapshot;
+	HASH_ITER(hh, m->pools.pools, pool, next)
+	{
+		bool idle = pool->poll == m->poll_number && pool->worthy_ms != poll->now_ms;
+
+		if (pool->ended || (idle && (!pool->listed || poll->now_ms - pool->worthy_ms >= linger_ms)))
+			pw_pools_remove(&m->pools, pool);
+	}
+	HASH_ITER(hh, m->pools.namespaces, ns, next_ns)
+	if (ns->poll == NULL)
+		pw_pools_remove_ns(&m->pools, ns);
 }
 
-const struct pw_snapshot *pw_monitor_update(
-	struct pw_monitor *m, const struct pw_poll *poll, pw_monitor_event *emit, void *context)
+/* Forgets small pools that a `pool` section matches but that found no place in the table. */
+static void trim(struct pw_monitor *m)
 {
-	const struct pw_snapshot *snapshot;
+	struct pw_watched *pool, *next;
 
+	HASH_ITER(hh, m->pools.pools, pool, next)
+	if (!pool->listed && pool->poll == m->poll_number && !pw_alarm_pending(&pool->alarm) &&
+		pool->counts.used < floor_of(m, pool->ns, &pool->key, &pool->counts))
+		pw_pools_remove(&m->pools, pool);
+}
+
+void pw_monitor_take(struct pw_monitor *m, const struct pw_poll *poll)
+{
+	pw_pools_sweep(&m->pools);
 	m->poll_number++;
 	m->refused = 0;
+	m->n_events = m->next_event = m->n_questions = 0;
+	m->untold = false;
 	take_scalars(m, poll);
 	take_poll(m, poll);
 	evaluate(m, poll);
-	emit_events(m, poll, emit, context);
-	expire(m, poll);
-	snapshot = build(m, poll);
+	if (!m->untold) /* what has ended must not be forgotten before it is told */
+		expire(m, poll);
+	m->chosen = pw_rows_choose(&m->rows, &m->pools, m->policy, m->epoch, poll->now_ms) == 0;
+	if (m->chosen && !m->untold)
+		trim(m);
+	m->scalars.pools_omitted = m->rows.omitted + m->refused;
+}
+
+/* --- step 2 ----------------------------------------------------------------------------------------------------- */
+
+static void ask(struct pw_monitor *m, struct pw_watched *pool)
+{
+	const bool fresh = pool->poll == m->poll_number && pool->ns->poll != NULL;
+	const struct pw_question question = {
+		.key = pool->key,
+		.ns = pool->ns->poll,
+		.wants_zone = pool->key.local.zone != 0 && pool->zone_name[0] == '\0' && pool->ns->poll != NULL,
+		.wants_owner = fresh,
+		.wants_event_id = pw_watched_alarmed(pool),
+	};
+
+	if (!question.wants_zone && !question.wants_owner && !question.wants_event_id)
+		return;
+	if (!PW_ARRAY_ROOM(m->questions, m->questions_room, m->n_questions + 1) ||
+		!PW_ARRAY_ROOM(m->asked, m->asked_room, m->n_questions + 1)) {
+		m->scalars.dropped++;
+		return;
+	}
+	m->asked[m->n_questions] = pool;
+	m->questions[m->n_questions++] = question;
+}
+
+/* The worst of the alarmed pools. */
+static void ask_latencies(struct pw_monitor *m)
+{
+	struct pw_ranked worst[LATENCIES];
+	size_t n = 0;
+
+	for (size_t i = 0; i < m->rows.n_alarms; i++) {
+		struct pw_watched *pool = m->rows.candidates[i].pool;
+		struct pw_ranked one = {pw_badness(&pool->counts, pool->thresholds != NULL), pool};
+
+		if (pool->poll == m->poll_number && pool->key.kind == PW_KIND_CONNECT && pool->counts.free > 2)
+			n = pw_array_keep_first(worst, n, LATENCIES, sizeof(one), &one, pw_ranked_compare);
+	}
+	for (size_t i = 0; i < m->n_questions; i++)
+		for (size_t j = 0; j < n; j++)
+			if (m->asked[i] == worst[j].pool)
+				m->questions[i].wants_latency = true;
+}
+
+size_t pw_monitor_questions(struct pw_monitor *m, struct pw_question **questions)
+{
+	if (m->n_questions == 0) {
+		for (size_t i = 0; i < m->rows.n; i++)
+			ask(m, m->rows.pools[i]);
+		for (size_t i = 0; i < m->n_events; i++)
+			if (!m->events[i].pool->listed)
+				ask(m, m->events[i].pool);
+		ask_latencies(m);
+	}
+	*questions = m->questions;
+	return m->n_questions;
+}
+
+/* Takes over what the host has answered. */
+static void take_answers(struct pw_monitor *m)
+{
+	for (size_t i = 0; i < m->n_questions; i++) {
+		const struct pw_question *q = &m->questions[i];
+		struct pw_watched *pool = m->asked[i];
+
+		if (q->wants_zone)
+			snprintf(pool->zone_name, sizeof(pool->zone_name), "%s", q->zone_name);
+		if (q->wants_owner) /* without new numbers it keeps the owner that it had */
+			snprintf(pool->owner, sizeof(pool->owner), "%s", q->owner);
+		if (q->wants_latency)
+			pool->latency_us = q->latency_us;
+		pool->event_id = q->wants_event_id ? q->event_id : 0;
+	}
+}
+
+/* --- step 3 ----------------------------------------------------------------------------------------------------- */
+
+bool pw_monitor_event(struct pw_monitor *m, struct pw_event *event)
+{
+	struct pw_watched *pool;
+
+	if (m->next_event == 0)
+		take_answers(m);
+	if (m->next_event == m->n_events)
+		return false;
+	pool = m->events[m->next_event++].pool;
+	*event = (struct pw_event){
+		.id = pw_monitor_next_event_id(m),
+		.time = m->wall,
+		.key = pool->key,
+		.counts = pool->counts,
+		.state = pool->result.state,
+		.logged = pool->result.state == pool->previous && pool->posted != pool->result.state,
+		.rise = {pool->result.reason, pool->result.rise},
+		.fall = {pool->result.fall_reason, pool->result.fall},
+		.time_to_exhaustion = pool->ended ? PW_NOT_IN_SIGHT : pw_watched_trend(pool)->time_to_exhaustion,
+	};
+	pw_event_set_previous(event, pool->posted);
+	pool->posted = pool->result.state;
+	pw_pool_name(&pool->key, pool->zone_name, pool->ns->name, event->name);
+	pw_address_text(&pool->key.local, pool->zone_name, event->local_text);
+	pw_address_text(&pool->key.remote, NULL, event->remote_text);
+	snprintf(event->label, sizeof(event->label), "%s", pw_watched_label(pool));
+	snprintf(event->owner, sizeof(event->owner), "%s", pool->owner);
+	return true;
+}
+
+void pw_monitor_repost(struct pw_monitor *m, const struct pw_pool_key *key)
+{
+	struct pw_watched *pool = pw_pools_find(&m->pools, key);
+
+	if (pool != NULL)
+		pool->posted = PW_STATE_NORMAL;
+}
+
+/* --- step 4 ----------------------------------------------------------------------------------------------------- */
+
+const struct pw_snapshot *pw_monitor_build(struct pw_monitor *m)
+{
+	const struct pw_snapshot *snapshot = NULL;
+
+	take_answers(m);
+	if (m->chosen)
+		snapshot = pw_rows_build(&m->rows, &m->pools, &m->scalars, m->policy->top);
 	if (snapshot == NULL)
 		m->scalars.dropped++;
 	return snapshot;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* monitor.h: what lasts from poll to poll: alarm states, history, peaks, listed rows
  *
- * Takes the census of every namespace after a poll, moves the state of each pool, posts what is to be notified, and
- * builds the snapshot. One thread. No I/O: clocks and names of interfaces and owners come from the caller. */
+ * One thread, no I/O. A poll goes in steps: the host hands in the numbers (take), answers what the monitor wants to know of some
+ * pools beside them (questions), fetches the events, and gets the snapshot (build). */
 #ifndef PW_WATCH_MONITOR_H
 #define PW_WATCH_MONITOR_H
 
+#include <net/if.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -46,12 +47,9 @@ struct pw_ns_poll {
 	struct pw_census *census;         /* valid with COUNTED; with QUIET its range and totals are valid */
 	uint32_t tcp, tcp_time_wait, udp; /* sockets of the whole namespace (sockstat), not only of the range */
 	struct pw_snat_poll snat;
-	/* The name of an interface, or NULL; context as given. May be NULL. */
-	const char *(*ifname)(uint32_t ifindex, void *context);
-	/* Latency of one allocation for this pool in microseconds, 0 = not measured: called for pools in warning or
-	 * worse with more than 2 free ports, the worst first, at most 16 times a poll. May be NULL. */
-	uint32_t (*alloc_latency)(const struct pw_pool_key *key, void *context);
-	/* Names the owners of pools that are listed or notified. May be NULL: no pool has an owner then. */
+	/* For the host that answers questions; the monitor calls none of them. Any may be NULL. */
+	const char *(*ifname)(uint32_t ifindex, void *context);                  /* the name of an interface, or NULL */
+	uint32_t (*alloc_latency)(const struct pw_pool_key *key, void *context); /* us, 0 = not measured */
 	pw_owner_name *owner_name;
 	void *context;
 };
@@ -69,8 +67,21 @@ struct pw_poll {
 	const char *connect_failures_reason;
 };
 
-/* Receives the events of a poll, the worst first. */
-typedef void pw_monitor_event(const struct pw_event *event, void *context);
+/* What the monitor wants to know of a pool that it lists, or has an event of. */
+struct pw_question {
+	struct pw_pool_key key;
+	const struct pw_ns_poll *ns; /* of the poll that was taken */
+	bool wants_zone;             /* the name of the interface key.local.zone */
+	bool wants_owner;            /* who holds most of it */
+	bool wants_latency;          /* what one allocation takes */
+	bool wants_event_id;         /* which notification of it was sent last */
+
+	/* the answers: what is not known stays empty or 0 */
+	char zone_name[IF_NAMESIZE];
+	char owner[PW_OWNER_TEXT_MAX];
+	uint32_t latency_us;
+	uint32_t event_id;
+};
 
 /* NULL when out of memory. The policy is borrowed and must live until another one is set. */
 struct pw_monitor *pw_monitor_new(const struct pw_policy *policy, struct timespec start_time);
@@ -85,15 +96,24 @@ void pw_monitor_set_renotify(struct pw_monitor *monitor, uint32_t seconds);
 /* Shows in the snapshots from now on. */
 void pw_monitor_set_config_failed(struct pw_monitor *monitor, bool failed);
 
-/* The event id that pwAlarmEventId shows comes from here; may be NULL. */
-void pw_monitor_set_event_ids(
-	struct pw_monitor *monitor, uint32_t (*last_id)(const struct pw_pool_key *key, void *context), void *context);
+/* Step 1: takes a poll into account; the states of pools move. What the poll points to must live until the next one is taken. A
+ * poll of which every namespace FAILED counts as a poll error; poll_ms then stays that of the last good one. */
+void pw_monitor_take(struct pw_monitor *monitor, const struct pw_poll *poll);
 
-/* Takes a poll into account, sends its events to `emit` (may be NULL), and returns a new snapshot with one
- * reference, or NULL when out of memory (states have moved all the same, and events were sent). A poll of which
- * every namespace FAILED counts as a poll error; poll_ms then stays that of the last good one. */
-const struct pw_snapshot *pw_monitor_update(
-	struct pw_monitor *monitor, const struct pw_poll *poll, pw_monitor_event *emit, void *context);
+/* Step 2: what the host is to answer, in place, before it goes on. Returns how many there are; *questions is the monitor's, and
+ * valid until the next poll is taken. Latency is wanted of at most 16 pools, the worst in warning or worse with more than 2 free
+ * ports. */
+size_t pw_monitor_questions(struct pw_monitor *monitor, struct pw_question **questions);
+
+/* Step 3: the events of the poll, one a call, the most urgent first. Returns false at the end. A host that has no use for them
+ * need not ask. */
+bool pw_monitor_event(struct pw_monitor *monitor, struct pw_event *event);
+
+/* An event of this pool could not be stored, or was given up again before anybody was told: it comes again after the next poll. */
+void pw_monitor_repost(struct pw_monitor *monitor, const struct pw_pool_key *key);
+
+/* Step 4: a new snapshot with one reference, or NULL when out of memory. */
+const struct pw_snapshot *pw_monitor_build(struct pw_monitor *monitor);
 
 /* An id for an event that the caller makes (a failing collector, failing connects): unique among all events of this
  * monitor. */

@@ -144,19 +144,17 @@ static void alarm_table_follows(void **unused)
 	assert_true(f.snapshot->alarms[0].index > first); /* never used again */
 }
 
-static uint32_t id_from(const struct pw_pool_key *key, void *context)
+static uint32_t id_of(const struct pw_pool_key *key)
 {
-	return *(uint32_t *)context + key->port;
+	return 1000u + key->port;
 }
 
 static void alarm_table_names_the_last_notification(void **unused)
 {
-	uint32_t base = 1000;
-
 	(void)unused;
 	fixture_poll_connects(&f, 600);
 	assert_int_equal(f.snapshot->alarms[0].event_id, 0);
-	pw_monitor_set_event_ids(f.monitor, id_from, &base);
+	f.last_id = id_of;
 	fixture_poll_connects(&f, 600);
 	assert_int_equal(f.snapshot->alarms[0].event_id, 1443);
 }
@@ -210,6 +208,28 @@ static void active_alarms_are_repeated(void **unused)
 	pw_monitor_set_renotify(f.monitor, 0);
 	fixture_poll_connects(&f, 900);
 	assert_int_equal(f.n_events, 0);
+}
+
+/* What could not be stored comes again, as long as it is true. */
+static void refused_event_comes_again(void **unused)
+{
+	(void)unused;
+	fixture_poll_connects(&f, 600);
+	assert_int_equal(f.n_events, 1);
+	assert_false(f.events[0].logged);
+	pw_monitor_repost(f.monitor, &f.events[0].key);
+	f.ns.status = PW_POLL_FAILED; /* a poll without numbers is one, too */
+	fixture_poll(&f);
+	assert_int_equal(f.n_events, 1);
+	assert_true(f.events[0].logged);
+	assert_int_equal(f.events[0].state, PW_STATE_WARNING);
+	assert_int_equal(f.events[0].previous, PW_STATE_NORMAL);
+	f.ns.status = PW_POLL_COUNTED;
+	fixture_poll_connects(&f, 600);
+	assert_int_equal(f.n_events, 0);
+	pw_monitor_repost(f.monitor, &f.events[0].key);
+	fixture_poll(&f);
+	assert_int_equal(f.n_events, 0); /* over, and nobody has heard of it */
 }
 
 static void worst_events_come_first(void **unused)
@@ -926,6 +946,11 @@ static uint32_t measure(const struct pw_pool_key *key, void *context)
 	return 1000 + key->port;
 }
 
+static int by_port(const void *a, const void *b)
+{
+	return *(const uint16_t *)a - *(const uint16_t *)b;
+}
+
 static void latency_is_measured_where_it_hurts(void **unused)
 {
 	(void)unused;
@@ -937,8 +962,9 @@ static void latency_is_measured_where_it_hurts(void **unused)
 	fixture_udp(&f, "10.0.0.1", 900);
 	fixture_poll(&f);
 	assert_int_equal(n_measured, 16);
+	qsort(measured, n_measured, sizeof(measured[0]), by_port); /* asked in the order of the rows */
 	for (size_t i = 0; i < n_measured; i++)
-		assert_int_equal(measured[i], 1039 - i);
+		assert_int_equal(measured[i], 1024 + i);
 	assert_int_equal(row("tcp 10.0.0.1 -> 10.0.0.9:1039")->alloc_latency_us, 2039);
 	assert_int_equal(row("tcp 10.0.0.1 -> 10.0.0.9:1000")->alloc_latency_us, 0);
 	f.ns.alloc_latency = NULL;
@@ -1156,6 +1182,7 @@ int main(void)
 		TEST(peak_is_kept),
 		TEST(for_polls_in_a_row),
 		TEST(active_alarms_are_repeated),
+		TEST(refused_event_comes_again),
 		TEST(worst_events_come_first),
 		TEST(small_range_alarms),
 		TEST(small_odd_range_alarms_at_its_threshold),

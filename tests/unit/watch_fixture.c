@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernel/namespace.h"
+
 void fixture_start(struct fixture *f)
 {
 	memset(f, 0, sizeof(*f));
@@ -88,20 +90,25 @@ void fixture_binds(struct fixture *f, const char *local, unsigned n)
 		new_socket(f, local, IPPROTO_TCP, (uint16_t)(f->range.high - i))->state = PW_CLOSE;
 }
 
-static void keep_event(const struct pw_event *event, void *context)
-{
-	struct fixture *f = context;
-
-	assert_true(f->n_events < FIXTURE_EVENTS);
-	f->events[f->n_events++] = *event;
-}
-
 static void count(struct fixture *f)
 {
 	pw_census_begin(f->census, &f->range);
 	if (f->ns.status == PW_POLL_COUNTED)
 		assert_int_equal(pw_census_add(f->census, f->sockets, f->n_sockets), 0);
 	assert_int_equal(pw_census_finish(f->census), 0);
+}
+
+void fixture_answer(struct fixture *f)
+{
+	struct pw_question *questions;
+	size_t n = pw_monitor_questions(f->monitor, &questions);
+
+	for (size_t i = 0; i < n; i++) {
+		if (questions[i].ns != NULL)
+			pw_namespace_answer(&questions[i]);
+		if (f->last_id != NULL)
+			questions[i].event_id = f->last_id(&questions[i].key);
+	}
 }
 
 void fixture_poll(struct fixture *f)
@@ -114,7 +121,11 @@ void fixture_poll(struct fixture *f)
 	f->poll.wall.tv_sec += f->poll.interval_ms / 1000;
 	f->n_events = 0;
 	pw_snapshot_unref(f->snapshot);
-	f->snapshot = pw_monitor_update(f->monitor, &f->poll, keep_event, f);
+	pw_monitor_take(f->monitor, &f->poll);
+	fixture_answer(f);
+	while (pw_monitor_event(f->monitor, &f->events[f->n_events]))
+		assert_true(++f->n_events < FIXTURE_EVENTS);
+	f->snapshot = pw_monitor_build(f->monitor);
 	f->n_sockets = 0;
 }
 

@@ -27,6 +27,7 @@ struct fixture {
 	const struct pw_snapshot *snapshot; /* of the last poll; NULL when there was no memory for one */
 	struct pw_event *events;            /* of the last poll */
 	size_t n_events;
+	uint32_t (*last_id)(const struct pw_pool_key *key); /* of the last notification of a pool; NULL = none */
 };
 
 /* Everything with its defaults. The monitor is made at the first poll. */
@@ -48,6 +49,9 @@ void fixture_udp(struct fixture *f, const char *local, unsigned n);
 
 /* n TCP sockets bound to ports of the address, from the high end on, and not connected. */
 void fixture_binds(struct fixture *f, const char *local, unsigned n);
+
+/* Answers what the monitor wants to know after it has taken a poll; fixture_poll() does it. */
+void fixture_answer(struct fixture *f);
 
 /* Polls ten seconds after the last poll, and forgets the sockets. */
 void fixture_poll(struct fixture *f);

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* pools.h: the pools and namespaces that the monitor remembers from poll to poll (internal to the monitor)
+ *
+ * A pool is remembered while it is worth a row or an alarm, not because it has a socket: a host that talks to 100,000
+ * destinations over one port each leaves nothing here. */
+#ifndef PW_WATCH_POOLS_H
+#define PW_WATCH_POOLS_H
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+
+#include "watch/alarm.h"
+#include "watch/history.h"
+#include "watch/monitor.h"
+#include "watch/policy.h"
+#include "watch/snapshot.h"
+
+#define PW_NO_POSITION UINT32_MAX
+
+/* A namespace of the polls. */
+struct pw_watched_ns {
+	uint32_t index;
+	char *name;
+	const struct pw_ns_poll *poll; /* its part of the poll that is being taken; NULL when it is gone */
+	bool counted, udp_counted;     /* this poll has new numbers of its pools */
+	bool snat_counted;             /* the same for its SNAT pools */
+	uint32_t floor;                /* ports from which a pool is watched without being asked for */
+	uint64_t sockets;              /* totals of the last good poll */
+	uint32_t pools, snat_pools;
+	struct pw_ns_row row;
+	size_t watched; /* pools of this namespace, those of SNAT not included */
+	size_t watched_snat;
+	char snat_reason[128]; /* why these are not known */
+	UT_hash_handle hh;
+	struct pw_watched_ns *next_removed;
+};
+
+struct pw_watched {
+	struct pw_pool_key key;
+	struct pw_watched_ns *ns;
+	struct pw_pool_counts counts; /* of the last poll that had numbers */
+	uint64_t poll;                /* the number of that poll */
+
+	/* from the policy */
+	const struct pw_rule *rule; /* the first that matches, or NULL */
+	bool ignored;
+	uint32_t exact_epoch;                   /* of the policy that names this pool exactly */
+	bool bound_holds;                       /* TCP bind pool: bind() holds enough of it to alarm */
+	const struct pw_thresholds *thresholds; /* in force, or NULL */
+
+	struct pw_history *history; /* NULL until its first numbers, or for want of memory */
+	struct pw_trend trend;      /* of trend_poll; see pw_watched_trend() */
+	uint64_t trend_poll;
+	uint32_t peak;
+	uint64_t peak_ms;
+	uint64_t worthy_ms; /* when it last was worth a row of itself */
+	uint32_t latency_us;
+
+	struct pw_alarm alarm;
+	struct pw_alarm_result result; /* after the last poll */
+	enum pw_state previous;        /* before it */
+	enum pw_state posted;          /* what the last event said */
+	uint64_t state_ms;
+	uint32_t alarm_index; /* while it has an active alarm, else 0 */
+	struct timespec alarm_since;
+	uint64_t notified_ms;
+	uint32_t event_id; /* of its last notification, as the host said */
+
+	bool ended;        /* it will have no more polls */
+	bool listed;       /* has a row in the newest snapshot */
+	uint32_t position; /* of that row, or PW_NO_POSITION */
+	char zone_name[IF_NAMESIZE];
+	char owner[PW_OWNER_TEXT_MAX];
+	UT_hash_handle hh;
+	struct pw_watched *next_removed;
+	size_t index_len;
+	uint32_t index[]; /* encoded key: pw_pool_index() */
+};
+
+/* Zeroed = empty. */
+struct pw_pools {
+	struct pw_watched *pools;
+	struct pw_watched_ns *namespaces;
+	size_t max; /* pools */
+	struct pw_watched *removed;
+	struct pw_watched_ns *removed_ns;
+};
+
+/* The namespace with this index, or NULL. */
+struct pw_watched_ns *pw_pools_ns(const struct pw_pools *pools, uint32_t index);
+
+/* The same; it is made if need be, and gets this name. NULL when out of memory. */
+struct pw_watched_ns *pw_pools_add_ns(struct pw_pools *pools, uint32_t index, const char *name);
+
+struct pw_watched *pw_pools_find(const struct pw_pools *pools, const struct pw_pool_key *key);
+
+/* NULL when out of memory or when there are too many. */
+struct pw_watched *pw_pools_add(struct pw_pools *pools, struct pw_watched_ns *ns, const struct pw_pool_key *key);
+
+/* Forget a pool, or a namespace that has none left. Events may still speak of them: the memory lasts until
+ * pw_pools_sweep(). */
+void pw_pools_remove(struct pw_pools *pools, struct pw_watched *pool);
+void pw_pools_remove_ns(struct pw_pools *pools, struct pw_watched_ns *ns);
+void pw_pools_sweep(struct pw_pools *pools);
+
+/* Empties it. */
+void pw_pools_clear(struct pw_pools *pools);
+
+static inline bool pw_watched_alarmed(const struct pw_watched *pool)
+{
+	return pool->result.state > PW_STATE_NORMAL;
+}
+
+static inline const char *pw_watched_label(const struct pw_watched *pool)
+{
+	return pool->rule != NULL && pool->rule->label != NULL ? pool->rule->label : "";
+}
+
+/* Growth and forecast after the last poll that had numbers; worked out once a poll, and only where somebody asks. */
+const struct pw_trend *pw_watched_trend(struct pw_watched *pool);
+
+/* --- orders ------------------------------------------------------------------------------------------------------- */
+
+/* A pool with the number that it is ordered by. */
+struct pw_ranked {
+	uint64_t rank;
+	struct pw_watched *pool;
+};
+
+/* For qsort() over struct pw_ranked: the higher rank first, between equals the order of the index. */
+int pw_ranked_compare(const void *a, const void *b);
+
+/* For qsort() over pointers to pools: the order of the index. */
+int pw_watched_compare(const void *a, const void *b);
+
+/* --- rows (rows.c) ------------------------------------------------------------------------------------------------ */
+
+/* Which pools have a row. Kept from poll to poll for its memory. Zeroed = empty. */
+struct pw_rows {
+	struct pw_watched **pools; /* in the order of the index */
+	size_t n, room;
+	struct pw_ranked
+		*candidates; /* those with an active alarm and a row first, in the order of their alarm index */
+	size_t n_alarms, candidates_room;
+	uint32_t active_alarms; /* whether listed or not */
+	uint32_t omitted;       /* pools worth a row that got none */
+};
+
+/* Chooses: the active alarms, the oldest first, at most max_alarms; then without alarm those that the policy names
+ * exactly (`epoch`), and the worst of the others up to max_rows. Sets `listed` and `position` of every pool. now_ms tells
+ * which pools only linger: these are not counted as omitted. Returns 0, or -1 when out of memory: there are no rows then. */
+int pw_rows_choose(
+	struct pw_rows *rows, struct pw_pools *pools, const struct pw_policy *policy, uint32_t epoch, uint64_t now_ms);
+void pw_rows_clear(struct pw_rows *rows);
+
+/* A snapshot with these rows, the namespaces, the first `top` ranks and the alarms; the scalars that these don't give are
+ * copied from `scalars` (texts as well). One reference; NULL when out of memory. */
+const struct pw_snapshot *pw_rows_build(
+	const struct pw_rows *rows, const struct pw_pools *pools, const struct pw_snapshot *scalars, uint32_t top);
+
+#endif
