@@ -183,7 +183,6 @@ static void close_bench(struct bench *bench)
 	pw_snapshot_unref(bench->snapshot);
 	pw_monitor_free(bench->monitor);
 	pw_host_free(bench->host);
-	pw_policy_clear(&bench->policy);
 }
 
 /* "probe" as the only argument switches the probes on. */

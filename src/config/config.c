@@ -3,88 +3,263 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
-#include "config/grammar.h"
-#include "config/lexer.h"
-#include "config/mistakes.h"
-#include "config/reader.h"
+#include "config/settings.h"
 #include "config/syntax.h"
 
-static bool set_defaults(struct pw_config *c)
+/* A file that is being read. */
+struct reader {
+	struct pw_config *config;
+	struct pw_mistakes mistakes;
+	bool defaults_wrong; /* what a pool would inherit has a mistake */
+};
+
+/* --- settings into the structs that hold them --- */
+
+/* Stores the settings of a section and of the sections in it, but for those that inherit. Returns whether all were right: only then do
+ * they tell anything together. */
+static bool store(struct reader *r, const struct pw_node *section, void *base)
 {
-	pw_policy_defaults(&c->policy);
-	c->poll_interval_ms = 10000;
-	c->idle_interval_ms = 0;
-	c->probe = PW_PROBE_AUTO;
-	c->connect_failures = true;
-	c->notify.max_per_minute = 60;
-	c->notify.renotify_s = 0;
-	c->agentx.ping_interval = 15;
-	c->agentx.reconnect_interval = 2;
-	c->snmp.include = strdup("/etc/portwatch/snmp.conf");
-	c->snat.interval_s = 60;
-	c->agentx.socket = strdup("/var/agentx/master");
-	return c->agentx.socket != NULL && c->snmp.include != NULL;
+	const unsigned before = r->mistakes.n;
+
+	for (const struct pw_node *node = section->children; node != NULL; node = node->next) {
+		const struct pw_setting *s = node->setting;
+
+		if (s->inside == NULL)
+			pw_setting_store(s, node->values, base, &r->config->memory, &r->mistakes);
+		else if (s->type == PW_SECTION)
+			store(r, node, (char *)base + s->offset);
+	}
+	return r->mistakes.n == before;
+}
+
+static void store_defaults(struct reader *r, const struct pw_setting *table, void *base)
+{
+	for (const struct pw_setting *s = table; s->name != NULL; s++) {
+		const struct pw_value value = {.text = s->initial};
+
+		if (s->initial != NULL)
+			pw_setting_store(s, &value, base, &r->config->memory, &r->mistakes);
+		else if (s->inside != NULL && !pw_setting_repeats(s))
+			store_defaults(r, s->inside, (char *)base + s->offset);
+	}
+}
+
+/* --- thresholds --- */
+
+/* `fall` follows a new `rise` 5 percent lower; what is not given stays. rise = 0 is off, whatever fall says. */
+static void follow_rise(const struct pw_node *section, struct pw_threshold *t)
+{
+	if (pw_node_find(section, "rise") != NULL && pw_node_find(section, "fall") == NULL)
+		t->fall = t->rise > 5 ? t->rise - 5 : 0;
+	if (t->rise == 0)
+		t->fall = 0;
+}
+
+static void check_severity(struct reader *r, const struct pw_node *section, const struct pw_threshold *t)
+{
+	if (section != NULL && t->rise != 0 && t->fall >= t->rise)
+		pw_mistake(&r->mistakes, section->line, "\"%s\" falls at %u, expected less than its rise of %u",
+			section->setting->name, t->fall, t->rise);
+}
+
+/* What a scope (the file, snat, a pool) says about thresholds was stored over what it inherits: fall < rise, warning below critical,
+ * at the line of the section that comes last. */
+static void finish_thresholds(struct reader *r, const struct pw_node *scope, bool sound, struct pw_thresholds *t)
+{
+	const struct pw_node *warning = pw_node_find(scope, "warning"), *critical = pw_node_find(scope, "critical");
+	unsigned line = warning != NULL ? warning->line : 0;
+
+	if (critical != NULL && critical->line > line)
+		line = critical->line;
+	follow_rise(warning, &t->warning);
+	follow_rise(critical, &t->critical);
+	if (!sound || r->defaults_wrong)
+		return;
+	check_severity(r, warning, &t->warning);
+	check_severity(r, critical, &t->critical);
+	if (line != 0 && t->critical.rise != 0 && t->warning.rise >= t->critical.rise)
+		pw_mistake(&r->mistakes, line,
+			"\"warning\" rises at %u, expected less than the rise of \"critical\", %u", t->warning.rise,
+			t->critical.rise);
+}
+
+/* SNAT pools have a warning and a critical threshold of their own; the rest is that of the file. */
+static void read_snat(struct reader *r, const struct pw_node *section)
+{
+	struct pw_policy *policy = &r->config->policy;
+	const struct pw_thresholds own = policy->snat;
+	bool sound;
+
+	policy->snat = policy->defaults;
+	policy->snat.warning = own.warning;
+	policy->snat.critical = own.critical;
+	if (section == NULL)
+		return;
+	sound = store(r, section, r->config);
+	finish_thresholds(r, section, sound, &policy->snat);
+}
+
+/* --- pool and ignore --- */
+
+static bool names_remote(const struct pw_match *m)
+{
+	return m->n_remote > 0 || m->n_ports > 0;
+}
+
+/* A pool's addresses are of one family, unless it has no remote one. */
+static bool families_meet(const struct pw_match *m)
+{
+	for (size_t i = 0; i < m->n_local; i++)
+		for (size_t j = 0; j < m->n_remote; j++)
+			if (m->local[i].address.family == m->remote[j].address.family)
+				return true;
+	return m->n_local == 0 || m->n_remote == 0;
+}
+
+/* Combinations that no pool has. */
+static void check_match(struct reader *r, const struct pw_node *section, const struct pw_match *m)
+{
+	const char *name = section->setting->name;
+
+	if (m->kinds == 1u << PW_KIND_BIND && names_remote(m))
+		pw_mistake(&r->mistakes, section->line,
+			"\"%s\" can't match: a bind pool has no remote address or port, "
+			"expected \"remote\" and \"port\" only with other kinds",
+			name);
+	if (m->kinds == 1u << PW_KIND_CONNECT && m->protocols == PW_MATCH_UDP)
+		pw_mistake(&r->mistakes, section->line,
+			"\"%s\" can't match: connect pools are TCP only, expected kind = bind for UDP", name);
+	if (!families_meet(m))
+		pw_mistake(&r->mistakes, section->line,
+			"\"%s\" can't match: \"local\" and \"remote\" have no address family in common, "
+			"expected IPv4 with IPv4 or IPv6 with IPv6",
+			name);
+}
+
+/* Returns whether the section had no mistake of its own. */
+static bool read_match(struct reader *r, const struct pw_node *section, void *base, struct pw_match *match)
+{
+	bool sound = store(r, section, base);
+
+	if (sound)
+		check_match(r, section, match);
+	if (match->kinds == 1u << PW_KIND_CONNECT)
+		match->protocols = PW_MATCH_TCP; /* so that it can name exactly one pool without saying so */
+	return sound;
+}
+
+/* kind = snat, and no other kind: it inherits the thresholds of SNAT pools. */
+static bool is_snat_only(const struct pw_node *section)
+{
+	const struct pw_node *kind = pw_node_find(section, "kind");
+	const struct pw_value *value = kind != NULL ? kind->values : NULL;
+
+	while (value != NULL && strcasecmp(value->text, "snat") == 0)
+		value = value->next;
+	return kind != NULL && value == NULL;
+}
+
+static void read_pool(struct reader *r, const struct pw_node *section)
+{
+	struct pw_policy *policy = &r->config->policy;
+	struct pw_rule *rule = &policy->rules[policy->n_rules++];
+	bool sound;
+
+	rule->label = pw_value_text(
+		"the title of \"pool\"", section->values, PW_LABEL_MAX, &r->config->memory, &r->mistakes);
+	rule->thresholds = is_snat_only(section) ? policy->snat : policy->defaults;
+	sound = read_match(r, section, rule, &rule->match);
+	finish_thresholds(r, section, sound, &rule->thresholds);
+}
+
+static void read_ignore(struct reader *r, const struct pw_node *section)
+{
+	struct pw_match *m = &r->config->policy.ignore[r->config->policy.n_ignore++];
+
+	if (read_match(r, section, m, m) && m->kinds == 0 && m->protocols == 0 && m->n_local == 0 && !names_remote(m) &&
+		m->ns == NULL)
+		pw_mistake(&r->mistakes, section->line,
+			"\"ignore\" would hide every pool, expected at least one of kind, protocol, "
+			"local, remote, port, namespace");
+}
+
+static void read_rules(struct reader *r, const struct pw_node *file)
+{
+	struct pw_policy *policy = &r->config->policy;
+	size_t n_pools = 0, n_ignore = 0;
+
+	for (const struct pw_node *node = file->children; node != NULL; node = node->next) {
+		n_pools += node->setting->type == PW_POOL_SECTION;
+		n_ignore += node->setting->type == PW_IGNORE_SECTION;
+	}
+	policy->rules = pw_arena_array(&r->config->memory, n_pools, sizeof(*policy->rules));
+	policy->ignore = pw_arena_array(&r->config->memory, n_ignore, sizeof(*policy->ignore));
+	for (const struct pw_node *node = file->children; node != NULL && !r->config->memory.failed;
+		node = node->next) {
+		if (node->setting->type == PW_POOL_SECTION)
+			read_pool(r, node);
+		if (node->setting->type == PW_IGNORE_SECTION)
+			read_ignore(r, node);
+	}
+}
+
+/* --- the file --- */
+
+static void read_settings(struct reader *r, const struct pw_node *file)
+{
+	struct pw_config *c = r->config;
+	const struct pw_node *idle = pw_node_find(file, "idle-interval");
+	bool sound = store(r, file, c);
+
+	finish_thresholds(r, file, sound, &c->policy.defaults);
+	if (c->policy.min_used == 0)
+		c->policy.min_used = 1; /* a pool without a port is none */
+	if (sound && c->idle_interval_ms != 0 && c->idle_interval_ms < c->poll_interval_ms)
+		pw_mistake(&r->mistakes, idle != NULL ? idle->line : 0,
+			"\"idle-interval\" is %g seconds, expected 0 or at least the poll-interval of %g",
+			c->idle_interval_ms / 1000.0, c->poll_interval_ms / 1000.0);
+	read_snat(r, pw_node_find(file, "snat"));
+	r->defaults_wrong = r->mistakes.n > 0;
+	read_rules(r, file);
 }
 
 struct pw_config *pw_config_defaults(void)
 {
-	struct pw_config *config = calloc(1, sizeof(*config));
+	struct reader r = {.config = calloc(1, sizeof(*r.config))};
 
-	if (config != NULL && !set_defaults(config)) {
-		pw_config_free(config);
+	if (r.config == NULL)
 		return NULL;
-	}
-	return config;
-}
-
-/* Text -> tokens -> a checked text -> values. */
-static void read_into(struct pw_config *config, const char *path, struct pw_mistakes *mistakes)
-{
-	char *text = pw_config_text(path, mistakes), *checked = NULL;
-	struct pw_token *tokens = NULL;
-
-	if (text == NULL)
-		return;
-	tokens = pw_config_tokens(text, mistakes);
-	if (tokens == NULL)
-		pw_mistake_add(mistakes, 0, "out of memory");
-	else
-		checked = pw_config_check(tokens, mistakes);
-	if (checked != NULL)
-		pw_config_values(config, checked, mistakes);
-	free(checked);
-	free(tokens);
-	free(text);
+	pw_policy_defaults(&r.config->policy);
+	store_defaults(&r, pw_settings, r.config);
+	if (!r.config->memory.failed)
+		return r.config;
+	pw_config_free(r.config);
+	return NULL;
 }
 
 struct pw_config *pw_config_read(const char *path, pw_config_report *report, void *context)
 {
-	struct pw_config *config = pw_config_defaults();
-	struct pw_mistakes mistakes = {.n_items = 0};
+	struct reader r = {.config = pw_config_defaults(), .mistakes = {path, report, context, 0}};
+	struct pw_arena scratch = {0};
+	const struct pw_node *file = r.config != NULL ? pw_config_parse(path, &scratch, &r.mistakes) : NULL;
 
-	if (config == NULL)
-		pw_mistake_add(&mistakes, 0, "out of memory");
-	else
-		read_into(config, path, &mistakes);
-	if (pw_mistakes_any(&mistakes)) {
-		pw_config_free(config);
-		config = NULL;
-	}
-	pw_mistakes_report(&mistakes, path, report, context);
-	return config;
+	if (file != NULL)
+		read_settings(&r, file);
+	pw_arena_free(&scratch);
+	if (r.config == NULL || r.config->memory.failed)
+		pw_mistake(&r.mistakes, 0, "out of memory");
+	if (r.mistakes.n == 0)
+		return r.config;
+	pw_config_free(r.config);
+	return NULL;
 }
 
 void pw_config_free(struct pw_config *config)
 {
 	if (config == NULL)
 		return;
-	pw_policy_clear(&config->policy);
-	for (size_t i = 0; i < config->namespaces.n_names; i++)
-		free(config->namespaces.names[i]);
-	free(config->namespaces.names);
-	free(config->agentx.socket);
-	free(config->snmp.include);
-	free(config->snat.ranges);
+	pw_arena_free(&config->memory);
 	free(config);
 }

@@ -7,8 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "watch/policy.h"
+#include "base/arena.h"
 #include "count/snat.h"
+#include "watch/policy.h"
 
 enum pw_probe_mode { PW_PROBE_AUTO, PW_PROBE_ON, PW_PROBE_OFF };
 
@@ -23,7 +24,7 @@ struct pw_config {
 	} notify; /* `for` is in the policy's thresholds */
 	struct {
 		char *socket;
-		double ping_interval, reconnect_interval;
+		uint32_t ping_interval_ms, reconnect_interval_ms;
 	} agentx;
 	struct {
 		char *include;
@@ -38,6 +39,7 @@ struct pw_config {
 		size_t n_ranges;
 		uint32_t interval_s;
 	} snat;
+	struct pw_arena memory; /* of every text and list in here, and in the policy */
 };
 
 /* Messages about a file, one call each: "FILE:LINE: what is wrong, what was expected". line is 0 where there is none. */
@@ -46,8 +48,8 @@ typedef void pw_config_report(const char *file, unsigned line, const char *messa
 /* The built-in defaults, as an empty file gives them. NULL when out of memory. */
 struct pw_config *pw_config_defaults(void);
 
-/* Reads a file. Returns NULL after at least one report when it can't be read or has a mistake; it goes on after a mistake where it can,
- * so that one run shows as many as possible. */
+/* Reads a file. Returns NULL after at least one report when it can't be read or has a mistake: the first one in its structure, or all
+ * in its values. */
 struct pw_config *pw_config_read(const char *path, pw_config_report *report, void *context);
 
 void pw_config_free(struct pw_config *config);

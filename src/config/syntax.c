@@ -1,415 +1,398 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "config/syntax.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
-/* A section that is being read. */
-struct scope {
-	const struct pw_directive *table;
-	const struct scope *outer; /* NULL at the top */
-	const char *name;
-	unsigned line;                    /* where it was opened */
-	unsigned seen[PW_DIRECTIVES_MAX]; /* line of the first of each directive, 0: none yet */
-	unsigned count[PW_DIRECTIVES_MAX];
-};
+#include "base/utf8.h"
 
-struct checker {
-	const struct pw_token *t; /* the next token */
-	struct pw_mistakes *mistakes;
-	bool brace_missing; /* the file has more { than } */
-	char *out;          /* what was written, NULL after a lack of memory */
-	size_t length, size;
-	unsigned out_line;
-};
-
-/* --- output ---------------------------------------------------------------------------------------------------- */
-
-/* Makes room for `more` bytes and a NUL. */
-static bool reserve(struct checker *c, size_t more)
+bool pw_mistake(struct pw_mistakes *mistakes, unsigned line, const char *format, ...)
 {
-	size_t size = c->length + more + 1;
-	char *out;
+	char text[1024];
+	va_list args;
 
-	if (c->out == NULL || size <= c->size)
-		return c->out != NULL;
-	out = realloc(c->out, size += size / 2);
-	if (out == NULL)
-		free(c->out);
-	c->out = out;
-	c->size = size;
-	return out != NULL;
-}
-
-/* Writes a piece of text on its line. */
-static void emit(struct checker *c, unsigned line, const char *text, size_t length)
-{
-	size_t lines = line > c->out_line ? line - c->out_line : 0;
-
-	if (!reserve(c, lines + length + 1))
-		return;
-	memset(c->out + c->length, '\n', lines);
-	memcpy(c->out + c->length + lines, text, length);
-	c->length += lines + length;
-	c->out[c->length++] = ' ';
-	c->out_line += (unsigned)lines;
-}
-
-static void emit_text(struct checker *c, unsigned line, const char *text)
-{
-	emit(c, line, text, strlen(text));
-}
-
-/* A word or a string goes out as a string: libconfuse then finds no further meaning in it. */
-static void emit_value(struct checker *c, const struct pw_token *t)
-{
-	/* A backslash means itself in a word, but not always in quotes. */
-	bool quote = t->kind == PW_TOKEN_WORD && memchr(t->text, '\\', t->length) == NULL;
-
-	if (quote)
-		emit_text(c, t->line, "'");
-	c->length -= quote;
-	emit(c, t->line, t->text, t->length);
-	c->length -= quote;
-	if (quote)
-		emit_text(c, t->line, "'");
-}
-
-/* --- messages -------------------------------------------------------------------------------------------------- */
-
-/* A token as a message shows it: "}", a word, or the start of a long string. */
-static const char *show(const struct pw_token *t, char buf[64])
-{
-	if (t->kind == PW_TOKEN_END)
-		return "end of file";
-	snprintf(buf, 64, t->kind == PW_TOKEN_STRING ? "%.*s%s" : "\"%.*s%s\"", t->length > 40 ? 40 : (int)t->length,
-		t->text, t->length > 40 ? "..." : "");
-	return buf;
-}
-
-/* "a, b, c": the names of a table. */
-static void name_list(const struct pw_directive *table, char *buf, size_t size)
-{
-	size_t n = 0;
-
-	buf[0] = '\0';
-	for (; table->name != NULL && n < size; table++)
-		n += (size_t)snprintf(buf + n, size - n, "%s%s", n > 0 ? ", " : "", table->name);
-}
-
-static void unknown_name(struct checker *c, const struct scope *scope, const struct pw_token *t)
-{
-	char shown[64], names[400];
-
-	name_list(scope->table, names, sizeof(names));
-	pw_mistake_add(c->mistakes, t->line, "unknown setting %s in %s, expected one of: %s", show(t, shown),
-		scope->name, names);
-}
-
-static void expected(struct checker *c, unsigned line, const char *where, const char *what)
-{
-	char shown[64];
-
-	pw_mistake_add(c->mistakes, line, "unexpected %s %s, expected %s", show(c->t, shown), where, what);
-}
-
-/* --- skipping what is wrong ------------------------------------------------------------------------------------- */
-
-static bool is_value(const struct pw_token *t)
-{
-	return t->kind == PW_TOKEN_WORD || t->kind == PW_TOKEN_STRING;
-}
-
-static bool is_assignment(const struct pw_token *t)
-{
-	return t->kind == PW_TOKEN_EQUALS || t->kind == PW_TOKEN_APPEND;
-}
-
-/* Whether a statement starts here: a value is never followed by an equal sign. */
-static bool starts_statement(const struct pw_token *t)
-{
-	return t->kind == PW_TOKEN_WORD && is_assignment(t + 1);
-}
-
-/* From an opening brace to behind the one that closes it. */
-static void skip_block(struct checker *c)
-{
-	unsigned depth = 0, line = c->t->line;
-
-	do {
-		if (c->t->kind == PW_TOKEN_END) {
-			pw_mistake_add(
-				c->mistakes, line, "\"{\" is not closed, expected \"}\" before the end of the file");
-			return;
-		}
-		depth += c->t->kind == PW_TOKEN_OPEN;
-		depth -= c->t->kind == PW_TOKEN_CLOSE;
-		c->t++;
-	} while (depth > 0);
-}
-
-static void skip_one(struct checker *c)
-{
-	if (c->t->kind == PW_TOKEN_OPEN)
-		skip_block(c);
-	else
-		c->t++;
-}
-
-/* What may follow a name: = value, = { ... }, "title" { ... }, { ... }. */
-static void skip_statement(struct checker *c, unsigned line)
-{
-	if (is_assignment(c->t))
-		c->t++;
-	if (is_value(c->t) && !starts_statement(c->t) && (c->t->line == line || c->t[1].kind == PW_TOKEN_OPEN))
-		c->t++;
-	while (c->t->kind == PW_TOKEN_STRAY && c->t->line == line) /* name(argument) */
-		for (c->t++; is_value(c->t) && c->t->line == line && !starts_statement(c->t); c->t++)
-			;
-	if (c->t->kind == PW_TOKEN_OPEN)
-		skip_block(c);
-}
-
-/* --- one statement ----------------------------------------------------------------------------------------------- */
-
-/* The values of a list up to its closing brace. Returns whether all is well; then they were written. */
-static bool check_list(struct checker *c, const struct pw_directive *d, const struct pw_token *name)
-{
-	unsigned open_line = c->t->line;
-	bool good = true;
-	size_t n = 0;
-
-	emit_text(c, open_line, "{");
-	c->t++;
-	while (is_value(c->t) && !starts_statement(c->t)) {
-		good = good && !c->t->bad;
-		emit_value(c, c->t++);
-		n++;
-		if (c->t->kind == PW_TOKEN_COMMA) {
-			emit_text(c, c->t->line, ",");
-			c->t++;
-		} else if (is_value(c->t) && !starts_statement(c->t)) {
-			expected(c, c->t->line, "in a list", "\",\" between its values");
-			good = false;
-		}
-	}
-	if (c->t->kind == PW_TOKEN_CLOSE) {
-		emit_text(c, c->t->line, "}");
-		c->t++;
-	} else if (c->t->kind == PW_TOKEN_END || starts_statement(c->t)) {
-		pw_mistake_add(c->mistakes, open_line, "the list of \"%s\" is not closed, expected \"}\"", d->name);
-		return false;
-	} else {
-		expected(c, c->t->line, "in a list", "values with \",\" between them, and \"}\"");
-		while (c->t->kind != PW_TOKEN_CLOSE && c->t->kind != PW_TOKEN_END && !starts_statement(c->t))
-			skip_one(c);
-		c->t += c->t->kind == PW_TOKEN_CLOSE;
-		return false;
-	}
-	if (n == 0 && !d->may_be_empty) {
-		pw_mistake_add(c->mistakes, name->line,
-			"the list of \"%s\" is empty, expected at least one value "
-			"(without \"%s\" every one matches)",
-			d->name, d->name);
-		return false;
-	}
-	return good;
-}
-
-/* "= value", "= { value, ... }". Returns whether all is well; then it was written. */
-static bool check_assignment(struct checker *c, const struct pw_directive *d, const struct pw_token *name)
-{
-	bool append = c->t->kind == PW_TOKEN_APPEND;
-
-	if (!is_assignment(c->t)) {
-		pw_mistake_add(c->mistakes, name->line, "\"=\" is missing, expected %s = %s", d->name,
-			d->form == PW_FORM_LIST ? "{ VALUE, ... }" : "VALUE");
-		skip_statement(c, name->line);
-		return false;
-	}
-	if (append && d->form != PW_FORM_LIST) {
-		pw_mistake_add(c->mistakes, c->t->line, "\"+=\" after \"%s\", expected \"=\": it is no list", d->name);
-		skip_statement(c, name->line);
-		return false;
-	}
-	emit_text(c, name->line, d->name);
-	emit_text(c, c->t->line, append ? "+=" : "=");
-	c->t++;
-	if (c->t->kind == PW_TOKEN_OPEN && d->form == PW_FORM_LIST)
-		return check_list(c, d, name);
-	if (c->t->kind == PW_TOKEN_OPEN) {
-		pw_mistake_add(
-			c->mistakes, c->t->line, "\"%s\" has a list, expected one value without braces", d->name);
-		skip_block(c);
-		return false;
-	}
-	if (!is_value(c->t) || starts_statement(c->t)) {
-		pw_mistake_add(c->mistakes, name->line, "\"%s\" has no value, expected one after \"=\"", d->name);
-		c->t += c->t->kind == PW_TOKEN_STRAY || c->t->kind == PW_TOKEN_COMMA;
-		return false;
-	}
-	emit_value(c, c->t);
-	return !c->t++->bad;
-}
-
-static void check_body(struct checker *c, struct scope *scope);
-
-/* "{ ... }" with a title before it where the section has one. Returns whether the head is well; then it was written, and of
- * the body what is in order. */
-static bool check_section(
-	struct checker *c, const struct scope *outer, const struct pw_directive *d, const struct pw_token *name)
-{
-	const struct pw_token *title = NULL;
-	struct scope scope = {.table = d->inside, .outer = outer, .name = d->name, .line = name->line};
-	char shown[64], head[64];
-
-	if (d->form == PW_FORM_TITLED && is_value(c->t) && !starts_statement(c->t))
-		title = c->t++;
-	if (d->form == PW_FORM_TITLED && title == NULL)
-		pw_mistake_add(c->mistakes, name->line, "\"%s\" has no title, expected %s \"TITLE\" { ... }", d->name,
-			d->name);
-	if (c->t->kind != PW_TOKEN_OPEN) {
-		if (d->form != PW_FORM_TITLED || (title != NULL && !title->bad))
-			pw_mistake_add(c->mistakes, name->line,
-				"unexpected %s after \"%s\", expected \"{\": it is a section", show(c->t, shown),
-				d->name);
-		skip_statement(c, name->line);
-		return false;
-	}
-	c->t++;
-	snprintf(head, sizeof(head), "%s { " PW_OPTION_LINE " = %u", d->name, name->line);
-	emit_text(c, name->line, head);
-	if (title != NULL && !title->bad) {
-		emit_text(c, title->line, PW_OPTION_TITLE " =");
-		emit_value(c, title);
-	}
-	check_body(c, &scope);
-	emit_text(c, c->t[-1].line, "}");
-	return true;
-}
-
-/* Whether the directive may stand here (again). */
-static bool check_repetition(
-	struct checker *c, struct scope *scope, const struct pw_directive *d, const struct pw_token *name)
-{
-	size_t i = (size_t)(d - scope->table);
-	bool appends = d->form == PW_FORM_LIST && name[1].kind == PW_TOKEN_APPEND;
-
-	if (d->repeats && scope->count[i]++ >= PW_SECTIONS_MAX) {
-		if (scope->count[i] == PW_SECTIONS_MAX + 1)
-			pw_mistake_add(c->mistakes, name->line, "too many \"%s\" sections, expected at most %d",
-				d->name, PW_SECTIONS_MAX);
-		return false;
-	}
-	if (scope->seen[i] != 0 && !d->repeats && !appends) {
-		pw_mistake_add(c->mistakes, name->line,
-			"\"%s\" stands here again, expected it once in %s (first on line %u)", d->name, scope->name,
-			scope->seen[i]);
-		return false;
-	}
-	if (scope->seen[i] == 0)
-		scope->seen[i] = name->line;
-	return true;
-}
-
-static void check_statement(struct checker *c, struct scope *scope, const struct pw_directive *d)
-{
-	const struct pw_token *name = c->t++;
-	size_t mark = c->length;
-	unsigned line = c->out_line;
-	bool once = check_repetition(c, scope, d, name);
-	bool good;
-
-	if (d->form == PW_FORM_SECTION || d->form == PW_FORM_TITLED)
-		good = check_section(c, scope, d, name);
-	else
-		good = check_assignment(c, d, name);
-	if (!good || !once) { /* what was written of it must go */
-		c->length = mark;
-		c->out_line = line;
-	}
-}
-
-/* --- the statements of a section ---------------------------------------------------------------------------------- */
-
-static bool known_outside(const struct scope *scope, const struct pw_token *t)
-{
-	for (scope = scope->outer; scope != NULL; scope = scope->outer)
-		if (pw_directive_find(scope->table, t->text, t->length) != NULL)
-			return true;
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	if (++mistakes->n <= PW_MISTAKES_MAX)
+		mistakes->report(mistakes->file, line, text, mistakes->context);
+	if (mistakes->n == PW_MISTAKES_MAX + 1)
+		mistakes->report(mistakes->file, 0, "more mistakes are not shown", mistakes->context);
 	return false;
 }
 
-static void not_closed(struct checker *c, const struct scope *scope)
+/* --- the text ------------------------------------------------------------------------------------------------------- */
+
+/* Opens without waiting for a writer, should the path be a FIFO. Returns a descriptor, or -1 after a mistake. */
+static int open_file(const char *path, struct pw_mistakes *mistakes)
+{
+	struct stat st;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		pw_mistake(mistakes, 0, "can't be read: %s", strerror(errno));
+	else if (S_ISDIR(st.st_mode))
+		pw_mistake(mistakes, 0, "is a directory, expected a file");
+	else if (!S_ISREG(st.st_mode) && !S_ISCHR(st.st_mode))
+		pw_mistake(mistakes, 0, "is a pipe, socket or block device, expected a file");
+	else
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+/* Reads the file into a buffer of PW_CONFIG_FILE_MAX + 2 bytes and ends it with a NUL. Returns its size, or -1 after a mistake. */
+static ssize_t read_file(const char *path, char *text, struct pw_mistakes *mistakes)
+{
+	int fd = open_file(path, mistakes);
+	ssize_t size = 0, n = 1;
+
+	if (fd < 0)
+		return -1;
+	for (; n > 0 && size <= PW_CONFIG_FILE_MAX; size += n > 0 ? n : 0)
+		n = TEMP_FAILURE_RETRY(read(fd, text + size, (size_t)(PW_CONFIG_FILE_MAX + 1 - size)));
+	if (n < 0)
+		pw_mistake(mistakes, 0, "can't be read: %s", strerror(errno));
+	else if (size > PW_CONFIG_FILE_MAX)
+		pw_mistake(mistakes, 0, "is too large, expected at most %d bytes", PW_CONFIG_FILE_MAX);
+	close(fd);
+	text[size] = '\0';
+	return mistakes->n > 0 ? -1 : size;
+}
+
+/* The bytes must be text before anything looks for a meaning in them. */
+static bool check_bytes(const char *text, ssize_t size, struct pw_mistakes *mistakes)
+{
+	unsigned line = 1;
+	size_t n;
+
+	for (const char *p = text; p < text + size; p += n) {
+		n = pw_utf8_length(p);
+		if (n == 0 || (n == 1 && pw_utf8_is_control(p, n) && strchr("\t\r\n", *p) == NULL))
+			return pw_mistake(mistakes, line,
+				"byte 0x%02x is not text, expected UTF-8 without control characters",
+				(unsigned char)*p);
+		line += *p == '\n';
+	}
+	return size >= 0;
+}
+
+/* --- tokens --------------------------------------------------------------------------------------------------------- */
+
+/* kind: one of { } = , or + (for +=), w(ord), s(tring), ? (a character without a meaning), and 0 at the end. */
+struct token {
+	char kind;
+	unsigned line;    /* where it starts, from 1 */
+	unsigned length;  /* bytes */
+	const char *text; /* into the file's text, a string with its quotes */
+};
+
+struct parser {
+	const char *p; /* behind the tokens that were read */
+	unsigned line;
+	struct token t, next;
+	struct pw_arena *arena;
+	struct pw_mistakes *mistakes;
+};
+
+static void skip_comment(struct parser *p)
+{
+	const char *end = strstr(p->p + 2, "*/");
+
+	if (end == NULL)
+		pw_mistake(p->mistakes, p->line, "comment is not closed, expected \"*/\"");
+	end = end != NULL ? end + 2 : p->p + strlen(p->p);
+	for (; p->p < end; p->p++)
+		p->line += *p->p == '\n';
+}
+
+static void skip_blanks_and_comments(struct parser *p)
+{
+	for (;;) {
+		if (p->p[0] == '#' || (p->p[0] == '/' && p->p[1] == '/'))
+			p->p += strcspn(p->p, "\n");
+		else if (p->p[0] == '/' && p->p[1] == '*')
+			skip_comment(p);
+		else if (p->p[0] != '\0' && strchr(" \t\r\n", p->p[0]) != NULL)
+			p->line += *p->p++ == '\n';
+		else
+			return;
+	}
+}
+
+/* The length of a string with its quotes. It ends on its line: whoever forgets a quote learns the right line. In single quotes, only
+ * \\ and \' are escapes. Variables of whatever environment it runs in have no place in a daemon's file. */
+static size_t string_length(struct parser *p)
+{
+	const char quote = p->p[0], *at = p->p + 1;
+
+	for (; *at != quote; at++) {
+		if (*at == '\n' || *at == '\0') {
+			pw_mistake(p->mistakes, p->line, "string is not closed, expected %c on the same line", quote);
+			break;
+		}
+		if (quote == '"' && at[0] == '$' && at[1] == '{')
+			pw_mistake(p->mistakes, p->line,
+				"\"${\" in a string: environment variables are not used here, "
+				"expected the value itself (or \"\\${\" for these two characters)");
+		if (*at == '\\' && at[1] != '\0' && strchr(quote == '"' ? "\\\"'$" : "\\'", at[1]) != NULL)
+			at++;
+		else if (*at == '\\' && quote == '"')
+			pw_mistake(p->mistakes, p->line,
+				"unknown escape in a string, expected one of \\\\ \\\" \\' \\$ after the backslash");
+		if (p->mistakes->n > 0)
+			break;
+	}
+	return (size_t)(at - p->p) + (*at == quote);
+}
+
+/* Moves to the next token; the one behind it is known too. */
+static void advance(struct parser *p)
+{
+	const char *text;
+	size_t n = 1;
+
+	p->t = p->next;
+	skip_blanks_and_comments(p);
+	text = p->p;
+	p->next = (struct token){.kind = *text, .line = p->line, .text = text};
+	if (*text == '\0' || p->mistakes->n > 0) { /* nothing is read behind a mistake */
+		p->next.kind = '\0';
+		return;
+	}
+	if (*text == '"' || *text == '\'') {
+		p->next.kind = 's';
+		n = string_length(p);
+	} else if (text[0] == '+' && text[1] == '=') {
+		n = 2;
+	} else if (strchr("{}=,", *text) == NULL) {
+		n = strcspn(text, " \t\r\n#\"'={}()+,*");
+		p->next.kind = n > 0 ? 'w' : '?';
+		n += n == 0;
+	}
+	p->next.length = (unsigned)n;
+	p->p += n;
+}
+
+/* --- the tree ------------------------------------------------------------------------------------------------------- */
+
+#define FAIL(p, line, ...) ((p)->mistakes->n > 0 ? false : pw_mistake((p)->mistakes, (line), __VA_ARGS__))
+
+/* The token as a message shows it: "}", a word, or the start of a long string. */
+static const char *show(const struct token *t, char buf[64])
+{
+	if (t->kind == '\0')
+		return "end of file";
+	snprintf(buf, 64, t->kind == 's' ? "%.*s%s" : "\"%.*s%s\"", t->length > 40 ? 40 : (int)t->length, t->text,
+		t->length > 40 ? "..." : "");
+	return buf;
+}
+
+static bool unexpected(struct parser *p, unsigned line, const char *where, const char *expected)
 {
 	char shown[64];
 
-	pw_mistake_add(c->mistakes, scope->line, "section \"%s\" is not closed, expected \"}\" before %s on line %u",
-		scope->name, show(c->t, shown), c->t->line);
+	return FAIL(p, line, "unexpected %s %s, expected %s", show(&p->t, shown), where, expected);
 }
 
-/* A name or whatever stands in its place. Returns false at the end of the section. */
-static bool check_next(struct checker *c, struct scope *scope)
+static bool is_assignment(const struct token *t)
 {
-	const struct pw_directive *d;
-	const struct pw_token *t = c->t;
+	return t->kind == '=' || t->kind == '+';
+}
 
-	if (t->kind == PW_TOKEN_END || (t->kind == PW_TOKEN_CLOSE && scope->outer != NULL)) {
-		if (t->kind == PW_TOKEN_END && scope->outer != NULL)
-			not_closed(c, scope);
-		return false;
+/* A value is never followed by an equal sign: that would be the next setting. */
+static bool at_value(const struct parser *p)
+{
+	return p->t.kind == 's' || (p->t.kind == 'w' && !is_assignment(&p->next));
+}
+
+const struct pw_node *pw_node_find(const struct pw_node *section, const char *name)
+{
+	const struct pw_node *node = section != NULL ? section->children : NULL;
+
+	while (node != NULL && strcmp(node->setting->name, name) != 0)
+		node = node->next;
+	return node;
+}
+
+/* Adds the value at hand to a setting, without its quotes and escapes. */
+static bool take_value(struct parser *p, struct pw_node *node)
+{
+	const bool string = p->t.kind == 's';
+	const char *from = p->t.text + string, *end = p->t.text + p->t.length - string;
+	char *to = pw_arena_alloc(p->arena, p->t.length + 1);
+	struct pw_value *value = pw_arena_alloc(p->arena, sizeof(*value));
+
+	if (value == NULL)
+		return FAIL(p, 0, "out of memory");
+	*value = (struct pw_value){.line = p->t.line, .text = to};
+	while (from < end) {
+		from += string && from[0] == '\\' && strchr(p->t.text[0] == '"' ? "\\\"'$" : "\\'", from[1]) != NULL;
+		*to++ = *from++;
 	}
-	if (t->kind != PW_TOKEN_WORD) {
-		expected(c, t->line, t->kind == PW_TOKEN_CLOSE ? "that closes nothing" : "here",
-			"the name of a setting");
-		skip_one(c);
-		return true;
-	}
-	d = pw_directive_find(scope->table, t->text, t->length);
-	if (d != NULL) {
-		check_statement(c, scope, d);
-		return true;
-	}
-	if (c->brace_missing && known_outside(scope, t)) {
-		not_closed(c, scope);
-		c->brace_missing = false;
-		return false;
-	}
-	unknown_name(c, scope, t);
-	c->t++;
-	skip_statement(c, t->line);
+	*(node->values == NULL ? &node->values : &node->last_value->next) = value;
+	node->last_value = value;
+	advance(p);
 	return true;
 }
 
-static void check_body(struct checker *c, struct scope *scope)
+/* "{ value, ... }" */
+static bool parse_list(struct parser *p, struct pw_node *node)
 {
-	while (check_next(c, scope))
-		;
-	if (scope->outer != NULL && c->t->kind == PW_TOKEN_CLOSE)
-		c->t++;
+	const char *name = node->setting->name;
+	unsigned line = p->t.line;
+
+	advance(p);
+	while (at_value(p)) {
+		if (!take_value(p, node))
+			return false;
+		if (p->t.kind == ',')
+			advance(p);
+		else if (at_value(p))
+			return unexpected(p, p->t.line, "in a list", "\",\" between its values");
+	}
+	if (p->t.kind == '\0' || p->t.kind == 'w')
+		return FAIL(p, line, "the list of \"%s\" is not closed, expected \"}\"", name);
+	if (p->t.kind != '}')
+		return unexpected(p, p->t.line, "in a list", "values with \",\" between them, and \"}\"");
+	if (node->values == NULL && !pw_setting_may_be_empty(node->setting))
+		return FAIL(p, node->line,
+			"the list of \"%s\" is empty, expected at least one value (without \"%s\" every one matches)",
+			name, name);
+	advance(p);
+	return true;
 }
 
-static bool more_opened_than_closed(const struct pw_token *t)
+/* "= value", "= { value, ... }", with += too. */
+static bool parse_assignment(struct parser *p, struct pw_node *node, unsigned line)
 {
-	long balance = 0;
+	const char *name = node->setting->name;
+	bool list = pw_setting_is_list(node->setting);
 
-	for (; t->kind != PW_TOKEN_END; t++)
-		balance += (t->kind == PW_TOKEN_OPEN) - (t->kind == PW_TOKEN_CLOSE);
-	return balance > 0;
+	if (!is_assignment(&p->t))
+		return FAIL(p, line, "\"=\" is missing, expected %s = %s", name, list ? "{ VALUE, ... }" : "VALUE");
+	if (p->t.kind == '+' && !list)
+		return FAIL(p, p->t.line, "\"+=\" after \"%s\", expected \"=\": it is no list", name);
+	advance(p);
+	if (at_value(p))
+		return take_value(p, node);
+	if (p->t.kind == '{' && list)
+		return parse_list(p, node);
+	if (p->t.kind == '{')
+		return FAIL(p, p->t.line, "\"%s\" has a list, expected one value without braces", name);
+	return FAIL(p, line, "\"%s\" has no value, expected one after \"=\"", name);
 }
 
-char *pw_config_check(const struct pw_token *tokens, struct pw_mistakes *mistakes)
-{
-	struct checker c = {.t = tokens, .mistakes = mistakes, .out_line = 1, .size = 4096};
-	struct scope top = {.table = pw_grammar, .name = "the file"};
+static bool parse_body(struct parser *p, struct pw_node *section);
 
-	c.brace_missing = more_opened_than_closed(tokens);
-	c.out = malloc(c.size);
-	check_body(&c, &top);
-	if (c.out == NULL)
-		pw_mistake_add(mistakes, 0, "out of memory");
+/* "{ ... }" with a title before it where the section has one. */
+static bool parse_section(struct parser *p, struct pw_node *node)
+{
+	const char *name = node->setting->name;
+	char shown[64];
+
+	if (node->setting->type == PW_POOL_SECTION && !at_value(p))
+		return FAIL(p, node->line, "\"%s\" has no title, expected %s \"TITLE\" { ... }", name, name);
+	if (node->setting->type == PW_POOL_SECTION && !take_value(p, node))
+		return false;
+	if (p->t.kind != '{')
+		return FAIL(p, node->line, "unexpected %s after \"%s\", expected \"{\": it is a section",
+			show(&p->t, shown), name);
+	advance(p);
+	return parse_body(p, node);
+}
+
+/* The node that a setting at hand goes into: a new one, or the list that += appends to. NULL after a mistake. */
+static struct pw_node *node_of(
+	struct parser *p, struct pw_node *section, const struct pw_setting *setting, unsigned line)
+{
+	struct pw_node **at = &section->children, *first = NULL;
+	size_t n = 0;
+
+	for (; *at != NULL; at = &(*at)->next) {
+		first = first == NULL && (*at)->setting == setting ? *at : first;
+		n += (*at)->setting == setting;
+	}
+	if (pw_setting_repeats(setting) && n == PW_SECTIONS_MAX)
+		FAIL(p, line, "too many \"%s\" sections, expected at most %d", setting->name, PW_SECTIONS_MAX);
+	else if (pw_setting_repeats(setting) || first == NULL)
+		*at = pw_arena_alloc(p->arena, sizeof(**at));
+	else if (pw_setting_is_list(setting) && p->t.kind == '+')
+		return first;
 	else
-		c.out[c.length] = '\0';
-	return c.out;
+		FAIL(p, line, "\"%s\" stands here again, expected it once in %s (first on line %u)", setting->name,
+			section->setting->name, first->line);
+	if (*at != NULL)
+		**at = (struct pw_node){.setting = setting, .line = line};
+	else
+		FAIL(p, 0, "out of memory");
+	return *at;
+}
+
+static bool parse_setting(struct parser *p, struct pw_node *section)
+{
+	const struct pw_setting *known = section->setting->inside,
+				*setting = pw_setting_find(known, p->t.text, p->t.length);
+	const unsigned line = p->t.line;
+	char shown[64], names[512] = "";
+	struct pw_node *node;
+
+	if (setting == NULL) {
+		for (size_t n = 0; known->name != NULL && n < sizeof(names); known++)
+			n += (size_t)snprintf(names + n, sizeof(names) - n, "%s%s", n > 0 ? ", " : "", known->name);
+		return FAIL(p, line, "unknown setting %s in %s, expected one of: %s", show(&p->t, shown),
+			section->setting->name, names);
+	}
+	advance(p);
+	node = node_of(p, section, setting, line);
+	if (node == NULL)
+		return false;
+	return setting->inside != NULL ? parse_section(p, node) : parse_assignment(p, node, line);
+}
+
+/* The settings up to the end of the section or file. */
+static bool parse_body(struct parser *p, struct pw_node *section)
+{
+	const bool whole_file = section->setting->inside == pw_settings;
+
+	while (p->t.kind != '\0' && (p->t.kind != '}' || whole_file)) {
+		if (p->t.kind != 'w')
+			return unexpected(p, p->t.line, p->t.kind == '}' ? "that closes nothing" : "here",
+				"the name of a setting");
+		if (!parse_setting(p, section))
+			return false;
+	}
+	if (p->t.kind == '\0' && !whole_file)
+		return FAIL(p, section->line,
+			"section \"%s\" is not closed, expected \"}\" before end of file on line %u",
+			section->setting->name, p->t.line);
+	advance(p);
+	return p->mistakes->n == 0;
+}
+
+struct pw_node *pw_config_parse(const char *path, struct pw_arena *arena, struct pw_mistakes *mistakes)
+{
+	static const struct pw_setting top = {.name = "the file", .inside = pw_settings};
+	char *text = pw_arena_alloc(arena, PW_CONFIG_FILE_MAX + 2);
+	struct pw_node *file = pw_arena_alloc(arena, sizeof(*file));
+	struct parser p = {.line = 1, .arena = arena, .mistakes = mistakes};
+
+	if (file == NULL) {
+		pw_mistake(mistakes, 0, "out of memory");
+		return NULL;
+	}
+	if (!check_bytes(text, read_file(path, text, mistakes), mistakes))
+		return NULL;
+	file->setting = &top;
+	p.p = strncmp(text, "\xef\xbb\xbf", 3) == 0 ? text + 3 : text; /* a byte order mark */
+	advance(&p);
+	advance(&p);
+	return parse_body(&p, file) ? file : NULL;
 }

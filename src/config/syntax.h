@@ -1,26 +1,58 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* syntax.h: checks the structure of a configuration file and rewrites it for libconfuse
+/* syntax.h: the text of a configuration file as a tree of settings
  *
- * libconfuse 3.3 by itself counts the lines of comments twice, refuses comments inside lists, accepts a section without its
- * closing brace, lets a second pool of the same title replace the first, stops at the first mistake, and starts the
- * next file inside the string that the last one left open. So the structure is checked here, against the
- * table in grammar.h; libconfuse gets what was found to be in order, without comments, each token on its line. */
+ * name = value, name = { value, ... }, name += value, section { ... }, section "title" { ... }; strings in double or single
+ * quotes; comments # ..., // ... and slash-star ... star-slash. */
 #ifndef PW_CONFIG_SYNTAX_H
 #define PW_CONFIG_SYNTAX_H
 
-#include "config/grammar.h"
-#include "config/lexer.h"
+#include <stdbool.h>
 
-/* Hidden options that the rewritten text has at the start of each section: its line, and the title if there is one. No file
- * can name them: the check refuses every name that is not in the grammar. */
-#define PW_OPTION_LINE "@line"
-#define PW_OPTION_TITLE "@title"
+#include "base/arena.h"
+#include "config/config.h"
+#include "config/settings.h"
+
+/* The largest file that is read. */
+#define PW_CONFIG_FILE_MAX 1048576
 
 /* So many sections of one name may stand in a file: the first match among pools is searched one by one. */
 #define PW_SECTIONS_MAX 1000
 
-/* Checks the tokens and returns the text for libconfuse (malloc): every statement without a mistake. NULL when out of memory
- * (which is added to the mistakes). */
-char *pw_config_check(const struct pw_token *tokens, struct pw_mistakes *mistakes);
+/* So many mistakes are shown: a file that is no configuration at all must not flood the log. */
+#define PW_MISTAKES_MAX 100
+
+/* Where mistakes go. */
+struct pw_mistakes {
+	const char *file;
+	pw_config_report *report;
+	void *context;
+	unsigned n; /* so far */
+};
+
+/* Reports one mistake, printf-style: "what is wrong, what was expected". line is 0 where there is none. Returns false. */
+bool pw_mistake(struct pw_mistakes *mistakes, unsigned line, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* A value as it was written, without quotes and escapes. */
+struct pw_value {
+	struct pw_value *next;
+	unsigned line;
+	const char *text;
+};
+
+/* A setting or section in the file. */
+struct pw_node {
+	const struct pw_setting *setting;
+	unsigned line;
+	struct pw_node *next, *children;
+	struct pw_value *values, *last_value; /* of a section: its title */
+};
+
+/* Reads a file into a tree, which lives in the arena. Returns the file's node, or NULL after it reported the first mistake in the
+ * structure, that the file can't be read, or that memory ran out. */
+struct pw_node *pw_config_parse(const char *path, struct pw_arena *arena, struct pw_mistakes *mistakes);
+
+/* The first setting or section of this name in a section (NULL: none); NULL when it is not there. */
+const struct pw_node *pw_node_find(const struct pw_node *section, const char *name);
 
 #endif

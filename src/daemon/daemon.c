@@ -112,8 +112,8 @@ static bool texts_differ(const char *a, const char *b)
 static void log_restart_settings(const struct daemon *d, const struct pw_config *was, const struct pw_config *now)
 {
 	if (strcmp(was->agentx.socket, now->agentx.socket) != 0 ||
-		was->agentx.ping_interval != now->agentx.ping_interval ||
-		was->agentx.reconnect_interval != now->agentx.reconnect_interval)
+		was->agentx.ping_interval_ms != now->agentx.ping_interval_ms ||
+		was->agentx.reconnect_interval_ms != now->agentx.reconnect_interval_ms)
 		pw_log(LOG_NOTICE, "the agentx settings changed: they take effect at the next start");
 	if (d->options.listen != NULL && texts_differ(was->snmp.include, now->snmp.include))
 		pw_log(LOG_NOTICE, "the snmp settings changed: they take effect at the next start");
@@ -245,8 +245,8 @@ static int start_agent(struct daemon *d, struct pw_error *err)
 {
 	struct pw_agent_options agent = {.role = PW_AGENT_SUBAGENT,
 		.address = d->config->agentx.socket,
-		.ping_interval = d->config->agentx.ping_interval,
-		.reconnect_interval = d->config->agentx.reconnect_interval,
+		.ping_interval = d->config->agentx.ping_interval_ms / 1000.0,
+		.reconnect_interval = d->config->agentx.reconnect_interval_ms / 1000.0,
 		.snmp_include = d->config->snmp.include};
 
 	if (d->options.agentx != NULL)

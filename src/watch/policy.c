@@ -2,7 +2,6 @@
 #include "watch/policy.h"
 
 #include <netinet/in.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -19,29 +18,6 @@ void pw_policy_defaults(struct pw_policy *policy)
 		.linger_s = 600,
 		.top = 10,
 	};
-}
-
-static void match_clear(struct pw_match *match)
-{
-	free(match->local);
-	free(match->remote);
-	free(match->ports);
-	free(match->ns);
-}
-
-void pw_policy_clear(struct pw_policy *policy)
-{
-	for (size_t i = 0; i < policy->n_rules; i++) {
-		match_clear(&policy->rules[i].match);
-		free(policy->rules[i].label);
-	}
-	for (size_t i = 0; i < policy->n_ignore; i++)
-		match_clear(&policy->ignore[i]);
-	free(policy->rules);
-	free(policy->ignore);
-	policy->rules = NULL;
-	policy->ignore = NULL;
-	policy->n_rules = policy->n_ignore = 0;
 }
 
 /* --- matching --------------------------------------------------------------------------------------------------- */

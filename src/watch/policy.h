@@ -66,9 +66,6 @@ struct pw_policy {
 /* The built-in defaults (those of portwatchd.conf(5)): no rules. Nothing in it is allocated. */
 void pw_policy_defaults(struct pw_policy *policy);
 
-/* Frees the lists inside the policy (not the struct). */
-void pw_policy_clear(struct pw_policy *policy);
-
 /* Whether a pool matches; ns_name is "" for the own namespace. */
 bool pw_match_pool(const struct pw_match *match, const struct pw_pool_key *key, const char *ns_name);
 

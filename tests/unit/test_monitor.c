@@ -709,7 +709,8 @@ static void reload_keeps_states_and_applies_thresholds(void **unused)
 	assert_string_equal(row(FIXTURE_POOL)->label, "old");
 	index = f.snapshot->alarms[0].index;
 	pw_monitor_set_policy(f.monitor, &f.policy);
-	pw_policy_clear(&old);
+	free(old.rules[0].label);
+	free(old.rules);
 	f.ns.status = PW_POLL_FAILED;
 	fixture_poll(&f);
 	assert_string_equal(row(FIXTURE_POOL)->label, "");
