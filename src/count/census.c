@@ -18,6 +18,7 @@ struct pw_census *pw_census_new(uint32_t ns)
 
 	if (c == NULL)
 		return NULL;
+	c->source.ops = &pw_census_ops;
 	c->ns = ns;
 	c->facts.signature = calloc(PORTS, sizeof(uint64_t));
 	c->facts.verdict_signature = calloc(PORTS, sizeof(uint64_t));
@@ -489,6 +490,11 @@ int pw_census_add_bound(struct pw_census *c, const struct pw_socket *sockets, si
 			return -1;
 	}
 	return 0;
+}
+
+struct pw_source *pw_census_source(struct pw_census *c)
+{
+	return &c->source;
 }
 
 const struct pw_census_totals *pw_census_totals(const struct pw_census *c)

@@ -15,11 +15,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "count/owner.h"
-#include "count/pool.h"
 #include "count/portset.h"
 #include "count/range.h"
 #include "count/socket.h"
+#include "count/source.h"
 
 struct pw_census;
 
@@ -53,7 +52,7 @@ int pw_census_add(struct pw_census *census, const struct pw_socket *sockets, siz
 int pw_census_add_bound(struct pw_census *census, const struct pw_socket *sockets, size_t n);
 
 /* Ends the adding, before any of the functions below. */
-int pw_census_finish(struct pw_census *census);
+void pw_census_finish(struct pw_census *census);
 
 /* Whether the not-AUTO dump is worth its cost at this poll: ports in doubt on the parity that connect() tries last changed since
  * the last pass, or (at every 6th poll) any port in doubt did. Valid after finish. */
@@ -76,16 +75,12 @@ const struct pw_range *pw_census_range(const struct pw_census *census);
 /* The ports that no connect() of this namespace can get (a subset of the capacity set). */
 const struct pw_portset *pw_census_blocked(const struct pw_census *census);
 
-/* Calls `visit` for every pool that holds at least `floor` ports (used >= floor, floor >= 1), in no particular order.
- * A non-zero return ends the walk and is returned; else 0. */
-typedef int pw_census_visit(const struct pw_pool_key *key, const struct pw_pool_counts *counts, void *context);
-int pw_census_each(struct pw_census *census, uint32_t floor, pw_census_visit *visit, void *context);
+/* The census as one that counts pools; lives as long as it. Its walk and its questions are the three functions below. */
+struct pw_source *pw_census_source(struct pw_census *census);
 
-/* The numbers of any pool, also of one without sockets. key->ns is not looked at. */
+int pw_census_each(struct pw_census *census, uint32_t floor, pw_pool_visit *visit, void *context);
+
 void pw_census_pool(struct pw_census *census, const struct pw_pool_key *key, struct pw_pool_counts *out);
-
-/* Who holds the sockets on the used ports of a pool. It walks over them once more: ask for pools that are shown. key->ns is not
- * looked at. */
 void pw_census_owners(struct pw_census *census, const struct pw_pool_key *key, struct pw_owners *out);
 
 #endif

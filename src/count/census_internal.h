@@ -81,6 +81,7 @@ enum port_bit {
 };
 
 struct pw_census {
+	struct pw_source source;
 	uint32_t ns;
 	struct pw_range range;
 	struct pw_portset capacity;
@@ -119,6 +120,8 @@ struct pw_census {
 	uint8_t *ports; /* enum port_bit, by port */
 	struct pw_owner_table owners;
 };
+
+extern const struct pw_source_ops pw_census_ops;
 
 /* The size of the range's part of an array of signatures. */
 static inline size_t range_bytes(const struct pw_census *c)

@@ -268,7 +268,7 @@ static uint32_t twin_of(const struct pw_census *c, const struct local *local, co
 	return plain == NONE ? NONE : lookup_tuple(c, plain, remote, port, tuple_hash(c, plain, remote, port));
 }
 
-static int visit_tuple(struct pw_census *c, uint32_t id, uint32_t floor, pw_census_visit *visit, void *context)
+static int visit_tuple(struct pw_census *c, uint32_t id, uint32_t floor, pw_pool_visit *visit, void *context)
 {
 	const struct tuple *t = &c->tuples[id];
 	const struct local *local = &c->locals[t->local];
@@ -301,7 +301,7 @@ static uint32_t special_count(const struct pw_census *c)
 }
 
 static int visit_bind(
-	struct pw_census *c, const struct local *pool, uint32_t floor, pw_census_visit *visit, void *context)
+	struct pw_census *c, const struct local *pool, uint32_t floor, pw_pool_visit *visit, void *context)
 {
 	struct pw_pool_key key = {.ns = c->ns, .kind = PW_KIND_BIND, .protocol = pool->protocol};
 	struct pw_pool_counts counts;
@@ -314,7 +314,7 @@ static int visit_bind(
 }
 
 /* connect() and sendto() of an unbound UDP socket draw from the wildcard, so these two pools exist without any socket on them. */
-static int visit_udp_wildcards(struct pw_census *c, uint32_t floor, pw_census_visit *visit, void *context)
+static int visit_udp_wildcards(struct pw_census *c, uint32_t floor, pw_pool_visit *visit, void *context)
 {
 	static const uint8_t families[] = {AF_INET, AF_INET6};
 
@@ -328,7 +328,7 @@ static int visit_udp_wildcards(struct pw_census *c, uint32_t floor, pw_census_vi
 	return 0;
 }
 
-int pw_census_each(struct pw_census *c, uint32_t floor, pw_census_visit *visit, void *context)
+int pw_census_each(struct pw_census *c, uint32_t floor, pw_pool_visit *visit, void *context)
 {
 	uint32_t shared = special_count(c);
 	int status = 0;
@@ -395,3 +395,27 @@ void pw_census_owners(struct pw_census *c, const struct pw_pool_key *key, struct
 	}
 	pw_owner_table_result(&c->owners, out);
 }
+
+/* --- as a source ------------------------------------------------------------------------------------------------------ */
+
+static struct pw_census *census_of(struct pw_source *source)
+{
+	return (struct pw_census *)source; /* its first member */
+}
+
+static int source_each(struct pw_source *source, uint32_t floor, pw_pool_visit *visit, void *context)
+{
+	return pw_census_each(census_of(source), floor, visit, context);
+}
+
+static void source_pool(struct pw_source *source, const struct pw_pool_key *key, struct pw_pool_counts *out)
+{
+	pw_census_pool(census_of(source), key, out);
+}
+
+static void source_owners(struct pw_source *source, const struct pw_pool_key *key, struct pw_owners *out)
+{
+	pw_census_owners(census_of(source), key, out);
+}
+
+const struct pw_source_ops pw_census_ops = {.each = source_each, .pool = source_pool, .owners = source_owners};

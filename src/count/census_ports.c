@@ -68,7 +68,7 @@ static void mark_all_ports(struct pw_census *c)
 	mark_ports(c, &c->blocked, PORT_BLOCKED);
 }
 
-int pw_census_finish(struct pw_census *c)
+void pw_census_finish(struct pw_census *c)
 {
 	struct pw_portset free_set;
 
@@ -86,8 +86,11 @@ int pw_census_finish(struct pw_census *c)
 	c->totals.doubtful = pw_portset_count(&c->doubtful);
 	c->totals.pools = count_pools(c);
 	c->totals.basis = c->probing && c->totals.doubtful == 0 ? PW_BASIS_PROBED : PW_BASIS_INFERRED;
+	c->source.pools = c->totals.pools;
+	c->source.capacity = c->totals.capacity;
+	/* an end of an odd range is as good as blocked */
+	c->source.gone = c->totals.blocked + pw_range_is_odd(&c->range);
 	c->finished = true;
-	return 0;
 }
 
 bool pw_census_wants_bound(const struct pw_census *c)

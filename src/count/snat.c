@@ -40,6 +40,7 @@ struct pool {
 enum scratch { SCRATCH_USED = 1, SCRATCH_NOT_TIME_WAIT = 2 };
 
 struct pw_snat {
+	struct pw_source source;
 	uint32_t ns;
 	const struct pw_snat_range *ranges;
 	size_t n_ranges;
@@ -59,12 +60,15 @@ struct pw_snat {
 
 /* --- life --- */
 
+static const struct pw_source_ops source_ops;
+
 struct pw_snat *pw_snat_new(uint32_t ns)
 {
 	struct pw_snat *s = calloc(1, sizeof(*s));
 
 	if (s == NULL)
 		return NULL;
+	s->source.ops = &source_ops;
 	s->ns = ns;
 	pw_seed_fill(s->seed);
 	return s;
@@ -300,6 +304,8 @@ void pw_snat_begin(struct pw_snat *s, const struct pw_snat_range *ranges, size_t
 
 bool pw_snat_finish(struct pw_snat *s)
 {
+	s->source.pools = s->n_pools;
+	s->source.capacity = pw_snat_least_capacity(s->ranges, s->n_ranges);
 	return s->again;
 }
 
@@ -328,7 +334,7 @@ static void count(struct pw_snat *s, uint32_t chain, uint32_t low, uint32_t high
 	out->utilization = pw_utilization(out->capacity, out->free);
 }
 
-static int visit_pool(struct pw_snat *s, const struct pool *pool, uint32_t floor, pw_census_visit *visit, void *context)
+static int visit_pool(struct pw_snat *s, const struct pool *pool, uint32_t floor, pw_pool_visit *visit, void *context)
 {
 	const struct local *local = &s->locals[pool->local];
 	struct pw_pool_key key = {.ns = s->ns,
@@ -346,8 +352,9 @@ static int visit_pool(struct pw_snat *s, const struct pool *pool, uint32_t floor
 	return visit(&key, &counts, context);
 }
 
-int pw_snat_each(struct pw_snat *s, uint32_t floor, pw_census_visit *visit, void *context)
+static int each_pool(struct pw_source *source, uint32_t floor, pw_pool_visit *visit, void *context)
 {
+	struct pw_snat *s = (struct pw_snat *)source;
 	int status = 0;
 
 	for (uint32_t i = 0; i < s->n_pools && status == 0; i++)
@@ -356,8 +363,9 @@ int pw_snat_each(struct pw_snat *s, uint32_t floor, pw_census_visit *visit, void
 	return status;
 }
 
-void pw_snat_pool(struct pw_snat *s, const struct pw_pool_key *key, struct pw_pool_counts *out)
+static void count_pool(struct pw_source *source, const struct pw_pool_key *key, struct pw_pool_counts *out)
 {
+	struct pw_snat *s = (struct pw_snat *)source;
 	const struct pw_snat_range *range = find_range(s, &key->local);
 	uint32_t local = find_local(s, &key->local), pool = NONE;
 
@@ -369,9 +377,18 @@ void pw_snat_pool(struct pw_snat *s, const struct pw_pool_key *key, struct pw_po
 	count(s, pool != NONE ? s->pools[pool].records : NONE, range->low, range->high, out);
 }
 
-uint32_t pw_snat_pools(const struct pw_snat *s)
+static void no_owners(struct pw_source *source, const struct pw_pool_key *key, struct pw_owners *out)
 {
-	return s->n_pools;
+	(void)source;
+	(void)key;
+	*out = (struct pw_owners){0};
+}
+
+static const struct pw_source_ops source_ops = {.each = each_pool, .pool = count_pool, .owners = no_owners};
+
+struct pw_source *pw_snat_source(struct pw_snat *s)
+{
+	return &s->source;
 }
 
 uint32_t pw_snat_least_capacity(const struct pw_snat_range *ranges, size_t n)
@@ -384,9 +401,4 @@ uint32_t pw_snat_least_capacity(const struct pw_snat_range *ranges, size_t n)
 		least = i == 0 || ports < least ? ports : least;
 	}
 	return least;
-}
-
-uint32_t pw_snat_smallest(const struct pw_snat *s)
-{
-	return pw_snat_least_capacity(s->ranges, s->n_ranges);
 }

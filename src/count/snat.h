@@ -14,8 +14,7 @@
 #include <stdint.h>
 
 #include "count/address.h"
-#include "count/census.h"
-#include "count/pool.h"
+#include "count/source.h"
 
 /* Where NAT takes a port from when its rule names none (nf_nat_l4proto_unique_tuple()). */
 #define PW_SNAT_LOW 1024
@@ -44,9 +43,6 @@ struct pw_conntrack_entry {
 	uint8_t flags;                    /* enum pw_conntrack_flag */
 };
 
-/* Whether the ports of translated addresses are known. The values are those of pwNsSnatStatus. */
-enum pw_snat_status { PW_SNAT_OFF = 1, PW_SNAT_COUNTING = 2, PW_SNAT_UNAVAILABLE = 3 };
-
 struct pw_snat;
 
 /* NULL when out of memory. `ns` is the pwNsIndex that the keys get. */
@@ -64,17 +60,10 @@ int pw_snat_add(struct pw_snat *snat, const struct pw_conntrack_entry *entry);
  * another dump would count them. */
 bool pw_snat_finish(struct pw_snat *snat);
 
-/* Calls `visit` for every pool that holds at least `floor` ports, as pw_census_each() does. */
-int pw_snat_each(struct pw_snat *snat, uint32_t floor, pw_census_visit *visit, void *context);
+/* What counts these pools; lives as long as `snat`. The numbers of a pool whose address is not watched are zero. Owners are not known. */
+struct pw_source *pw_snat_source(struct pw_snat *snat);
 
-/* The numbers of any pool, also of one without entries; all zero where its address is not watched. */
-void pw_snat_pool(struct pw_snat *snat, const struct pw_pool_key *key, struct pw_pool_counts *out);
-
-/* Pools with at least one port. */
-uint32_t pw_snat_pools(const struct pw_snat *snat);
-
-/* The fewest ports that a pool of these ranges can have, 0 without any; of the ranges of the last begin. */
+/* The fewest ports that a pool of these ranges can have, 0 without any. */
 uint32_t pw_snat_least_capacity(const struct pw_snat_range *ranges, size_t n);
-uint32_t pw_snat_smallest(const struct pw_snat *snat);
 
 #endif

@@ -178,9 +178,9 @@ static void follow_snat(struct pw_namespace *ns, const struct pw_snat_poll *snat
 {
 	const char *colon = ns->name[0] != '\0' ? ": " : "";
 
-	if (snat->status == PW_SNAT_UNAVAILABLE && ns->snat_status != PW_SNAT_UNAVAILABLE)
+	if (snat->status == PW_SOURCE_UNAVAILABLE && ns->snat_status != PW_SOURCE_UNAVAILABLE)
 		pw_log(LOG_WARNING, "%s%stranslated ports are not watched: %s", ns->name, colon, snat->reason);
-	else if (snat->status == PW_SNAT_COUNTING && ns->snat_status == PW_SNAT_UNAVAILABLE)
+	else if (snat->status == PW_SOURCE_COUNTING && ns->snat_status == PW_SOURCE_UNAVAILABLE)
 		pw_log(LOG_NOTICE, "%s%stranslated ports are watched again", ns->name, colon);
 	ns->snat_status = snat->status;
 }

@@ -54,7 +54,7 @@ struct pw_namespace {
 	/* of the caller */
 	struct pw_failure failure;
 	bool failing;
-	enum pw_snat_status snat_status;
+	enum pw_source_status snat_status;
 };
 
 /* Zeroed but for name, path ("" or NULL: stays where the thread is) and an empty census. NULL when out of memory. */

@@ -116,7 +116,7 @@ void pw_snat_watch_poll(struct pw_snat_watch *watch, struct pw_input *input, con
 	struct pw_take_stats unused = {0};
 	int rc;
 
-	*out = (struct pw_snat_poll){.status = PW_SNAT_OFF, .reason = ""};
+	*out = (struct pw_snat_poll){.status = PW_SOURCE_OFF, .reason = ""};
 	if (options->n == 0) {
 		pw_snat_watch_clear(watch);
 		return;
@@ -127,7 +127,7 @@ void pw_snat_watch_poll(struct pw_snat_watch *watch, struct pw_input *input, con
 		rc = pw_error_set(&watch->err, "out of memory");
 	else
 		rc = poll(watch, input, options, now_ms, &out->fresh, stats != NULL ? stats : &unused);
-	out->status = rc == 0 ? PW_SNAT_COUNTING : PW_SNAT_UNAVAILABLE;
+	out->status = rc == 0 ? PW_SOURCE_COUNTING : PW_SOURCE_UNAVAILABLE;
 	out->reason = rc == 0 ? "" : watch->err.text;
 	out->pools = watch->snat;
 	out->failures = watch->failures;

@@ -120,11 +120,11 @@ static const char *reuse_name(enum pw_tw_reuse mode)
 	return mode == PW_TW_REUSE_ON ? "on" : mode == PW_TW_REUSE_LOOPBACK ? "loopback" : "off";
 }
 
-static const char *snat_status_name(enum pw_snat_status status)
+static const char *snat_status_name(enum pw_source_status status)
 {
 	static const char *const names[] = {"off", "off", "counting", "unavailable"};
 
-	return names[status <= PW_SNAT_UNAVAILABLE ? status : 0];
+	return names[status <= PW_SOURCE_UNAVAILABLE ? status : 0];
 }
 
 static void put_namespace(struct writer *w, const struct pw_ns_row *row)

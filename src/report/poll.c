@@ -204,7 +204,7 @@ static void fill_facts(const struct pw_poller *poller, size_t i)
 	struct pw_facts *facts = &poller->facts[i];
 
 	*facts = (struct pw_facts){.ns = ns->index, .name = ns->name, .error = ns->err.text};
-	if (asks_for_snat(poller) && poll->snat.status == PW_SNAT_UNAVAILABLE)
+	if (asks_for_snat(poller) && poll->snat.status == PW_SOURCE_UNAVAILABLE)
 		facts->no_snat = poll->snat.reason;
 	if (poll->status != PW_POLL_COUNTED)
 		return;
@@ -247,8 +247,8 @@ static struct pw_unlisted_source unlisted_source(
 	if (poll->status == PW_POLL_COUNTED)
 		source.floor = pw_policy_pool_floor(
 			policy, totals->capacity, totals->blocked + pw_range_is_odd(pw_census_range(poll->census)));
-	if (poll->snat.status == PW_SNAT_COUNTING)
-		source.snat_floor = pw_policy_snat_floor(policy, pw_snat_smallest(poll->snat.pools));
+	if (poll->snat.status == PW_SOURCE_COUNTING)
+		source.snat_floor = pw_policy_snat_floor(policy, pw_snat_source(poll->snat.pools)->capacity);
 	return source;
 }
 

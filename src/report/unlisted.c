@@ -133,8 +133,8 @@ int pw_unlisted_add(struct pw_unlisted_list *list, const struct pw_unlisted_sour
 	mark_listed(&walk);
 	if (ns->status == PW_POLL_COUNTED && pw_census_each(ns->census, source->floor, visit, &walk) < 0)
 		return -1;
-	if (ns->snat.status == PW_SNAT_COUNTING)
-		return pw_snat_each(ns->snat.pools, source->snat_floor, visit, &walk);
+	if (ns->snat.status == PW_SOURCE_COUNTING)
+		return pw_source_each(pw_snat_source(ns->snat.pools), source->snat_floor, visit, &walk);
 	return 0;
 }
 

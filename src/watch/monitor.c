@@ -343,7 +343,7 @@ static void take_unmet(const struct intake *in)
 		if (pool->ns != in->ns || pool->poll == in->monitor->poll_number || !is_counted(pool))
 			continue;
 		if (is_snat(pool))
-			pw_snat_pool(in->ns->poll->snat.pools, &pool->key, &counts);
+			pw_source_pool(pw_snat_source(in->ns->poll->snat.pools), &pool->key, &counts);
 		else
 			pw_census_pool(in->ns->poll->census, &pool->key, &counts);
 		take_numbers(in, pool, &counts);
@@ -379,7 +379,7 @@ static void take_snat_row(struct pw_watched_ns *ns)
 	const struct pw_snat_poll *snat = &ns->poll->snat;
 
 	ns->row.snat_failures = snat->failures;
-	ns->row.snat_status = snat->status != 0 ? snat->status : PW_SNAT_OFF;
+	ns->row.snat_status = snat->status != 0 ? snat->status : PW_SOURCE_OFF;
 	snprintf(ns->snat_reason, sizeof(ns->snat_reason), "%s", snat->reason != NULL ? snat->reason : "");
 }
 
@@ -406,10 +406,10 @@ static void take_snat(struct intake *in)
 	const struct pw_snat_poll *snat = &in->ns->poll->snat;
 
 	in->ns->snat_counted = true;
-	in->ns->snat_pools = pw_snat_pools(snat->pools);
+	in->ns->snat_pools = pw_snat_source(snat->pools)->pools;
 	in->rules = rule_reaches(in->monitor->policy, in->ns->name, SNAT_KINDS);
-	pw_snat_each(snat->pools,
-		in->rules ? 1 : pw_policy_snat_floor(in->monitor->policy, pw_snat_smallest(snat->pools)), visit, in);
+	pw_source_each(pw_snat_source(snat->pools),
+		in->rules ? 1 : pw_policy_snat_floor(in->monitor->policy, pw_snat_source(snat->pools)->capacity), visit, in);
 	take_small(in);
 }
 

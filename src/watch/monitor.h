@@ -31,7 +31,7 @@ enum pw_poll_status {
 
 /* What a poll knows of translated source ports. Zeroed = nothing is watched. */
 struct pw_snat_poll {
-	enum pw_snat_status status; /* 0 means PW_SNAT_OFF */
+	enum pw_source_status status; /* 0 means PW_SOURCE_OFF */
 	bool fresh;                 /* `pools` are of this poll; else the rows keep their numbers and states */
 	struct pw_snat *pools;      /* complete with COUNTING; NULL = no SNAT pools (those that were there end) */
 	uint64_t failures;          /* insert_failed since the start */

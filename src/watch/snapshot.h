@@ -47,7 +47,7 @@ struct pw_ns_row {
 	enum pw_basis basis;
 	bool failing;
 	uint64_t snat_failures;
-	enum pw_snat_status snat_status;
+	enum pw_source_status snat_status;
 	const char *snat_reason; /* why SNAT pools are not known, else "" */
 };
 

@@ -27,7 +27,7 @@ static enum pw_dump_status dump_table(struct pw_input *input, struct pw_take_sta
 	pw_snat_begin(snat, all, 2);
 	status = pw_conntrack_dump(input, snat, stats, err);
 	pw_snat_finish(snat);
-	fuzz_must(pw_snat_each(snat, 1, visit, NULL) == 0);
+	fuzz_must(pw_source_each(pw_snat_source(snat), 1, visit, NULL) == 0);
 	return status;
 }
 

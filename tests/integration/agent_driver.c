@@ -193,7 +193,7 @@ static void fill_namespaces(struct pw_arena *arena, struct pw_snapshot *snapshot
 		.udp = 13,
 		.tw_reuse = PW_TW_REUSE_LOOPBACK,
 		.basis = PW_BASIS_PROBED,
-		.snat_status = PW_SNAT_OFF,
+		.snat_status = PW_SOURCE_OFF,
 		.snat_reason = ""};
 	ns[1] = (struct pw_ns_row){.index = 2,
 		.name = "blue",
@@ -206,7 +206,7 @@ static void fill_namespaces(struct pw_arena *arena, struct pw_snapshot *snapshot
 		.basis = PW_BASIS_INFERRED,
 		.failing = true,
 		.snat_failures = 12000000000000u,
-		.snat_status = PW_SNAT_UNAVAILABLE,
+		.snat_status = PW_SOURCE_UNAVAILABLE,
 		.snat_reason = "no privilege"};
 	snapshot->namespaces = ns;
 	snapshot->n_namespaces = 2;

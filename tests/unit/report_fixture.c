@@ -17,7 +17,7 @@ void fixture_init(struct fixture *f)
 {
 	memset(f, 0, sizeof(*f));
 	f->ns[0] = (struct pw_ns_row){.index = 1,
-		.snat_status = PW_SNAT_OFF,
+		.snat_status = PW_SOURCE_OFF,
 		.snat_reason = "",
 		.name = "",
 		.low = 32768,

@@ -281,7 +281,7 @@ static void take_poll(struct world *w)
 	/* in two portions, as a dump arrives */
 	assert_int_equal(pw_census_add(w->census, w->sockets, w->n / 2), 0);
 	assert_int_equal(pw_census_add(w->census, w->sockets + w->n / 2, w->n - w->n / 2), 0);
-	assert_int_equal(pw_census_finish(w->census), 0);
+	pw_census_finish(w->census);
 }
 
 static void random_worlds_match_the_reference(void **state)
@@ -335,7 +335,7 @@ static void poll_sockets(struct pw_census *census, const struct pw_socket *socke
 
 	pw_census_begin(census, &range);
 	assert_int_equal(pw_census_add(census, sockets, n), 0);
-	assert_int_equal(pw_census_finish(census), 0);
+	pw_census_finish(census);
 }
 
 static void an_explicitly_bound_socket_blocks_until_its_time_wait_ends(void **state)
@@ -348,7 +348,7 @@ static void an_explicitly_bound_socket_blocks_until_its_time_wait_ends(void **st
 	assert_int_equal(pw_census_totals(census)->blocked, 0);
 	assert_true(pw_census_wants_bound(census));
 	assert_int_equal(pw_census_add_bound(census, &s, 1), 0);
-	assert_int_equal(pw_census_finish(census), 0);
+	pw_census_finish(census);
 	assert_int_equal(pw_census_totals(census)->blocked, 1);
 	assert_int_equal(pw_census_totals(census)->doubtful, 0);
 
@@ -421,7 +421,7 @@ static void a_verdict_holds_until_the_sockets_of_its_port_change(void **state)
 	assert_int_equal(doubts[0], 40005); /* the parity that connect() tries last comes first */
 	pw_census_verdict(census, 40005, true);
 	pw_census_verdict(census, 40002, false);
-	assert_int_equal(pw_census_finish(census), 0);
+	pw_census_finish(census);
 	assert_int_equal(pw_census_totals(census)->blocked, 1);
 	assert_int_equal(pw_census_totals(census)->basis, PW_BASIS_PROBED);
 
@@ -447,7 +447,7 @@ static void a_socket_with_no_port_set_is_proven_by_a_pass_without_it(void **stat
 	poll_sockets(census, &s, 1);
 	assert_int_equal(pw_census_totals(census)->doubtful, 1);
 	assert_int_equal(pw_census_add_bound(census, NULL, 0), 0);
-	assert_int_equal(pw_census_finish(census), 0);
+	pw_census_finish(census);
 	assert_int_equal(pw_census_totals(census)->doubtful, 0);
 	assert_int_equal(pw_census_totals(census)->blocked, 0);
 	pw_census_free(census);
@@ -493,7 +493,7 @@ static void a_crawler_makes_no_pools_above_the_floor(void **state)
 			memcpy(s.remote, &i, sizeof(i));
 		assert_int_equal(pw_census_add(census, &s, 1), 0);
 	}
-	assert_int_equal(pw_census_finish(census), 0);
+	pw_census_finish(census);
 	assert_int_equal(pw_census_each(census, 64, count_pools, &visited), 0);
 	assert_int_equal(visited, 2); /* the destination with 100, and the bind pool of the address */
 	pw_census_free(census);

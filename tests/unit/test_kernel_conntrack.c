@@ -303,7 +303,7 @@ static uint32_t used(const struct case_ *c)
 
 	pw_address_parse(&key.local, "198.51.100.1");
 	pw_address_parse(&key.remote, "192.0.2.9");
-	pw_snat_pool(c->poll.pools, &key, &counts);
+	pw_source_pool(pw_snat_source(c->poll.pools), &key, &counts);
 	return counts.used;
 }
 
@@ -318,7 +318,7 @@ static void test_dumps_on_its_interval(void **state)
 	script_entries(c.fake, 4);
 	script_entries(c.fake, 5);
 	poll_after(&c, 0);
-	assert_int_equal(c.poll.status, PW_SNAT_COUNTING);
+	assert_int_equal(c.poll.status, PW_SOURCE_COUNTING);
 	assert_true(c.poll.fresh);
 	assert_int_equal(used(&c), 4);
 	assert_int_equal(c.fake->closed, c.fake->total_opened);
@@ -370,7 +370,7 @@ static void test_few_entries_need_no_dump(void **state)
 	script_failures(c.fake, 0);
 	script_entries(c.fake, 2);
 	poll_after(&c, 0);
-	assert_int_equal(c.poll.status, PW_SNAT_COUNTING);
+	assert_int_equal(c.poll.status, PW_SOURCE_COUNTING);
 	assert_true(c.poll.fresh);
 	assert_int_equal(used(&c), 0);
 	assert_int_equal(dumps(&c), 0);
@@ -393,7 +393,7 @@ static void test_off(void **state)
 	poll_after(&c, 0);
 	c.options.n = 0;
 	poll_after(&c, 1000);
-	assert_int_equal(c.poll.status, PW_SNAT_OFF);
+	assert_int_equal(c.poll.status, PW_SOURCE_OFF);
 	assert_null(c.poll.pools);
 	assert_int_equal(c.fake->total_opened, 3);
 	stop(&c);
@@ -406,12 +406,12 @@ static void test_unavailable(void **state)
 	(void)state;
 	start(&c); /* a stream without a script is ENOENT */
 	poll_after(&c, 0);
-	assert_int_equal(c.poll.status, PW_SNAT_UNAVAILABLE);
+	assert_int_equal(c.poll.status, PW_SOURCE_UNAVAILABLE);
 	assert_string_equal(c.poll.reason, "the kernel has no connection tracking here (nf_conntrack)");
 	fake_text(c.fake, PW_STREAM_CONNTRACK_COUNT, "4\n");
 	fake_fail(c.fake, PW_STREAM_DUMP_CONNTRACK_STATS, EPERM);
 	poll_after(&c, 1000);
-	assert_int_equal(c.poll.status, PW_SNAT_UNAVAILABLE);
+	assert_int_equal(c.poll.status, PW_SOURCE_UNAVAILABLE);
 	assert_string_equal(c.poll.reason,
 		"dump of the connection tracking counters: Operation not permitted (it needs CAP_NET_ADMIN)");
 	assert_false(c.poll.fresh);
@@ -455,16 +455,16 @@ static void test_failed_dump(void **state)
 		fake_dump(c.fake, PW_STREAM_DUMP_CONNTRACK, &broken);
 	script_entries(c.fake, 4);
 	poll_after(&c, 0);
-	assert_int_equal(c.poll.status, PW_SNAT_UNAVAILABLE);
+	assert_int_equal(c.poll.status, PW_SOURCE_UNAVAILABLE);
 	assert_false(c.poll.fresh);
 	assert_string_equal(c.poll.reason, "dump of the connection tracking table: malformed message");
 	assert_int_equal(dumps(&c), 4);
 	c.watch.took_ms = 100;
 	poll_after(&c, 1000);
-	assert_int_equal(c.poll.status, PW_SNAT_UNAVAILABLE); /* a dump takes too long for that */
+	assert_int_equal(c.poll.status, PW_SOURCE_UNAVAILABLE); /* a dump takes too long for that */
 	c.watch.took_ms = 1;
 	poll_after(&c, 1000);
-	assert_int_equal(c.poll.status, PW_SNAT_COUNTING);
+	assert_int_equal(c.poll.status, PW_SOURCE_COUNTING);
 	assert_int_equal(used(&c), 4);
 	stop(&c);
 }

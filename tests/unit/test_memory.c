@@ -88,7 +88,7 @@ static void poll_once(void)
 
 	pw_census_begin(f.census, &f.range);
 	assert_int_equal(pw_census_add(f.census, f.sockets, f.n_sockets), 0);
-	assert_int_equal(pw_census_finish(f.census), 0);
+	pw_census_finish(f.census);
 	f.n_sockets = 0;
 	f.poll.now_ms += 10000;
 	armed = true;

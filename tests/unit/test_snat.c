@@ -58,7 +58,7 @@ static struct pw_pool_counts counts_of(struct pw_snat *snat, const char *local, 
 	struct pw_pool_key key = key_of(local, remote, port);
 	struct pw_pool_counts counts;
 
-	pw_snat_pool(snat, &key, &counts);
+	pw_source_pool(pw_snat_source(snat), &key, &counts);
 	return counts;
 }
 
@@ -102,11 +102,11 @@ static void test_a_single_address_counts_whatever_is_translated(void **state)
 	assert_int_equal(c.fast_free, 97);
 	assert_int_equal(c.blocked, 0);
 	assert_int_equal(c.utilization, 3);
-	assert_int_equal(pw_snat_pools(snat), 3);
-	assert_int_equal(pw_snat_each(snat, 1, count_visit, &n), 0);
+	assert_int_equal(pw_snat_source(snat)->pools, 3);
+	assert_int_equal(pw_source_each(pw_snat_source(snat), 1, count_visit, &n), 0);
 	assert_int_equal(n, 3);
 	n = 0;
-	assert_int_equal(pw_snat_each(snat, 3, count_visit, &n), 0);
+	assert_int_equal(pw_source_each(pw_snat_source(snat), 3, count_visit, &n), 0);
 	assert_int_equal(n, 1);
 	assert_int_equal(counts_of(snat, "198.51.100.1", "192.0.2.9", 443).used, 0);
 	assert_int_equal(counts_of(snat, "198.51.100.1", "192.0.2.9", 443).capacity, 100);
@@ -132,13 +132,13 @@ static void test_a_network_stands_for_what_is_seen_translated(void **state)
 		assert_int_equal(pw_snat_finish(snat), dump == 0);
 		assert_int_equal(counts_of(snat, "198.51.100.1", "192.0.2.9", 80).used, 1 + dump);
 	}
-	assert_int_equal(pw_snat_pools(snat), 1);
+	assert_int_equal(pw_snat_source(snat)->pools, 1);
 	/* the last translated connection ends: the address is watched for one dump more */
 	for (int dump = 0; dump < 3; dump++) {
 		pw_snat_begin(snat, &range, 1);
 		add(snat, own);
 		assert_false(pw_snat_finish(snat));
-		assert_int_equal(pw_snat_pools(snat), dump == 0);
+		assert_int_equal(pw_snat_source(snat)->pools, dump == 0);
 	}
 	pw_snat_free(snat);
 }
@@ -187,7 +187,7 @@ static void test_the_first_range_that_contains_an_address_counts(void **state)
 	assert_int_equal(counts_of(snat, "198.51.100.1", "192.0.2.9", 80).capacity, 10);
 	assert_int_equal(counts_of(snat, "198.51.100.2", "192.0.2.9", 80).capacity, 50);
 	assert_int_equal(counts_of(snat, "2001:db8::2", "2001:db8:1::9", 80).capacity, 65535);
-	assert_int_equal(pw_snat_smallest(snat), 10);
+	assert_int_equal(pw_snat_source(snat)->capacity, 10);
 	assert_int_equal(pw_snat_least_capacity(NULL, 0), 0);
 	/* another configuration: the address keeps its memory, and gets its new ports */
 	pw_snat_begin(snat, &ranges[1], 1);
@@ -231,7 +231,7 @@ static void test_random_entries(void **state)
 				key.remote.bytes[3] = (uint8_t)remote;
 				for (int i = 0; i < 50; i++)
 					expected += held[local][remote][i];
-				pw_snat_pool(snat, &key, &counts);
+				pw_source_pool(pw_snat_source(snat), &key, &counts);
 				assert_int_equal(counts.used, expected);
 			}
 	}
@@ -256,17 +256,17 @@ static void test_many_addresses_and_pools(void **state)
 			add(snat, e);
 		}
 		pw_snat_finish(snat);
-		assert_int_equal(pw_snat_each(snat, 1, count_visit, &n), 0);
+		assert_int_equal(pw_source_each(pw_snat_source(snat), 1, count_visit, &n), 0);
 	}
-	assert_int_equal(n, 2 * pw_snat_pools(snat));
-	assert_true(pw_snat_pools(snat) > 10000);
+	assert_int_equal(n, 2 * pw_snat_source(snat)->pools);
+	assert_true(pw_snat_source(snat)->pools > 10000);
 	/* memory goes back when the peak has passed */
 	for (int dump = 0; dump < 2; dump++) {
 		pw_snat_begin(snat, &range, 1);
 		add(snat, e);
 		pw_snat_finish(snat);
 	}
-	assert_int_equal(pw_snat_pools(snat), 1);
+	assert_int_equal(pw_snat_source(snat)->pools, 1);
 	pw_snat_free(snat);
 }
 
@@ -281,7 +281,7 @@ static void poll_snat(struct fixture *f, const struct pw_snat_range *range, unsi
 	for (unsigned i = 0; i < n; i++)
 		add(f->ns.snat.pools, entry_of("198.51.100.1", (uint16_t)(2000 + i), "192.0.2.9", 443));
 	pw_snat_finish(f->ns.snat.pools);
-	f->ns.snat.status = PW_SNAT_COUNTING;
+	f->ns.snat.status = PW_SOURCE_COUNTING;
 	f->ns.snat.fresh = true;
 	fixture_poll(f);
 }
@@ -317,11 +317,11 @@ static void test_states_by_its_own_thresholds(void **state)
 	assert_int_equal(state_of(&f), PW_STATE_CRITICAL);
 	assert_int_equal(f.n_events, 0);
 	assert_int_equal(fixture_row(&f, POOL)->counts.used, 900);
-	f.ns.snat.status = PW_SNAT_UNAVAILABLE;
+	f.ns.snat.status = PW_SOURCE_UNAVAILABLE;
 	f.ns.snat.reason = "no reason";
 	fixture_poll(&f);
 	assert_int_equal(state_of(&f), PW_STATE_CRITICAL);
-	assert_int_equal(f.snapshot->namespaces[0].snat_status, PW_SNAT_UNAVAILABLE);
+	assert_int_equal(f.snapshot->namespaces[0].snat_status, PW_SOURCE_UNAVAILABLE);
 	assert_string_equal(f.snapshot->namespaces[0].snat_reason, "no reason");
 	/* so does a poll that gets no sockets: the two have nothing to do with each other */
 	f.ns.snat.reason = "";
@@ -348,7 +348,7 @@ static void test_pools_end_when_they_are_not_watched_any_more(void **state)
 	poll_snat(&f, &range, 950);
 	assert_int_equal(f.n_events, 1);
 	assert_int_equal(f.snapshot->pools_seen, 1);
-	f.ns.snat = (struct pw_snat_poll){.status = PW_SNAT_OFF};
+	f.ns.snat = (struct pw_snat_poll){.status = PW_SOURCE_OFF};
 	fixture_poll(&f);
 	assert_null(fixture_row(&f, POOL));
 	assert_int_equal(f.n_events, 1);

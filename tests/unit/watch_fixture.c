@@ -95,7 +95,7 @@ static void count(struct fixture *f)
 	pw_census_begin(f->census, &f->range);
 	if (f->ns.status == PW_POLL_COUNTED)
 		assert_int_equal(pw_census_add(f->census, f->sockets, f->n_sockets), 0);
-	assert_int_equal(pw_census_finish(f->census), 0);
+	pw_census_finish(f->census);
 }
 
 void fixture_answer(struct fixture *f)

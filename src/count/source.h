@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* source.h: what counts pools: the census of sockets, the entries of connection tracking
+ *
+ * The list of them. Who says something about pools goes through it and asks each the same, so that another kind of pool is another entry
+ * here, not another branch there. */
+#ifndef PW_COUNT_SOURCE_H
+#define PW_COUNT_SOURCE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "count/owner.h"
+#include "count/pool.h"
+
+enum pw_source_id { PW_SOURCE_SOCKETS, PW_SOURCE_SNAT, PW_SOURCES };
+
+/* Which one counts the pools of a kind. */
+static inline enum pw_source_id pw_kind_source(uint8_t kind)
+{
+	return kind == PW_KIND_SNAT ? PW_SOURCE_SNAT : PW_SOURCE_SOCKETS;
+}
+
+/* The kinds that one counts, as bits (1 << enum pw_kind). */
+static inline uint32_t pw_source_kinds(enum pw_source_id id)
+{
+	return id == PW_SOURCE_SNAT ? 1u << PW_KIND_SNAT : 1u << PW_KIND_CONNECT | 1u << PW_KIND_BIND;
+}
+
+/* The values are those of pwNsSnatStatus. */
+enum pw_source_status { PW_SOURCE_OFF = 1, PW_SOURCE_COUNTING = 2, PW_SOURCE_UNAVAILABLE = 3 };
+
+/* A non-zero return ends a walk. */
+typedef int pw_pool_visit(const struct pw_pool_key *key, const struct pw_pool_counts *counts, void *context);
+
+struct pw_source;
+
+struct pw_source_ops {
+	int (*each)(struct pw_source *source, uint32_t floor, pw_pool_visit *visit, void *context);
+	void (*pool)(struct pw_source *source, const struct pw_pool_key *key, struct pw_pool_counts *out);
+	void (*owners)(struct pw_source *source, const struct pw_pool_key *key, struct pw_owners *out);
+};
+
+/* The source of one namespace: the first member of what counts there. */
+struct pw_source {
+	const struct pw_source_ops *ops;
+	/* what it counted last */
+	uint32_t pools;    /* with at least one port */
+	uint32_t capacity; /* the fewest ports that one of them can have */
+	uint32_t gone;     /* of these, what no pool can use */
+	/* of this poll, by the caller */
+	enum pw_source_status status; /* 0 means OFF */
+	const char *reason;           /* why it does not count, with UNAVAILABLE; else "" or NULL */
+	bool fresh;                   /* it counted; else pools keep the numbers and states that they had */
+	uint8_t stale_protocol;       /* with fresh: that of pools that it did not count all the same; 0 = none */
+	uint64_t failures;            /* allocations that failed since the start, as far as the source can tell; else 0 */
+};
+
+/* Calls `visit` for every pool that holds at least `floor` ports (used >= floor, floor >= 1), in no particular order.
+ * A non-zero return ends the walk and is returned; else 0. */
+static inline int pw_source_each(struct pw_source *source, uint32_t floor, pw_pool_visit *visit, void *context)
+{
+	return source->ops->each(source, floor, visit, context);
+}
+
+/* The numbers of any pool of the source's kinds, also of one without ports. key->ns is not looked at, here and below. */
+static inline void pw_source_pool(
+	struct pw_source *source, const struct pw_pool_key *key, struct pw_pool_counts *out)
+{
+	source->ops->pool(source, key, out);
+}
+
+/* Who holds the used ports of a pool; costs as much as counting it: ask for pools that are shown. */
+static inline void pw_source_owners(struct pw_source *source, const struct pw_pool_key *key, struct pw_owners *out)
+{
+	source->ops->owners(source, key, out);
+}
+
+/* Whether this poll has new numbers of a pool. */
+static inline bool pw_source_has(const struct pw_source *source, const struct pw_pool_key *key)
+{
+	return source->fresh && (source->stale_protocol == 0 || source->stale_protocol != key->protocol);
+}
+
+#endif
