@@ -99,7 +99,7 @@ static void visit_pools(struct bench *bench, struct result *result)
 	pw_census_each(bench->ns->census, pw_policy_floor(&bench->policy, totals->capacity), visit_pool, &visit);
 	result->sockets += totals->sockets;
 	result->pools = totals->pools;
-	result->doubtful = totals->doubtful;
+	result->doubtful = totals->ambiguous;
 }
 
 static void update_monitor(struct bench *bench, struct result *result)

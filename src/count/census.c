@@ -20,13 +20,13 @@ struct pw_census *pw_census_new(uint32_t ns)
 		return NULL;
 	c->source.ops = &pw_census_ops;
 	c->ns = ns;
-	c->facts.signature = calloc(PORTS, sizeof(uint64_t));
-	c->facts.verdict_signature = calloc(PORTS, sizeof(uint64_t));
-	c->facts.pass_signature = calloc(PORTS, sizeof(uint64_t));
-	c->facts.verdict = calloc(PORTS, 1);
+	c->history.signature = calloc(PORTS, sizeof(uint64_t));
+	c->history.probed_signature = calloc(PORTS, sizeof(uint64_t));
+	c->history.pass_signature = calloc(PORTS, sizeof(uint64_t));
+	c->history.probed = calloc(PORTS, 1);
 	c->ports = calloc(PORTS, 1);
-	if (c->facts.signature == NULL || c->facts.verdict_signature == NULL || c->facts.pass_signature == NULL ||
-		c->facts.verdict == NULL || c->ports == NULL) {
+	if (c->history.signature == NULL || c->history.probed_signature == NULL || c->history.pass_signature == NULL ||
+		c->history.probed == NULL || c->ports == NULL) {
 		pw_census_free(c);
 		return NULL;
 	}
@@ -53,17 +53,17 @@ void pw_census_free(struct pw_census *c)
 {
 	if (c == NULL)
 		return;
-	pw_chains_free(&c->records);
+	pw_lists_free(&c->entries);
 	free_tuples(c);
 	free(c->locals);
 	free(c->local_index.slot);
-	free(c->foreign.slot);
-	free(c->foreign_next.slot);
+	free(c->bound_cookies.slot);
+	free(c->bound_cookies_next.slot);
 	free(c->listeners.slot);
-	free(c->facts.signature);
-	free(c->facts.verdict_signature);
-	free(c->facts.pass_signature);
-	free(c->facts.verdict);
+	free(c->history.signature);
+	free(c->history.probed_signature);
+	free(c->history.pass_signature);
+	free(c->history.probed);
 	free(c->special);
 	free(c->ports);
 	pw_owner_table_free(&c->owners);
@@ -73,8 +73,8 @@ void pw_census_free(struct pw_census *c)
 /* Gives memory back after a peak that has passed. */
 static void shrink(struct pw_census *c)
 {
-	if (c->records.size > 16384 && c->records.n < c->records.size / 16)
-		pw_chains_free(&c->records);
+	if (c->entries.size > 16384 && c->entries.n < c->entries.size / 16)
+		pw_lists_free(&c->entries);
 	if (c->size_tuples > 16384 && c->n_tuples < c->size_tuples / 16)
 		free_tuples(c);
 }
@@ -86,23 +86,23 @@ static void clear_sets(struct pw_census *c)
 	pw_portset_clear(&c->listening_any6);
 	pw_cookies_clear(&c->listeners);
 	pw_portset_clear(&c->bound);
-	pw_portset_clear(&c->unproven);
+	pw_portset_clear(&c->unknown);
 	pw_portset_clear(&c->no_port);
 	pw_portset_clear(&c->known);
-	memset(c->facts.signature + c->range.low, 0, range_bytes(c));
+	memset(c->history.signature + c->range.low, 0, range_bytes(c));
 }
 
 void pw_census_begin(struct pw_census *c, const struct pw_range *range)
 {
 	if (c->finished) {
-		struct pw_cookies last = c->foreign;
+		struct pw_cookies last = c->bound_cookies;
 
-		c->foreign = c->foreign_next;
-		c->foreign_next = last;
+		c->bound_cookies = c->bound_cookies_next;
+		c->bound_cookies_next = last;
 		c->polls_since_pass += c->polls_since_pass < BOUND_PASS_EVERY;
 		shrink(c);
 	}
-	pw_cookies_clear(&c->foreign_next);
+	pw_cookies_clear(&c->bound_cookies_next);
 	c->range = *range;
 	pw_range_capacity(range, &c->capacity);
 	clear_sets(c);
@@ -111,11 +111,17 @@ void pw_census_begin(struct pw_census *c, const struct pw_range *range)
 	if (c->n_tuples != 0 && c->tuple_index.slot != NULL)
 		pw_index_reset(&c->tuple_index, c->tuple_index.mask + 1);
 	c->n_locals = c->n_tuples = c->n_remotes6 = c->n_special = 0;
-	pw_chains_clear(&c->records);
+	pw_lists_clear(&c->entries);
 	pw_owner_table_clear(&c->owners);
 	c->last_local = NONE;
-	c->bound_pass = c->finished = false;
+	c->bound_pass = c->finished = c->read = false;
 	memset(&c->totals, 0, sizeof(c->totals));
+}
+
+void pw_census_set_blocked(struct pw_census *c, const struct pw_portset *blocked)
+{
+	c->read = true;
+	c->blocked = *blocked;
 }
 
 /* --- adding sockets --------------------------------------------------------------------------------------------------- */
@@ -243,48 +249,50 @@ static uint32_t new_tuple(struct pw_census *c, uint32_t local, const struct pw_s
 	return c->n_tuples++;
 }
 
-/* tcp_twsk_unique(): which TIME_WAIT sockets connect() may take over. Its age is what has passed of TCP_TIMEWAIT_LEN. Whether both ends used
- * timestamps is not visible; the sysctl stands for it. */
+/* tcp_twsk_unique(): which TIME_WAIT sockets connect() may take over. Its age is what has passed of TCP_TIMEWAIT_LEN. Where it is not known
+ * whether both ends used timestamps, the sysctl stands for it. */
 static bool reusable(const struct pw_census *c, const struct local *local, const struct pw_socket *s)
 {
 	const uint32_t timewait_len_ms = 60000;
+	bool stamped = (s->flags & (PW_SOCKET_STAMPED | PW_SOCKET_UNSTAMPED)) == 0
+		? c->range.timestamps
+		: (s->flags & PW_SOCKET_STAMPED) != 0;
 
-	if (c->range.tw_reuse == PW_TW_REUSE_OFF || !c->range.timestamps || s->expires_ms >= timewait_len_ms ||
+	if (c->range.tw_reuse == PW_TW_REUSE_OFF || !stamped || s->expires_ms >= timewait_len_ms ||
 		timewait_len_ms - s->expires_ms <= c->range.tw_reuse_delay_ms)
 		return false;
 	return c->range.tw_reuse == PW_TW_REUSE_ON || s->ifindex == 1 || local->loopback ||
 		is_loopback(s->family, s->remote);
 }
 
-static inline uint32_t make_record(
-	struct pw_census *c, const struct local *local, const struct pw_socket *s, bool foreign)
+static inline uint32_t make_entry(struct pw_census *c, const struct local *local, const struct pw_socket *s, bool bound)
 {
-	uint32_t record = s->local_port;
+	uint32_t entry = s->local_port;
 
 	if (s->flags & PW_SOCKET_HAS_OWNER)
-		record |= (uint32_t)pw_owner_table_number(&c->owners, s->cgroup, s->uid) << RECORD_OWNER_SHIFT;
+		entry |= (uint32_t)pw_owner_table_number(&c->owners, s->cgroup, s->uid) << ENTRY_OWNER_SHIFT;
 	if (s->protocol != IPPROTO_TCP || s->state != PW_TIME_WAIT)
-		record |= RECORD_NOT_TIME_WAIT | RECORD_HARD;
+		entry |= ENTRY_NOT_TIME_WAIT | ENTRY_HARD;
 	else if (!reusable(c, local, s))
-		record |= RECORD_HARD;
+		entry |= ENTRY_HARD;
 	if (s->flags & PW_SOCKET_HALF_OPEN)
-		record |= RECORD_HALF_OPEN;
+		entry |= ENTRY_HALF_OPEN;
 	/* an explicit bind to a specific IPv6 address makes the socket v6only (__inet6_bind()), which diag does not show later on */
 	if (s->flags & PW_SOCKET_V6ONLY ||
-		(foreign && s->family == AF_INET6 && s->state != PW_LISTEN && s->state != PW_CLOSE))
-		record |= RECORD_V6ONLY;
-	return record;
+		(bound && s->family == AF_INET6 && s->state != PW_LISTEN && s->state != PW_CLOSE))
+		entry |= ENTRY_V6ONLY;
+	return entry;
 }
 
-/* What a foreign socket is known by: it stays foreign as long as it has this port, but a socket that disconnects and connects again gets
+/* What a bound socket is known by: it stays one as long as it has this port, but a socket that disconnects and connects again gets
  * another one from connect(). 0 where the cookie is unknown. */
 static uint64_t origin(const struct pw_socket *s)
 {
 	return s->cookie == 0 ? 0 : s->cookie ^ (uint64_t)s->local_port << 48;
 }
 
-/* Sorts a connected TCP socket by what is known about the origin of its port. Returns whether it is known as foreign. */
-static inline bool classify(struct pw_census *c, const struct pw_socket *s)
+/* Files the port of a connected TCP socket by what is known about where it is from. Returns whether the socket is known as bound. */
+static inline bool note_origin(struct pw_census *c, const struct pw_socket *s)
 {
 	uint64_t id = s->cookie;
 
@@ -292,12 +300,12 @@ static inline bool classify(struct pw_census *c, const struct pw_socket *s)
 		return false;
 	if (id == 0)
 		id = pw_hash_address(c->seed, s->remote, (uint64_t)s->remote_port << 32 | s->state);
-	c->facts.signature[s->local_port] += pw_fold(id ^ c->seed[0], c->seed[1]);
-	if (pw_cookies_have(&c->foreign, origin(s))) {
+	c->history.signature[s->local_port] += pw_fold(id ^ c->seed[0], c->seed[1]);
+	if (pw_cookies_have(&c->bound_cookies, origin(s))) {
 		pw_portset_add(&c->known, s->local_port);
 		return true;
 	}
-	pw_portset_add(s->flags & PW_SOCKET_NO_PORT ? &c->no_port : &c->unproven, s->local_port);
+	pw_portset_add(s->flags & PW_SOCKET_NO_PORT ? &c->no_port : &c->unknown, s->local_port);
 	return false;
 }
 
@@ -319,15 +327,15 @@ static uint32_t place_tuple(const struct pw_census *c, const struct place *place
 static inline int add_tuple_socket(struct pw_census *c, const struct place *place, const struct pw_socket *s)
 {
 	uint32_t local = place->local, tuple = place_tuple(c, place, s);
-	bool foreign = classify(c, s);
+	bool bound = !c->read && note_origin(c, s);
 	struct tuple *t;
 
-	if (foreign && pw_cookies_add(&c->foreign_next, origin(s)) < 0)
+	if (bound && pw_cookies_add(&c->bound_cookies_next, origin(s)) < 0)
 		return -1;
 	if (tuple == NONE && (tuple = new_tuple(c, local, s, place->hash)) == NONE)
 		return -1;
 	t = &c->tuples[tuple];
-	if (pw_chain_add(&c->records, &t->records, t->count, make_record(c, &c->locals[local], s, foreign)) < 0)
+	if (pw_list_add(&c->entries, &t->entries, t->count, make_entry(c, &c->locals[local], s, bound)) < 0)
 		return -1;
 	t->count += t->count != UINT16_MAX;
 	return 0;
@@ -338,9 +346,9 @@ static int add_local_socket(struct pw_census *c, uint32_t local, const struct pw
 {
 	struct local *l = &c->locals[local];
 
-	if (pw_chain_add(&c->records, &l->records, l->n_records, make_record(c, l, s, false)) < 0)
+	if (pw_list_add(&c->entries, &l->entries, l->n_entries, make_entry(c, l, s, false)) < 0)
 		return -1;
-	l->n_records++;
+	l->n_entries++;
 	return 0;
 }
 
@@ -361,7 +369,7 @@ static int add_listener(struct pw_census *c, uint32_t local, const struct pw_soc
 	return 0;
 }
 
-/* Whether a socket on a listener's port came from a listener: then it is foreign also when that is gone. A connection of another address
+/* Whether a socket on a listener's port came from a listener: then it counts as bound also when that is gone. A connection of another address
  * or family may have had the port before the listener, and owns it still. */
 static bool accepted(const struct pw_census *c, uint32_t local, const struct pw_socket *s)
 {
@@ -384,12 +392,12 @@ static inline int add_tcp(struct pw_census *c, const struct place *place, const 
 	} else if (s->state == PW_CLOSE) {
 		c->totals.tcp_bound++;
 		pw_portset_add(&c->bound, s->local_port);
-		if (pw_cookies_add(&c->foreign_next, origin(s)) < 0)
+		if (pw_cookies_add(&c->bound_cookies_next, origin(s)) < 0)
 			return -1;
 	} else if (!pw_portset_has(&c->listening, s->local_port)) {
 		return add_tuple_socket(c, place, s);
-	} else if ((accepted(c, local, s) || pw_cookies_have(&c->foreign, origin(s))) &&
-		pw_cookies_add(&c->foreign_next, origin(s)) < 0) {
+	} else if (!c->read && (accepted(c, local, s) || pw_cookies_have(&c->bound_cookies, origin(s))) &&
+		pw_cookies_add(&c->bound_cookies_next, origin(s)) < 0) {
 		return -1;
 	}
 	return add_local_socket(c, local, s);
@@ -406,7 +414,7 @@ static inline int add_one(struct pw_census *c, const struct place *place, const 
 
 #define AHEAD 64
 
-/* Each socket would wait for memory three times: for the facts of its port (ports come in no order, and the kernel's dump has emptied the
+/* Each socket would wait for memory three times: for the history of its port (ports come in no order, and the kernel's dump has emptied the
  * caches), and with many destinations for its slot of the index and for its tuple. Asked for ahead, many come at once. It is
  * only a hint: the index may grow before they are used. Inlined by force: to gcc a function that only prefetches has no effect,
  * and it drops the call. */
@@ -414,7 +422,7 @@ static inline int add_one(struct pw_census *c, const struct place *place, const 
 
 PREFETCHES fetch_slot(const struct pw_census *c, uint16_t port, uint64_t hash)
 {
-	__builtin_prefetch(&c->facts.signature[port], 1);
+	__builtin_prefetch(&c->history.signature[port], 1);
 	if (c->tuple_index.slot != NULL)
 		__builtin_prefetch(&c->tuple_index.slot[hash & c->tuple_index.mask]);
 }
@@ -486,7 +494,7 @@ int pw_census_add_bound(struct pw_census *c, const struct pw_socket *sockets, si
 		if (sockets[i].local_port < c->range.low || sockets[i].local_port > c->range.high)
 			continue;
 		pw_portset_add(&c->bound, sockets[i].local_port);
-		if (sockets[i].state != PW_LISTEN && pw_cookies_add(&c->foreign_next, origin(&sockets[i])) < 0)
+		if (sockets[i].state != PW_LISTEN && pw_cookies_add(&c->bound_cookies_next, origin(&sockets[i])) < 0)
 			return -1;
 	}
 	return 0;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* census_internal.h: how the sockets are kept; for census.c (adds them), census_ports.c (judges ports) and census_pools.c (adds up pools)
+/* census_internal.h: how the sockets are kept; for census.c (adds them), census_ports.c (classifies ports) and census_pools.c (adds up pools)
  *
- *   local ──> tuple ──> record ──> record     a local address (per protocol and device) has tuples, one for each remote
- *     │         └─────> tuple ──> record      address and port; a tuple has a list of 4-byte records, one a socket
- *     └─────> record ──> record               sockets without a pool of their own (listening, bound, inbound, UDP)
+ *   local ──> tuple ──> entry ──> entry     a local address (per protocol and device) has tuples, one for each remote
+ *     │         └─────> tuple ──> entry      address and port; a tuple has a list of 4-byte entries, one a socket
+ *     └─────> entry ──> entry               sockets without a pool of their own (listening, bound, inbound, UDP)
  *
  * All is kept in arrays that only grow during a poll. Pools are added up afterwards with a byte of notes for each port, so
  * that a port held by several sockets counts once. */
@@ -15,7 +15,7 @@
 
 #include "base/array.h"
 #include "count/census.h"
-#include "count/chain.h"
+#include "count/lists.h"
 #include "count/cookies.h"
 #include "count/index.h"
 
@@ -23,15 +23,15 @@
 #define PORTS 65536
 #define BOUND_PASS_EVERY 6 /* polls between two not-AUTO passes that nothing suspicious asks for */
 
-/* A record is a word: the port, flags, and the number of the owner (0 = none). */
-#define RECORD_NOT_TIME_WAIT (UINT32_C(1) << 16)
-#define RECORD_HARD (UINT32_C(1) << 17)      /* no TIME_WAIT that connect() to the same tuple may take over now */
-#define RECORD_HALF_OPEN (UINT32_C(1) << 18) /* holds its tuple, but no bind bucket */
-#define RECORD_V6ONLY (UINT32_C(1) << 19)    /* an IPv6 socket that leaves the IPv4 wildcard alone */
-#define RECORD_FLAGS_SHIFT 16
-#define RECORD_OWNER_SHIFT 20
+/* An entry is a word: the port, flags, and the number of the owner (0 = none). */
+#define ENTRY_NOT_TIME_WAIT (UINT32_C(1) << 16)
+#define ENTRY_HARD (UINT32_C(1) << 17)      /* no TIME_WAIT that connect() to the same tuple may take over now */
+#define ENTRY_HALF_OPEN (UINT32_C(1) << 18) /* holds its tuple, but no bind bucket */
+#define ENTRY_V6ONLY (UINT32_C(1) << 19)    /* an IPv6 socket that leaves the IPv4 wildcard alone */
+#define ENTRY_FLAGS_SHIFT 16
+#define ENTRY_OWNER_SHIFT 20
 
-_Static_assert(PW_OWNER_NUMBERS <= UINT32_MAX >> RECORD_OWNER_SHIFT, "an owner's number fits into a record");
+_Static_assert(PW_OWNER_NUMBERS <= UINT32_MAX >> ENTRY_OWNER_SHIFT, "an owner's number fits into an entry");
 
 struct local {
 	uint8_t address[16];
@@ -40,8 +40,8 @@ struct local {
 	uint8_t any;      /* the wildcard address */
 	uint8_t loopback; /* 127/8 or ::1 */
 	uint32_t first_tuple;
-	uint32_t records;   /* list of the sockets without tuple */
-	uint32_t n_records; /* of these */
+	uint32_t entries;   /* list of the sockets without tuple */
+	uint32_t n_entries; /* of these */
 	uint32_t count;     /* sockets, with and without tuple */
 };
 
@@ -50,29 +50,30 @@ struct tuple {           /* 16 bytes: a quarter of a line of the cache */
 	uint32_t local;
 	uint16_t port;
 	uint16_t count;   /* sockets; stays at its largest value */
-	uint32_t records; /* list of them */
+	uint32_t entries; /* list of them */
 };
 
 struct remote6 {
 	uint8_t address[16];
 };
 
-enum verdict { VERDICT_NONE, VERDICT_FREE, VERDICT_BLOCKED };
+/* What the allocator answered about a port. */
+enum probed { PROBED_NONE, PROBED_FREE, PROBED_BLOCKED };
 
 /* What lasts about the ports, each array by port. A signature stands for the set of sockets on a port whose origin their state does
  * not show; it is a sum, so that order plays no part. */
-struct port_facts {
-	uint64_t *signature;         /* of this poll */
-	uint64_t *verdict_signature; /* when the verdict was given */
-	uint64_t *pass_signature;    /* at the last not-AUTO pass */
-	uint8_t *verdict;            /* enum verdict */
+struct port_history {
+	uint64_t *signature;        /* of this poll */
+	uint64_t *probed_signature; /* when the allocator answered */
+	uint64_t *pass_signature;   /* at the last not-AUTO pass */
+	uint8_t *probed;            /* enum probed */
 };
 
 /* What is known of a port while pools are added up. The first three are of the pool that is being counted; two of them have the places of
- * the flags of a record. The others last until the next poll: one load answers everything. */
+ * the flags of an entry. The others last until the next poll: one load answers everything. */
 enum port_bit {
-	PORT_NOT_TIME_WAIT = RECORD_NOT_TIME_WAIT >> RECORD_FLAGS_SHIFT, /* it has more than TIME_WAIT */
-	PORT_HARD = RECORD_HARD >> RECORD_FLAGS_SHIFT,
+	PORT_NOT_TIME_WAIT = ENTRY_NOT_TIME_WAIT >> ENTRY_FLAGS_SHIFT, /* it has more than TIME_WAIT */
+	PORT_HARD = ENTRY_HARD >> ENTRY_FLAGS_SHIFT,
 	PORT_USED = 4,
 	PORT_OF_POOL = PORT_NOT_TIME_WAIT | PORT_HARD | PORT_USED,
 	PORT_OUTSIDE = 8, /* reserved */
@@ -86,7 +87,7 @@ struct pw_census {
 	struct pw_range range;
 	struct pw_portset capacity;
 
-	struct pw_chains records;
+	struct pw_lists entries;
 	struct local *locals;
 	struct tuple *tuples;
 	uint32_t *next_tuple; /* of the same local, by tuple */
@@ -104,18 +105,19 @@ struct pw_census {
 	struct pw_portset listening,
 		bound; /* ports of listeners; ports of bound-only and of explicitly bound sockets */
 	struct pw_portset listening_any4,
-		listening_any6;     /* of these listeners, those of a wildcard address, by what they accept */
-	struct pw_portset unproven; /* ports with a socket that may be foreign */
-	struct pw_portset no_port;  /* ports with a socket that is connect-owned unless explicitly bound */
-	struct pw_portset known;    /* ports with a socket known by its cookie as foreign */
-	struct pw_cookies foreign, foreign_next;
+		listening_any6;    /* of these listeners, those of a wildcard address, by what they accept */
+	struct pw_portset unknown; /* ports with a socket that may be bound or connect-owned */
+	struct pw_portset no_port; /* ports with a socket that is connect-owned unless explicitly bound */
+	struct pw_portset known;   /* ports with a socket known by its cookie as bound */
+	struct pw_cookies bound_cookies, bound_cookies_next;
 	struct pw_cookies listeners; /* those of one address, by listener_id() */
-	struct port_facts facts;
+	struct port_history history;
 	bool probing, bound_pass, finished;
+	bool read; /* `blocked` was read from the kernel */
 	unsigned polls_since_pass;
 
-	struct pw_portset blocked, doubtful; /* results of finish; subsets of the capacity */
-	uint32_t free_ports, fast_ports;     /* |C - blocked|, and of these with low's parity */
+	struct pw_portset blocked, ambiguous; /* results of finish; subsets of the capacity */
+	uint32_t free_ports, fast_ports;      /* |C - blocked|, and of these with low's parity */
 	struct pw_census_totals totals;
 	uint8_t *ports; /* enum port_bit, by port */
 	struct pw_owner_table owners;

@@ -10,12 +10,12 @@
 
 /* --- connect pools -------------------------------------------------------------------------------------------------- */
 
-/* The first part of a tuple's records; NONE has none. */
-static struct pw_chain_part tuple_records(const struct pw_census *c, uint32_t tuple)
+/* The first part of a tuple's entries; NONE has none. */
+static struct pw_list_part tuple_entries(const struct pw_census *c, uint32_t tuple)
 {
 	if (tuple == NONE)
-		return (struct pw_chain_part){0};
-	return pw_chain_first(&c->records, &c->tuples[tuple].records, c->tuples[tuple].count);
+		return (struct pw_list_part){0};
+	return pw_list_first(&c->entries, &c->tuples[tuple].entries, c->tuples[tuple].count);
 }
 
 /* Ports of a connect pool. */
@@ -34,10 +34,10 @@ static void connect_tuple(struct pw_census *c, uint32_t tuple, struct connect_ta
 	uint8_t *ports = c->ports;
 	uint16_t low = c->range.low;
 
-	for (struct pw_chain_part part = tuple_records(c, tuple); part.n != 0; part = pw_chain_next(&c->records, part))
+	for (struct pw_list_part part = tuple_entries(c, tuple); part.n != 0; part = pw_list_next(&c->entries, part))
 		for (unsigned i = 0; i < part.n; i++) {
 			uint16_t port = (uint16_t)part.values[i];
-			uint8_t flags = part.values[i] >> RECORD_FLAGS_SHIFT & (PORT_NOT_TIME_WAIT | PORT_HARD);
+			uint8_t flags = part.values[i] >> ENTRY_FLAGS_SHIFT & (PORT_NOT_TIME_WAIT | PORT_HARD);
 			uint8_t old = ports[port], news = (flags | PORT_USED) & ~old;
 			bool used = (news & PORT_USED) != 0, blocked = (old & PORT_BLOCKED) != 0;
 			bool taken = (news & PORT_HARD) != 0 && !blocked;
@@ -70,7 +70,7 @@ static void clear_ports(struct pw_census *c)
 /* After a small pool: most are, and clearing the whole range would cost more than their counting. */
 static void clear_tuple(struct pw_census *c, uint32_t tuple)
 {
-	for (struct pw_chain_part part = tuple_records(c, tuple); part.n != 0; part = pw_chain_next(&c->records, part))
+	for (struct pw_list_part part = tuple_entries(c, tuple); part.n != 0; part = pw_list_next(&c->entries, part))
 		for (unsigned i = 0; i < part.n; i++)
 			c->ports[(uint16_t)part.values[i]] &= (uint8_t)~PORT_OF_POOL;
 }
@@ -92,12 +92,12 @@ static void lose_odd_end(const struct pw_census *c, struct pw_pool_counts *out)
 
 /* The counts of a connect pool from its tuple and, for a pool of a device, the tuple without device, either of which may be NONE: a socket
  * bound to a device collides with both (inet_match()), one without only with its like. */
-static void count_connect(struct pw_census *c, uint32_t tuple, uint32_t twin, struct pw_pool_counts *out)
+static void count_connect(struct pw_census *c, uint32_t tuple, uint32_t plain, struct pw_pool_counts *out)
 {
 	struct connect_tally tally = {0};
 
 	connect_tuple(c, tuple, &tally);
-	connect_tuple(c, twin, &tally);
+	connect_tuple(c, plain, &tally);
 	*out = (struct pw_pool_counts){.capacity = c->totals.capacity,
 		.used = tally.used,
 		.time_wait = tally.used - tally.not_time_wait,
@@ -110,7 +110,7 @@ static void count_connect(struct pw_census *c, uint32_t tuple, uint32_t twin, st
 		clear_ports(c);
 	} else {
 		clear_tuple(c, tuple);
-		clear_tuple(c, twin);
+		clear_tuple(c, plain);
 	}
 	out->utilization = pw_utilization(out->capacity, out->free);
 }
@@ -118,7 +118,7 @@ static void count_connect(struct pw_census *c, uint32_t tuple, uint32_t twin, st
 /* --- bind pools ------------------------------------------------------------------------------------------------------- */
 
 /* Who conflicts with bind(address, 0): inet_rcv_saddr_equal() and ipv6_rcv_saddr_equal(). Devices: one side without, or the same.
- * *unless says which records do not, a mask of their flags. */
+ * *unless says which entries do not, a mask of their flags. */
 static bool bind_conflict(const struct local *pool, const struct local *other, uint32_t *unless)
 {
 	*unless = 0;
@@ -128,7 +128,7 @@ static bool bind_conflict(const struct local *pool, const struct local *other, u
 		return pool->any || other->any || memcmp(pool->address, other->address, sizeof(pool->address)) == 0;
 	if (pool->family == AF_INET6) /* only the dual-stack wildcard reaches over to IPv4 */
 		return pool->any;
-	*unless = RECORD_V6ONLY;
+	*unless = ENTRY_V6ONLY;
 	return other->any || pool->any;
 }
 
@@ -141,23 +141,23 @@ struct bind_tally {
 };
 
 /* As connect_tuple(). A half-open socket owns no bind bucket. */
-static void bind_records(struct bind_tally *tally, struct pw_chain_part part, uint32_t unless)
+static void bind_entries(struct bind_tally *tally, struct pw_list_part part, uint32_t unless)
 {
-	const struct pw_chains *records = &tally->census->records;
+	const struct pw_lists *entries = &tally->census->entries;
 	uint8_t *ports = tally->census->ports;
 	uint16_t low = tally->census->range.low;
 	struct bind_tally sum = *tally;
 
-	unless |= RECORD_HALF_OPEN;
-	for (; part.n != 0; part = pw_chain_next(records, part))
+	unless |= ENTRY_HALF_OPEN;
+	for (; part.n != 0; part = pw_list_next(entries, part))
 		for (unsigned i = 0; i < part.n; i++) {
-			uint32_t record = part.values[i];
-			uint16_t port = (uint16_t)record;
-			uint8_t flags = record >> RECORD_FLAGS_SHIFT & PORT_NOT_TIME_WAIT;
+			uint32_t entry = part.values[i];
+			uint16_t port = (uint16_t)entry;
+			uint8_t flags = entry >> ENTRY_FLAGS_SHIFT & PORT_NOT_TIME_WAIT;
 			uint8_t old = ports[port], news = (flags | PORT_USED) & ~old;
 			bool used = (news & PORT_USED) != 0;
 
-			if (news == 0 || (old & PORT_OUTSIDE) != 0 || (record & unless) != 0)
+			if (news == 0 || (old & PORT_OUTSIDE) != 0 || (entry & unless) != 0)
 				continue;
 			ports[port] = old | news;
 			sum.used += used;
@@ -168,28 +168,28 @@ static void bind_records(struct bind_tally *tally, struct pw_chain_part part, ui
 	*tally = sum;
 }
 
-static void count_owner(struct pw_census *c, uint32_t record)
+static void count_owner(struct pw_census *c, uint32_t entry)
 {
-	if ((c->ports[(uint16_t)record] & PORT_OUTSIDE) == 0)
-		pw_owner_table_count(&c->owners, record >> RECORD_OWNER_SHIFT);
+	if ((c->ports[(uint16_t)entry] & PORT_OUTSIDE) == 0)
+		pw_owner_table_count(&c->owners, entry >> ENTRY_OWNER_SHIFT);
 }
 
-static void bind_owners(struct bind_tally *tally, struct pw_chain_part part, uint32_t unless)
+static void bind_owners(struct bind_tally *tally, struct pw_list_part part, uint32_t unless)
 {
 	struct pw_census *c = tally->census;
 
-	for (; part.n != 0; part = pw_chain_next(&c->records, part))
+	for (; part.n != 0; part = pw_list_next(&c->entries, part))
 		for (unsigned i = 0; i < part.n; i++)
 			if ((part.values[i] & unless) == 0)
 				count_owner(c, part.values[i]);
 }
 
-static void walk_records(struct bind_tally *tally, struct pw_chain_part part, uint32_t unless)
+static void walk_entries(struct bind_tally *tally, struct pw_list_part part, uint32_t unless)
 {
 	if (tally->owners)
 		bind_owners(tally, part, unless);
 	else
-		bind_records(tally, part, unless);
+		bind_entries(tally, part, unless);
 }
 
 static void walk_local(struct bind_tally *tally, uint32_t id)
@@ -200,9 +200,9 @@ static void walk_local(struct bind_tally *tally, uint32_t id)
 
 	if (!bind_conflict(tally->pool, other, &unless))
 		return;
-	walk_records(tally, pw_chain_first(&c->records, &other->records, other->n_records), unless);
+	walk_entries(tally, pw_list_first(&c->entries, &other->entries, other->n_entries), unless);
 	for (uint32_t t = other->first_tuple; t != NONE; t = c->next_tuple[t])
-		walk_records(tally, tuple_records(c, t), unless);
+		walk_entries(tally, tuple_entries(c, t), unless);
 }
 
 /* The local of an address without device, NONE when it has no sockets. */
@@ -212,8 +212,8 @@ static uint32_t plain_local(const struct pw_census *c, const struct local *pool)
 		local_hash(c, pool->address, 0, pool->family, pool->protocol));
 }
 
-/* Every record that may conflict: a wildcard pool has to see all local addresses, another one only its own, the wildcards, and its
- * twins bound to devices. */
+/* Every entry that may conflict: a wildcard pool has to see all local addresses, another one only its own, the wildcards, and its
+ * like bound to devices. */
 static void walk_conflicts(struct bind_tally *tally)
 {
 	const struct pw_census *c = tally->census;
@@ -261,7 +261,8 @@ static struct pw_address local_address(const struct local *l)
 }
 
 /* The tuple of the same ends without device, NONE when there is none or this one has no device. */
-static uint32_t twin_of(const struct pw_census *c, const struct local *local, const uint8_t remote[16], uint16_t port)
+static uint32_t plain_tuple(
+	const struct pw_census *c, const struct local *local, const uint8_t remote[16], uint16_t port)
 {
 	uint32_t plain = local->zone != 0 ? plain_local(c, local) : NONE;
 
@@ -274,15 +275,15 @@ static int visit_tuple(struct pw_census *c, uint32_t id, uint32_t floor, pw_pool
 	const struct local *local = &c->locals[t->local];
 	struct pw_pool_key key = {.ns = c->ns, .kind = PW_KIND_CONNECT, .protocol = IPPROTO_TCP, .port = t->port};
 	struct pw_pool_counts counts;
-	uint32_t twin;
+	uint32_t plain;
 
 	if (local->zone == 0 && t->count < floor)
 		return 0;
 	tuple_remote(c, t, key.remote.bytes);
-	twin = twin_of(c, local, key.remote.bytes, t->port);
-	if (t->count + (twin != NONE ? c->tuples[twin].count : 0u) < floor)
+	plain = plain_tuple(c, local, key.remote.bytes, t->port);
+	if (t->count + (plain != NONE ? c->tuples[plain].count : 0u) < floor)
 		return 0;
-	count_connect(c, id, twin, &counts);
+	count_connect(c, id, plain, &counts);
 	if (counts.used < floor)
 		return 0;
 	key.local = local_address(local);
@@ -368,14 +369,14 @@ void pw_census_pool(struct pw_census *c, const struct pw_pool_key *key, struct p
 	struct local local = key_local(key);
 
 	if (key->kind == PW_KIND_CONNECT)
-		count_connect(c, key_tuple(c, &local, key), twin_of(c, &local, key->remote.bytes, key->port), out);
+		count_connect(c, key_tuple(c, &local, key), plain_tuple(c, &local, key->remote.bytes, key->port), out);
 	else
 		count_bind(c, &local, out);
 }
 
 static void connect_owners(struct pw_census *c, uint32_t tuple)
 {
-	for (struct pw_chain_part part = tuple_records(c, tuple); part.n != 0; part = pw_chain_next(&c->records, part))
+	for (struct pw_list_part part = tuple_entries(c, tuple); part.n != 0; part = pw_list_next(&c->entries, part))
 		for (unsigned i = 0; i < part.n; i++)
 			if ((c->ports[(uint16_t)part.values[i]] & PORT_LISTENING) == 0)
 				count_owner(c, part.values[i]);
@@ -389,7 +390,7 @@ void pw_census_owners(struct pw_census *c, const struct pw_pool_key *key, struct
 	pw_owner_table_start(&c->owners);
 	if (key->kind == PW_KIND_CONNECT) {
 		connect_owners(c, key_tuple(c, &local, key));
-		connect_owners(c, twin_of(c, &local, key->remote.bytes, key->port));
+		connect_owners(c, plain_tuple(c, &local, key->remote.bytes, key->port));
 	} else {
 		walk_conflicts(&tally);
 	}

@@ -1,47 +1,50 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* census_ports.c: which ports are blocked, for whatever destination, and which are in doubt */
+/* census_ports.c: which ports are blocked, for whatever destination, and which are ambiguous */
 #include <string.h>
 
 #include "count/census_internal.h"
 
-/* What is held by state, by an explicit bind or by a cookie is blocked; a verdict on just these sockets outranks the cookie. What
- * remains is in doubt, and free: inference never calls a port blocked on suspicion. */
-static void judge_port(struct pw_census *c, uint16_t port)
+/* What is held by state, by an explicit bind or by a cookie is blocked; an answer of the allocator about just these sockets outranks the
+ * cookie. What remains is ambiguous, and free: inference never calls a port blocked on suspicion. */
+static void classify_port(struct pw_census *c, uint16_t port)
 {
-	const struct port_facts *facts = &c->facts;
+	const struct port_history *history = &c->history;
 	bool state = pw_portset_has(&c->listening, port) || pw_portset_has(&c->bound, port);
 	bool known = pw_portset_has(&c->known, port);
-	bool open = known || pw_portset_has(&c->unproven, port) ||
-		(!c->bound_pass && pw_portset_has(&c->no_port, port));
-	bool judged = c->probing && facts->verdict[port] != VERDICT_NONE &&
-		facts->verdict_signature[port] == facts->signature[port];
+	bool open = known || pw_portset_has(&c->unknown, port) || (!c->bound_pass && pw_portset_has(&c->no_port, port));
+	bool answered = c->probing && history->probed[port] != PROBED_NONE &&
+		history->probed_signature[port] == history->signature[port];
 
 	if (state)
-		facts->verdict[port] =
-			VERDICT_NONE; /* before 6.18 a port can stay blocked when these are gone: ask again then */
-	if (state || (judged && open ? facts->verdict[port] == VERDICT_BLOCKED : known))
+		history->probed[port] =
+			PROBED_NONE; /* before 6.18 a port can stay blocked when these are gone: ask again then */
+	if (state || (answered && open ? history->probed[port] == PROBED_BLOCKED : known))
 		pw_portset_add(&c->blocked, port);
-	if (!state && open && !judged && (c->probing || !known))
-		pw_portset_add(&c->doubtful, port);
+	if (!state && open && !answered && (c->probing || !known))
+		pw_portset_add(&c->ambiguous, port);
 }
 
-/* Ports that nothing is known about need no judgement, so whole words without any bit are skipped. */
-static void judge(struct pw_census *c)
+/* Ports without sockets are free, so whole words without any bit are skipped. */
+static void classify_ports(struct pw_census *c)
 {
+	pw_portset_clear(&c->ambiguous);
+	if (c->read) {
+		pw_portset_intersect(&c->blocked, &c->capacity);
+		return;
+	}
 	pw_portset_clear(&c->blocked);
-	pw_portset_clear(&c->doubtful);
 	for (unsigned i = c->range.low >> 6; i <= (unsigned)c->range.high >> 6; i++) {
-		uint64_t held = c->listening.word[i] | c->bound.word[i] | c->unproven.word[i] | c->no_port.word[i] |
+		uint64_t held = c->listening.word[i] | c->bound.word[i] | c->unknown.word[i] | c->no_port.word[i] |
 			c->known.word[i];
 
 		for (held &= c->capacity.word[i]; held != 0; held &= held - 1)
-			judge_port(c, (uint16_t)(i * 64 + (unsigned)__builtin_ctzll(held)));
+			classify_port(c, (uint16_t)(i * 64 + (unsigned)__builtin_ctzll(held)));
 	}
 }
 
 static void note_pass(struct pw_census *c)
 {
-	memcpy(c->facts.pass_signature + c->range.low, c->facts.signature + c->range.low, range_bytes(c));
+	memcpy(c->history.pass_signature + c->range.low, c->history.signature + c->range.low, range_bytes(c));
 	c->polls_since_pass = 0;
 }
 
@@ -74,7 +77,7 @@ void pw_census_finish(struct pw_census *c)
 
 	if (c->bound_pass && c->polls_since_pass != 0)
 		note_pass(c);
-	judge(c);
+	classify_ports(c);
 	mark_all_ports(c);
 	free_set = c->capacity;
 	pw_portset_subtract(&free_set, &c->blocked);
@@ -83,9 +86,12 @@ void pw_census_finish(struct pw_census *c)
 	c->totals.sockets = (uint64_t)c->totals.tcp + c->totals.udp;
 	c->totals.capacity = pw_portset_count(&c->capacity);
 	c->totals.blocked = pw_portset_count(&c->blocked);
-	c->totals.doubtful = pw_portset_count(&c->doubtful);
+	c->totals.ambiguous = pw_portset_count(&c->ambiguous);
 	c->totals.pools = count_pools(c);
-	c->totals.basis = c->probing && c->totals.doubtful == 0 ? PW_BASIS_PROBED : PW_BASIS_INFERRED;
+	if (c->read)
+		c->totals.basis = PW_BASIS_READ;
+	else
+		c->totals.basis = c->probing && c->totals.ambiguous == 0 ? PW_BASIS_PROBED : PW_BASIS_INFERRED;
 	c->source.pools = c->totals.pools;
 	c->source.capacity = c->totals.capacity;
 	/* an end of an odd range is as good as blocked */
@@ -97,14 +103,14 @@ bool pw_census_wants_bound(const struct pw_census *c)
 {
 	bool any = c->polls_since_pass >= BOUND_PASS_EVERY;
 
-	if (c->bound_pass)
+	if (c->bound_pass || c->read)
 		return false;
 	for (unsigned i = c->range.low >> 6; i <= (unsigned)c->range.high >> 6; i++)
-		for (uint64_t rest = c->doubtful.word[i]; rest != 0; rest &= rest - 1) {
+		for (uint64_t rest = c->ambiguous.word[i]; rest != 0; rest &= rest - 1) {
 			unsigned port = i * 64 + (unsigned)__builtin_ctzll(rest);
 
 			if ((any || ((port ^ c->range.low) & 1)) &&
-				c->facts.signature[port] != c->facts.pass_signature[port])
+				c->history.signature[port] != c->history.pass_signature[port])
 				return true;
 		}
 	return false;
@@ -113,11 +119,11 @@ bool pw_census_wants_bound(const struct pw_census *c)
 void pw_census_set_probing(struct pw_census *c, bool probing)
 {
 	if (!probing && c->probing)
-		memset(c->facts.verdict, VERDICT_NONE, PORTS);
+		memset(c->history.probed, PROBED_NONE, PORTS);
 	c->probing = probing;
 }
 
-size_t pw_census_doubts(const struct pw_census *c, uint16_t *ports, size_t max)
+size_t pw_census_ambiguous(const struct pw_census *c, uint16_t *ports, size_t max)
 {
 	size_t n = 0;
 
@@ -128,14 +134,14 @@ size_t pw_census_doubts(const struct pw_census *c, uint16_t *ports, size_t max)
 								 : even << 1; /* first the parity that is not low's */
 
 		for (unsigned i = c->range.low >> 6; i <= (unsigned)c->range.high >> 6; i++)
-			for (uint64_t rest = c->doubtful.word[i] & mask; rest != 0 && n < max; rest &= rest - 1)
+			for (uint64_t rest = c->ambiguous.word[i] & mask; rest != 0 && n < max; rest &= rest - 1)
 				ports[n++] = (uint16_t)(i * 64 + (unsigned)__builtin_ctzll(rest));
 	}
 	return n;
 }
 
-void pw_census_verdict(struct pw_census *c, uint16_t port, bool blocked)
+void pw_census_set_probed(struct pw_census *c, uint16_t port, bool blocked)
 {
-	c->facts.verdict[port] = blocked ? VERDICT_BLOCKED : VERDICT_FREE;
-	c->facts.verdict_signature[port] = c->facts.signature[port];
+	c->history.probed[port] = blocked ? PROBED_BLOCKED : PROBED_FREE;
+	c->history.probed_signature[port] = c->history.signature[port];
 }

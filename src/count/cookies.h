@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* cookies.h: sets of 64-bit numbers other than 0: by cookie, the sockets that are known as foreign (census)
+/* cookies.h: sets of 64-bit numbers other than 0: by cookie, the sockets that are known as bound (census)
  *
  * Cookies count up in the kernel; nobody can choose them, so a fixed multiplier spreads them well enough. */
 #ifndef PW_COUNT_COOKIES_H

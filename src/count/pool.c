@@ -94,7 +94,9 @@ const char *pw_kind_name(enum pw_kind kind)
 
 const char *pw_basis_name(enum pw_basis basis)
 {
-	return basis == PW_BASIS_PROBED ? "probed" : "inferred";
+	static const char *const names[] = {"unknown", "inferred", "probed", "read"};
+
+	return names[basis <= PW_BASIS_READ ? basis : 0];
 }
 
 const char *pw_state_name(enum pw_state state)

@@ -10,7 +10,7 @@
 
 /* Values are those of PORTWATCH-MIB. */
 enum pw_kind { PW_KIND_CONNECT = 1, PW_KIND_BIND = 2, PW_KIND_SNAT = 3 };
-enum pw_basis { PW_BASIS_INFERRED = 1, PW_BASIS_PROBED = 2 };
+enum pw_basis { PW_BASIS_INFERRED = 1, PW_BASIS_PROBED = 2, PW_BASIS_READ = 3 };
 enum pw_state { PW_STATE_NORMAL = 1, PW_STATE_WARNING = 2, PW_STATE_CRITICAL = 3, PW_STATE_EXHAUSTED = 4 };
 enum pw_reason { PW_REASON_NONE = 1, PW_REASON_UTILIZATION = 2, PW_REASON_FREE = 3, PW_REASON_FORECAST = 4 };
 
@@ -34,7 +34,7 @@ struct pw_pool_counts {
 	uint32_t capacity;    /* |C|: the range without reserved ports */
 	uint32_t used;        /* |U|: ports of C held by the pool's own sockets, TIME_WAIT included */
 	uint32_t time_wait;   /* of used: ports held by TIME_WAIT sockets only */
-	uint32_t blocked;     /* ports of C outside U that foreign sockets deny to this pool; 0 for bind pools */
+	uint32_t blocked;     /* ports of C outside U that bound sockets deny to this pool; 0 for bind pools */
 	uint32_t reusable;    /* of used: TIME_WAIT ports that would be handed out again now (these are free as well) */
 	uint32_t free;        /* |F|: allocations that would succeed now */
 	uint32_t fast_free;   /* of free: the parity that the kernel tries first */

@@ -9,7 +9,7 @@
 #include "base/array.h"
 #include "count/index.h"
 
-/* How the entries are kept: an address that is watched has pools, a pool has a chain of 8-byte records, one an entry. Chains are
+/* How the entries are kept: an address that is watched has pools, a pool has a list of 8-byte records, one an entry. Lists are
  * indexes into an array that only grows during a dump. */
 
 #define NONE UINT32_MAX
@@ -323,12 +323,12 @@ static void count_record(struct pw_snat *s, const struct record *r, struct pw_po
 	out->time_wait -= ((flags ^ old) & SCRATCH_NOT_TIME_WAIT) != 0;
 }
 
-static void count(struct pw_snat *s, uint32_t chain, uint32_t low, uint32_t high, struct pw_pool_counts *out)
+static void count(struct pw_snat *s, uint32_t first, uint32_t low, uint32_t high, struct pw_pool_counts *out)
 {
 	*out = (struct pw_pool_counts){.capacity = high - low + 1};
-	for (uint32_t i = chain; i != NONE; i = s->records[i].next)
+	for (uint32_t i = first; i != NONE; i = s->records[i].next)
 		count_record(s, &s->records[i], out);
-	for (uint32_t i = chain; i != NONE; i = s->records[i].next)
+	for (uint32_t i = first; i != NONE; i = s->records[i].next)
 		s->scratch[s->records[i].port] = 0;
 	out->free = out->fast_free = out->capacity - out->used;
 	out->utilization = pw_utilization(out->capacity, out->free);

@@ -22,10 +22,13 @@ enum pw_socket_state {
 };
 
 enum pw_socket_flag {
-	PW_SOCKET_V6ONLY = 1,    /* INET_DIAG_SKV6ONLY was 1; known only in LISTEN and CLOSE */
-	PW_SOCKET_NO_PORT = 2,   /* IP_BIND_ADDRESS_NO_PORT was set: with an automatic port it came from connect() */
+	PW_SOCKET_V6ONLY = 1,  /* an IPv6 socket that leaves IPv4 alone; by inet_diag known only in LISTEN and CLOSE */
+	PW_SOCKET_NO_PORT = 2, /* IP_BIND_ADDRESS_NO_PORT was set: with an automatic port it came from connect() */
 	PW_SOCKET_HAS_OWNER = 4, /* uid and cgroup are known; never for TIME_WAIT */
-	PW_SOCKET_HALF_OPEN = 8  /* a request socket (SYN_RECV, no inode): owns no bind bucket */
+	PW_SOCKET_HALF_OPEN = 8, /* a request socket (SYN_RECV, no inode): owns no bind bucket */
+	/* whether both ends used timestamps, of a TIME_WAIT socket where that is known */
+	PW_SOCKET_STAMPED = 16,
+	PW_SOCKET_UNSTAMPED = 32
 };
 
 /* Addresses in network order, ports in host order. An IPv4-mapped socket arrives as AF_INET (address_make()'s rule). Only

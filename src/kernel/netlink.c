@@ -180,9 +180,9 @@ static int fill(struct take *take)
 	return -1;
 }
 
-/* --- ports in doubt --- */
+/* --- ambiguous ports --- */
 
-/* The sockets that are bound to an explicit port. A capture always has them: who replays it may be in doubt where we are not. */
+/* The sockets that are bound to an explicit port. A capture always has them: to who replays it ports may be ambiguous that are not to us. */
 static int bound_pass(struct take *take)
 {
 	struct pw_namespace *ns = take->ns;
@@ -240,7 +240,7 @@ static void probe_part(struct pw_namespace *ns, struct pw_probe *probe, const ui
 		return;
 	for (size_t i = 0; i < n; i++)
 		if (answers[i] != PW_PROBE_UNKNOWN)
-			pw_census_verdict(ns->census, ports[i], answers[i] == PW_PROBE_BLOCKED);
+			pw_census_set_probed(ns->census, ports[i], answers[i] == PW_PROBE_BLOCKED);
 }
 
 static void probe_ports(struct pw_namespace *ns, const uint16_t *ports, size_t n)
@@ -258,14 +258,14 @@ static void probe_ports(struct pw_namespace *ns, const uint16_t *ports, size_t n
 	pw_census_finish(ns->census);
 }
 
-static int probe_doubts(struct pw_namespace *ns)
+static int probe_ambiguous(struct pw_namespace *ns)
 {
 	size_t max = ns->max_probes != 0 ? ns->max_probes : PW_PROBES_MAX, n;
 	uint16_t *ports = malloc(max * sizeof(*ports));
 
 	if (ports == NULL)
 		return pw_error_set(&ns->err, "out of memory");
-	n = pw_census_doubts(ns->census, ports, max);
+	n = pw_census_ambiguous(ns->census, ports, max);
 	if (n > 0)
 		probe_ports(ns, ports, n);
 	free(ports);
@@ -288,7 +288,7 @@ int pw_netlink_take(struct pw_namespace *ns)
 	if (rc < 0)
 		return -1;
 	pw_census_finish(ns->census);
-	if ((!take.proc[TCP] && bound_pass(&take) < 0) || (ns->probe && probe_doubts(ns) < 0))
+	if ((!take.proc[TCP] && bound_pass(&take) < 0) || (ns->probe && probe_ambiguous(ns) < 0))
 		return -1;
 	ns->taken = true;
 	ns->udp_failed = take.without_udp;

@@ -210,7 +210,7 @@ static void fill_facts(const struct pw_poller *poller, size_t i)
 		return;
 	facts->timestamps = ns->range.timestamps;
 	facts->tw_reuse_delay_ms = ns->range.tw_reuse_delay_ms;
-	facts->doubtful = pw_census_totals(ns->census)->doubtful;
+	facts->doubtful = pw_census_totals(ns->census)->ambiguous;
 	facts->bound = bound_ports(ns->census);
 	facts->unprobed = poller->unprobed;
 	if (facts->unprobed == NULL && facts->doubtful > 0)

@@ -361,7 +361,7 @@ static void check_blocked(const struct pw_census *census)
 {
 	for (uint16_t port = LOW; port <= HIGH; port++)
 		assert_int_equal(pw_portset_has(pw_census_blocked(census), port), really_blocked(port));
-	assert_int_equal(pw_census_totals(census)->doubtful, 0);
+	assert_int_equal(pw_census_totals(census)->ambiguous, 0);
 	assert_int_equal(pw_census_totals(census)->basis, PW_BASIS_PROBED);
 }
 

@@ -86,13 +86,13 @@ static int poll_until_known(struct observer *o, FILE *log)
 
 	if (poll_once(o, log) < 0)
 		return -1;
-	polls = totals->doubtful / PROBES_A_POLL + 8; /* a probe can be unanswered now and then */
+	polls = totals->ambiguous / PROBES_A_POLL + 8; /* a probe can be unanswered now and then */
 	while (o->probe && totals->basis != PW_BASIS_PROBED && polls-- > 0)
 		if (poll_once(o, log) < 0)
 			return -1;
 	if (!o->probe || totals->basis == PW_BASIS_PROBED)
 		return 0;
-	fprintf(log, "%s: %u ports stay in doubt\n", o->name, totals->doubtful);
+	fprintf(log, "%s: %u ports stay in doubt\n", o->name, totals->ambiguous);
 	return -1;
 }
 

@@ -350,7 +350,7 @@ static void an_explicitly_bound_socket_blocks_until_its_time_wait_ends(void **st
 	assert_int_equal(pw_census_add_bound(census, &s, 1), 0);
 	pw_census_finish(census);
 	assert_int_equal(pw_census_totals(census)->blocked, 1);
-	assert_int_equal(pw_census_totals(census)->doubtful, 0);
+	assert_int_equal(pw_census_totals(census)->ambiguous, 0);
 
 	s.state = PW_TIME_WAIT; /* the cookie stays */
 	s.expires_ms = 59000;
@@ -360,7 +360,7 @@ static void an_explicitly_bound_socket_blocks_until_its_time_wait_ends(void **st
 	s.cookie = 8; /* another socket on the same port: nothing is known about it */
 	poll_sockets(census, &s, 1);
 	assert_int_equal(pw_census_totals(census)->blocked, 0);
-	assert_int_equal(pw_census_totals(census)->doubtful, 1);
+	assert_int_equal(pw_census_totals(census)->ambiguous, 1);
 	pw_census_free(census);
 }
 
@@ -408,7 +408,7 @@ static void a_connection_is_not_accepted_by_a_listener_of_others(void **state)
 	}
 }
 
-static void a_verdict_holds_until_the_sockets_of_its_port_change(void **state)
+static void an_answer_holds_until_the_sockets_of_its_port_change(void **state)
 {
 	struct pw_census *census = pw_census_new(1);
 	struct pw_socket sockets[2] = {connection(1, 40005, PW_ESTABLISHED), connection(2, 40002, PW_ESTABLISHED)};
@@ -417,22 +417,22 @@ static void a_verdict_holds_until_the_sockets_of_its_port_change(void **state)
 	(void)state;
 	pw_census_set_probing(census, true);
 	poll_sockets(census, sockets, 2);
-	assert_int_equal(pw_census_doubts(census, doubts, 4), 2);
+	assert_int_equal(pw_census_ambiguous(census, doubts, 4), 2);
 	assert_int_equal(doubts[0], 40005); /* the parity that connect() tries last comes first */
-	pw_census_verdict(census, 40005, true);
-	pw_census_verdict(census, 40002, false);
+	pw_census_set_probed(census, 40005, true);
+	pw_census_set_probed(census, 40002, false);
 	pw_census_finish(census);
 	assert_int_equal(pw_census_totals(census)->blocked, 1);
 	assert_int_equal(pw_census_totals(census)->basis, PW_BASIS_PROBED);
 
 	poll_sockets(census, sockets, 2);
 	assert_int_equal(pw_census_totals(census)->blocked, 1);
-	assert_int_equal(pw_census_doubts(census, doubts, 4), 0);
+	assert_int_equal(pw_census_ambiguous(census, doubts, 4), 0);
 
 	sockets[0].cookie = 3;
 	poll_sockets(census, sockets, 2);
 	assert_int_equal(pw_census_totals(census)->blocked, 0);
-	assert_int_equal(pw_census_doubts(census, doubts, 4), 1);
+	assert_int_equal(pw_census_ambiguous(census, doubts, 4), 1);
 	assert_int_equal(pw_census_totals(census)->basis, PW_BASIS_INFERRED);
 	pw_census_free(census);
 }
@@ -445,10 +445,50 @@ static void a_socket_with_no_port_set_is_proven_by_a_pass_without_it(void **stat
 	(void)state;
 	s.flags = PW_SOCKET_NO_PORT;
 	poll_sockets(census, &s, 1);
-	assert_int_equal(pw_census_totals(census)->doubtful, 1);
+	assert_int_equal(pw_census_totals(census)->ambiguous, 1);
 	assert_int_equal(pw_census_add_bound(census, NULL, 0), 0);
 	pw_census_finish(census);
-	assert_int_equal(pw_census_totals(census)->doubtful, 0);
+	assert_int_equal(pw_census_totals(census)->ambiguous, 0);
+	assert_int_equal(pw_census_totals(census)->blocked, 0);
+	pw_census_free(census);
+}
+
+/* What a backend reads of the bind buckets is final, and TIME_WAIT is reusable where its peer sent timestamps, whatever the setting is now. */
+static void ports_that_were_read_are_in_no_doubt(void **state)
+{
+	struct pw_census *census = pw_census_new(1);
+	struct pw_socket sockets[4] = {connection(1, 40000, PW_ESTABLISHED), connection(2, 40002, PW_TIME_WAIT),
+		connection(3, 40004, PW_TIME_WAIT), connection(4, 40005, PW_CLOSE)};
+	struct pw_range range = small_range();
+	struct pw_portset blocked = {{0}};
+	struct pw_pool_key key = {.kind = PW_KIND_CONNECT, .protocol = IPPROTO_TCP, .port = 443, .ns = 1};
+	struct pw_pool_counts counts;
+
+	(void)state;
+	range.tw_reuse = PW_TW_REUSE_ON;
+	key.local = pw_address_make(AF_INET, sockets[0].local, 0);
+	key.remote = pw_address_make(AF_INET, sockets[0].remote, 0);
+	sockets[1].flags = PW_SOCKET_STAMPED;
+	sockets[2].flags = PW_SOCKET_UNSTAMPED;
+	pw_portset_add(&blocked, 40007);
+	pw_portset_add(&blocked, 1);
+	for (int poll = 0; poll < 2; poll++) {
+		range.timestamps = poll == 0;
+		pw_census_begin(census, &range);
+		pw_census_set_blocked(census, &blocked);
+		assert_int_equal(pw_census_add(census, sockets, 4), 0);
+		pw_census_finish(census);
+		assert_int_equal(pw_census_totals(census)->basis, PW_BASIS_READ);
+		assert_int_equal(pw_census_totals(census)->ambiguous, 0);
+		assert_int_equal(pw_census_totals(census)->blocked, 1);
+		assert_false(pw_census_wants_bound(census));
+		pw_census_pool(census, &key, &counts);
+		assert_int_equal(counts.used, 3);
+		assert_int_equal(counts.reusable, 1);
+		assert_int_equal(counts.free, 7);
+	}
+	poll_sockets(census, sockets, 1); /* the next poll may know less */
+	assert_int_equal(pw_census_totals(census)->basis, PW_BASIS_INFERRED);
 	assert_int_equal(pw_census_totals(census)->blocked, 0);
 	pw_census_free(census);
 }
@@ -506,8 +546,9 @@ int main(void)
 		cmocka_unit_test(an_explicitly_bound_socket_blocks_until_its_time_wait_ends),
 		cmocka_unit_test(an_accepted_child_blocks_after_its_listener_closed),
 		cmocka_unit_test(a_connection_is_not_accepted_by_a_listener_of_others),
-		cmocka_unit_test(a_verdict_holds_until_the_sockets_of_its_port_change),
+		cmocka_unit_test(an_answer_holds_until_the_sockets_of_its_port_change),
 		cmocka_unit_test(a_socket_with_no_port_set_is_proven_by_a_pass_without_it),
+		cmocka_unit_test(ports_that_were_read_are_in_no_doubt),
 		cmocka_unit_test(an_aborted_dump_leaves_nothing_behind),
 		cmocka_unit_test(a_crawler_makes_no_pools_above_the_floor),
 	};

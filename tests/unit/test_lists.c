@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "count/chain.h"
+#include "count/lists.h"
 #include "random.h"
 
 #define LISTS 50
@@ -29,13 +29,13 @@ static int compare(const void *a, const void *b)
 }
 
 /* Parts come newest first, and a part in the order of adding: compared as sets. */
-static void check_list(const struct pw_chains *chains, const struct list *list)
+static void check_list(const struct pw_lists *lists, const struct list *list)
 {
 	uint32_t expected[LONGEST], found[LONGEST];
 	uint32_t n = 0;
 
-	for (struct pw_chain_part part = pw_chain_first(chains, &list->head, list->length); part.n != 0;
-		part = pw_chain_next(chains, part)) {
+	for (struct pw_list_part part = pw_list_first(lists, &list->head, list->length); part.n != 0;
+		part = pw_list_next(lists, part)) {
 		assert_true(n + part.n <= list->length);
 		memcpy(found + n, part.values, part.n * sizeof(*found));
 		n += part.n;
@@ -47,16 +47,16 @@ static void check_list(const struct pw_chains *chains, const struct list *list)
 	assert_memory_equal(found, expected, n * sizeof(*found));
 }
 
-static void add(struct pw_chains *chains, struct list *list, uint32_t value)
+static void add(struct pw_lists *lists, struct list *list, uint32_t value)
 {
-	assert_int_equal(pw_chain_add(chains, &list->head, list->length, value), 0);
+	assert_int_equal(pw_list_add(lists, &list->head, list->length, value), 0);
 	list->values[list->length++] = value;
 }
 
 static void lists_grow_in_any_order(void **state)
 {
 	struct list *lists = calloc(LISTS, sizeof(*lists));
-	struct pw_chains chains = {0};
+	struct pw_lists blocks = {0};
 
 	(void)state;
 	random_start();
@@ -65,42 +65,42 @@ static void lists_grow_in_any_order(void **state)
 			struct list *list = &lists[pick(1 + pick(LISTS))]; /* some grow long, some stay short */
 
 			if (list->length < LONGEST)
-				add(&chains, list, pick(UINT32_MAX));
+				add(&blocks, list, pick(UINT32_MAX));
 		}
 		for (unsigned i = 0; i < LISTS; i++)
-			check_list(&chains, &lists[i]);
-		pw_chains_clear(&chains);
+			check_list(&blocks, &lists[i]);
+		pw_lists_clear(&blocks);
 		memset(lists, 0, LISTS * sizeof(*lists));
 	}
-	pw_chains_free(&chains);
+	pw_lists_free(&blocks);
 	free(lists);
 }
 
 static void every_length_is_kept(void **state)
 {
-	struct pw_chains chains = {0};
+	struct pw_lists blocks = {0};
 	struct list list = {0};
 
 	(void)state;
-	check_list(&chains, &list);
+	check_list(&blocks, &list);
 	while (list.length < LONGEST) {
-		add(&chains, &list, list.length * 2654435761u);
-		check_list(&chains, &list);
+		add(&blocks, &list, list.length * 2654435761u);
+		check_list(&blocks, &list);
 	}
-	pw_chains_free(&chains);
+	pw_lists_free(&blocks);
 }
 
 /* The units that one list of a length takes. */
 static uint32_t units(uint32_t length)
 {
-	struct pw_chains chains = {0};
+	struct pw_lists blocks = {0};
 	struct list list = {0};
 	uint32_t n;
 
 	while (list.length < length)
-		add(&chains, &list, 7);
-	n = chains.n == 0 ? 0 : chains.n - 1;
-	pw_chains_free(&chains);
+		add(&blocks, &list, 7);
+	n = blocks.n == 0 ? 0 : blocks.n - 1;
+	pw_lists_free(&blocks);
 	return n;
 }
 
