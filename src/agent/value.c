@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "config.h"
 
 const uint32_t pw_base[] = {PW_OID_BASE};
@@ -21,50 +22,13 @@ void pw_value_set_number(struct pw_value *value, int64_t number)
 	}
 }
 
-/* The octets of a character that begins with this one; 0 when none does, or when it is a control character. */
-static size_t length_by_first(uint8_t first)
-{
-	if (first < 0x80)
-		return first >= 0x20 && first != 0x7f;
-	if (first < 0xc2 || first > 0xf4)
-		return 0;
-	return first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-}
-
-/* RFC 3629 4: a second octet that would make an overlong form, a surrogate, or more than U+10FFFF. */
-static bool second_is_wrong(uint8_t first, uint8_t second)
-{
-	return (first == 0xe0 && second < 0xa0) || (first == 0xed && second > 0x9f) ||
-		(first == 0xf0 && second < 0x90) || (first == 0xf4 && second > 0x8f);
-}
-
-/* The octets of the character that begins here, 0 when there is none. */
-static size_t character(const char *text)
-{
-	size_t n = length_by_first((uint8_t)text[0]);
-
-	for (size_t i = 1; i < n; i++)
-		if (((uint8_t)text[i] & 0xc0) != 0x80)
-			return 0;
-	return n > 1 && second_is_wrong((uint8_t)text[0], (uint8_t)text[1]) ? 0 : n;
-}
-
 void pw_value_set_text(struct pw_value *value, const char *text)
 {
-	size_t n;
+	char clean[PW_TEXT_MAX + 1];
 
-	value->len = 0;
-	for (; *text != '\0'; text += n > 0 ? n : 1) {
-		n = character(text);
-		if (value->len + (n > 0 ? n : 1) > PW_TEXT_MAX)
-			return;
-		if (n == 0) {
-			value->octets[value->len++] = '?';
-			continue;
-		}
-		memcpy(value->octets + value->len, text, n);
-		value->len += n;
-	}
+	pw_utf8_clean(clean, sizeof(clean), text);
+	value->len = strlen(clean);
+	memcpy(value->octets, clean, value->len);
 }
 
 void pw_value_set_date(struct pw_value *value, struct timespec time)

@@ -2,6 +2,7 @@
 #include "base/utf8.h"
 
 #include <stdint.h>
+#include <string.h>
 
 static size_t length_by_first(uint8_t first)
 {
@@ -30,9 +31,57 @@ size_t pw_utf8_length(const char *text)
 	return n > 1 && second_is_wrong(bytes[0], bytes[1]) ? 0 : n;
 }
 
+/* The code point of a character of two or more bytes. */
+static uint32_t code_point(const uint8_t *bytes, size_t length)
+{
+	uint32_t code = bytes[0] & (0x7fU >> length);
+
+	for (size_t i = 1; i < length; i++)
+		code = code << 6 | (bytes[i] & 0x3f);
+	return code;
+}
+
+/* Controls, and of the format characters (Unicode, general category Cf, with the line and paragraph separators) those that turn the
+ * direction of a text around, break its lines or cannot be seen: with them one name can be made to look like another. */
+static bool is_unsafe(uint32_t code)
+{
+	static const struct {
+		uint32_t first, last;
+	} ranges[] = {{0, 0x1f}, {0x7f, 0x9f}, {0xad, 0xad}, {0x61c, 0x61c}, {0x180e, 0x180e}, {0x200b, 0x200f},
+		{0x2028, 0x202e}, {0x2060, 0x206f}, {0xfeff, 0xfeff}, {0xfff9, 0xfffb}, {0xe0000, 0xe007f}};
+
+	for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++)
+		if (code >= ranges[i].first && code <= ranges[i].last)
+			return true;
+	return false;
+}
+
 bool pw_utf8_is_control(const char *text, size_t length)
 {
 	const uint8_t *bytes = (const uint8_t *)text;
 
-	return length == 1 ? bytes[0] < 0x20 || bytes[0] == 0x7f : length == 2 && bytes[0] == 0xc2 && bytes[1] < 0xa0;
+	if (length == 1)
+		return bytes[0] < 0x20 || bytes[0] == 0x7f;
+	return is_unsafe(code_point(bytes, length));
+}
+
+void pw_utf8_clean(char *out, size_t size, const char *text)
+{
+	size_t at = 0, length;
+
+	for (; *text != '\0'; text += length) {
+		length = pw_utf8_length(text);
+		if (length == 0 || pw_utf8_is_control(text, length)) {
+			length = length == 0 ? 1 : length;
+			if (at + 1 >= size)
+				break;
+			out[at++] = '?';
+		} else {
+			if (at + length >= size)
+				break;
+			memmove(out + at, text, length);
+			at += length;
+		}
+	}
+	out[at] = '\0';
 }

@@ -33,6 +33,9 @@
 /* Pools of which notifications can be owed, at least: max-alarms may be smaller, but limits the rows of the tables only. */
 #define OWED_MIN 10000
 
+/* How soon lines that wait for the reader of the log are tried again. */
+#define LOG_AGAIN_MS 1000
+
 struct daemon {
 	struct pw_daemon_options options;
 	char *config_path; /* what options.config points to, if that is not an argument */
@@ -195,12 +198,22 @@ static void handle_timer(struct daemon *d)
 	pw_collector_poll(d->collector);
 }
 
+/* How long to wait for something to do at most, -1 without end. */
+static int wait_ms(const struct daemon *d)
+{
+	int wait = d->watchdog_ms;
+
+	if (pw_log_flush() && (wait < 0 || wait > LOG_AGAIN_MS))
+		wait = LOG_AGAIN_MS;
+	return wait;
+}
+
 static void loop(struct daemon *d)
 {
 	struct pollfd fds[2] = {{.fd = d->signal_fd, .events = POLLIN}, {.fd = d->timer_fd, .events = POLLIN}};
 
 	while (!d->stop) {
-		if (poll(fds, 2, d->watchdog_ms) < 0 && errno != EINTR) {
+		if (poll(fds, 2, wait_ms(d)) < 0 && errno != EINTR) {
 			pw_log(LOG_ERR, "poll: %s", strerror(errno));
 			return;
 		}

@@ -59,7 +59,7 @@ static void put_char(struct writer *w, const char *text, size_t len)
 	uint8_t byte = (uint8_t)*text;
 	char escape[6] = {'\\', 'u', '0', '0', hex[byte >> 4], hex[byte & 15]};
 
-	if (len == 0) {
+	if (len == 0 || (len > 1 && pw_utf8_is_control(text, len))) {
 		put(w, "\\ufffd", 6);
 	} else if (byte == '"' || byte == '\\') {
 		put(w, "\\", 1);

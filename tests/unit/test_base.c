@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -151,6 +152,14 @@ static size_t encode(uint32_t code, char out[5])
 	return code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
 }
 
+/* What is not to be seen, turns the direction around or breaks the line. */
+static bool is_format(uint32_t code)
+{
+	return code == 0xad || code == 0x61c || code == 0x180e || (code >= 0x200b && code <= 0x200f) ||
+		(code >= 0x2028 && code <= 0x202e) || (code >= 0x2060 && code <= 0x206f) || code == 0xfeff ||
+		(code >= 0xfff9 && code <= 0xfffb) || (code >= 0xe0000 && code <= 0xe007f);
+}
+
 static void test_utf8_every_code_point(void **state)
 {
 	char text[5];
@@ -159,7 +168,7 @@ static void test_utf8_every_code_point(void **state)
 	for (uint32_t code = 1; code < 0x120000; code++) {
 		size_t length = encode(code, text);
 		bool valid = code < 0xd800 || (code > 0xdfff && code < 0x110000);
-		bool control = code < 0x20 || (code >= 0x7f && code < 0xa0);
+		bool control = code < 0x20 || (code >= 0x7f && code < 0xa0) || is_format(code);
 
 		assert_int_equal(pw_utf8_length(text), valid ? length : 0);
 		if (valid)
@@ -182,6 +191,38 @@ static void test_utf8_what_is_none(void **state)
 		assert_int_equal(pw_utf8_length(bad[i]), 0);
 }
 
+/* A text of random bytes and pieces, cut at every length: what comes out is UTF-8 without controls, fits, and is the same again. */
+static void test_utf8_clean(void **state)
+{
+	static const char *const pieces[] = {"eth0", "\x1b[2J", "\n", "\xe2\x80\xae", "\xc3\xa4", "\xff",
+		"\xf0\x9f\x98\x80", "\xe2\x82", "|", "\"", "'", "\xc2\x9b", "\x7f"};
+	char text[80], out[80], again[80];
+
+	(void)state;
+	for (unsigned round = 0; round < 20000; round++) {
+		size_t size = round % sizeof(out) + 1, n;
+
+		text[0] = '\0';
+		for (int i = 0; i < 8; i++)
+			strcat(text, pieces[rand() % (int)(sizeof(pieces) / sizeof(pieces[0]))]);
+		pw_utf8_clean(out, size, text);
+		assert_true(strlen(out) < size);
+		for (const char *p = out; *p != '\0'; p += n) {
+			n = pw_utf8_length(p);
+			assert_int_not_equal(n, 0);
+			assert_false(pw_utf8_is_control(p, n));
+		}
+		pw_utf8_clean(again, sizeof(again), out);
+		assert_string_equal(again, out);
+		pw_utf8_clean(text, size, text);
+		assert_string_equal(text, out);
+	}
+	pw_utf8_clean(out, sizeof(out), "a\x1b\xc3\xa4\xff\xe2\x80\xaez");
+	assert_string_equal(out, "a?\xc3\xa4??z");
+	pw_utf8_clean(out, 3, "a\xc3\xa4");
+	assert_string_equal(out, "a");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -192,6 +233,7 @@ int main(void)
 		cmocka_unit_test(test_seconds),
 		cmocka_unit_test(test_utf8_every_code_point),
 		cmocka_unit_test(test_utf8_what_is_none),
+		cmocka_unit_test(test_utf8_clean),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
