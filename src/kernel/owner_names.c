@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/utf8.h"
 #include "count/owner.h"
 
 /* More control groups, and deeper ones, are not looked at. A host with a thousand containers has a few thousand. */
@@ -131,28 +132,84 @@ static void name_path(const char *path, char *buf, size_t size)
 		snprintf(buf, size, "...%s", path + len - (size - 4));
 }
 
-void pw_cgroup_name(const char *path, char *buf, size_t size)
+/* What a part of a path is called: by the first container in it, else its first unit, of a user's manager the first one below; *named says
+ * whether there was either. Without them it is the whole part, or the user's manager. */
+static void name_part(const char *path, size_t len, char *buf, size_t size, bool *named)
 {
-	const char *unit = NULL, *at = path;
-	size_t unit_len = 0, len;
+	const char *unit = NULL, *at = path, *end = path + len;
+	size_t unit_len = 0, n;
 
-	for (at += strspn(at, "/"); *at != '\0'; at += strspn(at, "/")) {
-		len = strcspn(at, "/");
-		if (name_container(at, len, buf, size))
-			break;
-		if (is_unit(at, len) && (unit == NULL || is_user_manager(unit, unit_len))) {
+	*named = true;
+	for (at += strspn(at, "/"); at < end; at += n, at += strspn(at, "/")) {
+		n = strcspn(at, "/");
+		if (name_container(at, n, buf, size))
+			return;
+		if (is_unit(at, n) && (unit == NULL || is_user_manager(unit, unit_len))) {
 			unit = at;
-			unit_len = len;
+			unit_len = n;
 		}
-		at += len;
 	}
-	if (*at == '\0' && unit != NULL)
+	*named = unit != NULL && !is_user_manager(unit, unit_len);
+	if (unit != NULL)
 		snprintf(buf, size, "%.*s", (int)unit_len, unit);
-	else if (*at == '\0')
+	else
 		name_path(path, buf, size);
-	for (char *p = buf; *p != '\0'; p++)
-		if (iscntrl((unsigned char)*p))
-			*p = '?';
+}
+
+void pw_cgroup_name(const char *path, size_t of_root, const char *user, char *buf, size_t size)
+{
+	bool named;
+	int n;
+
+	name_part(path, of_root, buf, size, &named);
+	if (!named && of_root < strlen(path)) {
+		n = snprintf(buf, size, "%s: ", user);
+		path += of_root + 1;
+		if ((size_t)n < size)
+			name_part(path, strlen(path), buf + n, size - (size_t)n, &named);
+	}
+	pw_utf8_clean(buf, size, buf);
+}
+
+/* --- users ---------------------------------------------------------------------------------------------------------- */
+
+static void read_user(uint32_t uid, char *name, size_t size)
+{
+	FILE *file = fopen("/etc/passwd", "re");
+	const struct passwd *entry;
+
+	snprintf(name, size, "uid %u", uid);
+	if (file == NULL)
+		return;
+	/* No other thread reads such a file, and musl has no fgetpwent_r(). */
+	/* cppcheck-suppress fgetpwentCalled */
+	while ((entry = fgetpwent(file)) != NULL) {
+		if (entry->pw_uid != uid)
+			continue;
+		snprintf(name, size, "user %s", entry->pw_name);
+		pw_utf8_clean(name, size, name);
+		break;
+	}
+	fclose(file);
+}
+
+static const char *find_user(struct pw_owner_names *names, uint32_t uid)
+{
+	struct user *user;
+	uint64_t now_ms = pw_clock_boot_ms();
+
+	if (now_ms - names->users_ms >= USERS_MS) {
+		names->n_users = 0;
+		names->users_ms = now_ms;
+	}
+	for (size_t i = 0; i < names->n_users; i++)
+		if (names->users[i].uid == uid)
+			return names->users[i].name;
+	names->n_users -= names->n_users == USERS_MAX;
+	user = &names->users[names->n_users++];
+	user->uid = uid;
+	read_user(uid, user->name, sizeof(user->name));
+	return user->name;
 }
 
 /* --- the walk ------------------------------------------------------------------------------------------------------- */
@@ -161,10 +218,15 @@ struct walk {
 	struct pw_owner_names *names;
 	char path[4096];
 	size_t len;
+	size_t of_root; /* of the path: as far as root alone chose the names */
+	uint32_t uid;   /* who chose the rest */
 };
 
-static int add_group(struct pw_owner_names *names, uint64_t id, const char *path)
+static int add_group(struct walk *walk, uint64_t id)
 {
+	struct pw_owner_names *names = walk->names;
+	const bool all = walk->of_root >= walk->len;
+
 	if (names->n == names->size) {
 		size_t size = names->size == 0 ? 64 : names->size * 2;
 		struct group *bigger = size <= GROUPS_MAX ? realloc(names->groups, size * sizeof(*bigger)) : NULL;
@@ -175,7 +237,8 @@ static int add_group(struct pw_owner_names *names, uint64_t id, const char *path
 		names->size = size;
 	}
 	names->groups[names->n].id = id;
-	pw_cgroup_name(path, names->groups[names->n++].name, PW_OWNER_NAME_MAX);
+	pw_cgroup_name(walk->path, all ? walk->len : walk->of_root, all ? "" : find_user(names, walk->uid),
+		names->groups[names->n++].name, PW_OWNER_NAME_MAX);
 	return 0;
 }
 
@@ -193,7 +256,7 @@ static int walk_entry(struct walk *walk, int parent, const struct dirent *entry,
 	if (n < 0 || (size_t)n >= sizeof(walk->path) - len)
 		return 0;
 	walk->len += (size_t)n;
-	status = add_group(walk->names, entry->d_ino, walk->path);
+	status = add_group(walk, entry->d_ino);
 	if (status == 0)
 		status = walk_into(walk, parent, entry->d_name, depth + 1);
 	walk->len = len;
@@ -204,17 +267,25 @@ static int walk_into(struct walk *walk, int parent, const char *name, unsigned d
 {
 	int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), status = 0;
 	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+	const size_t of_root = walk->of_root;
 	const struct dirent *entry;
+	struct stat st;
 
 	if (dir == NULL) {
 		if (fd >= 0)
 			close(fd);
 		return 0;
 	}
+	/* a group that was delegated: whom it belongs to makes others below it, and calls them what he likes */
+	if (depth > 0 && of_root == SIZE_MAX && fstat(fd, &st) == 0 && st.st_uid != 0) {
+		walk->of_root = walk->len;
+		walk->uid = st.st_uid;
+	}
 	/* cppcheck-suppress readdirCalled */
 	while (status == 0 && (entry = readdir(dir)) != NULL)
 		status = walk_entry(walk, dirfd(dir), entry, depth);
 	closedir(dir);
+	walk->of_root = of_root;
 	return status;
 }
 
@@ -241,7 +312,7 @@ static void walk_groups(struct pw_owner_names *names)
 {
 	const char *mount = find_mount();
 	uint64_t start_us = pw_clock_boot_us(), end_us, pause_us;
-	struct walk walk = {.names = names};
+	struct walk walk = {.names = names, .of_root = SIZE_MAX};
 	struct stat st;
 
 	names->n = 0;
@@ -279,45 +350,7 @@ static const struct group *find_group(struct pw_owner_names *names, uint64_t id)
 	return found;
 }
 
-/* --- users ---------------------------------------------------------------------------------------------------------- */
-
-static void read_user(uint32_t uid, char *name, size_t size)
-{
-	FILE *file = fopen("/etc/passwd", "re");
-	const struct passwd *entry;
-
-	snprintf(name, size, "uid %u", uid);
-	if (file == NULL)
-		return;
-	/* No other thread reads such a file, and musl has no fgetpwent_r(). */
-	/* cppcheck-suppress fgetpwentCalled */
-	while ((entry = fgetpwent(file)) != NULL) {
-		if (entry->pw_uid != uid)
-			continue;
-		snprintf(name, size, "user %s", entry->pw_name);
-		break;
-	}
-	fclose(file);
-}
-
-static const char *find_user(struct pw_owner_names *names, uint32_t uid)
-{
-	struct user *user;
-	uint64_t now_ms = pw_clock_boot_ms();
-
-	if (now_ms - names->users_ms >= USERS_MS) {
-		names->n_users = 0;
-		names->users_ms = now_ms;
-	}
-	for (size_t i = 0; i < names->n_users; i++)
-		if (names->users[i].uid == uid)
-			return names->users[i].name;
-	names->n_users -= names->n_users == USERS_MAX;
-	user = &names->users[names->n_users++];
-	user->uid = uid;
-	read_user(uid, user->name, sizeof(user->name));
-	return user->name;
-}
+/* --- both ----------------------------------------------------------------------------------------------------------- */
 
 void pw_owner_names_find(struct pw_owner_names *names, uint64_t cgroup, uint32_t uid, char *buf, size_t size)
 {

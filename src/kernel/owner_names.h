@@ -23,7 +23,8 @@ void pw_owner_names_find(struct pw_owner_names *names, uint64_t cgroup, uint32_t
 
 /* What a control group is called, by its path from the root: the container with the first 12 digits of its id
  * ("container 0123456789ab", docker, podman, containerd, CRI-O) or its LXC name; else the systemd unit ("nginx.service"), below user@UID.service
- * the unit of the user; else the path. Control characters become '?'. */
-void pw_cgroup_name(const char *path, char *buf, size_t size);
+ * the unit of the user; else the path. The first `of_root` bytes of the path are names that root chose. Where these name neither container
+ * nor unit, `user` comes first, who chose the rest ("user alice: nginx.service"). The text is safe (pw_utf8_clean()). */
+void pw_cgroup_name(const char *path, size_t of_root, const char *user, char *buf, size_t size);
 
 #endif

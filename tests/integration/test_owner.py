@@ -69,6 +69,18 @@ def test_who_holds_most_is_named_with_its_share(scene, crowd):
     scene.until(POOL, owner="user root")
 
 
+def test_a_delegated_group_shows_its_user(scene, service):
+    """Below a group that belongs to nobody (a user's manager, say) names are the choice of that user."""
+    os.chown(service.parent, 65534, 65534)
+    scene.load.listen(HERE, PORT)
+    load = scene.workshop.load(scene.ns)
+    (service / "cgroup.procs").write_text(str(load.pid))
+    load.connect(300, HERE, PORT)
+    scene.start()
+    scene.until(POOL, owner="user nobody: nginx.service")
+    load.stop()
+
+
 def test_time_wait_has_no_owner(scene):
     server = scene.load.listen(HERE, PORT)
     group = scene.load.connect(100, HERE, PORT)

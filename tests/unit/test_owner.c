@@ -160,7 +160,37 @@ static void paths_have_names(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		pw_cgroup_name(cases[i][0], name, sizeof(name));
+		pw_cgroup_name(cases[i][0], strlen(cases[i][0]), "", name, sizeof(name));
+		assert_string_equal(name, cases[i][1]);
+	}
+}
+
+/* What a user may call anything he likes shows him first; the bar is where root's part of the path ends. */
+static void delegated_names_show_their_user(void **state)
+{
+	static const char *const cases[][2] = {
+		{"/user.slice/user-1000.slice/user@1000.service|/app.slice/nginx.service", "user alice: nginx.service"},
+		{"/user.slice/user-1000.slice/user@1000.service|/user.slice/libpod-" ID ".scope/container",
+			"user alice: " SHOWN},
+		{"/user.slice/user-1000.slice/user@1000.service|/init.scope", "user alice: init.scope"},
+		{"/user.slice/user-1000.slice/user@1000.service|/a/b", "user alice: a/b"},
+		{"/user.slice/user-1000.slice/user@1000.service|", "user@1000.service"},
+		{"/batch|/nginx.service", "user alice: nginx.service"},
+		{"/batch|", "/batch"},
+		{"/system.slice/worker.service|/nginx.service", "worker.service"},
+		{"/docker/" ID "|/system.slice/nginx.service", SHOWN},
+		{"/batch|/\xe2\x80\xae"
+		 "ecivres\033.\xff",
+			"user alice: ?ecivres?.?"},
+	};
+	char name[PW_OWNER_NAME_MAX], path[512];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		size_t of_root = strcspn(cases[i][0], "|");
+
+		snprintf(path, sizeof(path), "%.*s%s", (int)of_root, cases[i][0], cases[i][0] + of_root + 1);
+		pw_cgroup_name(path, of_root, "user alice", name, sizeof(name));
 		assert_string_equal(name, cases[i][1]);
 	}
 }
@@ -170,7 +200,7 @@ static void of_a_long_path_the_end_stays(void **state)
 	char name[16];
 
 	(void)state;
-	pw_cgroup_name("/one/two/three/four", name, sizeof(name));
+	pw_cgroup_name("/one/two/three/four", 19, "", name, sizeof(name));
 	assert_string_equal(name, "...o/three/four");
 }
 
@@ -183,6 +213,7 @@ int main(void)
 		cmocka_unit_test(the_share_shows_when_others_hold_some),
 		cmocka_unit_test(the_longest_name_leaves_room_for_its_share),
 		cmocka_unit_test(paths_have_names),
+		cmocka_unit_test(delegated_names_show_their_user),
 		cmocka_unit_test(of_a_long_path_the_end_stays),
 	};
 
