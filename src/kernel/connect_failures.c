@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/utf8.h"
 
 /* Where tracefs is mounted, today and in former times. */
 #define TRACEPOINT "events/syscalls/sys_exit_connect/id"
@@ -250,9 +251,7 @@ static void name_processes(struct pw_failing_processes *processes)
 		snprintf(path, sizeof(path), "/proc/%u/comm", process->pid);
 		if (process->pid == 0 || read_line(path, process->name, sizeof(process->name)) != 0)
 			process->name[0] = '\0';
-		for (char *p = process->name; *p != '\0'; p++)
-			if (iscntrl((unsigned char)*p))
-				*p = '?';
+		pw_utf8_clean(process->name, sizeof(process->name), process->name);
 	}
 }
 

@@ -123,6 +123,7 @@ static void find_namespaces(struct pw_host *host)
 			/* another way into it: the process that it was found by may have ended */
 			snprintf(ns->path, sizeof(ns->path), "%s", entry->path);
 		} else if (add(host, entry->index, entry->name, entry->path) != NULL) {
+			host->namespaces[at]->inode = entry->inode;
 			pw_log(LOG_INFO, "network namespace %s: watched from now on", entry->name);
 			at++;
 		} else {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/utf8.h"
 #include "kernel/capture.h"
 #include "kernel/netns.h"
 #include "kernel/probe.h"
@@ -23,7 +24,7 @@ struct pw_namespace *pw_namespace_new(uint32_t index, const char *name, const ch
 		free(ns);
 		return NULL;
 	}
-	snprintf(ns->name, sizeof(ns->name), "%s", name);
+	pw_utf8_clean(ns->name, sizeof(ns->name), name);
 	snprintf(ns->path, sizeof(ns->path), "%s", path != NULL ? path : "");
 	return ns;
 }
@@ -42,7 +43,7 @@ enum pw_read_status pw_namespace_enter(const struct pw_namespace *ns, struct pw_
 {
 	bool gone;
 
-	if (pw_netns_enter(ns->path[0] != '\0' ? ns->path : NULL, &gone, err) == 0)
+	if (pw_netns_enter(ns->path[0] != '\0' ? ns->path : NULL, ns->inode, &gone, err) == 0)
 		return PW_READ_OK;
 	return gone ? PW_READ_GONE : PW_READ_FAILED;
 }
@@ -108,6 +109,9 @@ static const char *name_interface(uint32_t ifindex, void *context)
 		return NULL;
 	name = if_indextoname(ifindex, ns->ifname);
 	pw_namespace_leave(ns);
+	/* whoever may make an interface, if only in a namespace of its own, may give it any bytes for a name */
+	if (name != NULL)
+		pw_utf8_clean(ns->ifname, sizeof(ns->ifname), name);
 	return name;
 }
 

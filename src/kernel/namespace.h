@@ -27,6 +27,8 @@ struct pw_namespace {
 	char name[64];  /* "" = the own one */
 	char path[300]; /* into it, for pw_netns_enter(); "" = the thread is in it already */
 
+	uint64_t inode; /* which one must be behind the path; 0 = any */
+
 	/* how it is polled; may be set between two polls */
 	bool probe;                         /* ask the allocator about ports in doubt; see pw_probe_available() */
 	uint32_t max_probes;                /* at each poll, 0 = 256: more make a poll slow, by 5 to 10 us each */

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -36,8 +37,9 @@ static int keep_own(void)
 	return own_fd;
 }
 
-int pw_netns_enter(const char *name, bool *gone, struct pw_error *err)
+int pw_netns_enter(const char *name, uint64_t inode, bool *gone, struct pw_error *err)
 {
+	struct stat st;
 	int fd, result;
 
 	*gone = false;
@@ -47,6 +49,12 @@ int pw_netns_enter(const char *name, bool *gone, struct pw_error *err)
 	if (fd < 0) {
 		*gone = errno == ENOENT;
 		return pw_error_set(err, "network namespace %s: %s", name, strerror(errno));
+	}
+	/* of what was opened: since it was found, its process may have ended and its number be another's */
+	if (inode != 0 && (fstat(fd, &st) < 0 || st.st_ino != inode)) {
+		close(fd);
+		*gone = true;
+		return pw_error_set(err, "network namespace %s: another one has taken its place", name);
 	}
 	result = setns(fd, CLONE_NEWNET);
 	if (result < 0)

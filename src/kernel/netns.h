@@ -6,12 +6,14 @@
 #define PW_KERNEL_NETNS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/error.h"
 
 /* Enters a namespace: a name of ip-netns(8) (/run/netns/NAME), or a path such as /proc/PID/ns/net where it has a slash. NULL
- * stays in the own one. Needs CAP_SYS_ADMIN. Returns 0, or -1 with an error; *gone tells that it does not exist. */
-int pw_netns_enter(const char *name, bool *gone, struct pw_error *err);
+ * stays in the own one. `inode` says which namespace must be behind it, 0 takes any. Needs CAP_SYS_ADMIN. Returns 0, or -1 with an error;
+ * *gone tells that it does not exist. */
+int pw_netns_enter(const char *name, uint64_t inode, bool *gone, struct pw_error *err);
 
 /* Goes back to the namespace that the process was started in. */
 void pw_netns_leave(void);

@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -31,6 +32,7 @@
 #include "kernel/sockstat.h"
 #include "kernel/capture.h"
 #include "kernel/namespace.h"
+#include "kernel/netns.h"
 #include "kernel/sysctl.h"
 #include "kernel_fake.h"
 #include "netns.h"
@@ -570,6 +572,21 @@ static void a_sandbox_without_netlink(void **state)
 
 #define IN_NETNS(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
+/* What is found under a path now may be another namespace than the one that was found there before. */
+static void test_another_namespace_is_not_entered(void **state)
+{
+	struct pw_error err = {""};
+	struct stat st;
+	bool gone;
+
+	(void)state;
+	assert_int_equal(stat("/proc/self/ns/net", &st), 0);
+	assert_int_equal(pw_netns_enter("/proc/self/ns/net", st.st_ino, &gone, &err), 0);
+	assert_int_equal(pw_netns_enter("/proc/self/ns/net", 0, &gone, &err), 0);
+	assert_int_equal(pw_netns_enter("/proc/self/ns/net", st.st_ino + 1, &gone, &err), -1);
+	assert_true(gone);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -586,6 +603,7 @@ int main(void)
 		IN_NETNS(a_deleted_namespace_is_gone),
 		IN_NETNS(a_real_poll_can_be_recorded),
 		IN_NETNS(a_sandbox_without_netlink),
+		IN_NETNS(test_another_namespace_is_not_entered),
 	};
 
 	if (!netns_possible())
