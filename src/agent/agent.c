@@ -29,7 +29,7 @@ enum { SPARE_DESCRIPTORS = 12 };
 
 struct pw_agent {
 	struct pw_agent_options options; /* with copies of its texts */
-	struct pw_handover *handover;
+	struct pw_exchange *exchange;
 	pthread_t thread;
 	int wake; /* eventfd: the thread is asked to end */
 	atomic_bool stopping;
@@ -55,12 +55,12 @@ static bool is_standalone(const struct pw_agent *agent)
 
 /* --- in the thread ------------------------------------------------------------------------------------------------- */
 
-static void on_handover(int fd, void *context)
+static void on_exchange(int fd, void *context)
 {
 	struct pw_agent *agent = context;
 
 	(void)fd;
-	pw_handover_clear(agent->handover);
+	pw_exchange_clear(agent->exchange);
 	pw_notifier_pump(&agent->notifier);
 }
 
@@ -116,10 +116,10 @@ static int open_library(struct pw_agent *agent, struct pw_error *err)
 	pw_library_isolate();
 	if (init_agent(PW_LIBRARY_NAME) != 0)
 		return pw_error_set(err, "libnetsnmpagent can't be initialized");
-	agent->notifier.handover = agent->server.handover = agent->handover;
+	agent->notifier.exchange = agent->server.exchange = agent->exchange;
 	if (open_role(agent, err) < 0)
 		return -1;
-	if (register_readfd(pw_handover_fd(agent->handover), on_handover, agent) != 0 ||
+	if (register_readfd(pw_exchange_fd(agent->exchange), on_exchange, agent) != 0 ||
 		register_readfd(agent->wake, on_wake, agent) != 0)
 		return pw_error_set(err, "libnetsnmpagent takes no more descriptors");
 	return 0;
@@ -136,13 +136,13 @@ static void set_stage(struct pw_agent *agent, int stage)
 /* Whether the last notifications have left, or can't. */
 static bool drained(struct pw_agent *agent)
 {
-	struct pw_outbox_stats stats;
+	struct pw_exchange_stats stats;
 
 	if (!is_standalone(agent) && agent->session.session == NULL)
 		return true;
 	if (pw_clock_boot_ms() >= atomic_load(&agent->drain_until_ms))
 		return true;
-	pw_handover_stats(agent->handover, &stats);
+	pw_exchange_stats(agent->exchange, &stats);
 	return stats.owed == 0;
 }
 
@@ -173,12 +173,12 @@ static void close_library(struct pw_agent *agent)
 	pw_timer_stop(&agent->notifier.timer);
 	pw_session_close(&agent->session);
 	pw_standalone_close(&agent->standalone);
-	unregister_readfd(pw_handover_fd(agent->handover));
+	unregister_readfd(pw_exchange_fd(agent->exchange));
 	unregister_readfd(agent->wake);
 	snmp_shutdown(PW_LIBRARY_NAME);
 	shutdown_agent();
 	pw_server_end_turn(&agent->server);
-	pw_handover_return_all(agent->handover);
+	pw_exchange_return_all(agent->exchange);
 }
 
 static void *run(void *context)
@@ -231,7 +231,7 @@ static void init_condition(pthread_cond_t *condition)
 	pthread_condattr_destroy(&attributes);
 }
 
-static struct pw_agent *new_agent(const struct pw_agent_options *options, struct pw_handover *handover)
+static struct pw_agent *new_agent(const struct pw_agent_options *options, struct pw_exchange *exchange)
 {
 	struct pw_agent *agent = calloc(1, sizeof(*agent));
 
@@ -239,7 +239,7 @@ static struct pw_agent *new_agent(const struct pw_agent_options *options, struct
 		return NULL;
 	pthread_mutex_init(&agent->mutex, NULL);
 	init_condition(&agent->stage_changed);
-	agent->handover = handover;
+	agent->exchange = exchange;
 	agent->options = *options;
 	agent->options.address = strdup(options->address);
 	agent->options.snmp_include = options->snmp_include != NULL ? strdup(options->snmp_include) : NULL;
@@ -277,9 +277,9 @@ static int wait_started(struct pw_agent *agent)
 }
 
 struct pw_agent *pw_agent_start(
-	const struct pw_agent_options *options, struct pw_handover *handover, struct pw_error *err)
+	const struct pw_agent_options *options, struct pw_exchange *exchange, struct pw_error *err)
 {
-	struct pw_agent *agent = new_agent(options, handover);
+	struct pw_agent *agent = new_agent(options, exchange);
 	int rc;
 
 	if (agent == NULL) {

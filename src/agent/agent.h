@@ -9,7 +9,7 @@
 #include <stdbool.h>
 
 #include "base/error.h"
-#include "watch/handover.h"
+#include "watch/exchange.h"
 
 enum pw_agent_role {
 	PW_AGENT_SUBAGENT,  /* AgentX, beside an snmpd */
@@ -28,10 +28,10 @@ struct pw_agent_options {
 
 struct pw_agent;
 
-/* Starts the thread. Options are copied, the handover is borrowed. A missing master is no error (it is retried for ever). Returns
+/* Starts the thread. Options are copied, the exchange is borrowed. A missing master is no error (it is retried for ever). Returns
  * NULL with an error when the thread or the listen address can't be had. One agent per process. */
 struct pw_agent *pw_agent_start(
-	const struct pw_agent_options *options, struct pw_handover *handover, struct pw_error *err);
+	const struct pw_agent_options *options, struct pw_exchange *exchange, struct pw_error *err);
 
 /* Asks the thread to end and waits at most timeout_ms for it: a few last notifications may leave. Returns true when the thread
  * ended and everything was freed; false when it hangs in the library (the process must then end without it). */

@@ -166,11 +166,11 @@ static int on_answer(int operation, netsnmp_session *session, int request, netsn
 		return 1;
 	slot->session = NULL;
 	if (pdu->errstat == 0) {
-		pw_handover_acknowledge(n->handover, slot->id);
+		pw_exchange_acknowledge(n->exchange, slot->id);
 	} else {
 		pw_log(LOG_ERR, "the AgentX master agent refuses notification %u (error %ld); trying again in %d s",
 			slot->id, pdu->errstat, REFUSED_MS / 1000);
-		pw_handover_return(n->handover, slot->id);
+		pw_exchange_return(n->exchange, slot->id);
 		hold(n, REFUSED_MS);
 	}
 	pw_notifier_pump(n);
@@ -184,7 +184,7 @@ void pw_notifier_session_changed(struct pw_notifier *n)
 	if (pace_wait_ms(n, pw_clock_boot_us()) > 0)
 		hold(n, 0);
 	if (n->session->session == NULL)
-		pw_handover_return_all(n->handover);
+		pw_exchange_return_all(n->exchange);
 	else
 		pw_notifier_pump(n);
 }
@@ -204,7 +204,7 @@ static int send_varbinds(struct pw_notifier *n, uint32_t id, netsnmp_variable_li
 	if (n->session == NULL) {
 		send_v2trap(varbinds);
 		snmp_free_varbind(varbinds);
-		pw_handover_acknowledge(n->handover, id);
+		pw_exchange_acknowledge(n->exchange, id);
 		return 0;
 	}
 	slot->notifier = n;
@@ -225,11 +225,11 @@ static uint64_t send_one(struct pw_notifier *n)
 
 	if (wait_ms > 0)
 		return wait_ms;
-	if (!pw_handover_take(n->handover, now_us / 1000, &event, &rate_ms))
+	if (!pw_exchange_take(n->exchange, now_us / 1000, &event, &rate_ms))
 		return rate_ms == UINT32_MAX ? UINT64_MAX : rate_ms + 1;
 	varbinds = varbinds_of(&event);
 	if (varbinds == NULL || send_varbinds(n, event.id, varbinds) < 0) {
-		pw_handover_return(n->handover, event.id);
+		pw_exchange_return(n->exchange, event.id);
 		return AGAIN_MS;
 	}
 	n->paced_us = (n->paced_us > now_us ? n->paced_us : now_us) + PACE_US;

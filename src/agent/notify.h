@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* notify.h: sends what the outbox owes
+/* notify.h: sends what the exchange owes
  *
  * Through a master agent at most 32 Notify-PDUs are under way, and each is acknowledged. Without a limit a burst dead-locks: snmpd blocks in
  * sending its answers while this process blocks in sending notifications, both socket buffers full. The stand-alone agent sends to the
@@ -9,7 +9,7 @@
 
 #include "agent/session.h"
 #include "watch/event.h"
-#include "watch/handover.h"
+#include "watch/exchange.h"
 
 enum { PW_WINDOW_SIZE = 32 };
 
@@ -22,7 +22,7 @@ struct pw_slot {
 
 /* Zeroed but for the first two members. */
 struct pw_notifier {
-	struct pw_handover *handover;
+	struct pw_exchange *exchange;
 	struct pw_session *session; /* with the master; NULL = stand-alone */
 	struct pw_slot slots[PW_WINDOW_SIZE];
 	struct pw_timer timer; /* until the next may go */

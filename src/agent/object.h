@@ -12,13 +12,13 @@
 
 #include "agent/value.h"
 #include "watch/event.h"
-#include "watch/outbox.h"
+#include "watch/exchange.h"
 #include "watch/snapshot.h"
 
 /* What answers are made from; taken once per request. */
 struct pw_scene {
 	const struct pw_snapshot *snapshot; /* never NULL */
-	struct pw_outbox_stats outbox;
+	struct pw_exchange_stats exchange;
 	uint64_t now_ms; /* CLOCK_BOOTTIME */
 	uint32_t uptime; /* sysUpTime, hundredths of a second */
 };

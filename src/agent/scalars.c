@@ -65,13 +65,13 @@ static void get_connect_failures_reason(const struct pw_scene *scene, const void
 static void get_sent(const struct pw_scene *scene, const void *row, struct pw_value *value)
 {
 	(void)row;
-	pw_value_set_number(value, (int64_t)scene->outbox.acknowledged);
+	pw_value_set_number(value, (int64_t)scene->exchange.acknowledged);
 }
 
 static void get_suppressed(const struct pw_scene *scene, const void *row, struct pw_value *value)
 {
 	(void)row;
-	pw_value_set_number(value, (int64_t)scene->outbox.suppressed);
+	pw_value_set_number(value, (int64_t)scene->exchange.suppressed);
 }
 
 /* RFC 2579, TimeStamp: 0 when it happened before sysUpTime was 0. */

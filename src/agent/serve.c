@@ -14,10 +14,10 @@ const struct pw_scene *pw_server_scene(struct pw_server *server)
 	struct pw_scene *s = &server->scene;
 
 	if (!server->has_scene) {
-		s->snapshot = pw_handover_snapshot(server->handover);
+		s->snapshot = pw_exchange_snapshot(server->exchange);
 		server->has_scene = s->snapshot != NULL;
 		s->snapshot = s->snapshot != NULL ? s->snapshot : &nothing;
-		pw_handover_stats(server->handover, &s->outbox);
+		pw_exchange_stats(server->exchange, &s->exchange);
 		s->now_ms = pw_clock_boot_ms();
 		s->uptime = pw_uptime();
 	}

@@ -5,10 +5,10 @@
 
 #include "agent/object.h"
 #include "agent/pdu.h"
-#include "watch/handover.h"
+#include "watch/exchange.h"
 
 struct pw_server {
-	struct pw_handover *handover;
+	struct pw_exchange *exchange;
 	struct pw_scene scene;
 	bool has_scene; /* the scene belongs to this turn of the loop */
 };

@@ -14,7 +14,7 @@
 
 struct pw_collector {
 	const struct pw_config *config;
-	struct pw_handover *handover;
+	struct pw_exchange *exchange;
 	struct pw_monitor *monitor;
 	struct pw_host *host;
 	struct pw_connect_failures *failures;
@@ -33,9 +33,13 @@ struct pw_collector {
 static void emit(struct pw_collector *collector, const struct pw_event *event)
 {
 	char text[PW_EVENT_TEXT_MAX];
+	struct pw_pool_key given_up;
 
-	if (pw_handover_post(collector->handover, event) < 0)
-		pw_monitor_repost(collector->monitor, &event->key);
+	switch (pw_exchange_post(collector->exchange, event, &given_up)) {
+	case PW_POSTED: break;
+	case PW_POSTED_INSTEAD: pw_monitor_repost(collector->monitor, &given_up); break;
+	case PW_NOT_POSTED: pw_monitor_repost(collector->monitor, &event->key); break;
+	}
 	if (!event->logged)
 		pw_log(pw_event_priority(event), "%s", pw_event_text(event, text, sizeof(text)));
 }
@@ -49,14 +53,14 @@ static void tell_failure(struct pw_collector *collector, struct pw_event *event)
 
 /* --- making one --- */
 
-struct pw_collector *pw_collector_new(const struct pw_config *config, struct pw_handover *handover,
+struct pw_collector *pw_collector_new(const struct pw_config *config, struct pw_exchange *exchange,
 	struct pw_connect_failures *failures, struct pw_error *err)
 {
 	struct pw_collector *collector = calloc(1, sizeof(*collector));
 
 	if (collector == NULL)
 		goto out_of_memory;
-	collector->handover = handover;
+	collector->exchange = exchange;
 	collector->failures = failures;
 	collector->monitor = pw_monitor_new(&config->policy, pw_clock_wall());
 	collector->host = pw_host_new();
@@ -101,7 +105,7 @@ void pw_collector_set_config(struct pw_collector *collector, const struct pw_con
 	collector->config = config;
 	pw_monitor_set_policy(collector->monitor, &config->policy);
 	pw_monitor_set_renotify(collector->monitor, config->notify.renotify_s);
-	pw_handover_set_rate(collector->handover, config->notify.max_per_minute);
+	pw_exchange_set_rate(collector->exchange, config->notify.max_per_minute);
 	choose_probing(collector);
 }
 
@@ -276,7 +280,7 @@ void pw_collector_poll(struct pw_collector *collector)
 	for (size_t i = 0; i < n; i++) {
 		if (questions[i].ns != NULL)
 			pw_namespace_answer(&questions[i]);
-		questions[i].event_id = pw_handover_last_id(collector->handover, &questions[i].key);
+		questions[i].event_id = pw_exchange_last_id(collector->exchange, &questions[i].key);
 	}
 	while (pw_monitor_event(collector->monitor, &event))
 		emit(collector, &event);
@@ -286,5 +290,5 @@ void pw_collector_poll(struct pw_collector *collector)
 		return;
 	}
 	follow_limits(collector, snapshot);
-	pw_handover_publish(collector->handover, snapshot);
+	pw_exchange_publish(collector->exchange, snapshot);
 }

@@ -8,12 +8,12 @@
 #include "base/error.h"
 #include "kernel/connect_failures.h"
 #include "config/config.h"
-#include "watch/handover.h"
+#include "watch/exchange.h"
 
 struct pw_collector;
 
 /* Prepares the polls of the daemon's own network namespace. Everything is borrowed. NULL with an error. */
-struct pw_collector *pw_collector_new(const struct pw_config *config, struct pw_handover *handover,
+struct pw_collector *pw_collector_new(const struct pw_config *config, struct pw_exchange *exchange,
 	struct pw_connect_failures *failures, struct pw_error *err);
 void pw_collector_free(struct pw_collector *collector);
 

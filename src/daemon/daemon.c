@@ -21,7 +21,7 @@
 #include "config/config.h"
 #include "daemon/collector.h"
 #include "daemon/detach.h"
-#include "watch/handover.h"
+#include "watch/exchange.h"
 #include "daemon/options.h"
 #include "daemon/privileges.h"
 #include "daemon/yielding.h"
@@ -40,7 +40,7 @@ struct daemon {
 	struct pw_daemon_options options;
 	char *config_path; /* what options.config points to, if that is not an argument */
 	struct pw_config *config;
-	struct pw_handover *handover;
+	struct pw_exchange *exchange;
 	struct pw_connect_failures *failures;
 	struct pw_collector *collector;
 	struct pw_agent *agent;
@@ -268,7 +268,7 @@ static int start_agent(struct daemon *d, struct pw_error *err)
 		agent.role = PW_AGENT_STANDALONE;
 		agent.address = d->options.listen;
 	}
-	d->agent = pw_agent_start(&agent, d->handover, err);
+	d->agent = pw_agent_start(&agent, d->exchange, err);
 	return d->agent != NULL ? 0 : -1;
 }
 
@@ -299,10 +299,10 @@ static int start(struct daemon *d, struct pw_error *err)
 	d->timer_fd = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (d->timer_fd < 0 || arm_timer(d) < 0)
 		return pw_error_set(err, "poll timer: %s", strerror(errno));
-	d->handover = pw_handover_new(max_alarms > OWED_MIN ? max_alarms : OWED_MIN);
-	if (d->handover == NULL)
+	d->exchange = pw_exchange_new(max_alarms > OWED_MIN ? max_alarms : OWED_MIN);
+	if (d->exchange == NULL)
 		return pw_error_set(err, "out of memory or descriptors");
-	d->collector = pw_collector_new(d->config, d->handover, d->failures, err);
+	d->collector = pw_collector_new(d->config, d->exchange, d->failures, err);
 	if (d->collector == NULL)
 		return -1;
 	pw_collector_set_stopping(d->collector, is_stopping);
@@ -325,7 +325,7 @@ static void stop(struct daemon *d)
 	}
 	pw_collector_free(d->collector);
 	pw_connect_failures_free(d->failures);
-	pw_handover_free(d->handover);
+	pw_exchange_free(d->exchange);
 	pw_config_free(d->config);
 	free(d->config_path);
 	if (d->timer_fd >= 0)

@@ -34,7 +34,7 @@
 enum { CAPACITY = 28232, STOP_MS = 2000 };
 
 static struct {
-	struct pw_handover *handover;
+	struct pw_exchange *exchange;
 	struct pw_agent *agent;
 	struct timespec start;
 	uint32_t generation;
@@ -161,7 +161,7 @@ static void fill_alarms(struct pw_arena *arena, struct pw_snapshot *snapshot)
 			.pool = i,
 			.severity = pool->state,
 			.since = driver.start,
-			.event_id = pw_handover_last_id(driver.handover, &pool->key)};
+			.event_id = pw_exchange_last_id(driver.exchange, &pool->key)};
 		snapshot->n_alarms++;
 	}
 	snapshot->alarms = alarms;
@@ -236,7 +236,7 @@ static void publish(unsigned n)
 	snapshot->active_alarms = (uint32_t)snapshot->n_alarms;
 	fill_top(arena, snapshot);
 	fill_namespaces(arena, snapshot);
-	pw_handover_publish(driver.handover, snapshot);
+	pw_exchange_publish(driver.exchange, snapshot);
 }
 
 /* --- events -------------------------------------------------------------------------------------------------------- */
@@ -268,6 +268,8 @@ static void fill_crossing(
 	pw_address_text(&key->remote, NULL, event->remote_text);
 }
 
+static struct pw_pool_key given_up;
+
 static void post_crossings(unsigned n, enum pw_state state)
 {
 	for (unsigned i = 0; i < n; i++) {
@@ -278,7 +280,7 @@ static void post_crossings(unsigned n, enum pw_state state)
 		event.counts = pool_counts(i);
 		snprintf(event.label, sizeof(event.label), "label %u", i);
 		snprintf(event.owner, sizeof(event.owner), "unit%u.service (uid 33)", i);
-		pw_handover_post(driver.handover, &event);
+		pw_exchange_post(driver.exchange, &event, &given_up);
 	}
 }
 
@@ -299,7 +301,7 @@ static void post_longest(unsigned ns_len)
 		.capacity = 64512, .used = 64512, .time_wait = 64512, .utilization = 100};
 	memset(event.label, 'L', sizeof(event.label) - 1);
 	memset(event.owner, 'O', sizeof(event.owner) - 1);
-	pw_handover_post(driver.handover, &event);
+	pw_exchange_post(driver.exchange, &event, &given_up);
 }
 
 static void post_other(enum pw_event_type type, const char *what, uint32_t failures)
@@ -308,7 +310,7 @@ static void post_other(enum pw_event_type type, const char *what, uint32_t failu
 
 	event.failures = failures;
 	snprintf(event.text, sizeof(event.text), "%s", what);
-	pw_handover_post(driver.handover, &event);
+	pw_exchange_post(driver.exchange, &event, &given_up);
 }
 
 /* --- commands ------------------------------------------------------------------------------------------------------ */
@@ -370,9 +372,9 @@ static void print_mib(void)
 
 static void print_stats(void)
 {
-	struct pw_outbox_stats stats;
+	struct pw_exchange_stats stats;
 
-	pw_handover_stats(driver.handover, &stats);
+	pw_exchange_stats(driver.exchange, &stats);
 	printf("{\"connected\": %s, \"acknowledged\": %" PRIu64 ", \"suppressed\": %" PRIu64
 	       ", \"owed\": %zu, \"in_flight\": %zu}\n",
 		driver.agent != NULL && pw_agent_connected(driver.agent) ? "true" : "false", stats.acknowledged,
@@ -419,7 +421,7 @@ static bool command(const char *line)
 	} else if (sscanf(line, "longest %u", &n) == 1) {
 		post_longest(n);
 	} else if (sscanf(line, "rate %u", &n) == 1) {
-		pw_handover_set_rate(driver.handover, n);
+		pw_exchange_set_rate(driver.exchange, n);
 	} else if (strcmp(line, "collector failed") == 0) {
 		post_other(PW_EVENT_COLLECTOR_FAILED, "netlink: Permission denied", 0);
 	} else if (strcmp(line, "collector recovered") == 0) {
@@ -472,11 +474,11 @@ int main(int argc, char **argv)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	setvbuf(stdin, NULL, _IONBF, 0); /* wait_for_command() polls the descriptor */
 	driver.start = pw_clock_wall();
-	driver.handover = pw_handover_new(100000);
-	driver.agent = pw_agent_start(&options, driver.handover, &error);
+	driver.exchange = pw_exchange_new(100000);
+	driver.agent = pw_agent_start(&options, driver.exchange, &error);
 	if (driver.agent == NULL) {
 		fprintf(stderr, "%s\n", error.text);
-		pw_handover_free(driver.handover);
+		pw_exchange_free(driver.exchange);
 		return 1;
 	}
 	printf("started\n");
@@ -487,6 +489,6 @@ int main(int argc, char **argv)
 	}
 	if (driver.agent != NULL)
 		stop(STOP_MS);
-	pw_handover_free(driver.handover);
+	pw_exchange_free(driver.exchange);
 	return 0;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Out of memory costs the work at hand and nothing else: every single allocation of monitor, outbox and handover
+/* Out of memory costs the work at hand and nothing else: every single allocation of monitor and exchange
  * fails once, and then they fail at random. Linked with --wrap, so that the allocations of the model go through
  * here. */
 #include <setjmp.h>
@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "watch/handover.h"
+#include "watch/exchange.h"
 #include "watch_fixture.h"
 #include "random.h"
 
@@ -61,15 +61,19 @@ char *__wrap_strdup(const char *text)
 /* --- what runs under it ----------------------------------------------------------------------------------------- */
 
 static struct fixture f;
-static struct pw_handover *handover;
+static struct pw_exchange *exchange;
 
 static void post_events(void)
 {
+	struct pw_pool_key given_up;
 	struct pw_event event;
 
-	while (pw_monitor_event(f.monitor, &event))
-		if (pw_handover_post(handover, &event) < 0)
-			pw_monitor_repost(f.monitor, &event.key);
+	while (pw_monitor_event(f.monitor, &event)) {
+		enum pw_posted posted = pw_exchange_post(exchange, &event, &given_up);
+
+		if (posted != PW_POSTED)
+			pw_monitor_repost(f.monitor, posted == PW_NOT_POSTED ? &event.key : &given_up);
+	}
 }
 
 /* A receiver that takes and acknowledges all it can get. */
@@ -77,8 +81,8 @@ static void receive(void)
 {
 	struct pw_event event;
 
-	while (pw_handover_take(handover, f.poll.now_ms, &event, NULL))
-		pw_handover_acknowledge(handover, event.id);
+	while (pw_exchange_take(exchange, f.poll.now_ms, &event, NULL))
+		pw_exchange_acknowledge(exchange, event.id);
 }
 
 /* One poll; the census, whose memory is not the matter here, is made before the allocator is armed. */
@@ -97,7 +101,7 @@ static void poll_once(void)
 	post_events();
 	snapshot = pw_monitor_build(f.monitor);
 	if (snapshot != NULL)
-		pw_handover_publish(handover, snapshot);
+		pw_exchange_publish(exchange, snapshot);
 	receive();
 	armed = false;
 }
@@ -129,11 +133,11 @@ static bool make(void)
 {
 	armed = true;
 	f.monitor = pw_monitor_new(&f.policy, f.poll.wall);
-	handover = pw_handover_new(50);
-	if (handover != NULL)
-		pw_handover_set_rate(handover, 100000);
+	exchange = pw_exchange_new(50);
+	if (exchange != NULL)
+		pw_exchange_set_rate(exchange, 100000);
 	armed = false;
-	return f.monitor != NULL && handover != NULL;
+	return f.monitor != NULL && exchange != NULL;
 }
 
 /* A poll that has memory again makes good what an earlier one missed. */
@@ -145,7 +149,7 @@ static void check_recovered(void)
 	for (uint16_t i = 0; i < 30; i++)
 		fixture_connects(&f, "10.0.0.1", "10.0.0.9", (uint16_t)(1000 + i), 85);
 	poll_once();
-	s = pw_handover_snapshot(handover);
+	s = pw_exchange_snapshot(exchange);
 	assert_non_null(s);
 	assert_int_equal(s->poll_ms, f.poll.now_ms);
 	assert_int_equal(s->active_alarms, 30);
@@ -157,7 +161,7 @@ static void check_recovered(void)
 	pw_snapshot_unref(s);
 	for (int i = 0; i < 5; i++)
 		poll_once();
-	s = pw_handover_snapshot(handover);
+	s = pw_exchange_snapshot(exchange);
 	assert_int_equal(s->active_alarms, 0);
 	pw_snapshot_unref(s);
 }
@@ -180,9 +184,9 @@ static bool survive_failure_of(unsigned long call)
 		run_polls(8);
 		check_recovered();
 	}
-	pw_handover_free(handover);
+	pw_exchange_free(exchange);
 	fixture_stop(&f);
-	handover = NULL;
+	exchange = NULL;
 	return calls >= call;
 }
 
@@ -210,18 +214,18 @@ static void many_failures_are_survived_and_counted(void **unused)
 		fail_one_in = 2 + pick(10);
 		run_polls(30);
 		check_recovered();
-		s = pw_handover_snapshot(handover);
+		s = pw_exchange_snapshot(exchange);
 		assert_true(s->dropped > 0);
 		pw_snapshot_unref(s);
-		pw_handover_free(handover);
+		pw_exchange_free(exchange);
 		fixture_stop(&f);
 	}
 }
 
 /* Notifications that could not be taken for want of memory are still owed. */
-static void outbox_owes_what_it_could_not_copy(void **unused)
+static void exchange_owes_what_it_could_not_copy(void **unused)
 {
-	struct pw_outbox *box = pw_outbox_new(4);
+	struct pw_exchange *box = pw_exchange_new(4);
 	struct pw_event event = {.id = 1,
 				.type = PW_EVENT_RISING,
 				.state = PW_STATE_WARNING,
@@ -231,19 +235,19 @@ static void outbox_owes_what_it_could_not_copy(void **unused)
 
 	(void)unused;
 	event.previous = PW_STATE_NORMAL;
-	assert_int_equal(pw_outbox_post(box, &event), 0);
+	assert_int_equal(pw_exchange_post(box, &event, NULL), 0);
 	for (unsigned long call = 1; call <= 2; call++) {
 		armed = true;
 		calls = 0;
 		fail_at = call;
-		assert_false(pw_outbox_take(box, 0, &out, &wait));
+		assert_false(pw_exchange_take(box, 0, &out, &wait));
 		armed = false;
 		assert_in_range(wait, 1, 60000);
 	}
 	fail_at = 0;
-	assert_true(pw_outbox_take(box, 0, &out, &wait));
+	assert_true(pw_exchange_take(box, 0, &out, &wait));
 	assert_int_equal(out.id, 1);
-	pw_outbox_free(box);
+	pw_exchange_free(box);
 }
 
 int main(void)
@@ -251,7 +255,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(any_single_failure_is_survived),
 		cmocka_unit_test(many_failures_are_survived_and_counted),
-		cmocka_unit_test(outbox_owes_what_it_could_not_copy),
+		cmocka_unit_test(exchange_owes_what_it_could_not_copy),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The handover between the two threads: snapshots never vanish under a reader, the wake-up is never lost, nobody
+/* What passes between the two threads: snapshots never vanish under a reader, the wake-up is never lost, nobody
  * blocks. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,14 +12,14 @@
 #include <pthread.h>
 #include <string.h>
 
-#include "watch/handover.h"
+#include "watch/exchange.h"
 
 #define ROUNDS 20000
 #define POOLS 50
 
-static bool is_readable(const struct pw_handover *handover, int timeout_ms)
+static bool is_readable(const struct pw_exchange *exchange, int timeout_ms)
 {
-	struct pollfd fd = {.fd = pw_handover_fd(handover), .events = POLLIN};
+	struct pollfd fd = {.fd = pw_exchange_fd(exchange), .events = POLLIN};
 
 	return poll(&fd, 1, timeout_ms) == 1;
 }
@@ -47,72 +47,72 @@ static struct pw_event alarm_of(uint32_t id, uint16_t pool, enum pw_state previo
 
 static void snapshot_is_shared(void **unused)
 {
-	struct pw_handover *h = pw_handover_new(10);
+	struct pw_exchange *h = pw_exchange_new(10);
 	const struct pw_snapshot *seen;
 
 	(void)unused;
-	assert_null(pw_handover_snapshot(h));
-	pw_handover_publish(h, snapshot_of(1));
-	seen = pw_handover_snapshot(h);
-	pw_handover_publish(h, snapshot_of(2));
+	assert_null(pw_exchange_snapshot(h));
+	pw_exchange_publish(h, snapshot_of(1));
+	seen = pw_exchange_snapshot(h);
+	pw_exchange_publish(h, snapshot_of(2));
 	assert_int_equal(seen->generation, 1); /* still there */
 	assert_string_equal(seen->connect_failures_reason, "a text of its own");
 	pw_snapshot_unref(seen);
-	seen = pw_handover_snapshot(h);
+	seen = pw_exchange_snapshot(h);
 	assert_int_equal(seen->generation, 2);
-	pw_handover_free(h);
+	pw_exchange_free(h);
 	assert_int_equal(seen->generation, 2);
 	pw_snapshot_unref(seen);
 }
 
 static void wake_up_lasts_until_it_is_cleared(void **unused)
 {
-	struct pw_handover *h = pw_handover_new(10);
+	struct pw_exchange *h = pw_exchange_new(10);
 	struct pw_event event = alarm_of(1, 443, PW_STATE_NORMAL, PW_STATE_WARNING);
 
 	(void)unused;
 	assert_false(is_readable(h, 0));
-	pw_handover_clear(h); /* does not block though there is nothing to clear */
+	pw_exchange_clear(h); /* does not block though there is nothing to clear */
 	for (int i = 0; i < 3; i++)
-		pw_handover_publish(h, snapshot_of(1));
+		pw_exchange_publish(h, snapshot_of(1));
 	assert_true(is_readable(h, 0));
-	pw_handover_clear(h);
+	pw_exchange_clear(h);
 	assert_false(is_readable(h, 0));
-	assert_int_equal(pw_handover_post(h, &event), 0);
+	assert_int_equal(pw_exchange_post(h, &event, NULL), 0);
 	assert_true(is_readable(h, 0));
-	pw_handover_clear(h);
-	pw_handover_set_rate(h, 5); /* may let waiting ones go */
+	pw_exchange_clear(h);
+	pw_exchange_set_rate(h, 5); /* may let waiting ones go */
 	assert_true(is_readable(h, 0));
-	pw_handover_free(h);
+	pw_exchange_free(h);
 }
 
-static void outbox_is_behind_it(void **unused)
+static void notifications_pass(void **unused)
 {
-	struct pw_handover *h = pw_handover_new(10);
+	struct pw_exchange *h = pw_exchange_new(10);
 	struct pw_event event = alarm_of(1, 443, PW_STATE_NORMAL, PW_STATE_WARNING), taken;
-	struct pw_outbox_stats stats;
+	struct pw_exchange_stats stats;
 	uint32_t wait;
 
 	(void)unused;
-	pw_handover_post(h, &event);
-	assert_true(pw_handover_take(h, 0, &taken, &wait));
-	pw_handover_return_all(h);
-	assert_true(pw_handover_take(h, 0, &taken, &wait));
-	pw_handover_return(h, 1);
-	assert_true(pw_handover_take(h, 0, &taken, &wait));
+	pw_exchange_post(h, &event, NULL);
+	assert_true(pw_exchange_take(h, 0, &taken, &wait));
+	pw_exchange_return_all(h);
+	assert_true(pw_exchange_take(h, 0, &taken, &wait));
+	pw_exchange_return(h, 1);
+	assert_true(pw_exchange_take(h, 0, &taken, &wait));
 	assert_int_equal(taken.id, 1);
-	assert_int_equal(pw_handover_last_id(h, &event.key), 1);
-	pw_handover_acknowledge(h, 1);
-	pw_handover_stats(h, &stats);
+	assert_int_equal(pw_exchange_last_id(h, &event.key), 1);
+	pw_exchange_acknowledge(h, 1);
+	pw_exchange_stats(h, &stats);
 	assert_int_equal(stats.acknowledged, 1);
 	assert_int_equal(stats.owed, 0);
-	pw_handover_free(h);
+	pw_exchange_free(h);
 }
 
 /* --- both threads at work --------------------------------------------------------------------------------------- */
 
 struct reader {
-	struct pw_handover *handover;
+	struct pw_exchange *exchange;
 	enum pw_state believed[POOLS];
 	uint32_t generation; /* the newest seen */
 	bool backwards;
@@ -120,7 +120,7 @@ struct reader {
 
 static void read_snapshot(struct reader *r)
 {
-	const struct pw_snapshot *s = pw_handover_snapshot(r->handover);
+	const struct pw_snapshot *s = pw_exchange_snapshot(r->exchange);
 
 	if (s == NULL)
 		return;
@@ -134,10 +134,10 @@ static void read_events(struct reader *r)
 {
 	struct pw_event event;
 
-	while (pw_handover_take(r->handover, 0, &event, NULL)) {
+	while (pw_exchange_take(r->exchange, 0, &event, NULL)) {
 		r->backwards = r->backwards || event.previous != r->believed[event.key.port];
 		r->believed[event.key.port] = event.state;
-		pw_handover_acknowledge(r->handover, event.id);
+		pw_exchange_acknowledge(r->exchange, event.id);
 	}
 }
 
@@ -146,8 +146,8 @@ static void *reader_main(void *context)
 {
 	struct reader *r = context;
 
-	while (r->generation != ROUNDS && is_readable(r->handover, 10000)) {
-		pw_handover_clear(r->handover);
+	while (r->generation != ROUNDS && is_readable(r->exchange, 10000)) {
+		pw_exchange_clear(r->exchange);
 		read_snapshot(r);
 		read_events(r);
 	}
@@ -156,7 +156,7 @@ static void *reader_main(void *context)
 
 static void threads_hand_over_everything(void **unused)
 {
-	struct reader r = {.handover = pw_handover_new(POOLS)};
+	struct reader r = {.exchange = pw_exchange_new(POOLS)};
 	enum pw_state now[POOLS];
 	pthread_t thread;
 	uint32_t id = 0;
@@ -172,17 +172,17 @@ static void threads_hand_over_everything(void **unused)
 		if (state != now[pool]) {
 			struct pw_event event = alarm_of(++id, pool, now[pool], state);
 
-			assert_int_equal(pw_handover_post(r.handover, &event), 0);
+			assert_int_equal(pw_exchange_post(r.exchange, &event, NULL), 0);
 			now[pool] = state;
 		}
-		pw_handover_publish(r.handover, snapshot_of(round));
+		pw_exchange_publish(r.exchange, snapshot_of(round));
 	}
 	pthread_join(thread, NULL);
 	assert_int_equal(r.generation, ROUNDS);
 	assert_false(r.backwards);
 	read_events(&r);
 	assert_memory_equal(r.believed, now, sizeof(now));
-	pw_handover_free(r.handover);
+	pw_exchange_free(r.exchange);
 }
 
 int main(void)
@@ -190,7 +190,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(snapshot_is_shared),
 		cmocka_unit_test(wake_up_lasts_until_it_is_cleared),
-		cmocka_unit_test(outbox_is_behind_it),
+		cmocka_unit_test(notifications_pass),
 		cmocka_unit_test(threads_hand_over_everything),
 	};
 
