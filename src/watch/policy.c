@@ -222,20 +222,15 @@ uint32_t pw_policy_floor(const struct pw_policy *policy, uint32_t capacity)
 	return floor > 0 ? floor : 1;
 }
 
-uint32_t pw_policy_pool_floor(const struct pw_policy *policy, uint32_t capacity, uint32_t blocked)
+uint32_t pw_policy_pool_floor(
+	const struct pw_policy *policy, enum pw_source_id source, uint32_t capacity, uint32_t gone)
 {
-	uint32_t ports = ports_to_alarm(&policy->defaults, capacity);
-	uint32_t own = ports > blocked ? ports - blocked : 0;
+	const struct pw_thresholds *thresholds = source == PW_SOURCE_SNAT ? &policy->snat : &policy->defaults;
+	uint32_t ports = ports_to_alarm(thresholds, capacity);
+	uint32_t own = ports > gone ? ports - gone : 0;
 
 	if (own < ports / 8)
 		own = ports / 8;
 	own = least(policy->min_used, own);
 	return own > 0 ? own : 1;
-}
-
-uint32_t pw_policy_snat_floor(const struct pw_policy *policy, uint32_t capacity)
-{
-	uint32_t floor = least(policy->min_used, ports_to_alarm(&policy->snat, capacity));
-
-	return floor > 0 ? floor : 1;
 }

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #include "count/address.h"
-#include "count/pool.h"
+#include "count/source.h"
 
 /* Rising and falling threshold of one severity in percent of the capacity; rise = 0: this severity is off. */
 struct pw_threshold {
@@ -112,10 +112,8 @@ uint32_t pw_policy_floor(const struct pw_policy *policy, uint32_t capacity);
 /* The number of used ports from which a pool that no `pool` section matches is evaluated and listed: min_used, or
  * fewer where the range is so small (or so many of its ports are blocked or lost) that the pool would alarm before. Never
  * less than an eighth of the ports at the lowest threshold: what little such a pool holds is not what drains the
- * range. At least 1. */
-uint32_t pw_policy_pool_floor(const struct pw_policy *policy, uint32_t capacity, uint32_t blocked);
-
-/* The same for an SNAT pool. */
-uint32_t pw_policy_snat_floor(const struct pw_policy *policy, uint32_t capacity);
+ * range. At least 1. `gone` of the ports can be used by no pool. */
+uint32_t pw_policy_pool_floor(
+	const struct pw_policy *policy, enum pw_source_id source, uint32_t capacity, uint32_t gone);
 
 #endif
