@@ -108,9 +108,10 @@ const char *pw_state_name(enum pw_state state)
 
 const char *pw_reason_name(enum pw_reason reason)
 {
-	static const char *const names[] = {"unknown", "none", "utilization", "freeThreshold", "forecast"};
+	static const char *const names[] = {
+		"unknown", "none", "utilization", "freeThreshold", "forecast", "fastFreeThreshold"};
 
-	return names[reason <= PW_REASON_FORECAST ? reason : 0];
+	return names[reason <= PW_REASON_FAST_FREE ? reason : 0];
 }
 
 const char *pw_protocol_name(uint8_t protocol)

@@ -12,7 +12,13 @@
 enum pw_kind { PW_KIND_CONNECT = 1, PW_KIND_BIND = 2, PW_KIND_SNAT = 3 };
 enum pw_basis { PW_BASIS_INFERRED = 1, PW_BASIS_PROBED = 2, PW_BASIS_READ = 3 };
 enum pw_state { PW_STATE_NORMAL = 1, PW_STATE_WARNING = 2, PW_STATE_CRITICAL = 3, PW_STATE_EXHAUSTED = 4 };
-enum pw_reason { PW_REASON_NONE = 1, PW_REASON_UTILIZATION = 2, PW_REASON_FREE = 3, PW_REASON_FORECAST = 4 };
+enum pw_reason {
+	PW_REASON_NONE = 1,
+	PW_REASON_UTILIZATION = 2,
+	PW_REASON_FREE = 3,
+	PW_REASON_FORECAST = 4,
+	PW_REASON_FAST_FREE = 5
+};
 
 /* "not in sight" as a time to exhaustion (pwPoolTimeToExhaustion). */
 #define PW_NOT_IN_SIGHT UINT32_MAX

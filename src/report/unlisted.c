@@ -71,6 +71,7 @@ static void judge(struct pw_unlisted *pool, const struct pw_policy *policy)
 	struct pw_alarm alarm = {0};
 	struct pw_alarm_input input = {.utilization = pool->counts.utilization,
 		.free = pool->counts.free,
+		.fast_free = pool->counts.fast_free,
 		.time_to_exhaustion = PW_NOT_IN_SIGHT};
 	struct pw_alarm_result result;
 
@@ -120,6 +121,7 @@ static int visit(const struct pw_pool_key *key, const struct pw_pool_counts *cou
 		.rule = rule_of(source, key),
 		.basis = (uint8_t)pw_census_totals(source->ns->census)->basis};
 	set_zone(walk, pool);
+	pw_rule_limit(pool->rule, &pool->counts);
 	judge(pool, source->policy);
 	return 0;
 }

@@ -171,8 +171,11 @@ struct intake {
 	size_t n_small, small_room;
 };
 
-static void take_numbers(const struct intake *in, struct pw_watched *pool, const struct pw_pool_counts *counts)
+static void take_numbers(const struct intake *in, struct pw_watched *pool, const struct pw_pool_counts *counted)
 {
+	struct pw_pool_counts limited = *counted, *counts = &limited;
+
+	pw_rule_limit(pool->rule, counts);
 	if (pool->history != NULL && counts->capacity != pool->counts.capacity)
 		pw_history_shift(pool->history, (int32_t)(counts->capacity - pool->counts.capacity));
 	pool->counts = *counts;
@@ -250,8 +253,11 @@ static struct pw_watched *take_matched(
 	struct pw_monitor *m = in->monitor;
 	const struct pw_rule *rule = pw_policy_rule(m->policy, key, in->ns->name);
 	const struct pw_thresholds *thresholds = pw_policy_thresholds(m->policy, rule, key, false);
-	const struct pw_alarm_input input = {counts->utilization, counts->free, PW_NOT_IN_SIGHT};
+	struct pw_pool_counts limited = *counts;
+	struct pw_alarm_input input;
 
+	pw_rule_limit(rule, &limited);
+	input = (struct pw_alarm_input){limited.utilization, limited.free, limited.fast_free, PW_NOT_IN_SIGHT};
 	if (rule == NULL || pw_policy_ignores(m->policy, key, in->ns->name))
 		return NULL;
 	if (thresholds != NULL && pw_alarm_wanted(thresholds, &input))
@@ -453,6 +459,7 @@ static void step(struct pw_monitor *m, const struct pw_poll *poll, struct pw_wat
 	const struct pw_thresholds *t = pool->thresholds;
 	struct pw_alarm_input input = {.utilization = pool->counts.utilization,
 		.free = pool->counts.free,
+		.fast_free = pool->counts.fast_free,
 		.time_to_exhaustion = PW_NOT_IN_SIGHT};
 
 	if (t != NULL && t->forecast_within != 0)

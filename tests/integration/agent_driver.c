@@ -341,7 +341,7 @@ static void print_enumerations(void)
 		printf("enumeration PwKind %d %s\n", i, pw_kind_name((enum pw_kind)i));
 	for (int i = PW_STATE_NORMAL; i <= PW_STATE_EXHAUSTED; i++)
 		printf("enumeration PwState %d %s\n", i, pw_state_name((enum pw_state)i));
-	for (int i = PW_REASON_NONE; i <= PW_REASON_FORECAST; i++)
+	for (int i = PW_REASON_NONE; i <= PW_REASON_FAST_FREE; i++)
 		printf("enumeration PwReason %d %s\n", i, pw_reason_name((enum pw_reason)i));
 	for (int i = PW_BASIS_INFERRED; i <= PW_BASIS_PROBED; i++)
 		printf("enumeration PwBasis %d %s\n", i, pw_basis_name((enum pw_basis)i));

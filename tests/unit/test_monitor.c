@@ -440,6 +440,42 @@ static void free_ports_alarm(void **unused)
 	assert_int_equal(f.events[0].threshold, 770);
 }
 
+/* A budget of 400 ports behind a NAT gateway. */
+static void capacity_of_a_section_is_what_counts(void **unused)
+{
+	struct pw_cidr remote = cidr("10.0.0.0/24");
+	struct pw_rule rule = {
+		.match = {.remote = &remote, .n_remote = 1}, .thresholds = f.policy.defaults, .capacity = 400};
+	const struct pw_pool_counts *counts;
+
+	(void)unused;
+	f.policy.rules = &rule;
+	f.policy.n_rules = 1;
+	fixture_poll_connects(&f, 199);
+	assert_int_equal(row(FIXTURE_POOL)->state, PW_STATE_NORMAL);
+	fixture_poll_connects(&f, 200);
+	counts = &row(FIXTURE_POOL)->counts;
+	assert_int_equal(counts->capacity, 400);
+	assert_int_equal(counts->used, 200);
+	assert_int_equal(counts->free, 200);
+	assert_int_equal(counts->utilization, 50);
+	assert_int_equal(row(FIXTURE_POOL)->state, PW_STATE_WARNING);
+	fixture_poll_connects(&f, 400);
+	counts = &row(FIXTURE_POOL)->counts;
+	assert_int_equal(counts->free, 0);
+	assert_int_equal(counts->fast_free, 0);
+	assert_int_equal(counts->utilization, 100);
+	assert_int_equal(row(FIXTURE_POOL)->state, PW_STATE_EXHAUSTED);
+	assert_int_equal(row(FIXTURE_POOL)->time_to_exhaustion, 0);
+	fixture_poll_connects(&f, 410); /* more than was granted, as far as is known */
+	assert_int_equal(row(FIXTURE_POOL)->counts.free, 0);
+	assert_int_equal(row(FIXTURE_POOL)->counts.blocked, 0);
+	rule.capacity = 60000; /* more than there are */
+	fixture_poll_connects(&f, 400);
+	assert_int_equal(row(FIXTURE_POOL)->counts.capacity, 1000);
+	assert_int_equal(row(FIXTURE_POOL)->counts.free, 600);
+}
+
 static void growth_outlives_a_change_of_the_range(void **unused)
 {
 	(void)unused;
@@ -1198,6 +1234,7 @@ int main(void)
 		TEST(bind_pool_without_percents_can_be_the_worst),
 		TEST(udp_bind_pools_alarm),
 		TEST(free_ports_alarm),
+		TEST(capacity_of_a_section_is_what_counts),
 		TEST(growth_outlives_a_change_of_the_range),
 		TEST(forecast_alarms),
 		TEST(rows_begin_at_min_used),

@@ -254,6 +254,12 @@ static void floor_knows_the_rules(void **unused)
 	assert_int_equal(pw_policy_floor(&policy, 28232), 33); /* 33 used leave 28199 */
 	rule.thresholds.free_below = 30000;
 	assert_int_equal(pw_policy_floor(&policy, 28232), 1);
+	rule.capacity = 64;
+	rule.thresholds = (struct pw_thresholds){.warning = {50, 45}, .for_polls = 1};
+	assert_int_equal(pw_policy_floor(&policy, 28232), 32); /* half of what the section grants */
+	rule.thresholds = (struct pw_thresholds){.fast_free_below = 1, .for_polls = 1};
+	assert_int_equal(pw_policy_floor(&policy, 28232), 1);
+	rule.capacity = 0;
 	rule.thresholds = (struct pw_thresholds){.critical = {20, 10}, .for_polls = 1};
 	assert_int_equal(pw_policy_floor(&policy, 200), 40);
 	assert_int_equal(
