@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/descriptors.h"
 #include "base/log.h"
 #include "report/check.h"
 #include "report/options.h"
@@ -89,6 +90,7 @@ int main(int argc, char *argv[])
 	struct pw_error err = {""};
 	int status = 0;
 
+	pw_descriptors_start();
 	setlocale(LC_CTYPE, "");
 	pw_log_open(PW_LOG_STDERR, "portwatch", LOG_WARNING);
 	switch (pw_options_parse(&options, argc, argv, &err)) {

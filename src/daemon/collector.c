@@ -178,15 +178,17 @@ static void follow_failure(struct pw_collector *collector, struct pw_namespace *
 		tell_failure(collector, &event);
 }
 
-static void follow_snat(struct pw_namespace *ns, const struct pw_snat_poll *snat)
+static void follow_snat(struct pw_namespace *ns)
 {
+	const struct pw_source *source = ns->translated;
+	enum pw_source_status status = source != NULL ? source->status : PW_SOURCE_OFF;
 	const char *colon = ns->name[0] != '\0' ? ": " : "";
 
-	if (snat->status == PW_SOURCE_UNAVAILABLE && ns->snat_status != PW_SOURCE_UNAVAILABLE)
-		pw_log(LOG_WARNING, "%s%stranslated ports are not watched: %s", ns->name, colon, snat->reason);
-	else if (snat->status == PW_SOURCE_COUNTING && ns->snat_status == PW_SOURCE_UNAVAILABLE)
+	if (status == PW_SOURCE_UNAVAILABLE && ns->snat_status != PW_SOURCE_UNAVAILABLE)
+		pw_log(LOG_WARNING, "%s%stranslated ports are not watched: %s", ns->name, colon, source->reason);
+	else if (status == PW_SOURCE_COUNTING && ns->snat_status == PW_SOURCE_UNAVAILABLE)
 		pw_log(LOG_NOTICE, "%s%stranslated ports are watched again", ns->name, colon);
-	ns->snat_status = snat->status;
+	ns->snat_status = status;
 }
 
 static void follow_namespace(struct pw_collector *collector, struct pw_namespace *ns, const struct pw_ns_poll *poll)
@@ -195,8 +197,8 @@ static void follow_namespace(struct pw_collector *collector, struct pw_namespace
 
 	if (poll->status == PW_POLL_GONE) /* end_failure() tells of that */
 		return;
-	follow_failure(collector, ns, poll->status == PW_POLL_FAILED || poll->udp_status == PW_POLL_FAILED);
-	follow_snat(ns, &poll->snat);
+	follow_failure(collector, ns, poll->status == PW_POLL_FAILED || ns->udp_failed);
+	follow_snat(ns);
 	if (poll->status == PW_POLL_COUNTED && pw_log_enabled(LOG_DEBUG))
 		pw_log(LOG_DEBUG,
 			"%sdump: %u messages, %u bytes, %u retries in %llu us; %u not-AUTO passes in %llu us; %u probes in %llu us",

@@ -7,24 +7,22 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
-#ifdef HAVE_LIBSYSTEMD
-#include <systemd/sd-daemon.h>
-#endif
 
 #include "agent/agent.h"
+#include "base/clock.h"
+#include "base/descriptors.h"
 #include "base/log.h"
 #include "config/config.h"
 #include "daemon/collector.h"
-#include "daemon/detach.h"
-#include "watch/exchange.h"
 #include "daemon/options.h"
-#include "daemon/privileges.h"
-#include "daemon/yielding.h"
+#include "daemon/process.h"
+#include "watch/exchange.h"
 
 /* How long the agent may take to send the last notifications and close its session. A hung master must not hold up the
  * end of the daemon: whoever stops it expects that within 2 s. */
@@ -33,78 +31,28 @@
 /* Pools of which notifications can be owed, at least: max-alarms may be smaller, but limits the rows of the tables only. */
 #define OWED_MIN 10000
 
-/* How soon lines that wait for the reader of the log are tried again. */
-#define LOG_AGAIN_MS 1000
+/* Whoever sends one SIGHUP after the other has one reload a second. */
+#define RELOAD_MS 1000
+
+/* How soon what the log or systemd did not take is tried again. */
+#define AGAIN_MS 1000
 
 struct daemon {
 	struct pw_daemon_options options;
-	char *config_path; /* what options.config points to, if that is not an argument */
 	struct pw_config *config;
 	struct pw_exchange *exchange;
 	struct pw_connect_failures *failures;
 	struct pw_collector *collector;
 	struct pw_agent *agent;
 	int signal_fd, timer_fd;
-	int watchdog_ms; /* -1: systemd watches nothing */
+	uint64_t polled_ms;       /* when the last poll began, CLOCK_BOOTTIME */
+	bool reload_wanted;       /* by a SIGHUP ... */
+	uint64_t reload_again_ms; /* ... and how soon that may be */
+	bool announced;           /* systemd knows that it runs, and has read the configuration */
 	bool stop;
 };
 
 /* --- configuration --------------------------------------------------------------------------------------------------- */
-
-static void report_to_log(const char *file, unsigned line, const char *message, void *context)
-{
-	(void)context;
-	if (line != 0)
-		pw_log(LOG_ERR, "%s:%u: %s", file, line, message);
-	else
-		pw_log(LOG_ERR, "%s: %s", file, message);
-}
-
-static void report_to_stderr(const char *file, unsigned line, const char *message, void *context)
-{
-	(void)context;
-	if (line != 0)
-		fprintf(stderr, "%s:%u: %s\n", file, line, message);
-	else
-		fprintf(stderr, "%s: %s\n", file, message);
-}
-
-/* Only the default file may be missing: every setting has a default. */
-static struct pw_config *read_config(const struct pw_daemon_options *options, pw_config_report *report)
-{
-	if (options->config == NULL && access(PW_DEFAULT_CONFIG, F_OK) < 0 && errno == ENOENT)
-		return pw_config_defaults();
-	return pw_config_read(options->config != NULL ? options->config : PW_DEFAULT_CONFIG, report, NULL);
-}
-
-/* A daemon leaves the directory that it was started in; a reload must find the file all the same. The path stays what it is
- * beyond that: a symbolic link may point to another file by then. */
-static int keep_config_path(struct daemon *d, struct pw_error *err)
-{
-	const char *path = d->options.config;
-	char *directory;
-
-	if (path == NULL || path[0] == '/')
-		return 0;
-	directory = getcwd(NULL, 0);
-	if (directory == NULL)
-		return pw_error_set(err, "the current directory: %s", strerror(errno));
-	if (asprintf(&d->config_path, "%s/%s", directory, path) < 0)
-		d->config_path = NULL;
-	free(directory);
-	d->options.config = d->config_path;
-	return d->config_path != NULL ? 0 : pw_error_set(err, "out of memory");
-}
-
-static int check_config(const struct pw_daemon_options *options)
-{
-	struct pw_config *config = read_config(options, report_to_stderr);
-
-	if (config == NULL)
-		return 1;
-	pw_config_free(config);
-	return 0;
-}
 
 static bool texts_differ(const char *a, const char *b)
 {
@@ -122,44 +70,41 @@ static void log_restart_settings(const struct daemon *d, const struct pw_config 
 		pw_log(LOG_NOTICE, "the snmp settings changed: they take effect at the next start");
 }
 
-static void notify_systemd(const char *state)
-{
-#ifdef HAVE_LIBSYSTEMD
-	sd_notify(0, state);
-#else
-	(void)state;
-#endif
-}
-
+/* The next poll comes an interval after the last one, also where the interval has just changed. */
 static int arm_timer(const struct daemon *d)
 {
-	const struct timespec interval = {.tv_sec = d->config->poll_interval_ms / 1000,
-		.tv_nsec = (long)(d->config->poll_interval_ms % 1000) * 1000000};
-	const struct itimerspec timer = {.it_value = interval, .it_interval = interval};
+	const uint32_t interval_ms = d->config->poll_interval_ms;
+	const uint64_t now_ms = pw_clock_boot_ms(), due_ms = d->polled_ms + interval_ms;
+	const uint32_t first_ms = due_ms > now_ms ? (uint32_t)(due_ms - now_ms) : 1;
+	const struct itimerspec timer = {
+		.it_value = {.tv_sec = first_ms / 1000, .tv_nsec = (long)(first_ms % 1000) * 1000000},
+		.it_interval = {.tv_sec = interval_ms / 1000, .tv_nsec = (long)(interval_ms % 1000) * 1000000}};
 
 	return timerfd_settime(d->timer_fd, 0, &timer, NULL);
 }
 
+/* Reads the file again. The next poll goes by it, and comes when it would have come anyway: `for` counts polls. */
 static void reload(struct daemon *d)
 {
 	struct pw_config *config, *was = d->config;
 
-	notify_systemd("RELOADING=1");
-	config = read_config(&d->options, report_to_log);
+	d->reload_wanted = false;
+	d->reload_again_ms = pw_clock_boot_ms() + RELOAD_MS;
+	pw_systemd_notify("RELOADING=1");
+	d->announced = false;
+	config = pw_daemon_read_config(&d->options, true);
 	pw_collector_set_config_failed(d->collector, config == NULL);
 	if (config == NULL) {
 		pw_log(LOG_ERR, "reload refused: the running configuration stays");
-	} else {
-		d->config = config;
-		pw_collector_set_config(d->collector, config);
-		log_restart_settings(d, was, config);
-		pw_config_free(was);
-		if (arm_timer(d) < 0)
-			pw_log(LOG_ERR, "poll timer: %s", strerror(errno));
-		pw_log(LOG_INFO, "configuration reloaded");
+		return;
 	}
-	notify_systemd("READY=1");
-	pw_collector_poll(d->collector);
+	d->config = config;
+	pw_collector_set_config(d->collector, config);
+	log_restart_settings(d, was, config);
+	if (config->poll_interval_ms != was->poll_interval_ms && arm_timer(d) < 0)
+		pw_log(LOG_ERR, "poll timer: %s", strerror(errno));
+	pw_config_free(was);
+	pw_log(LOG_INFO, "configuration reloaded");
 }
 
 /* --- the loop ----------------------------------------------------------------------------------------------------------- */
@@ -170,7 +115,7 @@ static void handle_signals(struct daemon *d)
 
 	while (read(d->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
 		if (info.ssi_signo == SIGHUP) {
-			reload(d);
+			d->reload_wanted = true;
 			continue;
 		}
 		pw_log(LOG_INFO, "stopping on signal %u", info.ssi_signo);
@@ -178,11 +123,18 @@ static void handle_signals(struct daemon *d)
 	}
 }
 
-/* Whether a signal that ends the daemon waits to be read. */
+static void poll_kernel(struct daemon *d)
+{
+	d->polled_ms = pw_clock_boot_ms();
+	pw_collector_poll(d->collector);
+}
+
+/* Asked between two namespaces: whether a signal that ends the daemon waits to be read. A poll of many is a sign of life as well. */
 static bool is_stopping(void)
 {
 	sigset_t pending;
 
+	pw_systemd_beat();
 	return sigpending(&pending) == 0 && (sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1);
 }
 
@@ -195,16 +147,24 @@ static void handle_timer(struct daemon *d)
 	/* after a suspend, or when a poll took longer than the interval */
 	if (expirations > 1)
 		pw_log(LOG_DEBUG, "%llu polls were skipped", (unsigned long long)expirations - 1);
-	pw_collector_poll(d->collector);
+	poll_kernel(d);
 }
 
-/* How long to wait for something to do at most, -1 without end. */
+static int sooner(int a, int b)
+{
+	return a < 0 || (b >= 0 && b < a) ? b : a;
+}
+
+/* How long to wait for a signal or the timer, in ms; -1 without end. */
 static int wait_ms(const struct daemon *d)
 {
-	int wait = d->watchdog_ms;
+	uint64_t now_ms = pw_clock_boot_ms();
+	int wait = pw_systemd_beat_ms();
 
-	if (pw_log_flush() && (wait < 0 || wait > LOG_AGAIN_MS))
-		wait = LOG_AGAIN_MS;
+	if (d->reload_wanted)
+		wait = sooner(wait, d->reload_again_ms > now_ms ? (int)(d->reload_again_ms - now_ms) : 0);
+	if (pw_log_flush() || !d->announced)
+		wait = sooner(wait, AGAIN_MS);
 	return wait;
 }
 
@@ -213,15 +173,19 @@ static void loop(struct daemon *d)
 	struct pollfd fds[2] = {{.fd = d->signal_fd, .events = POLLIN}, {.fd = d->timer_fd, .events = POLLIN}};
 
 	while (!d->stop) {
+		if (!d->announced)
+			d->announced = pw_systemd_notify("READY=1");
 		if (poll(fds, 2, wait_ms(d)) < 0 && errno != EINTR) {
 			pw_log(LOG_ERR, "poll: %s", strerror(errno));
 			return;
 		}
 		if (fds[0].revents != 0)
 			handle_signals(d);
+		if (d->reload_wanted && !d->stop && pw_clock_boot_ms() >= d->reload_again_ms)
+			reload(d);
 		if (fds[1].revents != 0 && !d->stop)
 			handle_timer(d);
-		notify_systemd("WATCHDOG=1");
+		pw_systemd_beat();
 	}
 }
 
@@ -251,7 +215,12 @@ static int drop_privileges(const struct daemon *d, struct pw_error *err)
 		.failures = d->config->connect_failures,
 		.namespaces = d->config->namespaces.all || d->config->namespaces.n_names > 0};
 
-	return d->options.user != NULL ? pw_privileges_drop(d->options.user, &keep, err) : 0;
+	if (d->options.user == NULL)
+		return 0;
+	if (pw_privileges_drop(d->options.user, &keep, err) < 0)
+		return -1;
+	pw_daemon_check_readable(&d->options);
+	return 0;
 }
 
 static int start_agent(struct daemon *d, struct pw_error *err)
@@ -272,18 +241,6 @@ static int start_agent(struct daemon *d, struct pw_error *err)
 	return d->agent != NULL ? 0 : -1;
 }
 
-/* Half of the time that systemd allows between two signs of life. */
-static int watchdog_interval(void)
-{
-#ifdef HAVE_LIBSYSTEMD
-	uint64_t usec;
-
-	if (sd_watchdog_enabled(0, &usec) > 0)
-		return (int)(usec / 2000);
-#endif
-	return -1;
-}
-
 static int start(struct daemon *d, struct pw_error *err)
 {
 	const uint32_t max_alarms = d->config->policy.max_alarms;
@@ -296,6 +253,7 @@ static int start(struct daemon *d, struct pw_error *err)
 		return pw_error_set(err, "out of memory");
 	if (drop_privileges(d, err) < 0)
 		return -1;
+	d->polled_ms = pw_clock_boot_ms();
 	d->timer_fd = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (d->timer_fd < 0 || arm_timer(d) < 0)
 		return pw_error_set(err, "poll timer: %s", strerror(errno));
@@ -306,19 +264,18 @@ static int start(struct daemon *d, struct pw_error *err)
 	if (d->collector == NULL)
 		return -1;
 	pw_collector_set_stopping(d->collector, is_stopping);
-	d->watchdog_ms = watchdog_interval();
 	/* the first poll comes before the agent, so that it never answers without numbers */
 	pw_collector_poll(d->collector);
 	if (start_agent(d, err) < 0)
 		return -1;
 	/* after the agent has become a thread of its own: it is to answer while a poll runs */
-	pw_yielding_enter();
+	pw_schedule_as_batch();
 	return 0;
 }
 
 static void stop(struct daemon *d)
 {
-	notify_systemd("STOPPING=1");
+	pw_systemd_notify("STOPPING=1");
 	if (d->agent != NULL && !pw_agent_stop(d->agent, STOP_MS)) {
 		pw_log(LOG_WARNING, "the master agent hangs: ending without it");
 		_exit(0); /* its thread still uses what would be freed now */
@@ -327,11 +284,21 @@ static void stop(struct daemon *d)
 	pw_connect_failures_free(d->failures);
 	pw_exchange_free(d->exchange);
 	pw_config_free(d->config);
-	free(d->config_path);
+	free(d->options.config_path);
 	if (d->timer_fd >= 0)
 		close(d->timer_fd);
 	if (d->signal_fd >= 0)
 		close(d->signal_fd);
+}
+
+static int check_config(const struct pw_daemon_options *options)
+{
+	struct pw_config *config = pw_daemon_read_config(options, false);
+
+	if (config == NULL)
+		return 1;
+	pw_config_free(config);
+	return 0;
 }
 
 static int run(struct daemon *d)
@@ -339,13 +306,14 @@ static int run(struct daemon *d)
 	struct pw_error err = {.text = ""};
 	int parent = -1, status;
 
-	d->config = read_config(&d->options, report_to_stderr);
+	d->config = pw_daemon_read_config(&d->options, false);
 	if (d->config == NULL)
 		return 1;
-	if (!d->options.foreground && (keep_config_path(d, &err) < 0 || (parent = pw_detach(&err)) < 0)) {
+	if (!d->options.foreground &&
+		(pw_daemon_keep_config_path(&d->options, &err) < 0 || (parent = pw_detach(&err)) < 0)) {
 		fprintf(stderr, "portwatchd: %s\n", err.text);
 		pw_config_free(d->config);
-		free(d->config_path);
+		free(d->options.config_path);
 		return 1;
 	}
 	if (!d->options.foreground)
@@ -359,18 +327,18 @@ static int run(struct daemon *d)
 	}
 	if (parent >= 0)
 		pw_detach_done(parent, status);
-	if (status == 0) {
-		notify_systemd("READY=1");
+	if (status == 0)
 		loop(d);
-	}
 	stop(d);
 	return status;
 }
 
 int pw_daemon_main(int argc, char **argv)
 {
-	struct daemon d = {.signal_fd = -1, .timer_fd = -1, .watchdog_ms = -1};
+	struct daemon d = {.signal_fd = -1, .timer_fd = -1};
 
+	pw_descriptors_start();
+	pw_descriptors_raise_limit();
 	pw_daemon_options(&d.options, argc, argv);
 	pw_log_open(PW_LOG_STDERR, "portwatchd", d.options.debug ? LOG_DEBUG : LOG_INFO);
 	switch (d.options.action) {

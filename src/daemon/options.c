@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "daemon/options.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
 
 const char pw_daemon_usage[] =
 	"usage: portwatchd [-dfhtv] [-c FILE] [-u USER] [-x AGENTX-ADDRESS | -L LISTEN-ADDRESS]\n"
@@ -55,4 +61,59 @@ void pw_daemon_options(struct pw_daemon_options *out, int argc, char **argv)
 	}
 	if (!good)
 		out->action = PW_DAEMON_USAGE;
+}
+
+/* --- the configuration file ----------------------------------------------------------------------------------------- */
+
+static void report_to_log(const char *file, unsigned line, const char *message, void *context)
+{
+	(void)context;
+	if (line != 0)
+		pw_log(LOG_ERR, "%s:%u: %s", file, line, message);
+	else
+		pw_log(LOG_ERR, "%s: %s", file, message);
+}
+
+static void report_to_stderr(const char *file, unsigned line, const char *message, void *context)
+{
+	(void)context;
+	if (line != 0)
+		fprintf(stderr, "%s:%u: %s\n", file, line, message);
+	else
+		fprintf(stderr, "%s: %s\n", file, message);
+}
+
+/* Only the default file may be missing: every setting has a default. */
+struct pw_config *pw_daemon_read_config(const struct pw_daemon_options *options, bool to_log)
+{
+	pw_config_report *report = to_log ? report_to_log : report_to_stderr;
+
+	if (options->config == NULL && access(PW_DEFAULT_CONFIG, F_OK) < 0 && errno == ENOENT)
+		return pw_config_defaults();
+	return pw_config_read(options->config != NULL ? options->config : PW_DEFAULT_CONFIG, report, NULL);
+}
+
+int pw_daemon_keep_config_path(struct pw_daemon_options *options, struct pw_error *err)
+{
+	char *directory, *path = NULL;
+
+	if (options->config == NULL || options->config[0] == '/')
+		return 0;
+	directory = getcwd(NULL, 0);
+	if (directory == NULL)
+		return pw_error_set(err, "the current directory: %s", strerror(errno));
+	if (asprintf(&path, "%s/%s", directory, options->config) < 0)
+		path = NULL;
+	free(directory);
+	options->config = options->config_path = path;
+	return path != NULL ? 0 : pw_error_set(err, "out of memory");
+}
+
+void pw_daemon_check_readable(const struct pw_daemon_options *options)
+{
+	const char *path = options->config != NULL ? options->config : PW_DEFAULT_CONFIG;
+
+	if (access(path, R_OK) < 0 && errno != ENOENT)
+		pw_log(LOG_WARNING, "%s: %s as user %s: each reload will be refused", path, strerror(errno),
+			options->user);
 }

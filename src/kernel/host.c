@@ -150,7 +150,8 @@ static bool is_quiet(const struct pw_host *host, const struct pw_namespace *ns)
 	ports += pw_range_is_odd(&ns->range); /* the end that it loses is as good as gone */
 	pw_range_capacity(&ns->range, &capacity);
 	n = pw_portset_count(&capacity);
-	if (ports < pw_policy_floor(options->policy, n) && !pw_monitor_needs(options->monitor, ns->index))
+	if (ports < pw_policy_floor(options->policy, n) &&
+		!pw_monitor_needs(options->monitor, ns->index, PW_SOURCE_SOCKETS))
 		return true;
 	thresholds = *options->policy;
 	thresholds.min_used = UINT32_MAX; /* of the floor, leave the thresholds alone */
@@ -163,9 +164,10 @@ static uint32_t snat_floor(const struct pw_host *host, const struct pw_namespace
 {
 	const struct pw_host_options *options = &host->options;
 
-	if (options->monitor == NULL || pw_monitor_needs_snat(options->monitor, ns->index))
+	if (options->monitor == NULL || pw_monitor_needs(options->monitor, ns->index, PW_SOURCE_SNAT))
 		return 1;
-	return pw_policy_snat_floor(options->policy, pw_snat_least_capacity(options->snat, options->n_snat));
+	return pw_policy_pool_floor(
+		options->policy, PW_SOURCE_SNAT, pw_snat_least_capacity(options->snat, options->n_snat), 0);
 }
 
 static void set_options(const struct pw_host *host, struct pw_namespace *ns)
@@ -210,7 +212,8 @@ static bool read_namespace(struct pw_host *host, struct pw_namespace *ns)
 
 	ns->err.text[0] = '\0';
 	ns->taken = false;
-	ns->snat_poll = (struct pw_snat_poll){0};
+	if (ns->translated != NULL)
+		ns->translated->fresh = false;
 	set_options(host, ns);
 	ns->status = pw_namespace_enter(ns, &ns->err);
 	if (ns->status == PW_READ_GONE)

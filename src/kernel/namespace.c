@@ -2,6 +2,7 @@
 #include "kernel/namespace.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -94,8 +95,8 @@ void pw_namespace_make_empty(struct pw_namespace *ns)
 void pw_namespace_read_snat(struct pw_namespace *ns)
 {
 	if (ns->input.ops != NULL)
-		pw_snat_watch_poll(
-			&ns->snat_watch, &ns->input, &ns->snat, ns->index, pw_clock_boot_ms(), &ns->snat_poll, NULL);
+		ns->translated = pw_snat_watch_poll(
+			&ns->snat_watch, &ns->input, &ns->snat, ns->index, pw_clock_boot_ms(), NULL);
 }
 
 /* --- the monitor's questions --- */
@@ -154,8 +155,8 @@ void pw_namespace_answer(struct pw_question *question)
 		name = ns->ifname(question->key.local.zone, ns->context);
 		snprintf(question->zone_name, sizeof(question->zone_name), "%s", name != NULL ? name : "");
 	}
-	if (question->wants_owner && ns->owner_name != NULL && question->key.kind != PW_KIND_SNAT) {
-		pw_census_owners(ns->census, &question->key, &owners);
+	if (question->wants_owner && ns->owner_name != NULL) {
+		pw_source_owners(ns->sources[pw_kind_source(question->key.kind)], &question->key, &owners);
 		pw_owners_text(&owners, ns->owner_name, ns->context, question->owner);
 	}
 	if (question->wants_latency && ns->alloc_latency != NULL)
@@ -166,12 +167,16 @@ void pw_namespace_answer(struct pw_question *question)
 
 void pw_namespace_result(struct pw_namespace *ns, struct pw_ns_poll *out)
 {
+	struct pw_source *sockets = pw_census_source(ns->census);
+
+	sockets->status = PW_SOURCE_COUNTING;
+	sockets->fresh = ns->status == PW_READ_OK && ns->taken && !ns->empty;
+	sockets->stale_protocol = ns->udp_failed ? IPPROTO_UDP : 0;
 	*out = (struct pw_ns_poll){.index = ns->index,
 		.name = ns->name,
 		.status = PW_POLL_FAILED,
-		.udp_status = PW_POLL_COUNTED,
 		.census = ns->census,
-		.snat = ns->snat_poll,
+		.sources = {sockets, ns->translated},
 		.ifname = ns->replayed ? NULL : name_interface,
 		.alloc_latency = ns->probe ? measure_latency : NULL,
 		.owner_name = ns->owner_names == NULL ? NULL
@@ -187,6 +192,4 @@ void pw_namespace_result(struct pw_namespace *ns, struct pw_ns_poll *out)
 	out->udp = ns->counts.udp;
 	if (ns->empty || ns->taken)
 		out->status = ns->empty ? PW_POLL_QUIET : PW_POLL_COUNTED;
-	if (ns->taken && ns->udp_failed)
-		out->udp_status = PW_POLL_FAILED;
 }

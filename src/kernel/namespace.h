@@ -50,8 +50,8 @@ struct pw_namespace {
 	struct pw_error err; /* why the last poll, or its UDP part, failed; "" when it did not */
 	struct pw_netlink_memory netlink;
 	struct pw_snat_watch snat_watch;
-	struct pw_snat_poll snat_poll;
-	char ifname[IF_NAMESIZE]; /* what the monitor was told last */
+	struct pw_source *translated; /* of snat_watch at the last poll; NULL: nothing was watched */
+	char ifname[IF_NAMESIZE];     /* what the monitor was told last */
 
 	/* of the caller */
 	struct pw_failure failure;

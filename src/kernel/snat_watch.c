@@ -113,25 +113,24 @@ static int poll(struct pw_snat_watch *watch, struct pw_input *input, const struc
 	return *fresh ? 0 : -1;
 }
 
-void pw_snat_watch_poll(struct pw_snat_watch *watch, struct pw_input *input, const struct pw_snat_options *options,
-	uint32_t ns, uint64_t now_ms, struct pw_snat_poll *out, struct pw_take_stats *stats)
+struct pw_source *pw_snat_watch_poll(struct pw_snat_watch *watch, struct pw_input *input,
+	const struct pw_snat_options *options, uint32_t ns, uint64_t now_ms, struct pw_take_stats *stats)
 {
 	struct pw_take_stats unused = {0};
+	struct pw_source *source;
 	int rc;
 
-	*out = (struct pw_snat_poll){.status = PW_SOURCE_OFF, .reason = ""};
 	if (options->n == 0) {
 		pw_snat_watch_clear(watch);
-		return;
+		return NULL;
 	}
-	if (watch->snat == NULL)
-		watch->snat = pw_snat_new(ns);
-	if (watch->snat == NULL)
-		rc = pw_error_set(&watch->err, "out of memory");
-	else
-		rc = poll(watch, input, options, now_ms, &out->fresh, stats != NULL ? stats : &unused);
-	out->status = rc == 0 ? PW_SOURCE_COUNTING : PW_SOURCE_UNAVAILABLE;
-	out->reason = rc == 0 ? "" : watch->err.text;
-	out->pools = watch->snat;
-	out->failures = watch->failures;
+	if (watch->snat == NULL && (watch->snat = pw_snat_new(ns)) == NULL)
+		return NULL;
+	source = pw_snat_source(watch->snat);
+	source->fresh = false;
+	rc = poll(watch, input, options, now_ms, &source->fresh, stats != NULL ? stats : &unused);
+	source->status = rc == 0 ? PW_SOURCE_COUNTING : PW_SOURCE_UNAVAILABLE;
+	source->reason = rc == 0 ? "" : watch->err.text;
+	source->failures = watch->failures;
+	return source;
 }

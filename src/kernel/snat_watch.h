@@ -13,7 +13,6 @@
 #include "base/error.h"
 #include "kernel/backend.h"
 #include "kernel/input.h"
-#include "watch/monitor.h"
 #include "count/snat.h"
 
 /* A dump may take one part in this many of the time, whatever the interval is. */
@@ -39,10 +38,11 @@ struct pw_snat_watch {
 	struct pw_error err;
 };
 
-/* One poll, in the namespace that the thread is in. Fills *out; what it points to is valid until the next poll. `ns` is the pwNsIndex,
- * now_ms CLOCK_BOOTTIME. A failure shows in out->status and out->reason, and keeps the numbers of the last good dump. */
-void pw_snat_watch_poll(struct pw_snat_watch *watch, struct pw_input *input, const struct pw_snat_options *options,
-	uint32_t ns, uint64_t now_ms, struct pw_snat_poll *out, struct pw_take_stats *stats);
+/* One poll, in the namespace that the thread is in. Returns the source, valid until the next poll; NULL where nothing is watched, or out of
+ * memory. `ns` is the pwNsIndex, now_ms CLOCK_BOOTTIME. A failure shows in the source's status and reason, and keeps the numbers of the last
+ * good dump. stats may be NULL. */
+struct pw_source *pw_snat_watch_poll(struct pw_snat_watch *watch, struct pw_input *input,
+	const struct pw_snat_options *options, uint32_t ns, uint64_t now_ms, struct pw_take_stats *stats);
 
 /* Frees what the watch holds, which is then as at the start. */
 void pw_snat_watch_clear(struct pw_snat_watch *watch);

@@ -77,6 +77,8 @@ static void print_row(FILE *out, const struct pw_pool_row *row)
 		fprintf(out, ", %u in TIME_WAIT", row->counts.time_wait);
 	if (row->reason == PW_REASON_FREE)
 		fprintf(out, ", fewer than %u free", row->free_threshold);
+	if (row->reason == PW_REASON_FAST_FREE)
+		fprintf(out, ", %u free of those tried first", row->counts.fast_free);
 }
 
 static const struct pw_ns_row *failing_namespace(const struct pw_selection *selection)

@@ -204,8 +204,8 @@ static void fill_facts(const struct pw_poller *poller, size_t i)
 	struct pw_facts *facts = &poller->facts[i];
 
 	*facts = (struct pw_facts){.ns = ns->index, .name = ns->name, .error = ns->err.text};
-	if (asks_for_snat(poller) && poll->snat.status == PW_SOURCE_UNAVAILABLE)
-		facts->no_snat = poll->snat.reason;
+	if (asks_for_snat(poller) && ns->translated != NULL && ns->translated->status == PW_SOURCE_UNAVAILABLE)
+		facts->no_snat = ns->translated->reason;
 	if (poll->status != PW_POLL_COUNTED)
 		return;
 	facts->timestamps = ns->range.timestamps;
@@ -233,29 +233,13 @@ static int poll_host(struct pw_poller *poller, struct pw_error *err)
 	return poller->polled ? 0 : pw_error_set(err, "%s", host->namespaces[0]->err.text);
 }
 
-/* Where the pools without a row come from. */
-static struct pw_unlisted_source unlisted_source(
-	const struct pw_poller *poller, const struct pw_ns_poll *poll, const struct pw_snapshot *snapshot)
-{
-	const struct pw_policy *policy = &poller->config->policy;
-	const struct pw_census_totals *totals = pw_census_totals(poll->census);
-	struct pw_unlisted_source source = {
-		.ns = poll, .snapshot = snapshot, .policy = policy, .floor = 1, .snat_floor = 1};
-
-	if (poller->options->unlisted != PW_UNLISTED_OMITTED)
-		return source;
-	if (poll->status == PW_POLL_COUNTED)
-		source.floor = pw_policy_pool_floor(
-			policy, totals->capacity, totals->blocked + pw_range_is_odd(pw_census_range(poll->census)));
-	if (poll->snat.status == PW_SOURCE_COUNTING)
-		source.snat_floor = pw_policy_snat_floor(policy, pw_snat_source(poll->snat.pools)->capacity);
-	return source;
-}
-
 static int add_unlisted(struct pw_poller *poller, const struct pw_snapshot *snapshot, struct pw_unlisted_list *list)
 {
 	for (size_t i = 0; i < poller->host->n && poller->options->unlisted != PW_UNLISTED_NONE; i++) {
-		struct pw_unlisted_source source = unlisted_source(poller, &poller->host->polls[i], snapshot);
+		const struct pw_unlisted_source source = {.ns = &poller->host->polls[i],
+			.snapshot = snapshot,
+			.policy = &poller->config->policy,
+			.all = poller->options->unlisted != PW_UNLISTED_OMITTED};
 
 		if (pw_unlisted_add(list, &source) < 0)
 			return -1;

@@ -71,6 +71,7 @@ static void judge(struct pw_unlisted *pool, const struct pw_policy *policy)
 	struct pw_alarm alarm = {0};
 	struct pw_alarm_input input = {.utilization = pool->counts.utilization,
 		.free = pool->counts.free,
+		.fast_free = pool->counts.fast_free,
 		.time_to_exhaustion = PW_NOT_IN_SIGHT};
 	struct pw_alarm_result result;
 
@@ -120,6 +121,7 @@ static int visit(const struct pw_pool_key *key, const struct pw_pool_counts *cou
 		.rule = rule_of(source, key),
 		.basis = (uint8_t)pw_census_totals(source->ns->census)->basis};
 	set_zone(walk, pool);
+	pw_rule_limit(pool->rule, &pool->counts);
 	judge(pool, source->policy);
 	return 0;
 }
@@ -131,10 +133,19 @@ int pw_unlisted_add(struct pw_unlisted_list *list, const struct pw_unlisted_sour
 
 	list->policy = source->policy;
 	mark_listed(&walk);
-	if (ns->status == PW_POLL_COUNTED && pw_census_each(ns->census, source->floor, visit, &walk) < 0)
-		return -1;
-	if (ns->snat.status == PW_SOURCE_COUNTING)
-		return pw_source_each(pw_snat_source(ns->snat.pools), source->snat_floor, visit, &walk);
+	for (int id = 0; id < PW_SOURCES; id++) {
+		struct pw_source *counted = ns->sources[id];
+		uint32_t floor = 1;
+
+		if (counted == NULL || counted->status != PW_SOURCE_COUNTING ||
+			(id == PW_SOURCE_SOCKETS && !counted->fresh))
+			continue;
+		if (!source->all)
+			floor = pw_policy_pool_floor(
+				source->policy, (enum pw_source_id)id, counted->capacity, counted->gone);
+		if (pw_source_each(counted, floor, visit, &walk) < 0)
+			return -1;
+	}
 	return 0;
 }
 
@@ -154,9 +165,9 @@ static const char *owner_of(const struct pw_unlisted *pool, char buf[PW_OWNER_TE
 	struct pw_owners owners;
 
 	buf[0] = '\0';
-	if (pool->ns->owner_name == NULL || pool->key.kind == PW_KIND_SNAT)
+	if (pool->ns->owner_name == NULL)
 		return buf;
-	pw_census_owners(pool->ns->census, &pool->key, &owners);
+	pw_source_owners(pool->ns->sources[pw_kind_source(pool->key.kind)], &pool->key, &owners);
 	pw_owners_text(&owners, pool->ns->owner_name, pool->ns->context, buf);
 	return buf;
 }

@@ -7,6 +7,7 @@
 #define PW_REPORT_UNLISTED_H
 
 #include <net/if.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -36,7 +37,7 @@ struct pw_unlisted_source {
 		*ns; /* with what it counted, and the names of the namespace and of interfaces and owners */
 	const struct pw_snapshot *snapshot; /* made from this poll; its rows are left out */
 	const struct pw_policy *policy;     /* what it ignores is left out */
-	uint32_t floor, snat_floor;         /* least number of used ports, at least 1 */
+	bool all;                           /* however few ports they hold; else from the floor on that gets a row */
 };
 
 /* Adds the pools of a namespace. Everything in `source` must outlive the list. Returns 0, or -1 when out of memory. */

@@ -42,14 +42,13 @@ static struct condition by_exhaustion(const struct pw_thresholds *t, const struc
 		in->free == 0, in->free != 0 && roomy && in->utilization <= t->exhausted_fall, 100, t->exhausted_fall};
 }
 
-static struct condition by_free(uint32_t below, const struct pw_alarm_input *in)
+static struct condition by_free(uint32_t below, uint32_t free, const struct pw_alarm_input *in)
 {
 	uint32_t rearm = pw_alarm_free_rearm(below);
 
 	if (below == 0)
 		return off();
-	return (struct condition){
-		in->free < below, in->free >= rearm || (in->free >= below && in->utilization == 0), below, rearm};
+	return (struct condition){free < below, free >= rearm || (free >= below && in->utilization == 0), below, rearm};
 }
 
 static struct condition by_forecast(uint32_t within, const struct pw_alarm_input *in)
@@ -68,7 +67,8 @@ static struct condition condition_of(
 	case PW_LEVEL_EXHAUSTED: return by_exhaustion(t, in);
 	case PW_LEVEL_CRITICAL: return by_utilization(&t->critical, in);
 	case PW_LEVEL_WARNING: return by_utilization(&t->warning, in);
-	case PW_LEVEL_FREE: return by_free(t->free_below, in);
+	case PW_LEVEL_FREE: return by_free(t->free_below, in->free, in);
+	case PW_LEVEL_FAST_FREE: return by_free(t->fast_free_below, in->fast_free, in);
 	case PW_LEVEL_FORECAST: return by_forecast(t->forecast_within, in);
 	default: return off();
 	}
@@ -87,6 +87,7 @@ static enum pw_state level_state(enum pw_alarm_level level)
 static enum pw_reason level_reason(enum pw_alarm_level level)
 {
 	static const enum pw_reason reasons[] = {[PW_LEVEL_FREE] = PW_REASON_FREE,
+		[PW_LEVEL_FAST_FREE] = PW_REASON_FAST_FREE,
 		[PW_LEVEL_FORECAST] = PW_REASON_FORECAST,
 		[PW_LEVELS] = PW_REASON_NONE};
 

@@ -18,6 +18,7 @@ enum pw_alarm_level {
 	PW_LEVEL_CRITICAL,
 	PW_LEVEL_WARNING,
 	PW_LEVEL_FREE,
+	PW_LEVEL_FAST_FREE,
 	PW_LEVEL_FORECAST,
 	PW_LEVELS
 };
@@ -31,7 +32,7 @@ struct pw_alarm {
 /* One poll's input. */
 struct pw_alarm_input {
 	uint32_t utilization;        /* percent */
-	uint32_t free;               /* ports */
+	uint32_t free, fast_free;    /* ports */
 	uint32_t time_to_exhaustion; /* seconds, PW_NOT_IN_SIGHT */
 };
 
@@ -47,6 +48,7 @@ struct pw_alarm_result {
  *  - exhausted is left only with 2 free ports or more (or at half of the capacity), so that a small range does not
  *    flap between 0 and 1 free port;
  *  - free_below comes on at free < free_below and re-arms at pw_alarm_free_rearm(), or when nothing is in use at all;
+ *  - fast_free_below the same of the ports that are tried first;
  *  - the forecast comes on when exhaustion is nearer than forecast_within and re-arms beyond one and a half times
  *    of it. */
 

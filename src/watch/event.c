@@ -62,6 +62,8 @@ static void put_crossing(struct line *line, const struct pw_event *e)
 		put(line, ", threshold %u %%", e->threshold);
 	else if (e->reason == PW_REASON_FREE)
 		put(line, ", %s the limit of %u free ports", verb, e->threshold);
+	else if (e->reason == PW_REASON_FAST_FREE)
+		put(line, ", %s the limit of %u free ports of those tried first", verb, e->threshold);
 	else if (e->reason == PW_REASON_FORECAST)
 		put(line, ", %s the forecast limit of %u s", verb, e->threshold);
 }

@@ -88,11 +88,6 @@ static bool is_tcp_bind(const struct pw_watched *pool)
 	return pool->key.kind == PW_KIND_BIND && pool->key.protocol == IPPROTO_TCP;
 }
 
-static bool is_snat(const struct pw_watched *pool)
-{
-	return pool->key.kind == PW_KIND_SNAT;
-}
-
 /* The thresholds in force, or NULL. */
 static const struct pw_thresholds *in_force(const struct pw_monitor *m, const struct pw_watched *pool)
 {
@@ -103,7 +98,12 @@ static const struct pw_thresholds *in_force(const struct pw_monitor *m, const st
 static uint32_t floor_of(const struct pw_monitor *m, const struct pw_watched_ns *ns, const struct pw_pool_key *key,
 	const struct pw_pool_counts *counts)
 {
-	return key->kind == PW_KIND_SNAT ? pw_policy_snat_floor(m->policy, counts->capacity) : ns->floor;
+	enum pw_source_id id = pw_kind_source(key->kind);
+	const struct pw_watched_source *source = &ns->sources[id];
+
+	if (counts->capacity == source->capacity)
+		return source->floor;
+	return pw_policy_pool_floor(m->policy, id, counts->capacity, source->gone);
 }
 
 void pw_monitor_set_policy(struct pw_monitor *m, const struct pw_policy *policy)
@@ -136,12 +136,11 @@ uint32_t pw_monitor_next_event_id(struct pw_monitor *m)
 	return m->last_event_id;
 }
 
-#define SNAT_KINDS (1u << PW_KIND_SNAT)
-#define SOCKET_KINDS (1u << PW_KIND_CONNECT | 1u << PW_KIND_BIND)
-
-/* Whether a `pool` section may match a pool of one of these kinds in a namespace (NULL: whatever its name is). */
-static bool rule_reaches(const struct pw_policy *policy, const char *ns_name, uint32_t kinds)
+/* Whether a `pool` section may match a pool of a source in a namespace (NULL: whatever its name is). */
+static bool rule_reaches(const struct pw_policy *policy, const char *ns_name, enum pw_source_id source)
 {
+	const uint32_t kinds = pw_source_kinds(source);
+
 	for (size_t i = 0; i < policy->n_rules; i++) {
 		const struct pw_match *match = &policy->rules[i].match;
 
@@ -152,19 +151,12 @@ static bool rule_reaches(const struct pw_policy *policy, const char *ns_name, ui
 	return false;
 }
 
-bool pw_monitor_needs(const struct pw_monitor *m, uint32_t index)
+bool pw_monitor_needs(const struct pw_monitor *m, uint32_t index, enum pw_source_id source)
 {
 	const struct pw_watched_ns *ns = pw_pools_ns(&m->pools, index);
 
-	return (ns != NULL && ns->watched != 0) || rule_reaches(m->policy, ns != NULL ? ns->name : NULL, SOCKET_KINDS);
-}
-
-bool pw_monitor_needs_snat(const struct pw_monitor *m, uint32_t index)
-{
-	const struct pw_watched_ns *ns = pw_pools_ns(&m->pools, index);
-
-	return (ns != NULL && ns->watched_snat != 0) ||
-		rule_reaches(m->policy, ns != NULL ? ns->name : NULL, SNAT_KINDS);
+	return (ns != NULL && ns->sources[source].watched != 0) ||
+		rule_reaches(m->policy, ns != NULL ? ns->name : NULL, source);
 }
 
 /* --- taking the numbers of a poll ------------------------------------------------------------------------------- */
@@ -179,8 +171,11 @@ struct intake {
 	size_t n_small, small_room;
 };
 
-static void take_numbers(const struct intake *in, struct pw_watched *pool, const struct pw_pool_counts *counts)
+static void take_numbers(const struct intake *in, struct pw_watched *pool, const struct pw_pool_counts *counted)
 {
+	struct pw_pool_counts limited = *counted, *counts = &limited;
+
+	pw_rule_limit(pool->rule, counts);
 	if (pool->history != NULL && counts->capacity != pool->counts.capacity)
 		pw_history_shift(pool->history, (int32_t)(counts->capacity - pool->counts.capacity));
 	pool->counts = *counts;
@@ -258,8 +253,11 @@ static struct pw_watched *take_matched(
 	struct pw_monitor *m = in->monitor;
 	const struct pw_rule *rule = pw_policy_rule(m->policy, key, in->ns->name);
 	const struct pw_thresholds *thresholds = pw_policy_thresholds(m->policy, rule, key, false);
-	const struct pw_alarm_input input = {counts->utilization, counts->free, PW_NOT_IN_SIGHT};
+	struct pw_pool_counts limited = *counts;
+	struct pw_alarm_input input;
 
+	pw_rule_limit(rule, &limited);
+	input = (struct pw_alarm_input){limited.utilization, limited.free, limited.fast_free, PW_NOT_IN_SIGHT};
 	if (rule == NULL || pw_policy_ignores(m->policy, key, in->ns->name))
 		return NULL;
 	if (thresholds != NULL && pw_alarm_wanted(thresholds, &input))
@@ -323,14 +321,6 @@ static void take_exact(const struct intake *in)
 	}
 }
 
-/* Whether this poll has new numbers of a pool's sort. */
-static bool is_counted(const struct pw_watched *pool)
-{
-	if (is_snat(pool))
-		return pool->ns->snat_counted;
-	return pool->ns->counted && (pool->key.protocol != IPPROTO_UDP || pool->ns->udp_counted);
-}
-
 /* Pools of this namespace that the walk did not meet hold fewer ports than it looked for; most of them none. */
 static void take_unmet(const struct intake *in)
 {
@@ -338,14 +328,13 @@ static void take_unmet(const struct intake *in)
 
 	HASH_ITER(hh, in->monitor->pools.pools, pool, next)
 	{
+		struct pw_source *source = in->ns->poll->sources[pw_kind_source(pool->key.kind)];
 		struct pw_pool_counts counts;
 
-		if (pool->ns != in->ns || pool->poll == in->monitor->poll_number || !is_counted(pool))
+		if (pool->ns != in->ns || pool->poll == in->monitor->poll_number || source == NULL ||
+			!pw_source_has(source, &pool->key))
 			continue;
-		if (is_snat(pool))
-			pw_source_pool(pw_snat_source(in->ns->poll->snat.pools), &pool->key, &counts);
-		else
-			pw_census_pool(in->ns->poll->census, &pool->key, &counts);
+		pw_source_pool(source, &pool->key, &counts);
 		take_numbers(in, pool, &counts);
 	}
 }
@@ -357,7 +346,6 @@ static void take_range(struct pw_watched_ns *ns)
 	const struct pw_census_totals *totals = pw_census_totals(poll->census);
 
 	ns->sockets = totals->sockets;
-	ns->pools = totals->pools;
 	ns->row = (struct pw_ns_row){
 		.low = range->low,
 		.high = range->high,
@@ -369,48 +357,40 @@ static void take_range(struct pw_watched_ns *ns)
 		.tw_reuse = range->tw_reuse,
 		.blocked = totals->blocked,
 		.basis = totals->basis,
-		.failing = poll->udp_status == PW_POLL_FAILED,
+		.failing = poll->status == PW_POLL_COUNTED && poll->sources[PW_SOURCE_SOCKETS]->stale_protocol != 0,
 	};
 }
 
 /* Whatever became of the sockets. */
 static void take_snat_row(struct pw_watched_ns *ns)
 {
-	const struct pw_snat_poll *snat = &ns->poll->snat;
+	const struct pw_source *source = ns->poll->sources[PW_SOURCE_SNAT];
+	const char *reason = source != NULL && source->reason != NULL ? source->reason : "";
 
-	ns->row.snat_failures = snat->failures;
-	ns->row.snat_status = snat->status != 0 ? snat->status : PW_SOURCE_OFF;
-	snprintf(ns->snat_reason, sizeof(ns->snat_reason), "%s", snat->reason != NULL ? snat->reason : "");
+	ns->row.snat_failures = source != NULL ? source->failures : 0;
+	ns->row.snat_status = source != NULL ? source->status : PW_SOURCE_OFF;
+	snprintf(ns->snat_reason, sizeof(ns->snat_reason), "%s", reason);
 }
 
-static void take_census(struct intake *in)
+static void take_source(struct intake *in, enum pw_source_id id)
 {
-	struct pw_watched_ns *ns = in->ns;
-	struct pw_census *census = ns->poll->census;
-	const struct pw_census_totals *totals = pw_census_totals(census);
 	const struct pw_policy *policy = in->monitor->policy;
+	struct pw_watched_source *watched = &in->ns->sources[id];
+	struct pw_source *source = in->ns->poll->sources[id];
 
-	ns->counted = true;
-	ns->udp_counted = ns->poll->udp_status == PW_POLL_COUNTED;
-	/* an end of an odd range is as good as blocked: it counts towards the utilization */
-	ns->floor = pw_policy_pool_floor(
-		policy, totals->capacity, totals->blocked + pw_range_is_odd(pw_census_range(census)));
-	in->rules = rule_reaches(policy, ns->name, SOCKET_KINDS);
-	pw_census_each(census, in->rules ? 1 : ns->floor, visit, in);
+	if (source == NULL)
+		watched->pools = 0;
+	if (source == NULL || !source->fresh)
+		return;
+	watched->pools = source->pools;
+	watched->capacity = source->capacity;
+	watched->gone = source->gone;
+	watched->floor = pw_policy_pool_floor(policy, id, source->capacity, source->gone);
+	in->rules = rule_reaches(policy, in->ns->name, id);
+	pw_source_each(source, in->rules ? 1 : watched->floor, visit, in);
 	take_small(in);
-	take_exact(in);
-}
-
-static void take_snat(struct intake *in)
-{
-	const struct pw_snat_poll *snat = &in->ns->poll->snat;
-
-	in->ns->snat_counted = true;
-	in->ns->snat_pools = pw_snat_source(snat->pools)->pools;
-	in->rules = rule_reaches(in->monitor->policy, in->ns->name, SNAT_KINDS);
-	pw_source_each(pw_snat_source(snat->pools),
-		in->rules ? 1 : pw_policy_snat_floor(in->monitor->policy, pw_snat_source(snat->pools)->capacity), visit, in);
-	take_small(in);
+	if (id == PW_SOURCE_SOCKETS)
+		take_exact(in);
 }
 
 static void take_ns(struct pw_monitor *m, const struct pw_poll *poll, struct pw_watched_ns *ns)
@@ -424,13 +404,9 @@ static void take_ns(struct pw_monitor *m, const struct pw_poll *poll, struct pw_
 		take_range(ns);
 	}
 	take_snat_row(ns);
-	ns->snat_pools = ns->poll->snat.pools != NULL ? ns->snat_pools : 0;
-	if (ns->poll->status == PW_POLL_COUNTED)
-		take_census(&in);
-	if (ns->poll->snat.fresh)
-		take_snat(&in);
-	if (ns->counted || ns->snat_counted)
-		take_unmet(&in);
+	for (int id = 0; id < PW_SOURCES; id++)
+		take_source(&in, (enum pw_source_id)id);
+	take_unmet(&in);
 	free(in.small);
 }
 
@@ -439,10 +415,7 @@ static void take_poll(struct pw_monitor *m, const struct pw_poll *poll)
 	struct pw_watched_ns *ns, *next;
 
 	HASH_ITER(hh, m->pools.namespaces, ns, next)
-	{
-		ns->poll = NULL;
-		ns->counted = ns->udp_counted = ns->snat_counted = false;
-	}
+	ns->poll = NULL;
 	for (size_t i = 0; i < poll->n_ns; i++) {
 		if (poll->ns[i].status == PW_POLL_GONE)
 			continue;
@@ -486,6 +459,7 @@ static void step(struct pw_monitor *m, const struct pw_poll *poll, struct pw_wat
 	const struct pw_thresholds *t = pool->thresholds;
 	struct pw_alarm_input input = {.utilization = pool->counts.utilization,
 		.free = pool->counts.free,
+		.fast_free = pool->counts.fast_free,
 		.time_to_exhaustion = PW_NOT_IN_SIGHT};
 
 	if (t != NULL && t->forecast_within != 0)
@@ -509,7 +483,7 @@ static void tell(struct pw_monitor *m, const struct pw_poll *poll, struct pw_wat
 /* Whether bind() holds enough of a TCP bind pool to make it alarm; once it does, until a quarter less is held. */
 static bool bound_holds(const struct pw_monitor *m, const struct pw_watched *pool)
 {
-	uint32_t enough = pw_policy_pool_floor(m->policy, pool->counts.capacity, 0);
+	uint32_t enough = pw_policy_pool_floor(m->policy, PW_SOURCE_SOCKETS, pool->counts.capacity, 0);
 
 	return pool->counts.bound >= (pool->bound_holds ? enough - enough / 4 : enough);
 }
@@ -525,7 +499,7 @@ static bool is_worthy(const struct pw_monitor *m, const struct pw_watched *pool)
 /* Its namespace does not exist any more, or its kind is not watched any more. */
 static bool is_gone(const struct pw_watched *pool)
 {
-	return pool->ns->poll == NULL || (is_snat(pool) && pool->ns->poll->snat.pools == NULL);
+	return pool->ns->poll == NULL || pool->ns->poll->sources[pw_kind_source(pool->key.kind)] == NULL;
 }
 
 static void end(struct pw_monitor *m, const struct pw_poll *poll, struct pw_watched *pool)

@@ -16,7 +16,6 @@
 #include "watch/event.h"
 #include "watch/policy.h"
 #include "watch/snapshot.h"
-#include "count/snat.h"
 
 struct pw_monitor;
 
@@ -29,24 +28,14 @@ enum pw_poll_status {
 	PW_POLL_GONE     /* the namespace does not exist any more: its pools end, alarms fall */
 };
 
-/* What a poll knows of translated source ports. Zeroed = nothing is watched. */
-struct pw_snat_poll {
-	enum pw_source_status status; /* 0 means PW_SOURCE_OFF */
-	bool fresh;                 /* `pools` are of this poll; else the rows keep their numbers and states */
-	struct pw_snat *pools;      /* complete with COUNTING; NULL = no SNAT pools (those that were there end) */
-	uint64_t failures;          /* insert_failed since the start */
-	const char *reason;         /* why they are not known, with UNAVAILABLE */
-};
-
 /* One namespace's part of a poll. A namespace that a poll does not mention any more is gone. */
 struct pw_ns_poll {
 	uint32_t index;   /* pwNsIndex */
 	const char *name; /* "" = the daemon's own */
 	enum pw_poll_status status;
-	enum pw_poll_status udp_status;   /* COUNTED or FAILED: UDP can fail alone */
-	struct pw_census *census;         /* valid with COUNTED; with QUIET its range and totals are valid */
-	uint32_t tcp, tcp_time_wait, udp; /* sockets of the whole namespace (sockstat), not only of the range */
-	struct pw_snat_poll snat;
+	struct pw_census *census;              /* its range and totals are valid with COUNTED and QUIET */
+	uint32_t tcp, tcp_time_wait, udp;      /* sockets of the whole namespace (sockstat), not only of the range */
+	struct pw_source *sources[PW_SOURCES]; /* NULL: is not asked for; its pools, if there were any, end */
 	/* For the host that answers questions; the monitor calls none of them. Any may be NULL. */
 	const char *(*ifname)(uint32_t ifindex, void *context);                  /* the name of an interface, or NULL */
 	uint32_t (*alloc_latency)(const struct pw_pool_key *key, void *context); /* us, 0 = not measured */
@@ -119,11 +108,8 @@ const struct pw_snapshot *pw_monitor_build(struct pw_monitor *monitor);
  * monitor. */
 uint32_t pw_monitor_next_event_id(struct pw_monitor *monitor);
 
-/* Whether a namespace has rows of sockets' pools that need numbers (listed, configured, lingering or alarmed), or a `pool` section
- * may match something in it: if so a poll must not be skipped by the pre-check. */
-bool pw_monitor_needs(const struct pw_monitor *monitor, uint32_t ns);
-
-/* The same for SNAT pools and the dump of the connection tracking table. */
-bool pw_monitor_needs_snat(const struct pw_monitor *monitor, uint32_t ns);
+/* Whether a namespace has rows of a source's pools that need numbers (listed, configured, lingering or alarmed), or a `pool` section
+ * may match something of it: if so it must count at each poll. */
+bool pw_monitor_needs(const struct pw_monitor *monitor, uint32_t ns, enum pw_source_id source);
 
 #endif

@@ -20,6 +20,11 @@ void pw_policy_defaults(struct pw_policy *policy)
 	};
 }
 
+static uint32_t least(uint32_t a, uint32_t b)
+{
+	return a < b ? a : b;
+}
+
 /* --- matching --------------------------------------------------------------------------------------------------- */
 
 static bool cidrs_match(const struct pw_cidr *list, size_t n, const struct pw_address *address)
@@ -173,6 +178,21 @@ bool pw_rule_names_snat(const struct pw_rule *rule)
 	return (rule->match.kinds & (1u << PW_KIND_SNAT)) != 0;
 }
 
+void pw_rule_limit(const struct pw_rule *rule, struct pw_pool_counts *counts)
+{
+	uint32_t left;
+
+	if (rule == NULL || rule->capacity == 0 || rule->capacity >= counts->capacity)
+		return;
+	left = rule->capacity > counts->used ? rule->capacity - counts->used : 0;
+	counts->capacity = rule->capacity;
+	counts->reusable = 0; /* who counts the ports behind us knows nothing of it */
+	counts->free = least(counts->free, left);
+	counts->fast_free = least(counts->fast_free, counts->free);
+	counts->blocked = left - counts->free;
+	counts->utilization = pw_utilization(counts->capacity, counts->free);
+}
+
 /* A TCP bind pool counts every port in use on its address, and connect() shares these between destinations: that it is full harms
  * nobody but those who call bind(). */
 const struct pw_thresholds *pw_policy_thresholds(
@@ -187,11 +207,6 @@ const struct pw_thresholds *pw_policy_thresholds(
 }
 
 /* --- the floor -------------------------------------------------------------------------------------------------- */
-
-static uint32_t least(uint32_t a, uint32_t b)
-{
-	return a < b ? a : b;
-}
 
 /* The ports that must be gone for this utilization (rounded down) to be reached. */
 static uint32_t ports_at(uint32_t capacity, uint32_t percent)
@@ -208,6 +223,8 @@ static uint32_t ports_to_alarm(const struct pw_thresholds *t, uint32_t capacity)
 		ports = least(ports, ports_at(capacity, t->warning.rise));
 	if (t->critical.rise != 0)
 		ports = least(ports, ports_at(capacity, t->critical.rise));
+	if (t->fast_free_below != 0)
+		ports = 0; /* how many of them there are is not known here */
 	if (t->free_below != 0)
 		ports = least(ports, t->free_below > capacity ? 0 : capacity - t->free_below + 1);
 	return ports;
@@ -218,24 +235,22 @@ uint32_t pw_policy_floor(const struct pw_policy *policy, uint32_t capacity)
 	uint32_t floor = least(policy->min_used, ports_to_alarm(&policy->defaults, capacity));
 
 	for (size_t i = 0; i < policy->n_rules; i++)
-		floor = least(floor, ports_to_alarm(&policy->rules[i].thresholds, capacity));
+		floor = least(floor,
+			ports_to_alarm(&policy->rules[i].thresholds,
+				policy->rules[i].capacity != 0 ? least(policy->rules[i].capacity, capacity)
+							       : capacity));
 	return floor > 0 ? floor : 1;
 }
 
-uint32_t pw_policy_pool_floor(const struct pw_policy *policy, uint32_t capacity, uint32_t blocked)
+uint32_t pw_policy_pool_floor(
+	const struct pw_policy *policy, enum pw_source_id source, uint32_t capacity, uint32_t gone)
 {
-	uint32_t ports = ports_to_alarm(&policy->defaults, capacity);
-	uint32_t own = ports > blocked ? ports - blocked : 0;
+	const struct pw_thresholds *thresholds = source == PW_SOURCE_SNAT ? &policy->snat : &policy->defaults;
+	uint32_t ports = ports_to_alarm(thresholds, capacity);
+	uint32_t own = ports > gone ? ports - gone : 0;
 
 	if (own < ports / 8)
 		own = ports / 8;
 	own = least(policy->min_used, own);
 	return own > 0 ? own : 1;
-}
-
-uint32_t pw_policy_snat_floor(const struct pw_policy *policy, uint32_t capacity)
-{
-	uint32_t floor = least(policy->min_used, ports_to_alarm(&policy->snat, capacity));
-
-	return floor > 0 ? floor : 1;
 }

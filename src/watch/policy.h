@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #include "count/address.h"
-#include "count/pool.h"
+#include "count/source.h"
 
 /* Rising and falling threshold of one severity in percent of the capacity; rise = 0: this severity is off. */
 struct pw_threshold {
@@ -24,6 +24,7 @@ struct pw_thresholds {
 	struct pw_threshold critical;
 	uint8_t exhausted_fall;   /* exhausted is left at this utilization or less (0..99) */
 	uint32_t free_below;      /* ports: warning while fewer are free; 0 = off */
+	uint32_t fast_free_below; /* the same of the ports that the kernel tries first */
 	uint32_t forecast_within; /* seconds: warning while exhaustion is nearer than this; 0 = off */
 	uint32_t for_polls;       /* polls in a row that a condition must hold before the state rises; at least 1 */
 };
@@ -47,6 +48,7 @@ struct pw_rule {
 	struct pw_match match;
 	char *label;                     /* title of the `pool` section */
 	struct pw_thresholds thresholds; /* complete: what the section left out is inherited */
+	uint32_t capacity; /* ports that its pools really get, where these are fewer; 0: as the kernel has it */
 };
 
 struct pw_policy {
@@ -98,6 +100,10 @@ bool pw_rule_names_snat(const struct pw_rule *rule);
 const struct pw_thresholds *pw_policy_thresholds(
 	const struct pw_policy *policy, const struct pw_rule *rule, const struct pw_pool_key *key, bool bound_holds);
 
+/* What a rule (NULL: none) says about the ports of its pools, over what was counted: no more than its capacity can be used, whoever
+ * gives them out behind the kernel. A port in TIME_WAIT is one of them. */
+void pw_rule_limit(const struct pw_rule *rule, struct pw_pool_counts *counts);
+
 /* The first rule that matches, or NULL. */
 const struct pw_rule *pw_policy_rule(
 	const struct pw_policy *policy, const struct pw_pool_key *key, const char *ns_name);
@@ -112,10 +118,8 @@ uint32_t pw_policy_floor(const struct pw_policy *policy, uint32_t capacity);
 /* The number of used ports from which a pool that no `pool` section matches is evaluated and listed: min_used, or
  * fewer where the range is so small (or so many of its ports are blocked or lost) that the pool would alarm before. Never
  * less than an eighth of the ports at the lowest threshold: what little such a pool holds is not what drains the
- * range. At least 1. */
-uint32_t pw_policy_pool_floor(const struct pw_policy *policy, uint32_t capacity, uint32_t blocked);
-
-/* The same for an SNAT pool. */
-uint32_t pw_policy_snat_floor(const struct pw_policy *policy, uint32_t capacity);
+ * range. At least 1. `gone` of the ports can be used by no pool. */
+uint32_t pw_policy_pool_floor(
+	const struct pw_policy *policy, enum pw_source_id source, uint32_t capacity, uint32_t gone);
 
 #endif

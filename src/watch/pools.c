@@ -68,10 +68,10 @@ struct pw_watched *pw_pools_find(const struct pw_pools *pools, const struct pw_p
 	return pool;
 }
 
-/* The number of pools of its sort in its namespace. */
+/* The number of watched pools of its source in its namespace. */
 static size_t *watched_of(struct pw_watched *pool)
 {
-	return pool->key.kind == PW_KIND_SNAT ? &pool->ns->watched_snat : &pool->ns->watched;
+	return &pool->ns->sources[pw_kind_source(pool->key.kind)].watched;
 }
 
 struct pw_watched *pw_pools_add(struct pw_pools *pools, struct pw_watched_ns *ns, const struct pw_pool_key *key)

@@ -23,20 +23,23 @@
 
 #define PW_NO_POSITION UINT32_MAX
 
+/* What was known of a source of pools when it last counted. */
+struct pw_watched_source {
+	uint32_t pools;          /* with at least one port */
+	uint32_t capacity, gone; /* of the smallest pool */
+	uint32_t floor;          /* ports from which a pool of this capacity is watched without being asked for */
+	size_t watched;          /* pools of it that are watched */
+};
+
 /* A namespace of the polls. */
 struct pw_watched_ns {
 	uint32_t index;
 	char *name;
 	const struct pw_ns_poll *poll; /* its part of the poll that is being taken; NULL when it is gone */
-	bool counted, udp_counted;     /* this poll has new numbers of its pools */
-	bool snat_counted;             /* the same for its SNAT pools */
-	uint32_t floor;                /* ports from which a pool is watched without being asked for */
-	uint64_t sockets;              /* totals of the last good poll */
-	uint32_t pools, snat_pools;
+	struct pw_watched_source sources[PW_SOURCES];
+	uint64_t sockets; /* of the last good poll */
 	struct pw_ns_row row;
-	size_t watched; /* pools of this namespace, those of SNAT not included */
-	size_t watched_snat;
-	char snat_reason[128]; /* why these are not known */
+	char snat_reason[128];
 	UT_hash_handle hh;
 	struct pw_watched_ns *next_removed;
 };

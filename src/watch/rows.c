@@ -169,7 +169,8 @@ static void build_namespaces(struct pw_snapshot *s, struct pw_arena *arena, cons
 		rows[n].snat_reason = pw_arena_text(arena, ns->snat_reason);
 		rows[n++].name = pw_arena_text(arena, ns->name);
 		s->sockets_seen += ns->sockets;
-		s->pools_seen += ns->pools + ns->snat_pools;
+		for (int i = 0; i < PW_SOURCES; i++)
+			s->pools_seen += ns->sources[i].pools;
 	}
 	if (n != 0)
 		qsort(rows, n, sizeof(*rows), by_ns_index);

@@ -143,6 +143,27 @@ def test_free_below(scene):
     assert (rising["pwEventReason"], rising["pwEventThreshold"], rising["pwEventLabel"]) == ("freeThreshold", 700, "few left")
 
 
+def test_fast_free_below_warns_before_the_knee(scene):
+    """connect() tries the 500 ports of one parity first: with 420 connections 80 of them are left."""
+    level = Level(scene)
+    scene.start(f'pool "gateway" {{ remote = {{ "{THERE}" }}  fast-free-below = 100 }}')
+    level.reach(395, state="normal")
+    level.reach(420, state="warning", stateReason="fastFreeThreshold", free=580, fastFree=80)
+    level.reach(380, state="normal")
+    rising, _ = scene.expect([(WEB, "normal", "warning"), (WEB, "warning", "normal")])
+    assert (rising["pwEventReason"], rising["pwEventThreshold"]) == ("fastFreeThreshold", 100)
+
+
+def test_capacity_is_the_budget_of_a_nat_gateway(scene):
+    """A gateway that grants 64 ports for each destination: they run out while the kernel has 936 left."""
+    level = Level(scene)
+    scene.start(f'pool "cloud nat" {{ kind = connect  remote = {{ "127.0.0.0/8" }}  capacity = 64 }}')
+    level.reach(31, state="normal", capacity=64, free=33, utilization=48)
+    level.reach(40, state="warning", capacity=64, free=24, utilization=62)
+    level.reach(64, state="exhausted", free=0, utilization=100)
+    scene.expect([(WEB, "normal", "warning"), (WEB, "warning", "exhausted")])
+
+
 # --- sections --------------------------------------------------------------------------------------------------------
 
 

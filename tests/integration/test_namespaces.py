@@ -9,6 +9,7 @@ import pytest
 from faults import FaultyDaemon
 from harness import Cell, Namespace, eventually, program
 from scene import Scene
+from systemd import Systemd
 
 LOW, HIGH, USED, PORT = 40000, 40009, 6, 8080
 STOP_SECONDS = 2
@@ -144,6 +145,22 @@ def test_ends_in_the_middle_of_a_poll(scene):
     watches(scene, WATCHED[:20])
     scene.daemon.faults.set(setting_ms=100)
     eventually(lambda: scene.manager.get("pwPollAge") > 1000, 20)
+    assert scene.daemon.stop(STOP_SECONDS) == 0
+
+
+def test_a_long_poll_is_a_sign_of_life(scene):
+    """systemd hears of a poll of twenty namespaces while it goes on."""
+    systemd = Systemd(scene.workshop.directory / "notify")
+    scene.daemon = scene.workshop.keep(FaultyCell(scene.ns, scene.workshop.directory, scene.master.socket, "namespaces { all = true }",
+                                                  wrapper=systemd.starts(watchdog_s=2)))
+    scene.manager.ready()
+    add(scene, WATCHED[:20])
+    watches(scene, WATCHED[:20])
+    scene.daemon.faults.set(setting_ms=100)
+    eventually(lambda: scene.manager.get("pwPollAge") > 1000, 20)
+    polls, signs = scene.manager.get("pwPolls"), systemd.hear().count("WATCHDOG=1")
+    eventually(lambda: systemd.hear().count("WATCHDOG=1") >= signs + 2)
+    assert scene.manager.get("pwPolls") == polls
     assert scene.daemon.stop(STOP_SECONDS) == 0
 
 

@@ -19,7 +19,7 @@ static const struct pw_thresholds usual = {
 static struct pw_alarm_result poll_free(
 	struct pw_alarm *alarm, const struct pw_thresholds *t, uint32_t capacity, uint32_t free_ports)
 {
-	struct pw_alarm_input in = {pw_utilization(capacity, free_ports), free_ports, PW_NOT_IN_SIGHT};
+	struct pw_alarm_input in = {pw_utilization(capacity, free_ports), free_ports, free_ports, PW_NOT_IN_SIGHT};
 
 	return pw_alarm_step(alarm, t, &in);
 }
@@ -32,7 +32,7 @@ static struct pw_alarm_result poll_percent(struct pw_alarm *alarm, const struct 
 
 static struct pw_alarm_result poll_forecast(struct pw_alarm *alarm, const struct pw_thresholds *t, uint32_t seconds)
 {
-	struct pw_alarm_input in = {10, 900, seconds};
+	struct pw_alarm_input in = {10, 900, 400, seconds};
 
 	return pw_alarm_step(alarm, t, &in);
 }
@@ -152,6 +152,29 @@ static void free_below_has_a_band_of_its_own(void **unused)
 	assert_int_equal(r.fall, 220);
 }
 
+static void fast_free_below_looks_at_the_ports_that_are_tried_first(void **unused)
+{
+	struct pw_thresholds t = {.exhausted_fall = 98, .fast_free_below = 100, .for_polls = 1};
+	struct pw_alarm_input in = {40, 600, 100, PW_NOT_IN_SIGHT};
+	struct pw_alarm alarm = {0};
+	struct pw_alarm_result r;
+
+	(void)unused;
+	assert_int_equal(pw_alarm_step(&alarm, &t, &in).state, PW_STATE_NORMAL);
+	in.fast_free = 99;
+	r = pw_alarm_step(&alarm, &t, &in);
+	assert_int_equal(r.state, PW_STATE_WARNING);
+	assert_int_equal(r.reason, PW_REASON_FAST_FREE);
+	assert_int_equal(r.rise, 100);
+	in.fast_free = 109;
+	assert_int_equal(pw_alarm_step(&alarm, &t, &in).state, PW_STATE_WARNING);
+	in.fast_free = 110;
+	r = pw_alarm_step(&alarm, &t, &in);
+	assert_int_equal(r.state, PW_STATE_NORMAL);
+	assert_int_equal(r.fall_reason, PW_REASON_FAST_FREE);
+	assert_int_equal(r.fall, 110);
+}
+
 static void free_below_re_arms_even_when_the_band_is_out_of_reach(void **unused)
 {
 	struct pw_thresholds t = {.exhausted_fall = 98, .free_below = 1000, .for_polls = 1};
@@ -185,7 +208,7 @@ static void strongest_reason_wins(void **unused)
 {
 	struct pw_thresholds t = usual;
 	struct pw_alarm alarm = {0};
-	struct pw_alarm_input in = {60, 400, 100};
+	struct pw_alarm_input in = {60, 400, 0, 100};
 
 	(void)unused;
 	t.free_below = 500;
@@ -194,6 +217,9 @@ static void strongest_reason_wins(void **unused)
 	in.utilization = 40;
 	assert_int_equal(pw_alarm_step(&alarm, &t, &in).reason, PW_REASON_FREE);
 	in.free = 600;
+	t.fast_free_below = 100;
+	assert_int_equal(pw_alarm_step(&alarm, &t, &in).reason, PW_REASON_FAST_FREE);
+	in.fast_free = 110;
 	assert_int_equal(pw_alarm_step(&alarm, &t, &in).reason, PW_REASON_FORECAST);
 	in.time_to_exhaustion = PW_NOT_IN_SIGHT;
 	assert_int_equal(pw_alarm_step(&alarm, &t, &in).reason, PW_REASON_NONE);
@@ -247,6 +273,7 @@ static struct pw_thresholds random_thresholds(void)
 	t.warning.fall = (uint8_t)pick(t.warning.rise);
 	t.exhausted_fall = (uint8_t)(50 + pick(50));
 	t.free_below = chance(2) ? 1 + pick(CAPACITY / 2) : 0;
+	t.fast_free_below = chance(2) ? 1 + pick(CAPACITY / 4) : 0;
 	t.forecast_within = chance(2) ? 1 + pick(1000) : 0;
 	return t;
 }
@@ -276,6 +303,8 @@ static void view_levels(const struct pw_thresholds *t, const struct pw_alarm_inp
 	views[PW_LEVEL_WARNING] = (struct view){true, utilization >= t->warning.rise, utilization <= t->warning.fall};
 	views[PW_LEVEL_FREE] = (struct view){
 		t->free_below != 0, in->free < t->free_below, in->free >= pw_alarm_free_rearm(t->free_below)};
+	views[PW_LEVEL_FAST_FREE] = (struct view){t->fast_free_below != 0, in->fast_free < t->fast_free_below,
+		in->fast_free >= pw_alarm_free_rearm(t->fast_free_below)};
 	views[PW_LEVEL_FORECAST] = (struct view){t->forecast_within != 0,
 		in->time_to_exhaustion<t->forecast_within, in->time_to_exhaustion> pw_alarm_forecast_rearm(
 			t->forecast_within)};
@@ -300,7 +329,8 @@ static enum pw_state expected_state(const struct pw_alarm *alarm)
 		return PW_STATE_EXHAUSTED;
 	if (alarm->on[PW_LEVEL_CRITICAL])
 		return PW_STATE_CRITICAL;
-	return alarm->on[PW_LEVEL_WARNING] || alarm->on[PW_LEVEL_FREE] || alarm->on[PW_LEVEL_FORECAST]
+	return alarm->on[PW_LEVEL_WARNING] || alarm->on[PW_LEVEL_FREE] || alarm->on[PW_LEVEL_FAST_FREE] ||
+			alarm->on[PW_LEVEL_FORECAST]
 		? PW_STATE_WARNING
 		: PW_STATE_NORMAL;
 }
@@ -309,6 +339,8 @@ static bool crossed_down(enum pw_reason reason, uint32_t limit, const struct pw_
 {
 	if (reason == PW_REASON_UTILIZATION)
 		return in->utilization <= limit;
+	if (reason == PW_REASON_FAST_FREE)
+		return in->fast_free >= limit;
 	return reason == PW_REASON_FREE ? in->free >= limit : in->time_to_exhaustion > limit;
 }
 
@@ -316,6 +348,8 @@ static bool crossed_up(enum pw_reason reason, uint32_t limit, const struct pw_al
 {
 	if (reason == PW_REASON_UTILIZATION)
 		return in->utilization >= limit;
+	if (reason == PW_REASON_FAST_FREE)
+		return in->fast_free < limit;
 	return reason == PW_REASON_FREE ? in->free < limit : in->time_to_exhaustion < limit;
 }
 
@@ -338,8 +372,8 @@ static void random_series(void)
 	enum pw_state previous = PW_STATE_NORMAL;
 
 	for (int i = 0; i < 200; i++, free_ports = walk(free_ports)) {
-		struct pw_alarm_input in = {
-			pw_utilization(CAPACITY, free_ports), free_ports, chance(3) ? PW_NOT_IN_SIGHT : pick(2000)};
+		struct pw_alarm_input in = {pw_utilization(CAPACITY, free_ports), free_ports, free_ports / 2,
+			chance(3) ? PW_NOT_IN_SIGHT : pick(2000)};
 		struct pw_alarm before = alarm;
 		struct view views[PW_LEVELS];
 		struct pw_alarm_result r = pw_alarm_step(&alarm, &t, &in);
@@ -372,6 +406,7 @@ int main(void)
 		cmocka_unit_test(capacity_of_none_is_exhausted),
 		cmocka_unit_test(counts_polls_only_towards_rising),
 		cmocka_unit_test(free_below_has_a_band_of_its_own),
+		cmocka_unit_test(fast_free_below_looks_at_the_ports_that_are_tried_first),
 		cmocka_unit_test(free_below_re_arms_even_when_the_band_is_out_of_reach),
 		cmocka_unit_test(forecast_warns_and_re_arms),
 		cmocka_unit_test(strongest_reason_wins),

@@ -109,7 +109,8 @@ static void expect_reports(const char *text, const char *reports)
 	"poll-interval, idle-interval, min-used, max-rows, max-alarms, linger, top, probe, connect-failures, " \
 	"warning, critical, exhausted, forecast, pool, ignore, notify, agentx, snmp, namespaces, snat"
 #define POOL_NAMES \
-	"kind, protocol, local, remote, port, namespace, warning, critical, exhausted, forecast, free-below, for"
+	"kind, protocol, local, remote, port, namespace, warning, critical, exhausted, forecast, free-below, fast-free-below, " \
+	"capacity, for"
 #define PREFIX "(the prefix length is not a number from 0 to 32 (IPv4) or 128 (IPv6; from 96 if IPv4-mapped))"
 #define SOCKET "expected a path of at most 107 bytes from the root, unix:PATH, or tcp:HOST:PORT\n"
 #define NETWORK "expected an address or network such as \"192.0.2.0/24\" or \"2001:db8::/32\" "
@@ -206,6 +207,9 @@ static const struct {
 	{"# \xf4\x90\x80\x80\n", "1: byte 0xf4 is not text, expected UTF-8 without control characters\n"},
 	{"# \xe2\x82", "1: byte 0xe2 is not text, expected UTF-8 without control characters\n"},
 	/* numbers */
+	{"pool \"x\" {\n fast-free-below = 65537\n capacity = 0\n}",
+		"2: \"fast-free-below\" is \"65537\", expected a whole number from 0 to 65536\n"
+		"3: \"capacity\" is \"0\", expected a whole number from 1 to 65536\n"},
 	{"top = ten", "1: \"top\" is \"ten\", expected a whole number from 1 to 1000\n"},
 	{"top = -1", "1: \"top\" is \"-1\", expected a whole number from 1 to 1000\n"},
 	{"top = 1.5", "1: \"top\" is \"1.5\", expected a whole number from 1 to 1000\n"},
@@ -461,6 +465,7 @@ static void assert_thresholds(const struct pw_thresholds *t, const struct pw_thr
 	assert_int_equal(t->critical.fall, expected->critical.fall);
 	assert_int_equal(t->exhausted_fall, expected->exhausted_fall);
 	assert_int_equal(t->free_below, expected->free_below);
+	assert_int_equal(t->fast_free_below, expected->fast_free_below);
 	assert_int_equal(t->forecast_within, expected->forecast_within);
 	assert_int_equal(t->for_polls, expected->for_polls);
 }
@@ -497,7 +502,7 @@ static void assert_defaults(const struct pw_config *c)
 	assert_false(c->namespaces.all);
 	assert_int_equal(c->namespaces.n_names, 0);
 	assert_int_equal(c->snat.n_ranges, 0);
-	assert_thresholds(&c->policy.snat, (&(struct pw_thresholds){{70, 65}, {85, 80}, 98, 0, 0, 1}));
+	assert_thresholds(&c->policy.snat, (&(struct pw_thresholds){{70, 65}, {85, 80}, 98, 0, 0, 0, 1}));
 	assert_int_equal(c->snat.interval_s, 60);
 }
 
@@ -542,7 +547,7 @@ static void test_every_setting(void **state)
 	assert_int_equal(c->policy.top, 1000);
 	assert_int_equal(c->probe, PW_PROBE_OFF);
 	assert_false(c->connect_failures);
-	assert_thresholds(&c->policy.defaults, (&(struct pw_thresholds){{20, 10}, {30, 25}, 90, 0, 600, 3}));
+	assert_thresholds(&c->policy.defaults, (&(struct pw_thresholds){{20, 10}, {30, 25}, 90, 0, 0, 600, 3}));
 	assert_int_equal(c->notify.max_per_minute, 0);
 	assert_int_equal(c->notify.renotify_s, 3600);
 	assert_string_equal(c->agentx.socket, "tcp:localhost:705");
@@ -589,11 +594,14 @@ static void test_snat(void **state)
 		assert_int_equal(c->snat.ranges[i].high, expected[i].high);
 	}
 	/* a warning and a critical threshold of its own, the rest from the file */
-	assert_thresholds(&c->policy.snat, (&(struct pw_thresholds){{70, 65}, {90, 85}, 90, 0, 60, 4}));
-	assert_thresholds(&c->policy.defaults, (&(struct pw_thresholds){{30, 25}, {80, 75}, 90, 0, 0, 4}));
-	assert_thresholds(&c->policy.rules[0].thresholds, (&(struct pw_thresholds){{20, 15}, {90, 85}, 90, 0, 60, 4}));
-	assert_thresholds(&c->policy.rules[1].thresholds, (&(struct pw_thresholds){{30, 25}, {80, 75}, 90, 0, 0, 4}));
-	assert_thresholds(&c->policy.rules[2].thresholds, (&(struct pw_thresholds){{30, 25}, {80, 75}, 90, 5, 0, 4}));
+	assert_thresholds(&c->policy.snat, (&(struct pw_thresholds){{70, 65}, {90, 85}, 90, 0, 0, 60, 4}));
+	assert_thresholds(&c->policy.defaults, (&(struct pw_thresholds){{30, 25}, {80, 75}, 90, 0, 0, 0, 4}));
+	assert_thresholds(
+		&c->policy.rules[0].thresholds, (&(struct pw_thresholds){{20, 15}, {90, 85}, 90, 0, 0, 60, 4}));
+	assert_thresholds(
+		&c->policy.rules[1].thresholds, (&(struct pw_thresholds){{30, 25}, {80, 75}, 90, 0, 0, 0, 4}));
+	assert_thresholds(
+		&c->policy.rules[2].thresholds, (&(struct pw_thresholds){{30, 25}, {80, 75}, 90, 5, 0, 0, 4}));
 	pw_config_free(c);
 }
 
@@ -618,7 +626,7 @@ static void test_pool(void **state)
 	assert_int_equal(first->match.n_ports, 2);
 	assert_int_equal(first->match.ports[1], 8443);
 	assert_string_equal(first->match.ns, "blue");
-	assert_thresholds(&first->thresholds, (&(struct pw_thresholds){{30, 25}, {80, 75}, 50, 2000, 60, 4}));
+	assert_thresholds(&first->thresholds, (&(struct pw_thresholds){{30, 25}, {80, 75}, 50, 2000, 0, 60, 4}));
 	assert_string_equal(second->label, "payment gateway");
 	assert_int_equal(second->match.kinds, 1u << PW_KIND_BIND | 1u << PW_KIND_SNAT);
 	assert_int_equal(second->match.protocols, PW_MATCH_TCP | PW_MATCH_UDP);
@@ -660,20 +668,20 @@ static void test_inheritance(void **state)
 		const char *text;
 		struct pw_thresholds expected;
 	} cases[] = {
-		{"pool \"x\" { }", {{50, 45}, {80, 75}, 98, 0, 0, 1}},
+		{"pool \"x\" { }", {{50, 45}, {80, 75}, 98, 0, 0, 0, 1}},
 		{"pool \"x\" { }\nwarning { rise = 20 } exhausted { fall = 7 } forecast { warn-within = 9 } notify { for = 2 }",
-			{{20, 15}, {80, 75}, 7, 0, 9, 2}},
-		{"pool \"x\" { warning { rise = 30 } }", {{30, 25}, {80, 75}, 98, 0, 0, 1}},
-		{"pool \"x\" { warning { rise = 5 } }", {{5, 0}, {80, 75}, 98, 0, 0, 1}},
-		{"pool \"x\" { warning { rise = 3 } }", {{3, 0}, {80, 75}, 98, 0, 0, 1}},
-		{"pool \"x\" { warning { fall = 20 } }", {{50, 20}, {80, 75}, 98, 0, 0, 1}},
-		{"warning { rise = 40 fall = 10 } pool \"x\" { warning { } }", {{40, 10}, {80, 75}, 98, 0, 0, 1}},
-		{"pool \"x\" { critical { rise = 100 } }", {{50, 45}, {100, 95}, 98, 0, 0, 1}},
-		{"pool \"x\" { warning { rise = 0 } }", {{0, 0}, {80, 75}, 98, 0, 0, 1}},
-		{"pool \"x\" { critical { rise = 0 } warning { rise = 90 } }", {{90, 85}, {0, 0}, 98, 0, 0, 1}},
-		{"warning { rise = 0 } pool \"x\" { warning { rise = 60 } }", {{60, 55}, {80, 75}, 98, 0, 0, 1}},
+			{{20, 15}, {80, 75}, 7, 0, 0, 9, 2}},
+		{"pool \"x\" { warning { rise = 30 } }", {{30, 25}, {80, 75}, 98, 0, 0, 0, 1}},
+		{"pool \"x\" { warning { rise = 5 } }", {{5, 0}, {80, 75}, 98, 0, 0, 0, 1}},
+		{"pool \"x\" { warning { rise = 3 } }", {{3, 0}, {80, 75}, 98, 0, 0, 0, 1}},
+		{"pool \"x\" { warning { fall = 20 } }", {{50, 20}, {80, 75}, 98, 0, 0, 0, 1}},
+		{"warning { rise = 40 fall = 10 } pool \"x\" { warning { } }", {{40, 10}, {80, 75}, 98, 0, 0, 0, 1}},
+		{"pool \"x\" { critical { rise = 100 } }", {{50, 45}, {100, 95}, 98, 0, 0, 0, 1}},
+		{"pool \"x\" { warning { rise = 0 } }", {{0, 0}, {80, 75}, 98, 0, 0, 0, 1}},
+		{"pool \"x\" { critical { rise = 0 } warning { rise = 90 } }", {{90, 85}, {0, 0}, 98, 0, 0, 0, 1}},
+		{"warning { rise = 0 } pool \"x\" { warning { rise = 60 } }", {{60, 55}, {80, 75}, 98, 0, 0, 0, 1}},
 		{"forecast { warn-within = 60 } pool \"x\" { forecast { warn-within = 0 } free-below = 65536 }",
-			{{50, 45}, {80, 75}, 98, 65536, 0, 1}},
+			{{50, 45}, {80, 75}, 98, 65536, 0, 0, 1}},
 	};
 
 	(void)state;

@@ -264,7 +264,7 @@ struct case_ {
 	struct pw_snat_watch watch;
 	struct pw_snat_range range;
 	struct pw_snat_options options;
-	struct pw_snat_poll poll;
+	struct pw_source *poll;
 	uint64_t now_ms;
 };
 
@@ -288,7 +288,7 @@ static void stop(struct case_ *c)
 static void poll_after(struct case_ *c, uint32_t ms)
 {
 	c->now_ms += ms;
-	pw_snat_watch_poll(&c->watch, &c->input, &c->options, 1, c->now_ms, &c->poll, NULL);
+	c->poll = pw_snat_watch_poll(&c->watch, &c->input, &c->options, 1, c->now_ms, NULL);
 }
 
 static size_t dumps(const struct case_ *c)
@@ -303,7 +303,7 @@ static uint32_t used(const struct case_ *c)
 
 	pw_address_parse(&key.local, "198.51.100.1");
 	pw_address_parse(&key.remote, "192.0.2.9");
-	pw_source_pool(pw_snat_source(c->poll.pools), &key, &counts);
+	pw_source_pool(c->poll, &key, &counts);
 	return counts.used;
 }
 
@@ -318,18 +318,18 @@ static void test_dumps_on_its_interval(void **state)
 	script_entries(c.fake, 4);
 	script_entries(c.fake, 5);
 	poll_after(&c, 0);
-	assert_int_equal(c.poll.status, PW_SOURCE_COUNTING);
-	assert_true(c.poll.fresh);
+	assert_int_equal(c.poll->status, PW_SOURCE_COUNTING);
+	assert_true(c.poll->fresh);
 	assert_int_equal(used(&c), 4);
 	assert_int_equal(c.fake->closed, c.fake->total_opened);
 	poll_after(&c, 59000);
-	assert_false(c.poll.fresh);
+	assert_false(c.poll->fresh);
 	assert_int_equal(used(&c), 4);
 	assert_int_equal(dumps(&c), 1);
 	poll_after(&c, 2000);
-	assert_true(c.poll.fresh);
+	assert_true(c.poll->fresh);
 	assert_int_equal(used(&c), 5);
-	assert_int_equal(c.poll.failures, 0);
+	assert_int_equal(c.poll->failures, 0);
 	stop(&c);
 }
 
@@ -347,20 +347,20 @@ static void test_dumps_at_once_when_packets_find_no_entry(void **state)
 	poll_after(&c, 0);
 	poll_after(&c, 1000);
 	assert_int_equal(dumps(&c), 1);
-	assert_int_equal(c.poll.failures, 0);
+	assert_int_equal(c.poll->failures, 0);
 	poll_after(&c, 1000);
 	assert_int_equal(dumps(&c), 2);
-	assert_int_equal(c.poll.failures, 3);
+	assert_int_equal(c.poll->failures, 3);
 	/* unless dumps would then take too much of the time */
 	c.watch.took_ms = 1000;
 	script_failures(c.fake, 11);
 	poll_after(&c, 19000);
-	assert_int_equal(c.poll.failures, 4);
+	assert_int_equal(c.poll->failures, 4);
 	assert_int_equal(dumps(&c), 2);
 	/* the kernel's counters began anew */
 	script_failures(c.fake, 2);
 	poll_after(&c, 100);
-	assert_int_equal(c.poll.failures, 6);
+	assert_int_equal(c.poll->failures, 6);
 	stop(&c);
 }
 
@@ -374,8 +374,8 @@ static void test_few_entries_need_no_dump(void **state)
 	script_failures(c.fake, 0);
 	script_entries(c.fake, 2);
 	poll_after(&c, 0);
-	assert_int_equal(c.poll.status, PW_SOURCE_COUNTING);
-	assert_true(c.poll.fresh);
+	assert_int_equal(c.poll->status, PW_SOURCE_COUNTING);
+	assert_true(c.poll->fresh);
 	assert_int_equal(used(&c), 0);
 	assert_int_equal(dumps(&c), 0);
 	c.options.floor = 1; /* there is a row that needs numbers */
@@ -397,8 +397,7 @@ static void test_off(void **state)
 	poll_after(&c, 0);
 	c.options.n = 0;
 	poll_after(&c, 1000);
-	assert_int_equal(c.poll.status, PW_SOURCE_OFF);
-	assert_null(c.poll.pools);
+	assert_null(c.poll);
 	assert_int_equal(c.fake->total_opened, 3);
 	stop(&c);
 }
@@ -410,20 +409,20 @@ static void test_unavailable(void **state)
 	(void)state;
 	start(&c); /* a stream without a script is ENOENT */
 	poll_after(&c, 0);
-	assert_int_equal(c.poll.status, PW_SOURCE_UNAVAILABLE);
-	assert_string_equal(c.poll.reason, "the kernel has no connection tracking here (nf_conntrack)");
+	assert_int_equal(c.poll->status, PW_SOURCE_UNAVAILABLE);
+	assert_string_equal(c.poll->reason, "the kernel has no connection tracking here (nf_conntrack)");
 	fake_text(c.fake, PW_STREAM_CONNTRACK_COUNT, "4\n");
 	fake_fail(c.fake, PW_STREAM_DUMP_CONNTRACK_STATS, EPERM);
 	poll_after(&c, 1000);
-	assert_int_equal(c.poll.status, PW_SOURCE_UNAVAILABLE);
-	assert_string_equal(c.poll.reason,
+	assert_int_equal(c.poll->status, PW_SOURCE_UNAVAILABLE);
+	assert_string_equal(c.poll->reason,
 		"dump of the connection tracking counters: Operation not permitted (it needs CAP_NET_ADMIN)");
-	assert_false(c.poll.fresh);
+	assert_false(c.poll->fresh);
 	stop(&c);
 	start(&c);
 	fake_text(c.fake, PW_STREAM_CONNTRACK_COUNT, "many\n");
 	poll_after(&c, 0);
-	assert_string_equal(c.poll.reason, "net.netfilter.nf_conntrack_count: not understood: 'many\n'");
+	assert_string_equal(c.poll->reason, "net.netfilter.nf_conntrack_count: not understood: 'many\n'");
 	stop(&c);
 }
 
@@ -438,7 +437,7 @@ static void test_dump_is_made_again(void **state)
 	fake_fail(c.fake, PW_STREAM_DUMP_CONNTRACK, EBUSY);
 	script_entries(c.fake, 4);
 	poll_after(&c, 0);
-	assert_true(c.poll.fresh);
+	assert_true(c.poll->fresh);
 	assert_int_equal(used(&c), 4);
 	stop(&c);
 }
@@ -459,16 +458,16 @@ static void test_failed_dump(void **state)
 		fake_dump(c.fake, PW_STREAM_DUMP_CONNTRACK, &broken);
 	script_entries(c.fake, 4);
 	poll_after(&c, 0);
-	assert_int_equal(c.poll.status, PW_SOURCE_UNAVAILABLE);
-	assert_false(c.poll.fresh);
-	assert_string_equal(c.poll.reason, "dump of the connection tracking table: malformed message");
+	assert_int_equal(c.poll->status, PW_SOURCE_UNAVAILABLE);
+	assert_false(c.poll->fresh);
+	assert_string_equal(c.poll->reason, "dump of the connection tracking table: malformed message");
 	assert_int_equal(dumps(&c), 4);
 	c.watch.took_ms = 100;
 	poll_after(&c, 1000);
-	assert_int_equal(c.poll.status, PW_SOURCE_UNAVAILABLE); /* a dump takes too long for that */
+	assert_int_equal(c.poll->status, PW_SOURCE_UNAVAILABLE); /* a dump takes too long for that */
 	c.watch.took_ms = 1;
 	poll_after(&c, 1000);
-	assert_int_equal(c.poll.status, PW_SOURCE_COUNTING);
+	assert_int_equal(c.poll->status, PW_SOURCE_COUNTING);
 	assert_int_equal(used(&c), 4);
 	stop(&c);
 }

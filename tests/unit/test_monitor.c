@@ -440,6 +440,42 @@ static void free_ports_alarm(void **unused)
 	assert_int_equal(f.events[0].threshold, 770);
 }
 
+/* A budget of 400 ports behind a NAT gateway. */
+static void capacity_of_a_section_is_what_counts(void **unused)
+{
+	struct pw_cidr remote = cidr("10.0.0.0/24");
+	struct pw_rule rule = {
+		.match = {.remote = &remote, .n_remote = 1}, .thresholds = f.policy.defaults, .capacity = 400};
+	const struct pw_pool_counts *counts;
+
+	(void)unused;
+	f.policy.rules = &rule;
+	f.policy.n_rules = 1;
+	fixture_poll_connects(&f, 199);
+	assert_int_equal(row(FIXTURE_POOL)->state, PW_STATE_NORMAL);
+	fixture_poll_connects(&f, 200);
+	counts = &row(FIXTURE_POOL)->counts;
+	assert_int_equal(counts->capacity, 400);
+	assert_int_equal(counts->used, 200);
+	assert_int_equal(counts->free, 200);
+	assert_int_equal(counts->utilization, 50);
+	assert_int_equal(row(FIXTURE_POOL)->state, PW_STATE_WARNING);
+	fixture_poll_connects(&f, 400);
+	counts = &row(FIXTURE_POOL)->counts;
+	assert_int_equal(counts->free, 0);
+	assert_int_equal(counts->fast_free, 0);
+	assert_int_equal(counts->utilization, 100);
+	assert_int_equal(row(FIXTURE_POOL)->state, PW_STATE_EXHAUSTED);
+	assert_int_equal(row(FIXTURE_POOL)->time_to_exhaustion, 0);
+	fixture_poll_connects(&f, 410); /* more than was granted, as far as is known */
+	assert_int_equal(row(FIXTURE_POOL)->counts.free, 0);
+	assert_int_equal(row(FIXTURE_POOL)->counts.blocked, 0);
+	rule.capacity = 60000; /* more than there are */
+	fixture_poll_connects(&f, 400);
+	assert_int_equal(row(FIXTURE_POOL)->counts.capacity, 1000);
+	assert_int_equal(row(FIXTURE_POOL)->counts.free, 600);
+}
+
 static void growth_outlives_a_change_of_the_range(void **unused)
 {
 	(void)unused;
@@ -493,7 +529,7 @@ static void rows_linger(void **unused)
 	}
 	fixture_poll(&f);
 	assert_null(fixture_row(&f, FIXTURE_POOL));
-	assert_false(pw_monitor_needs(f.monitor, 1));
+	assert_false(pw_monitor_needs(f.monitor, 1, PW_SOURCE_SOCKETS));
 }
 
 /* Ten pools of 100, 110 ... 190 ports. */
@@ -633,7 +669,7 @@ static void matched_pool_has_a_row_while_it_has_a_port(void **unused)
 	}
 	fixture_poll(&f);
 	assert_null(fixture_row(&f, FIXTURE_POOL));
-	assert_true(pw_monitor_needs(f.monitor, 1)); /* the next one must not be missed */
+	assert_true(pw_monitor_needs(f.monitor, 1, PW_SOURCE_SOCKETS)); /* the next one must not be missed */
 }
 
 /* Thresholds of a section are watched below the floor, whether the table has room for the pool or not. */
@@ -777,14 +813,14 @@ static void failing_udp_keeps_its_pools(void **unused)
 	(void)unused;
 	fixture_udp(&f, "10.0.0.1", 600);
 	fixture_poll_connects(&f, 100);
-	f.ns.udp_status = PW_POLL_FAILED;
+	pw_census_source(f.census)->stale_protocol = IPPROTO_UDP;
 	fixture_poll_connects(&f, 600);
 	assert_int_equal(f.n_events, 1);
 	assert_int_equal(f.events[0].key.protocol, IPPROTO_TCP);
 	assert_int_equal(row("udp 10.0.0.1 bind")->counts.used, 600);
 	assert_int_equal(row("udp 10.0.0.1 bind")->state, PW_STATE_WARNING);
 	assert_true(f.snapshot->namespaces[0].failing);
-	f.ns.udp_status = PW_POLL_COUNTED;
+	pw_census_source(f.census)->stale_protocol = 0;
 	fixture_poll_connects(&f, 600);
 	assert_int_equal(
 		f.n_events, 3); /* the UDP pools, that of the address and the wildcards, have fallen meanwhile */
@@ -815,7 +851,7 @@ static void vanished_namespace_ends_its_alarms(void **unused)
 	assert_int_equal(f.snapshot->n_pools, 0);
 	fixture_poll(&f);
 	assert_int_equal(f.n_events, 0);
-	assert_false(pw_monitor_needs(f.monitor, 1));
+	assert_false(pw_monitor_needs(f.monitor, 1, PW_SOURCE_SOCKETS));
 }
 
 static void namespaces_are_apart(void **unused)
@@ -824,7 +860,9 @@ static void namespaces_are_apart(void **unused)
 	struct pw_ns_poll both[2];
 
 	(void)unused;
-	both[0] = (struct pw_ns_poll){.index = 7, .name = "blue", .census = census};
+	both[0] = (struct pw_ns_poll){
+		.index = 7, .name = "blue", .census = census, .sources = {pw_census_source(census)}};
+	both[0].sources[PW_SOURCE_SOCKETS]->fresh = true;
 	both[1] = f.ns;
 	f.poll.ns = both;
 	f.poll.n_ns = 2;
@@ -1196,6 +1234,7 @@ int main(void)
 		TEST(bind_pool_without_percents_can_be_the_worst),
 		TEST(udp_bind_pools_alarm),
 		TEST(free_ports_alarm),
+		TEST(capacity_of_a_section_is_what_counts),
 		TEST(growth_outlives_a_change_of_the_range),
 		TEST(forecast_alarms),
 		TEST(rows_begin_at_min_used),

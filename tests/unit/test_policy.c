@@ -223,8 +223,8 @@ static void floor_is_min_used_on_a_large_range(void **unused)
 	(void)unused;
 	pw_policy_defaults(&policy);
 	assert_int_equal(pw_policy_floor(&policy, 28232), 64);
-	assert_int_equal(pw_policy_pool_floor(&policy, 28232, 0), 64);
-	assert_int_equal(pw_policy_pool_floor(&policy, 28232, 28000), 64);
+	assert_int_equal(pw_policy_pool_floor(&policy, PW_SOURCE_SOCKETS, 28232, 0), 64);
+	assert_int_equal(pw_policy_pool_floor(&policy, PW_SOURCE_SOCKETS, 28232, 28000), 64);
 }
 
 static void floor_follows_the_threshold_on_a_small_range(void **unused)
@@ -234,10 +234,10 @@ static void floor_follows_the_threshold_on_a_small_range(void **unused)
 	(void)unused;
 	pw_policy_defaults(&policy);
 	assert_int_equal(pw_policy_floor(&policy, 100), 50);
-	assert_int_equal(pw_policy_pool_floor(&policy, 100, 0), 50);
-	assert_int_equal(
-		pw_policy_pool_floor(&policy, 100, 30), 20); /* 20 own and 30 blocked ports are half of the range */
-	assert_int_equal(pw_policy_pool_floor(&policy, 100, 90), 6);
+	assert_int_equal(pw_policy_pool_floor(&policy, PW_SOURCE_SOCKETS, 100, 0), 50);
+	assert_int_equal(pw_policy_pool_floor(&policy, PW_SOURCE_SOCKETS, 100, 30),
+		20); /* 20 own and 30 blocked ports are half of the range */
+	assert_int_equal(pw_policy_pool_floor(&policy, PW_SOURCE_SOCKETS, 100, 90), 6);
 	assert_int_equal(pw_policy_floor(&policy, 1), 1);
 	assert_int_equal(pw_policy_floor(&policy, 0), 1);
 }
@@ -254,9 +254,16 @@ static void floor_knows_the_rules(void **unused)
 	assert_int_equal(pw_policy_floor(&policy, 28232), 33); /* 33 used leave 28199 */
 	rule.thresholds.free_below = 30000;
 	assert_int_equal(pw_policy_floor(&policy, 28232), 1);
+	rule.capacity = 64;
+	rule.thresholds = (struct pw_thresholds){.warning = {50, 45}, .for_polls = 1};
+	assert_int_equal(pw_policy_floor(&policy, 28232), 32); /* half of what the section grants */
+	rule.thresholds = (struct pw_thresholds){.fast_free_below = 1, .for_polls = 1};
+	assert_int_equal(pw_policy_floor(&policy, 28232), 1);
+	rule.capacity = 0;
 	rule.thresholds = (struct pw_thresholds){.critical = {20, 10}, .for_polls = 1};
 	assert_int_equal(pw_policy_floor(&policy, 200), 40);
-	assert_int_equal(pw_policy_pool_floor(&policy, 200, 0), 64); /* of pools that no section matches */
+	assert_int_equal(
+		pw_policy_pool_floor(&policy, PW_SOURCE_SOCKETS, 200, 0), 64); /* of pools that no section matches */
 }
 
 static bool alarms(const struct pw_thresholds *t, uint32_t capacity, uint32_t gone)

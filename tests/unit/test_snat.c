@@ -277,12 +277,13 @@ static void test_many_addresses_and_pools(void **state)
 /* A poll with this many ports of a pool of 1000 in use. */
 static void poll_snat(struct fixture *f, const struct pw_snat_range *range, unsigned n)
 {
-	pw_snat_begin(f->ns.snat.pools, range, 1);
+	pw_snat_begin((struct pw_snat *)f->ns.sources[PW_SOURCE_SNAT], range, 1);
 	for (unsigned i = 0; i < n; i++)
-		add(f->ns.snat.pools, entry_of("198.51.100.1", (uint16_t)(2000 + i), "192.0.2.9", 443));
-	pw_snat_finish(f->ns.snat.pools);
-	f->ns.snat.status = PW_SOURCE_COUNTING;
-	f->ns.snat.fresh = true;
+		add((struct pw_snat *)f->ns.sources[PW_SOURCE_SNAT],
+			entry_of("198.51.100.1", (uint16_t)(2000 + i), "192.0.2.9", 443));
+	pw_snat_finish((struct pw_snat *)f->ns.sources[PW_SOURCE_SNAT]);
+	f->ns.sources[PW_SOURCE_SNAT]->status = PW_SOURCE_COUNTING;
+	f->ns.sources[PW_SOURCE_SNAT]->fresh = true;
 	fixture_poll(f);
 }
 
@@ -302,7 +303,7 @@ static void test_states_by_its_own_thresholds(void **state)
 
 	(void)state;
 	fixture_start(&f);
-	f.ns.snat.pools = snat;
+	f.ns.sources[PW_SOURCE_SNAT] = pw_snat_source(snat);
 	poll_snat(&f, &range, 699);
 	assert_int_equal(state_of(&f), PW_STATE_NORMAL);
 	assert_int_equal(fixture_row(&f, POOL)->warning_threshold, 70);
@@ -312,19 +313,19 @@ static void test_states_by_its_own_thresholds(void **state)
 	poll_snat(&f, &range, 900);
 	assert_int_equal(state_of(&f), PW_STATE_CRITICAL);
 	/* a poll without new numbers keeps them */
-	f.ns.snat.fresh = false;
+	f.ns.sources[PW_SOURCE_SNAT]->fresh = false;
 	fixture_poll(&f);
 	assert_int_equal(state_of(&f), PW_STATE_CRITICAL);
 	assert_int_equal(f.n_events, 0);
 	assert_int_equal(fixture_row(&f, POOL)->counts.used, 900);
-	f.ns.snat.status = PW_SOURCE_UNAVAILABLE;
-	f.ns.snat.reason = "no reason";
+	f.ns.sources[PW_SOURCE_SNAT]->status = PW_SOURCE_UNAVAILABLE;
+	f.ns.sources[PW_SOURCE_SNAT]->reason = "no reason";
 	fixture_poll(&f);
 	assert_int_equal(state_of(&f), PW_STATE_CRITICAL);
 	assert_int_equal(f.snapshot->namespaces[0].snat_status, PW_SOURCE_UNAVAILABLE);
 	assert_string_equal(f.snapshot->namespaces[0].snat_reason, "no reason");
 	/* so does a poll that gets no sockets: the two have nothing to do with each other */
-	f.ns.snat.reason = "";
+	f.ns.sources[PW_SOURCE_SNAT]->reason = "";
 	f.ns.status = PW_POLL_FAILED;
 	poll_snat(&f, &range, 1000);
 	assert_int_equal(state_of(&f), PW_STATE_EXHAUSTED);
@@ -344,11 +345,11 @@ static void test_pools_end_when_they_are_not_watched_any_more(void **state)
 
 	(void)state;
 	fixture_start(&f);
-	f.ns.snat.pools = snat;
+	f.ns.sources[PW_SOURCE_SNAT] = pw_snat_source(snat);
 	poll_snat(&f, &range, 950);
 	assert_int_equal(f.n_events, 1);
 	assert_int_equal(f.snapshot->pools_seen, 1);
-	f.ns.snat = (struct pw_snat_poll){.status = PW_SOURCE_OFF};
+	f.ns.sources[PW_SOURCE_SNAT] = NULL;
 	fixture_poll(&f);
 	assert_null(fixture_row(&f, POOL));
 	assert_int_equal(f.n_events, 1);
@@ -369,21 +370,21 @@ static void test_needs(void **state)
 
 	(void)state;
 	fixture_start(&f);
-	f.ns.snat.pools = snat;
+	f.ns.sources[PW_SOURCE_SNAT] = pw_snat_source(snat);
 	poll_snat(&f, &range, 0);
-	assert_false(pw_monitor_needs(f.monitor, 1));
-	assert_false(pw_monitor_needs_snat(f.monitor, 1));
+	assert_false(pw_monitor_needs(f.monitor, 1, PW_SOURCE_SOCKETS));
+	assert_false(pw_monitor_needs(f.monitor, 1, PW_SOURCE_SNAT));
 	poll_snat(&f, &range, 100);
-	assert_false(pw_monitor_needs(f.monitor, 1));
-	assert_true(pw_monitor_needs_snat(f.monitor, 1));
+	assert_false(pw_monitor_needs(f.monitor, 1, PW_SOURCE_SOCKETS));
+	assert_true(pw_monitor_needs(f.monitor, 1, PW_SOURCE_SNAT));
 	f.policy.rules = &rule;
 	f.policy.n_rules = 1;
-	assert_false(pw_monitor_needs(f.monitor, 7));
-	assert_true(pw_monitor_needs_snat(f.monitor, 7));
+	assert_false(pw_monitor_needs(f.monitor, 7, PW_SOURCE_SOCKETS));
+	assert_true(pw_monitor_needs(f.monitor, 7, PW_SOURCE_SNAT));
 	rule.match.kinds = 0;
-	assert_true(pw_monitor_needs(f.monitor, 7));
+	assert_true(pw_monitor_needs(f.monitor, 7, PW_SOURCE_SOCKETS));
 	rule.match.kinds = 1u << PW_KIND_CONNECT;
-	assert_false(pw_monitor_needs_snat(f.monitor, 7));
+	assert_false(pw_monitor_needs(f.monitor, 7, PW_SOURCE_SNAT));
 	fixture_stop(&f);
 	pw_snat_free(snat);
 }
@@ -401,7 +402,7 @@ static void test_sections(void **state)
 	fixture_start(&f);
 	f.policy.rules = &rule;
 	f.policy.n_rules = 1;
-	f.ns.snat.pools = snat;
+	f.ns.sources[PW_SOURCE_SNAT] = pw_snat_source(snat);
 	poll_snat(&f, &range, 5); /* small, but named */
 	assert_string_equal(fixture_row(&f, POOL)->label, "gateway");
 	assert_int_equal(fixture_row(&f, POOL)->warning_threshold, 70);

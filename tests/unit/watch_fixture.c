@@ -21,7 +21,9 @@ void fixture_start(struct fixture *f)
 	assert_non_null(f->census);
 	assert_non_null(f->sockets);
 	assert_non_null(f->events);
-	f->ns = (struct pw_ns_poll){.index = 1, .name = "", .census = f->census};
+	f->ns = (struct pw_ns_poll){
+		.index = 1, .name = "", .census = f->census, .sources = {pw_census_source(f->census)}};
+	f->ns.sources[PW_SOURCE_SOCKETS]->fresh = true;
 	f->poll = (struct pw_poll){
 		.now_ms = 1000000, .wall.tv_sec = 1700000000, .interval_ms = 10000, .ns = &f->ns, .n_ns = 1};
 	f->range = (struct pw_range){.tw_reuse = PW_TW_REUSE_LOOPBACK, .tw_reuse_delay_ms = 1000, .timestamps = true};
@@ -96,6 +98,7 @@ static void count(struct fixture *f)
 	if (f->ns.status == PW_POLL_COUNTED)
 		assert_int_equal(pw_census_add(f->census, f->sockets, f->n_sockets), 0);
 	pw_census_finish(f->census);
+	f->ns.sources[PW_SOURCE_SOCKETS]->fresh = f->ns.status == PW_POLL_COUNTED;
 }
 
 void fixture_answer(struct fixture *f)
