@@ -33,14 +33,14 @@ static int add_header(netsnmp_variable_list **list, enum pw_event_type type)
 	return pw_varbind_add(list, trap_name, OID_LENGTH(trap_name), &trap);
 }
 
-static int add_object(netsnmp_variable_list **list, const struct pw_object *object, const struct pw_event *event)
+static int add_object(netsnmp_variable_list **list, const struct pw_field *field, const struct pw_event *event)
 {
 	uint32_t below[5] = {0};
-	size_t len = pw_object_path(&pw_event_group, object, below) + 1; /* with the .0 of a scalar */
+	size_t len = pw_object_path(&pw_event_fields, field, below) + 1; /* with the .0 of a scalar */
 	oid name[MAX_OID_LEN];
 	struct pw_value value;
 
-	pw_object_read(object, NULL, event, &value);
+	pw_object_read(field, NULL, event, &value);
 	return pw_varbind_add(list, name, pw_full_oid(name, below, len), &value);
 }
 
@@ -48,11 +48,11 @@ static netsnmp_variable_list *build(const struct pw_event *event)
 {
 	netsnmp_variable_list *list = NULL;
 	size_t n;
-	const struct pw_object *const *objects = pw_notification_objects(event->type, &n);
+	const uint8_t *numbers = pw_notification_objects(event->type, &n);
 	int rc = add_header(&list, event->type);
 
 	for (size_t i = 0; i < n && rc == 0; i++)
-		rc = add_object(&list, objects[i], event);
+		rc = add_object(&list, pw_field_from(&pw_event_fields, numbers[i]), event);
 	if (rc == 0)
 		return list;
 	snmp_free_varbind(list);

@@ -3,101 +3,177 @@
 
 #include <string.h>
 
-const struct pw_group *const pw_groups[] = {
-	&pw_agent_group,
-	&pw_namespace_group,
-	&pw_pool_group,
-	&pw_top_group,
-	&pw_alarm_group,
-	&pw_event_group,
+/* --- rows, found by binary search in the snapshot ------------------------------------------------------------------- */
+
+/* The snapshot is the row of the scalars, and .0 its index. */
+static const void *find_scalars(const struct pw_snapshot *snapshot, bool next, const uint32_t *index, size_t len,
+	uint32_t *found, size_t *found_len)
+{
+	found[0] = 0;
+	*found_len = 1;
+	if (next)
+		return len == 0 ? snapshot : NULL;
+	return len == 1 && index[0] == 0 ? snapshot : NULL;
+}
+
+/* The index of a row, of tables whose index is one number. */
+typedef uint32_t row_number(const struct pw_snapshot *snapshot, size_t position);
+
+/* The position of the row with this index or, with next, of the first one behind it; `count` when there is none. Its index is
+ * written to *found. */
+static size_t search(const struct pw_snapshot *snapshot, size_t count, row_number *number, bool next,
+	const uint32_t *index, size_t len, uint32_t *found)
+{
+	size_t low = 0, high = count;
+
+	if (!next && len != 1)
+		return count;
+	while (len > 0 && low < high) {
+		size_t middle = low + (high - low) / 2;
+		uint32_t value = number(snapshot, middle);
+
+		if (value < index[0] || (next && value == index[0]))
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low == count)
+		return count;
+	*found = number(snapshot, low);
+	return next || *found == index[0] ? low : count;
+}
+
+static uint32_t ns_number(const struct pw_snapshot *snapshot, size_t position)
+{
+	return snapshot->namespaces[position].index;
+}
+
+static const void *find_ns(const struct pw_snapshot *snapshot, bool next, const uint32_t *index, size_t len,
+	uint32_t *found, size_t *found_len)
+{
+	size_t at = search(snapshot, snapshot->n_namespaces, ns_number, next, index, len, found);
+
+	*found_len = 1;
+	return at < snapshot->n_namespaces ? &snapshot->namespaces[at] : NULL;
+}
+
+static const void *find_pool(const struct pw_snapshot *snapshot, bool next, const uint32_t *index, size_t len,
+	uint32_t *found, size_t *found_len)
+{
+	size_t behind = next ? pw_snapshot_pool_after(snapshot, index, len) : 0;
+	const struct pw_pool_row *pool = !next ? pw_snapshot_pool(snapshot, index, len)
+		: behind < snapshot->n_pools   ? &snapshot->pools[behind]
+					       : NULL;
+
+	if (pool == NULL)
+		return NULL;
+	memcpy(found, pool->index, pool->index_len * sizeof(*found));
+	*found_len = pool->index_len;
+	return pool;
+}
+
+static uint32_t rank(const struct pw_snapshot *snapshot, size_t position)
+{
+	(void)snapshot;
+	return (uint32_t)position + 1;
+}
+
+static const void *find_top(const struct pw_snapshot *snapshot, bool next, const uint32_t *index, size_t len,
+	uint32_t *found, size_t *found_len)
+{
+	static const struct pw_pool_row no_pool = {.time_to_exhaustion = PW_NOT_IN_SIGHT, .state = PW_STATE_NORMAL};
+	size_t at = search(snapshot, snapshot->top_ranks, rank, next, index, len, found);
+
+	*found_len = 1;
+	if (at == snapshot->top_ranks)
+		return NULL;
+	return at < snapshot->n_top ? &snapshot->pools[snapshot->top[at]] : &no_pool;
+}
+
+static uint32_t alarm_number(const struct pw_snapshot *snapshot, size_t position)
+{
+	return snapshot->alarms[position].index;
+}
+
+static const void *find_alarm(const struct pw_snapshot *snapshot, bool next, const uint32_t *index, size_t len,
+	uint32_t *found, size_t *found_len)
+{
+	size_t at = search(snapshot, snapshot->n_alarms, alarm_number, next, index, len, found);
+
+	*found_len = 1;
+	return at < snapshot->n_alarms ? &snapshot->alarms[at] : NULL;
+}
+
+const struct pw_group pw_groups[] = {
+	{&pw_agent_fields, find_scalars},
+	{&pw_namespace_fields, find_ns},
+	{&pw_pool_fields, find_pool},
+	{&pw_top_fields, find_top},
+	{&pw_alarm_fields, find_alarm},
+	{&pw_event_fields, NULL},
 };
 const size_t pw_n_groups = sizeof(pw_groups) / sizeof(pw_groups[0]);
 
-static void read_number(const struct pw_object *object, const void *at, struct pw_value *value)
-{
-	union {
-		uint8_t u8;
-		uint16_t u16;
-		uint32_t u32;
-		int32_t i32;
-		uint64_t u64;
-	} raw;
+/* --- values ---------------------------------------------------------------------------------------------------------- */
 
-	switch (object->field) {
-	case PW_FIELD_U8:
-		memcpy(&raw.u8, at, sizeof(raw.u8));
-		pw_value_set_number(value, raw.u8);
-		break;
-	case PW_FIELD_U16:
-		memcpy(&raw.u16, at, sizeof(raw.u16));
-		pw_value_set_number(value, raw.u16);
-		break;
-	case PW_FIELD_U32:
-		memcpy(&raw.u32, at, sizeof(raw.u32));
-		pw_value_set_number(value, raw.u32);
-		break;
-	case PW_FIELD_I32:
-		memcpy(&raw.i32, at, sizeof(raw.i32));
-		pw_value_set_number(value, raw.i32);
-		break;
-	default:
-		memcpy(&raw.u64, at, sizeof(raw.u64));
-		pw_value_set_number(value, (int64_t)raw.u64);
-		break;
-	}
+/* The OID that a RowPointer to a pool has: its first accessible column. */
+static void set_pool_row(struct pw_value *value, const struct pw_pool_key *key)
+{
+	uint32_t below[4 + PW_POOL_INDEX_MAX] = {1, 3, 1, 8}; /* pwPoolName */
+
+	pw_value_set_row(value, below, 4 + pw_pool_index(key, below + 4));
 }
 
 void pw_object_read(
-	const struct pw_object *object, const struct pw_scene *scene, const void *row, struct pw_value *value)
+	const struct pw_field *field, const struct pw_context *context, const void *row, struct pw_value *value)
 {
-	const uint8_t *at = (const uint8_t *)row + object->offset;
-	const char *text;
-	struct timespec time;
+	struct pw_field_value read = {0};
 
-	value->syntax = object->syntax;
-	switch (object->field) {
-	case PW_FIELD_CALL: object->get(scene, row, value); break;
-	case PW_FIELD_TEXT:
-		memcpy(&text, at, sizeof(text));
-		pw_value_set_text(value, text);
-		break;
-	case PW_FIELD_CHARS: pw_value_set_text(value, (const char *)at); break;
-	case PW_FIELD_TIME:
-		memcpy(&time, at, sizeof(time));
-		pw_value_set_date(value, time);
-		break;
-	default: read_number(object, at, value); break;
+	pw_field_read(field, context, row, &read);
+	value->syntax = (enum pw_syntax)field->syntax;
+	switch (value->syntax) {
+	case PW_SYNTAX_TEXT: pw_value_set_text(value, read.text); break;
+	case PW_SYNTAX_DATE: pw_value_set_date(value, read.date); break;
+	case PW_SYNTAX_ROW: set_pool_row(value, read.row); break;
+	default: pw_value_set_number(value, read.number); break;
 	}
 }
 
-size_t pw_object_path(const struct pw_group *group, const struct pw_object *object, uint32_t path[4])
+const uint8_t *pw_notification_objects(enum pw_event_type type, size_t *n)
+{
+	static const uint8_t crossing[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21};
+	static const uint8_t connects[] = {1, 2, 22, 23};
+	static const uint8_t collector[] = {1, 2, 22};
+
+	switch (type) {
+	case PW_EVENT_RISING:
+	case PW_EVENT_FALLING: *n = sizeof(crossing); return crossing;
+	case PW_EVENT_CONNECT_FAILING: *n = sizeof(connects); return connects;
+	default: *n = sizeof(collector); return collector;
+	}
+}
+
+/* --- object identifiers ------------------------------------------------------------------------------------------------ */
+
+size_t pw_object_path(const struct pw_fields *fields, const struct pw_field *field, uint32_t path[4])
 {
 	size_t n = 0;
 
 	path[n++] = 1; /* pwObjects */
-	path[n++] = group->number;
-	if (group->table)
+	path[n++] = fields->number;
+	if (fields->table)
 		path[n++] = 1; /* the entry */
-	path[n++] = object->number;
+	path[n++] = field->number;
 	return n;
 }
 
-/* Where a path stands to an OID: 0 when the OID begins with it, -1 when it is before the OID, 1 when behind. */
-static int compare_path(const uint32_t *path, size_t path_len, const uint32_t *oid, size_t len)
-{
-	for (size_t i = 0; i < path_len && i < len; i++)
-		if (path[i] != oid[i])
-			return path[i] < oid[i] ? -1 : 1;
-	return path_len > len ? 1 : 0;
-}
-
 /* The instance of an object with this index, or the first one behind it. */
-static bool instance(const struct pw_group *group, const struct pw_object *object, const struct pw_snapshot *snapshot,
+static bool instance(const struct pw_group *group, const struct pw_field *field, const struct pw_snapshot *snapshot,
 	bool next, const uint32_t *index, size_t len, struct pw_instance *out)
 {
-	size_t path_len = pw_object_path(group, object, out->oid);
+	size_t path_len = pw_object_path(group->fields, field, out->oid);
 
-	out->object = object;
+	out->field = field;
 	out->row = group->row(snapshot, next, index, len, out->oid + path_len, &out->len);
 	out->len += path_len;
 	return out->row != NULL;
@@ -106,42 +182,51 @@ static bool instance(const struct pw_group *group, const struct pw_object *objec
 enum pw_lookup pw_lookup_get(
 	const struct pw_snapshot *snapshot, const uint32_t *oid, size_t len, struct pw_instance *out)
 {
-	uint32_t path[4];
-
 	for (size_t g = 0; g < pw_n_groups; g++) {
-		const struct pw_group *group = pw_groups[g];
+		const struct pw_group *group = &pw_groups[g];
+		size_t path_len = group->fields->table ? 4 : 3;
+		const struct pw_field *field;
 
-		if (len < 2 || oid[1] != group->number || !group->readable)
+		if (group->row == NULL || len < path_len || oid[0] != 1 || oid[1] != group->fields->number ||
+			(group->fields->table && oid[2] != 1))
 			continue;
-		for (size_t i = 0; i < group->n_objects; i++) {
-			const struct pw_object *object = &group->objects[i];
-			size_t path_len = pw_object_path(group, object, path);
-
-			if (object->field == PW_FIELD_NONE || compare_path(path, path_len, oid, len) != 0)
-				continue;
-			return instance(group, object, snapshot, false, oid + path_len, len - path_len, out)
-				? PW_LOOKUP_FOUND
-				: PW_LOOKUP_NO_INSTANCE;
-		}
+		field = pw_field_from(group->fields, oid[path_len - 1]);
+		if (field == NULL || field->number != oid[path_len - 1])
+			return PW_LOOKUP_NO_OBJECT;
+		return instance(group, field, snapshot, false, oid + path_len, len - path_len, out)
+			? PW_LOOKUP_FOUND
+			: PW_LOOKUP_NO_INSTANCE;
 	}
 	return PW_LOOKUP_NO_OBJECT;
+}
+
+/* Where an OID stands to the path of a group, or of the entry of its table: before it (or short of it) -1, below it 0, behind it 1. */
+static int compare_to_group(const struct pw_fields *fields, const uint32_t *oid, size_t len)
+{
+	const uint32_t path[] = {1, fields->number, 1};
+	size_t path_len = fields->table ? 3 : 2;
+
+	for (size_t i = 0; i < path_len; i++)
+		if (i >= len || oid[i] != path[i])
+			return i >= len || oid[i] < path[i] ? -1 : 1;
+	return 0;
 }
 
 static bool next_in_group(const struct pw_group *group, const struct pw_snapshot *snapshot, const uint32_t *oid,
 	size_t len, struct pw_instance *out)
 {
-	uint32_t path[4];
+	size_t path_len = group->fields->table ? 4 : 3;
+	int place = compare_to_group(group->fields, oid, len);
+	bool below = place == 0 && len >= path_len; /* an object, or an instance of one */
+	uint32_t number = below ? oid[path_len - 1] : 0;
+	const struct pw_field *field;
 
-	for (size_t i = 0; i < group->n_objects; i++) {
-		const struct pw_object *object = &group->objects[i];
-		size_t path_len = pw_object_path(group, object, path);
-		int order = compare_path(path, path_len, oid, len);
+	if (group->row == NULL || place > 0)
+		return false;
+	for (; (field = pw_field_from(group->fields, number)) != NULL; number = field->number + 1u) {
+		bool same = below && field->number == oid[path_len - 1];
 
-		if (object->field == PW_FIELD_NONE || order < 0)
-			continue;
-		if (order > 0)
-			path_len = len; /* any instance will do */
-		if (instance(group, object, snapshot, true, oid + path_len, len - path_len, out))
+		if (instance(group, field, snapshot, true, oid + (same ? path_len : 0), same ? len - path_len : 0, out))
 			return true;
 	}
 	return false;
@@ -149,14 +234,8 @@ static bool next_in_group(const struct pw_group *group, const struct pw_snapshot
 
 bool pw_lookup_next(const struct pw_snapshot *snapshot, const uint32_t *oid, size_t len, struct pw_instance *out)
 {
-	if (len > 0 && oid[0] > 1)
-		return false;
-	for (size_t g = 0; g < pw_n_groups; g++) {
-		const struct pw_group *group = pw_groups[g];
-		bool passed = len > 1 && oid[0] == 1 && group->number < oid[1];
-
-		if (group->readable && !passed && next_in_group(group, snapshot, oid, len, out))
+	for (size_t g = 0; g < pw_n_groups; g++)
+		if (next_in_group(&pw_groups[g], snapshot, oid, len, out))
 			return true;
-	}
 	return false;
 }

@@ -9,13 +9,13 @@
 /* What is answered before the first poll. */
 static const struct pw_snapshot nothing;
 
-const struct pw_scene *pw_server_scene(struct pw_server *server)
+const struct pw_context *pw_server_context(struct pw_server *server)
 {
-	struct pw_scene *s = &server->scene;
+	struct pw_context *s = &server->context;
 
-	if (!server->has_scene) {
+	if (!server->has_context) {
 		s->snapshot = pw_exchange_snapshot(server->exchange);
-		server->has_scene = s->snapshot != NULL;
+		server->has_context = s->snapshot != NULL;
 		s->snapshot = s->snapshot != NULL ? s->snapshot : &nothing;
 		pw_exchange_stats(server->exchange, &s->exchange);
 		s->now_ms = pw_clock_boot_ms();
@@ -26,9 +26,9 @@ const struct pw_scene *pw_server_scene(struct pw_server *server)
 
 void pw_server_end_turn(struct pw_server *server)
 {
-	if (server->has_scene)
-		pw_snapshot_unref(server->scene.snapshot);
-	server->has_scene = false;
+	if (server->has_context)
+		pw_snapshot_unref(server->context.snapshot);
+	server->has_context = false;
 }
 
 static int compare_names(const uint32_t *a, size_t a_len, const uint32_t *b, size_t b_len)
@@ -44,24 +44,24 @@ static bool is_ours(const struct pw_name *name)
 	return name->len >= pw_base_len && memcmp(name->id, pw_base, pw_base_len * sizeof(name->id[0])) == 0;
 }
 
-enum pw_lookup pw_server_get(const struct pw_scene *scene, const struct pw_name *name, struct pw_instance *out)
+enum pw_lookup pw_server_get(const struct pw_context *context, const struct pw_name *name, struct pw_instance *out)
 {
 	if (!is_ours(name))
 		return PW_LOOKUP_NO_OBJECT;
-	return pw_lookup_get(scene->snapshot, name->id + pw_base_len, name->len - pw_base_len, out);
+	return pw_lookup_get(context->snapshot, name->id + pw_base_len, name->len - pw_base_len, out);
 }
 
-bool pw_server_next(const struct pw_scene *scene, const struct pw_name *name, struct pw_instance *out)
+bool pw_server_next(const struct pw_context *context, const struct pw_name *name, struct pw_instance *out)
 {
 	if (is_ours(name))
-		return pw_lookup_next(scene->snapshot, name->id + pw_base_len, name->len - pw_base_len, out);
+		return pw_lookup_next(context->snapshot, name->id + pw_base_len, name->len - pw_base_len, out);
 	return compare_names(name->id, name->len, pw_base, pw_base_len) < 0 &&
-		pw_lookup_next(scene->snapshot, NULL, 0, out);
+		pw_lookup_next(context->snapshot, NULL, 0, out);
 }
 
 /* --- AgentX ---------------------------------------------------------------------------------------------------------- */
 
-static void respond_value(struct pw_response *r, const struct pw_scene *s, const struct pw_instance *found,
+static void respond_value(struct pw_response *r, const struct pw_context *s, const struct pw_instance *found,
 	const struct pw_name *start, const struct pw_name *end)
 {
 	uint32_t full[PW_OID_MAX];
@@ -74,11 +74,11 @@ static void respond_value(struct pw_response *r, const struct pw_scene *s, const
 		pw_response_exception(r, start, PW_END_OF_MIB_VIEW);
 		return;
 	}
-	pw_object_read(found->object, s, found->row, &value);
+	pw_object_read(found->field, s, found->row, &value);
 	pw_response_value(r, full, len, &value);
 }
 
-static void respond_get(struct pw_response *r, const struct pw_scene *s, const struct pw_name *name)
+static void respond_get(struct pw_response *r, const struct pw_context *s, const struct pw_name *name)
 {
 	struct pw_instance found;
 
@@ -90,7 +90,7 @@ static void respond_get(struct pw_response *r, const struct pw_scene *s, const s
 }
 
 static void respond_next(
-	struct pw_response *r, const struct pw_scene *s, const struct pw_name *start, const struct pw_name *end)
+	struct pw_response *r, const struct pw_context *s, const struct pw_name *start, const struct pw_name *end)
 {
 	struct pw_instance found;
 
@@ -101,7 +101,7 @@ static void respond_next(
 }
 
 /* One repetition of a GetBulk is made, as if there were no room for more (RFC 3416 4.2.3): snmpd sends GetNext for each repetition itself. */
-static void respond_ranges(struct pw_response *r, const struct pw_scene *s, struct pw_pdu *request)
+static void respond_ranges(struct pw_response *r, const struct pw_context *s, struct pw_pdu *request)
 {
 	uint16_t non_repeaters = UINT16_MAX, max_repetitions = 1;
 	struct pw_name start, end;
@@ -119,7 +119,7 @@ static void respond_ranges(struct pw_response *r, const struct pw_scene *s, stru
 
 size_t pw_server_respond(void *server, struct pw_pdu *request, bool open, uint8_t *out, size_t size)
 {
-	const struct pw_scene *s = pw_server_scene(server);
+	const struct pw_context *s = pw_server_context(server);
 	struct pw_response r;
 	size_t len;
 

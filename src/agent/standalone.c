@@ -19,7 +19,7 @@ static void name_of(const netsnmp_variable_list *varbind, struct pw_name *name)
 }
 
 /* A GETNEXT that finds nothing is left alone: the library goes on behind the subtree then. */
-static void answer(netsnmp_agent_request_info *info, netsnmp_request_info *request, const struct pw_scene *s)
+static void answer(netsnmp_agent_request_info *info, netsnmp_request_info *request, const struct pw_context *s)
 {
 	enum pw_lookup lookup = PW_LOOKUP_FOUND;
 	struct pw_instance found;
@@ -38,7 +38,7 @@ static void answer(netsnmp_agent_request_info *info, netsnmp_request_info *reque
 	if (lookup != PW_LOOKUP_FOUND)
 		error = lookup == PW_LOOKUP_NO_INSTANCE ? SNMP_NOSUCHINSTANCE : SNMP_NOSUCHOBJECT;
 	if (error == 0) {
-		pw_object_read(found.object, s, found.row, &value);
+		pw_object_read(found.field, s, found.row, &value);
 		if (pw_varbind_set(request->requestvb, &value) < 0)
 			error = SNMP_ERR_GENERR;
 	}
@@ -49,7 +49,7 @@ static void answer(netsnmp_agent_request_info *info, netsnmp_request_info *reque
 static int handle_mib(netsnmp_mib_handler *handler, netsnmp_handler_registration *registration,
 	netsnmp_agent_request_info *info, netsnmp_request_info *requests)
 {
-	const struct pw_scene *s = pw_server_scene(handler->myvoid);
+	const struct pw_context *s = pw_server_context(handler->myvoid);
 
 	(void)registration;
 	for (netsnmp_request_info *request = requests; request != NULL; request = request->next)

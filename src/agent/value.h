@@ -7,21 +7,7 @@
 #include <stdint.h>
 #include <time.h>
 
-#include "count/pool.h"
-
-/* The syntaxes that PORTWATCH-MIB uses. */
-enum pw_syntax {
-	PW_SYNTAX_INTEGER32,
-	PW_SYNTAX_ENUM, /* INTEGER { ... } and the textual conventions made of it */
-	PW_SYNTAX_GAUGE32,
-	PW_SYNTAX_UNSIGNED32,
-	PW_SYNTAX_COUNTER32,
-	PW_SYNTAX_COUNTER64,
-	PW_SYNTAX_TIMESTAMP,
-	PW_SYNTAX_TEXT, /* SnmpAdminString */
-	PW_SYNTAX_DATE, /* DateAndTime */
-	PW_SYNTAX_ROW   /* RowPointer */
-};
+#include "watch/fields.h"
 
 /* SnmpAdminString (SIZE (0..255)) */
 #define PW_TEXT_MAX 255

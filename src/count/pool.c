@@ -85,28 +85,28 @@ char *pw_pool_name(
 	return buf;
 }
 
-const char *pw_kind_name(enum pw_kind kind)
+const char *pw_kind_name(unsigned kind)
 {
 	static const char *const names[] = {"unknown", "connect", "bind", "snat"};
 
 	return names[kind <= PW_KIND_SNAT ? kind : 0];
 }
 
-const char *pw_basis_name(enum pw_basis basis)
+const char *pw_basis_name(unsigned basis)
 {
 	static const char *const names[] = {"unknown", "inferred", "probed", "read"};
 
 	return names[basis <= PW_BASIS_READ ? basis : 0];
 }
 
-const char *pw_state_name(enum pw_state state)
+const char *pw_state_name(unsigned state)
 {
 	static const char *const names[] = {"unknown", "normal", "warning", "critical", "exhausted"};
 
 	return names[state <= PW_STATE_EXHAUSTED ? state : 0];
 }
 
-const char *pw_reason_name(enum pw_reason reason)
+const char *pw_reason_name(unsigned reason)
 {
 	static const char *const names[] = {
 		"unknown", "none", "utilization", "freeThreshold", "forecast", "fastFreeThreshold"};
@@ -114,7 +114,7 @@ const char *pw_reason_name(enum pw_reason reason)
 	return names[reason <= PW_REASON_FAST_FREE ? reason : 0];
 }
 
-const char *pw_protocol_name(uint8_t protocol)
+const char *pw_protocol_name(unsigned protocol)
 {
 	return protocol == IPPROTO_TCP ? "tcp" : protocol == IPPROTO_UDP ? "udp" : "unknown";
 }

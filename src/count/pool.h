@@ -71,11 +71,11 @@ size_t pw_pool_index(const struct pw_pool_key *key, uint32_t out[PW_POOL_INDEX_M
 char *pw_pool_name(
 	const struct pw_pool_key *key, const char *zone_name, const char *ns_name, char buf[PW_POOL_NAME_MAX]);
 
-/* The names of the enums, as in the MIB and in JSON: "connect", "probed", "warning", "utilization", "tcp". */
-const char *pw_kind_name(enum pw_kind kind);
-const char *pw_basis_name(enum pw_basis basis);
-const char *pw_state_name(enum pw_state state);
-const char *pw_reason_name(enum pw_reason reason);
-const char *pw_protocol_name(uint8_t protocol);
+/* The names of the enums, as in the MIB and in JSON: "connect", "probed", "warning", "utilization", "tcp"; "unknown" for any other value. */
+const char *pw_kind_name(unsigned kind);
+const char *pw_basis_name(unsigned basis);
+const char *pw_state_name(unsigned state);
+const char *pw_reason_name(unsigned reason);
+const char *pw_protocol_name(unsigned protocol);
 
 #endif

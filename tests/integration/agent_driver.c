@@ -2,7 +2,8 @@
 /* agent_driver: the real agent thread without a collector, for tests
  *
  * agent_driver [-L] [-i INCLUDE] [-p PING-SECONDS] [-r RECONNECT-SECONDS] [-d] ADDRESS
- * agent_driver -o             prints what the agent knows of the MIB: objects, enumerations, notifications
+ * agent_driver -o             prints what the agent knows of the MIB: objects, their units and enumerations, notifications; and the
+ *                             members of the JSON document
  *
  * Snapshots and notifications are made by commands on standard input, one a line; each is answered by one line:
  *   rows N             publishes a snapshot of N pools, of which every tenth has an alarm
@@ -16,6 +17,7 @@
  *   stop MS            ends the agent: {"stopped": ..., "ms": ...}
  *   quit               also at the end of standard input */
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <inttypes.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -315,24 +317,54 @@ static void post_other(enum pw_event_type type, const char *what, uint32_t failu
 
 /* --- commands ------------------------------------------------------------------------------------------------------ */
 
-static const char *access_of(const struct pw_group *group, const struct pw_object *object)
+static const char *access_of(const struct pw_fields *fields, const struct pw_field *field)
 {
-	if (object->field == PW_FIELD_NONE)
+	if (field->index)
 		return "not-accessible";
-	return group->readable ? "read-only" : "accessible-for-notify";
+	return fields->readable ? "read-only" : "accessible-for-notify";
 }
 
-static void print_object(const struct pw_group *group, const struct pw_object *object)
+/* The name in the MIB: the prefix of the table, and the field's with a capital. */
+static const char *object_name(const struct pw_fields *fields, const struct pw_field *field)
+{
+	static char name[64];
+	size_t len = strlen(fields->prefix);
+
+	snprintf(name, sizeof(name), "%s%s", fields->prefix, field->object != NULL ? field->object : field->name);
+	name[len] = (char)toupper((unsigned char)name[len]);
+	return name;
+}
+
+static void print_object(const struct pw_fields *fields, const struct pw_field *field)
 {
 	static const char *const syntaxes[] = {"Integer32", "INTEGER", "Gauge32", "Unsigned32", "Counter32",
 		"Counter64", "TimeStamp", "SnmpAdminString", "DateAndTime", "RowPointer"};
 	uint32_t path[4];
-	size_t n = pw_object_path(group, object, path);
+	size_t n = pw_object_path(fields, field, path);
 
-	printf("object %s " PW_OID_BASE_TEXT, object->name);
+	printf("object %s " PW_OID_BASE_TEXT, object_name(fields, field));
 	for (size_t i = 0; i < n; i++)
 		printf(".%" PRIu32, path[i]);
-	printf(" %s %s\n", access_of(group, object), object->field == PW_FIELD_NONE ? "-" : syntaxes[object->syntax]);
+	printf(" %s %s\n", access_of(fields, field), field->index ? "-" : syntaxes[field->syntax]);
+}
+
+/* Of an object the unit and the names of its values, of a JSON member the same names or its type. */
+static void print_field(const struct pw_fields *fields, const struct pw_field *field)
+{
+	if (field->number != 0)
+		print_object(fields, field);
+	if (field->unit != NULL)
+		printf("unit %s %s\n", object_name(fields, field), field->unit);
+	if (field->help != NULL)
+		printf("help %s %s\n", object_name(fields, field), field->help);
+	if (field->json)
+		printf("member %s %s %s\n", fields->prefix, field->name,
+			field->syntax == PW_SYNTAX_ENUM                                           ? "enum"
+				: field->syntax == PW_SYNTAX_TEXT || field->syntax == PW_SYNTAX_DATE ? "string"
+												     : "integer");
+	for (unsigned value = 1; field->word != NULL && value < 256; value++)
+		if (strcmp(field->word(value), "unknown") != 0)
+			printf("value %s %u %s\n", object_name(fields, field), value, field->word(value));
 }
 
 static void print_enumerations(void)
@@ -343,7 +375,7 @@ static void print_enumerations(void)
 		printf("enumeration PwState %d %s\n", i, pw_state_name((enum pw_state)i));
 	for (int i = PW_REASON_NONE; i <= PW_REASON_FAST_FREE; i++)
 		printf("enumeration PwReason %d %s\n", i, pw_reason_name((enum pw_reason)i));
-	for (int i = PW_BASIS_INFERRED; i <= PW_BASIS_PROBED; i++)
+	for (int i = PW_BASIS_INFERRED; i <= PW_BASIS_READ; i++)
 		printf("enumeration PwBasis %d %s\n", i, pw_basis_name((enum pw_basis)i));
 	printf("enumeration PwProtocol %d %s\n", IPPROTO_TCP, pw_protocol_name(IPPROTO_TCP));
 	printf("enumeration PwProtocol %d %s\n", IPPROTO_UDP, pw_protocol_name(IPPROTO_UDP));
@@ -352,19 +384,19 @@ static void print_enumerations(void)
 static void print_notification(enum pw_event_type type)
 {
 	size_t n;
-	const struct pw_object *const *objects = pw_notification_objects(type, &n);
+	const uint8_t *numbers = pw_notification_objects(type, &n);
 
 	printf("notification " PW_OID_BASE_TEXT ".0.%d", (int)type);
 	for (size_t i = 0; i < n; i++)
-		printf(" %s", objects[i]->name);
+		printf(" %s", object_name(&pw_event_fields, pw_field_from(&pw_event_fields, numbers[i])));
 	printf("\n");
 }
 
 static void print_mib(void)
 {
 	for (size_t g = 0; g < pw_n_groups; g++)
-		for (size_t i = 0; i < pw_groups[g]->n_objects; i++)
-			print_object(pw_groups[g], &pw_groups[g]->objects[i]);
+		for (size_t i = 0; i < pw_groups[g].fields->n; i++)
+			print_field(pw_groups[g].fields, &pw_groups[g].fields->fields[i]);
 	print_enumerations();
 	for (int type = PW_EVENT_RISING; type <= PW_EVENT_COLLECTOR_RECOVERED; type++)
 		print_notification((enum pw_event_type)type);

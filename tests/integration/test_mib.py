@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""PORTWATCH-MIB and the program's one description of its objects say the same."""
+"""PORTWATCH-MIB, the schema of the JSON document, and the program's one description of its fields say the same."""
 
+import json
 import os
 import subprocess
 
 import pytest
-from harness import BUILD, program
+from harness import BUILD, SOURCE, program
 
 
 @pytest.fixture(scope="module", name="known")
@@ -14,7 +15,8 @@ def fixture_known():
     output = subprocess.run([program("tests/integration/agent_driver"), "-o"], capture_output=True, text=True, check=True,
                             timeout=30).stdout
     lines = [line.split() for line in output.splitlines()]
-    return {kind: [words[1:] for words in lines if words[0] == kind] for kind in ("object", "enumeration", "notification")}
+    return {kind: [words[1:] for words in lines if words[0] == kind]
+            for kind in ("object", "unit", "help", "value", "member", "enumeration", "notification")}
 
 
 def base_syntax(mib, name):
@@ -29,6 +31,43 @@ def test_objects(mib, known):
     expected = {name: (mib.oid[name], access, "-" if access == "not-accessible" else base_syntax(mib, name))
                 for name, access in mib.access.items() if not name.endswith(("Table", "Entry"))}
     assert {name: (oid, access, syntax) for name, oid, access, syntax in known["object"]} == expected
+
+
+def test_units(mib, known):
+    assert {name: " ".join(unit) for name, *unit in known["unit"]} == mib.units
+
+
+def test_help(mib, known):
+    """One line for each object that has a value."""
+    help_of = {name: " ".join(words) for name, *words in known["help"]}
+    assert {name for name, _, access, _ in known["object"] if access != "not-accessible"} <= set(help_of)
+    assert not [text for text in help_of.values() if not text[0].isupper() or text[-1] == "." or len(text) > 80]
+
+
+def test_values(mib, known):
+    """The names of the values of each enumeration."""
+    found = {}
+    for name, number, word in known["value"]:
+        found.setdefault(name, {})[int(number)] = word
+    assert found == {name: values for name, values in mib.enum.items() if values}
+
+
+def test_members_of_the_json_document(known):
+    """Names, types, and the names of values, in the order of the program; what an object must have is all of it."""
+    schema = json.loads((SOURCE / "docs" / "portwatch.schema.json").read_text())
+    parts = {"pwNs": schema["properties"]["namespaces"]["items"], "pwPool": schema["properties"]["pools"]["items"],
+             "pw": schema}
+    words = {}
+    for name, _, word in known["value"]:
+        words.setdefault(name, []).append(word)
+    for prefix, part in parts.items():
+        members = {name: words[prefix + name[0].upper() + name[1:]] if kind == "enum" else kind
+                   for table, name, kind in known["member"] if table == prefix}
+        described = {name: text.get("enum") or text["type"] for name, text in part["properties"].items()}
+        if part is schema:
+            assert described.pop("namespaces") == described.pop("pools") == "array"
+        assert members and described == members
+        assert set(part["required"]) == set(part["properties"])
 
 
 def test_enumerations(mib, known):

@@ -111,39 +111,44 @@ static struct pw_snapshot *random_snapshot(void)
 	return s;
 }
 
-static void list(const struct pw_group *group, const struct pw_object *object, const uint32_t *index, size_t len)
+static void list(const struct pw_group *group, const struct pw_field *field, const uint32_t *index, size_t len)
 {
 	struct name *name = &all.names[all.n++];
 
 	assert_true(all.n <= INSTANCES_MAX);
-	name->len = pw_object_path(group, object, name->oid);
+	name->len = pw_object_path(group->fields, field, name->oid);
 	memcpy(name->oid + name->len, index, len * sizeof(*index));
 	name->len += len;
 }
 
-static void list_rows(const struct pw_snapshot *s, const struct pw_group *group, const struct pw_object *object)
+static void list_rows(const struct pw_snapshot *s, const struct pw_group *group, const struct pw_field *field)
 {
 	static const uint32_t zero = 0;
 
-	if (group == &pw_agent_group)
-		list(group, object, &zero, 1);
-	for (size_t i = 0; group == &pw_namespace_group && i < s->n_namespaces; i++)
-		list(group, object, &s->namespaces[i].index, 1);
-	for (size_t i = 0; group == &pw_pool_group && i < s->n_pools; i++)
-		list(group, object, s->pools[i].index, s->pools[i].index_len);
-	for (uint32_t i = 1; group == &pw_top_group && i <= s->top_ranks; i++)
-		list(group, object, &i, 1);
-	for (size_t i = 0; group == &pw_alarm_group && i < s->n_alarms; i++)
-		list(group, object, &s->alarms[i].index, 1);
+	if (group->fields == &pw_agent_fields)
+		list(group, field, &zero, 1);
+	for (size_t i = 0; group->fields == &pw_namespace_fields && i < s->n_namespaces; i++)
+		list(group, field, &s->namespaces[i].index, 1);
+	for (size_t i = 0; group->fields == &pw_pool_fields && i < s->n_pools; i++)
+		list(group, field, s->pools[i].index, s->pools[i].index_len);
+	for (uint32_t i = 1; group->fields == &pw_top_fields && i <= s->top_ranks; i++)
+		list(group, field, &i, 1);
+	for (size_t i = 0; group->fields == &pw_alarm_fields && i < s->n_alarms; i++)
+		list(group, field, &s->alarms[i].index, 1);
+}
+
+static bool is_column(const struct pw_field *field)
+{
+	return field->number != 0 && !field->index;
 }
 
 static void list_all(const struct pw_snapshot *s)
 {
 	all.n = 0;
 	for (size_t g = 0; g < pw_n_groups; g++)
-		for (size_t i = 0; i < pw_groups[g]->n_objects; i++)
-			if (pw_groups[g]->objects[i].field != PW_FIELD_NONE)
-				list_rows(s, pw_groups[g], &pw_groups[g]->objects[i]);
+		for (size_t i = 0; i < pw_groups[g].fields->n; i++)
+			if (is_column(&pw_groups[g].fields->fields[i]))
+				list_rows(s, &pw_groups[g], &pw_groups[g].fields->fields[i]);
 	qsort(all.names, all.n, sizeof(all.names[0]), compare);
 }
 
@@ -209,13 +214,13 @@ static void check_get(const struct pw_snapshot *s, const struct name *name)
 /* Every value can be read: the sanitizers and valgrind look on. */
 static void read_value(const struct pw_snapshot *s, const struct name *name)
 {
-	struct pw_scene scene = {.snapshot = s, .now_ms = 1000};
+	struct pw_context context = {.snapshot = s, .now_ms = 1000};
 	struct pw_instance found;
 	struct pw_value value;
 
 	assert_int_equal(pw_lookup_get(s, name->oid, name->len, &found), PW_LOOKUP_FOUND);
-	pw_object_read(found.object, &scene, found.row, &value);
-	assert_int_equal(value.syntax, found.object->syntax);
+	pw_object_read(found.field, &context, found.row, &value);
+	assert_int_equal(value.syntax, found.field->syntax);
 }
 
 static void test_random(void **state)

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* fields.h: every value that is shown, described once
+ *
+ * The agent's tables and notifications, the JSON document, the columns of the terminal and the metrics read these descriptions. To
+ * show one more value: count it, add a line to fields.c, and tell of it in PORTWATCH-MIB and the documents. Tests hold the lines
+ * against the MIB and the JSON schema. */
+#ifndef PW_WATCH_FIELDS_H
+#define PW_WATCH_FIELDS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "watch/event.h"
+#include "watch/exchange.h"
+#include "watch/snapshot.h"
+
+/* The syntaxes that PORTWATCH-MIB uses. */
+enum pw_syntax {
+	PW_SYNTAX_INTEGER32,
+	PW_SYNTAX_ENUM, /* INTEGER { ... } and the textual conventions made of it */
+	PW_SYNTAX_GAUGE32,
+	PW_SYNTAX_UNSIGNED32, /* tells things apart */
+	PW_SYNTAX_COUNTER32,
+	PW_SYNTAX_COUNTER64,
+	PW_SYNTAX_TIMESTAMP,
+	PW_SYNTAX_TEXT, /* SnmpAdminString */
+	PW_SYNTAX_DATE, /* DateAndTime */
+	PW_SYNTAX_ROW   /* RowPointer to a row of pwPoolTable */
+};
+
+/* What values are read from, besides their row. */
+struct pw_context {
+	const struct pw_snapshot *snapshot; /* never NULL */
+	struct pw_exchange_stats exchange;
+	uint64_t now_ms;      /* CLOCK_BOOTTIME, for ages */
+	uint32_t uptime;      /* sysUpTime, hundredths of a second; 0 where there is none */
+	struct timespec wall; /* time of the poll */
+};
+
+/* A value; the syntax says which member has it. */
+struct pw_field_value {
+	int64_t number; /* every syntax but the following; of a counter the bits of a uint64_t */
+	const char *text;
+	struct timespec date;
+	const struct pw_pool_key *row;
+};
+
+/* Where a row keeps a value. */
+enum pw_storage {
+	PW_IN_NONE, /* nowhere: a part of the index */
+	PW_IN_U8,
+	PW_IN_U16,
+	PW_IN_U32,
+	PW_IN_I32,
+	PW_IN_U64,
+	PW_IN_TEXT,  /* const char * */
+	PW_IN_CHARS, /* char[] */
+	PW_IN_DATE,  /* struct timespec, wall time */
+	PW_IN_CALL   /* computed by get() */
+};
+
+struct pw_field {
+	const char
+		*name; /* "timeWait": the JSON member, and with a capital and the prefix of its table the MIB object */
+	const char *object; /* the latter without the prefix, where it is not made of the name; else NULL */
+	const char *unit;   /* UNITS of the MIB, NULL = none */
+	const char *help;   /* one line */
+	uint8_t number;     /* below its group, or below the entry of its table; 0 = not in the MIB */
+	uint8_t syntax;     /* enum pw_syntax */
+	uint8_t storage;    /* enum pw_storage */
+	bool json;          /* in the JSON document */
+	bool index;         /* part of the index: it has a number in the MIB and can't be read there */
+	uint16_t offset;
+	const char *(*word)(unsigned value); /* of an enumeration: the name of a value, "unknown" where it has none */
+	void (*get)(const struct pw_context *context, const void *row, struct pw_field_value *value);
+};
+
+/* What one kind of row has. */
+struct pw_fields {
+	const char *prefix;            /* of the MIB objects */
+	uint8_t number;                /* below pwObjects */
+	bool table;                    /* else scalars */
+	bool readable;                 /* else accessible-for-notify */
+	const struct pw_field *fields; /* in the order of the JSON document */
+	size_t n;
+};
+
+/* Their rows: struct pw_snapshot, pw_ns_row, pw_pool_row (twice), pw_alarm_row, pw_event. */
+extern const struct pw_fields pw_agent_fields, pw_namespace_fields, pw_pool_fields, pw_top_fields, pw_alarm_fields,
+	pw_event_fields;
+
+/* Reads a field whose storage is not PW_IN_NONE. `row` must be of the kind that its table has. Texts live as long as the row. */
+void pw_field_read(
+	const struct pw_field *field, const struct pw_context *context, const void *row, struct pw_field_value *value);
+
+/* The field with this name; NULL when there is none. */
+const struct pw_field *pw_field_by_name(const struct pw_fields *fields, const char *name);
+
+/* The field with the lowest number that is not below `number` and that can be read in the MIB (an index can't); NULL behind the last. */
+const struct pw_field *pw_field_from(const struct pw_fields *fields, uint32_t number);
+
+#endif
