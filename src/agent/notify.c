@@ -109,7 +109,7 @@ static size_t shorten(char *text, size_t excess)
 	return excess > len - keep ? excess - (len - keep) : 0;
 }
 
-/* sysUpTime.0, snmpTrapOID.0 and the objects of a notification; NULL when out of memory. Owner and label are cut where an SNMPv3
+/* sysUpTime.0, snmpTrapOID.0 and the objects of a notification; NULL when out of memory. Text, owner and label are cut where an SNMPv3
  * message would not fit into an Ethernet frame otherwise: receivers lose fragments, or refuse larger messages. */
 static netsnmp_variable_list *varbinds_of(const struct pw_event *event)
 {
@@ -121,7 +121,8 @@ static netsnmp_variable_list *varbinds_of(const struct pw_event *event)
 		return list;
 	snmp_free_varbind(list);
 	cut = *event;
-	size = shorten(cut.owner, size - (DATAGRAM - MESSAGE_OVERHEAD));
+	size = shorten(cut.text, size - (DATAGRAM - MESSAGE_OVERHEAD));
+	size = shorten(cut.owner, size);
 	shorten(cut.label, size);
 	return build(&cut);
 }

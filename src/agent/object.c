@@ -141,7 +141,8 @@ void pw_object_read(
 
 const uint8_t *pw_notification_objects(enum pw_event_type type, size_t *n)
 {
-	static const uint8_t crossing[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21};
+	static const uint8_t crossing[] = {
+		1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22};
 	static const uint8_t connects[] = {1, 2, 22, 23};
 	static const uint8_t collector[] = {1, 2, 22};
 

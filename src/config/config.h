@@ -20,7 +20,7 @@ struct pw_config {
 	bool connect_failures;
 	struct pw_policy policy;
 	struct {
-		uint32_t max_per_minute, renotify_s;
+		uint32_t max_per_minute, max_flaps, renotify_s;
 	} notify; /* `for` is in the policy's thresholds */
 	struct {
 		char *socket;

@@ -82,6 +82,7 @@ static const struct pw_setting pool_settings[] = {
 static const struct pw_setting notify_settings[] = {
 	SETTING("for", PW_NUMBER, pw_config, policy.defaults.for_polls, 1, 1000, NULL),
 	SETTING("max-per-minute", PW_NUMBER, pw_config, notify.max_per_minute, 0, 60000, "60"),
+	SETTING("max-flaps", PW_NUMBER, pw_config, notify.max_flaps, 0, 1000, "10"),
 	SETTING("renotify", PW_NUMBER, pw_config, notify.renotify_s, 0, 7 * DAY, "0"),
 	END};
 static const struct pw_setting agentx_settings[] = {

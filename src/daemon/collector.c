@@ -24,6 +24,7 @@ struct pw_collector {
 	bool probing, chosen;                   /* ports in doubt are probed; that is decided */
 	bool confined;                          /* other namespaces are wanted, and may not be entered: said once */
 	bool omitting;                          /* some active alarms have no row: said once */
+	uint64_t unlogged, unlogged_ms;         /* what the limit of the log left out, as it was said last */
 	uint64_t dropped;                       /* what of the monitor's losses has been logged */
 };
 
@@ -105,6 +106,7 @@ void pw_collector_set_config(struct pw_collector *collector, const struct pw_con
 	collector->config = config;
 	pw_monitor_set_policy(collector->monitor, &config->policy);
 	pw_monitor_set_renotify(collector->monitor, config->notify.renotify_s);
+	pw_monitor_set_max_flaps(collector->monitor, config->notify.max_flaps);
 	pw_exchange_set_rate(collector->exchange, config->notify.max_per_minute);
 	choose_probing(collector);
 }
@@ -222,6 +224,12 @@ static void follow_limits(struct pw_collector *collector, const struct pw_snapsh
 		pw_log(LOG_ERR, "out of memory: %llu pools, histories or snapshots were lost since the start",
 			(unsigned long long)snapshot->dropped);
 	collector->dropped = snapshot->dropped;
+	if (snapshot->unlogged != collector->unlogged && snapshot->poll_ms - collector->unlogged_ms >= 60000) {
+		pw_log(LOG_WARNING, "too many changes of state for the log: %llu since the start have no line",
+			(unsigned long long)snapshot->unlogged);
+		collector->unlogged = snapshot->unlogged;
+		collector->unlogged_ms = snapshot->poll_ms;
+	}
 }
 
 /* Whether failing connects are counted is said at the start and when it changes. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "watch/alarm.h"
 
+#include <math.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -176,6 +177,23 @@ struct pw_alarm_result pw_alarm_step(
 	result.fall_reason = level_reason(above);
 	result.fall = conditions[above].fall;
 	return result;
+}
+
+#define FLAP_PENALTY 1000
+#define FLAP_HALF_LIFE_MS 300000.0
+
+void pw_flap_step(struct pw_flap *flap, bool rose, uint64_t now_ms, uint32_t max_flaps)
+{
+	uint32_t limit = max_flaps * FLAP_PENALTY;
+
+	if (flap->penalty != 0)
+		flap->penalty = (uint32_t)(flap->penalty * exp2(-(double)(now_ms - flap->ms) / FLAP_HALF_LIFE_MS));
+	flap->ms = now_ms;
+	if (rose)
+		flap->penalty += FLAP_PENALTY;
+	if (flap->penalty > 2 * limit)
+		flap->penalty = 2 * limit;
+	flap->held = flap->penalty > (flap->held ? limit / 2 : limit);
 }
 
 /* 24 bits: more ports than any pool has. */

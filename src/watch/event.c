@@ -85,6 +85,8 @@ static void put_pool(struct line *line, const struct pw_event *e)
 		put(line, ", owner %s", e->owner);
 	if (e->label[0] != '\0')
 		put(line, ", label \"%s\"", e->label);
+	if (e->text[0] != '\0')
+		put(line, " (%s)", e->text);
 	put(line, ", event %u", e->id);
 }
 

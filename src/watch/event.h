@@ -31,7 +31,7 @@ struct pw_event {
 	uint32_t id; /* unique together with `time` */
 	enum pw_event_type type;
 	struct timespec time; /* wall time of the poll */
-	bool logged;          /* an earlier one said the same, but could not be stored */
+	bool logged;          /* the log needs no line: it has one, or too many */
 
 	/* of rising and falling */
 	struct pw_pool_key key;
@@ -48,8 +48,7 @@ struct pw_event {
 	struct pw_crossing fall; /* ... from above: which of the two it was depends on `previous` */
 	uint32_t time_to_exhaustion;
 
-	/* of the others */
-	char text[200];    /* error, names of failing processes */
+	char text[200];    /* what the numbers do not say; of the others: error, names of failing processes */
 	uint32_t failures; /* since the last notification */
 };
 

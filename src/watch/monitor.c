@@ -12,34 +12,20 @@
 /* Pools that a policy can name exactly; the rest of an absurd list is matched like any other. */
 #define EXACT_MAX 10000
 
+/* Changes of state that are logged in a minute, divided between namespaces as notifications are. */
+#define LOG_LINES 1000
+
 /* Allocations measured in one poll. */
 #define LATENCIES 16
+
+/* Pools that rose a few times of late are remembered though they have no row: else those that flap would be new each time. One rise
+ * is no matter. */
+#define FLAP_FORGOTTEN 1001
 
 /* A pool that is not watched yet. */
 struct newcomer {
 	struct pw_pool_key key;
 	struct pw_pool_counts counts;
-};
-
-struct pw_monitor {
-	const struct pw_policy *policy;
-	uint32_t epoch; /* of the policy */
-	uint32_t renotify_s;
-	struct pw_pools pools;
-	struct pw_rows rows;
-	bool chosen;                /* the rows are those of the last poll */
-	struct pw_snapshot scalars; /* what the next snapshot says beside its tables */
-	uint64_t poll_number;
-	struct timespec wall; /* of the last poll */
-	uint32_t last_event_id, last_alarm_index;
-	uint32_t refused; /* pools worth a row that are not even watched, in this poll */
-
-	struct pw_ranked *events; /* pools that the last poll has an event of, the most urgent first */
-	size_t n_events, next_event, events_room;
-	bool untold; /* there was no memory for some */
-	struct pw_question *questions;
-	struct pw_watched **asked; /* the pools that the questions are about */
-	size_t n_questions, questions_room, asked_room;
 };
 
 /* --- life and settings ------------------------------------------------------------------------------------------ */
@@ -61,6 +47,7 @@ struct pw_monitor *pw_monitor_new(const struct pw_policy *policy, struct timespe
 	m->epoch = 1;
 	m->pools.max = watched_max(policy);
 	m->scalars.start_time = start_time;
+	pw_share_set(&m->pools.log, LOG_LINES); /* without memory for it the log has no limit */
 	return m;
 }
 
@@ -83,29 +70,6 @@ static void apply_policy(const struct pw_monitor *m, struct pw_watched *pool)
 	pool->ignored = pw_policy_ignores(m->policy, &pool->key, pool->ns->name);
 }
 
-static bool is_tcp_bind(const struct pw_watched *pool)
-{
-	return pool->key.kind == PW_KIND_BIND && pool->key.protocol == IPPROTO_TCP;
-}
-
-/* The thresholds in force, or NULL. */
-static const struct pw_thresholds *in_force(const struct pw_monitor *m, const struct pw_watched *pool)
-{
-	return pool->ignored ? NULL : pw_policy_thresholds(m->policy, pool->rule, &pool->key, pool->bound_holds);
-}
-
-/* The ports from which a pool is worth a row of itself. */
-static uint32_t floor_of(const struct pw_monitor *m, const struct pw_watched_ns *ns, const struct pw_pool_key *key,
-	const struct pw_pool_counts *counts)
-{
-	enum pw_source_id id = pw_kind_source(key->kind);
-	const struct pw_watched_source *source = &ns->sources[id];
-
-	if (counts->capacity == source->capacity)
-		return source->floor;
-	return pw_policy_pool_floor(m->policy, id, counts->capacity, source->gone);
-}
-
 void pw_monitor_set_policy(struct pw_monitor *m, const struct pw_policy *policy)
 {
 	struct pw_watched *pool, *next;
@@ -116,13 +80,18 @@ void pw_monitor_set_policy(struct pw_monitor *m, const struct pw_policy *policy)
 	HASH_ITER(hh, m->pools.pools, pool, next)
 	{
 		apply_policy(m, pool);
-		pool->thresholds = in_force(m, pool);
+		pool->thresholds = pw_watched_thresholds(m, pool);
 	}
 }
 
 void pw_monitor_set_renotify(struct pw_monitor *m, uint32_t seconds)
 {
 	m->renotify_s = seconds;
+}
+
+void pw_monitor_set_max_flaps(struct pw_monitor *m, uint32_t max_flaps)
+{
+	m->max_flaps = max_flaps;
 }
 
 void pw_monitor_set_config_failed(struct pw_monitor *m, bool failed)
@@ -271,7 +240,7 @@ static int visit(const struct pw_pool_key *key, const struct pw_pool_counts *cou
 	struct intake *in = context;
 	struct pw_watched *pool = pw_pools_find(&in->monitor->pools, key);
 
-	if (pool == NULL && counts->used >= floor_of(in->monitor, in->ns, key, counts))
+	if (pool == NULL && counts->used >= pw_watched_floor(in->monitor, in->ns, key, counts))
 		pool = watch(in, key);
 	else if (pool == NULL && in->rules)
 		pool = take_matched(in, key, counts);
@@ -420,117 +389,19 @@ static void take_poll(struct pw_monitor *m, const struct pw_poll *poll)
 		if (poll->ns[i].status == PW_POLL_GONE)
 			continue;
 		ns = pw_pools_add_ns(&m->pools, poll->ns[i].index, poll->ns[i].name);
-		if (ns == NULL)
+		if (ns == NULL) {
 			m->scalars.dropped++;
-		else
-			ns->poll = &poll->ns[i];
+			continue;
+		}
+		if (ns->cookie != 0 && poll->ns[i].cookie != 0 && ns->cookie != poll->ns[i].cookie)
+			continue; /* another one of the same name: the old one ends with this poll, the new one begins with the next */
+		if (poll->ns[i].cookie != 0)
+			ns->cookie = poll->ns[i].cookie;
+		ns->poll = &poll->ns[i];
 	}
 	HASH_ITER(hh, m->pools.namespaces, ns, next)
 	if (ns->poll != NULL)
 		take_ns(m, poll, ns);
-}
-
-/* --- states ----------------------------------------------------------------------------------------------------- */
-
-static void note_event(struct pw_monitor *m, const struct pw_poll *poll, struct pw_watched *pool)
-{
-	struct pw_event event = {.counts = pool->counts, .state = pool->result.state, .previous = pool->posted};
-
-	if (!PW_ARRAY_ROOM(m->events, m->events_room, m->n_events + 1)) {
-		m->untold = true;
-		return;
-	}
-	pool->notified_ms = poll->now_ms;
-	m->events[m->n_events++] = (struct pw_ranked){pw_event_urgency(&event), pool};
-}
-
-static void state_changed(struct pw_monitor *m, const struct pw_poll *poll, struct pw_watched *pool)
-{
-	pool->state_ms = poll->now_ms;
-	if (pool->previous == PW_STATE_NORMAL) {
-		pool->alarm_index = ++m->last_alarm_index;
-		pool->alarm_since = poll->wall;
-	}
-	m->scalars.alarms_changed_ms = poll->now_ms;
-}
-
-static void step(struct pw_monitor *m, const struct pw_poll *poll, struct pw_watched *pool)
-{
-	const struct pw_thresholds *t = pool->thresholds;
-	struct pw_alarm_input input = {.utilization = pool->counts.utilization,
-		.free = pool->counts.free,
-		.fast_free = pool->counts.fast_free,
-		.time_to_exhaustion = PW_NOT_IN_SIGHT};
-
-	if (t != NULL && t->forecast_within != 0)
-		input.time_to_exhaustion = pw_watched_trend(pool)->time_to_exhaustion;
-	pool->result = pw_alarm_step(&pool->alarm, t, &input);
-	if (pool->result.state != pool->previous)
-		state_changed(m, poll, pool);
-	pool->latency_us = 0;
-}
-
-/* What is told is the state, not each change: whatever was not stored, for want of room or memory, is told at a later poll. */
-static void tell(struct pw_monitor *m, const struct pw_poll *poll, struct pw_watched *pool)
-{
-	const bool repeats = pw_watched_alarmed(pool) && m->renotify_s != 0 &&
-		poll->now_ms - pool->notified_ms >= (uint64_t)m->renotify_s * 1000;
-
-	if (pool->result.state != pool->posted || repeats)
-		note_event(m, poll, pool);
-}
-
-/* Whether bind() holds enough of a TCP bind pool to make it alarm; once it does, until a quarter less is held. */
-static bool bound_holds(const struct pw_monitor *m, const struct pw_watched *pool)
-{
-	uint32_t enough = pw_policy_pool_floor(m->policy, PW_SOURCE_SOCKETS, pool->counts.capacity, 0);
-
-	return pool->counts.bound >= (pool->bound_holds ? enough - enough / 4 : enough);
-}
-
-/* Whether it deserves a row of itself, not only because it had one. */
-static bool is_worthy(const struct pw_monitor *m, const struct pw_watched *pool)
-{
-	return pool->counts.used >= floor_of(m, pool->ns, &pool->key, &pool->counts) ||
-		(pool->rule != NULL && pool->counts.used != 0) || pool->exact_epoch == m->epoch ||
-		pw_watched_alarmed(pool);
-}
-
-/* Its namespace does not exist any more, or its kind is not watched any more. */
-static bool is_gone(const struct pw_watched *pool)
-{
-	return pool->ns->poll == NULL || pool->ns->poll->sources[pw_kind_source(pool->key.kind)] == NULL;
-}
-
-static void end(struct pw_monitor *m, const struct pw_poll *poll, struct pw_watched *pool)
-{
-	if (is_gone(pool))
-		pool->counts = (struct pw_pool_counts){0};
-	pool->ended = true;
-	pool->thresholds = NULL;
-	step(m, poll, pool);
-}
-
-static void evaluate(struct pw_monitor *m, const struct pw_poll *poll)
-{
-	struct pw_watched *pool, *next;
-
-	HASH_ITER(hh, m->pools.pools, pool, next)
-	{
-		pool->previous = pool->result.state;
-		if (is_gone(pool) || pool->ignored) {
-			end(m, poll, pool);
-		} else if (pool->poll == m->poll_number) { /* else nothing new is known */
-			pool->bound_holds = is_tcp_bind(pool) && bound_holds(m, pool);
-			pool->thresholds = in_force(m, pool);
-			step(m, poll, pool);
-			if (is_worthy(m, pool))
-				pool->worthy_ms = poll->now_ms;
-		}
-		tell(m, poll, pool);
-	}
-	if (m->n_events != 0)
-		qsort(m->events, m->n_events, sizeof(*m->events), pw_ranked_compare);
 }
 
 /* --- step 1 ----------------------------------------------------------------------------------------------------- */
@@ -548,6 +419,7 @@ static void take_scalars(struct pw_monitor *m, const struct pw_poll *poll)
 	struct pw_snapshot *s = &m->scalars;
 
 	m->wall = poll->wall;
+	m->now_ms = poll->now_ms;
 	s->generation++;
 	s->poll_interval_ms = poll->interval_ms;
 	s->connect_failures = poll->connect_failures;
@@ -571,7 +443,8 @@ static void expire(struct pw_monitor *m, const struct pw_poll *poll)
 
 	HASH_ITER(hh, m->pools.pools, pool, next)
 	{
-		bool idle = pool->poll == m->poll_number && pool->worthy_ms != poll->now_ms;
+		bool idle = pool->poll == m->poll_number && pool->worthy_ms != poll->now_ms &&
+			pool->flap.penalty < FLAP_FORGOTTEN;
 
 		if (pool->ended || (idle && (!pool->listed || poll->now_ms - pool->worthy_ms >= linger_ms)))
 			pw_pools_remove(&m->pools, pool);
@@ -587,8 +460,9 @@ static void trim(struct pw_monitor *m)
 	struct pw_watched *pool, *next;
 
 	HASH_ITER(hh, m->pools.pools, pool, next)
-	if (!pool->listed && pool->poll == m->poll_number && !pw_alarm_pending(&pool->alarm) &&
-		pool->counts.used < floor_of(m, pool->ns, &pool->key, &pool->counts))
+	if (!pool->listed && pool->poll == m->poll_number && pool->flap.penalty < FLAP_FORGOTTEN &&
+		!pw_alarm_pending(&pool->alarm) &&
+		pool->counts.used < pw_watched_floor(m, pool->ns, &pool->key, &pool->counts))
 		pw_pools_remove(&m->pools, pool);
 }
 
@@ -601,7 +475,7 @@ void pw_monitor_take(struct pw_monitor *m, const struct pw_poll *poll)
 	m->untold = false;
 	take_scalars(m, poll);
 	take_poll(m, poll);
-	evaluate(m, poll);
+	pw_monitor_evaluate(m, poll);
 	if (!m->untold) /* what has ended must not be forgotten before it is told */
 		expire(m, poll);
 	m->chosen = pw_rows_choose(&m->rows, &m->pools, m->policy, m->epoch, poll->now_ms) == 0;
@@ -686,6 +560,35 @@ static void take_answers(struct pw_monitor *m)
 
 /* --- step 3 ----------------------------------------------------------------------------------------------------- */
 
+/* What the reader of an event must know beside its numbers. */
+static void add_text(struct pw_watched *pool, struct pw_event *event)
+{
+	if (pool->ended && pool->ns->poll == NULL)
+		snprintf(event->text, sizeof(event->text), "the network namespace is gone, or no longer watched");
+	else if (pool->flap.held)
+		snprintf(
+			event->text, sizeof(event->text), "it flaps: told again when it gets worse or has been steady");
+	else if (pool->flap.untold != 0)
+		snprintf(event->text, sizeof(event->text), "it flapped: %u changes were not told", pool->flap.untold);
+	else if (pool->sharing != 0)
+		snprintf(event->text, sizeof(event->text), "%u more destinations share this shortage", pool->sharing);
+	if (!pool->flap.held)
+		pool->flap.untold = 0;
+}
+
+/* Whether the log may have a line on this pool; it has none on what an earlier event said already. */
+static bool may_log(struct pw_monitor *m, struct pw_watched *pool)
+{
+	if (pool->result.state == pool->previous && pool->posted != pool->result.state && pool->flap.untold == 0)
+		return false;
+	if (!pw_share_may(&m->pools.log, &pool->ns->log, m->now_ms)) {
+		m->scalars.unlogged++;
+		return false;
+	}
+	pw_share_take(&m->pools.log, &pool->ns->log, m->now_ms);
+	return true;
+}
+
 bool pw_monitor_event(struct pw_monitor *m, struct pw_event *event)
 {
 	struct pw_watched *pool;
@@ -701,12 +604,13 @@ bool pw_monitor_event(struct pw_monitor *m, struct pw_event *event)
 		.key = pool->key,
 		.counts = pool->counts,
 		.state = pool->result.state,
-		.logged = pool->result.state == pool->previous && pool->posted != pool->result.state,
+		.logged = !may_log(m, pool),
 		.rise = {pool->result.reason, pool->result.rise},
 		.fall = {pool->result.fall_reason, pool->result.fall},
 		.time_to_exhaustion = pool->ended ? PW_NOT_IN_SIGHT : pw_watched_trend(pool)->time_to_exhaustion,
 	};
 	pw_event_set_previous(event, pool->posted);
+	add_text(pool, event);
 	pool->posted = pool->result.state;
 	pw_pool_name(&pool->key, pool->zone_name, pool->ns->name, event->name);
 	pw_address_text(&pool->key.local, pool->zone_name, event->local_text);

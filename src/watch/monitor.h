@@ -32,6 +32,8 @@ enum pw_poll_status {
 struct pw_ns_poll {
 	uint32_t index;   /* pwNsIndex */
 	const char *name; /* "" = the daemon's own */
+	uint64_t
+		cookie; /* of the kernel (SO_NETNS_COOKIE): another one is another namespace, whatever its name; 0 = not known */
 	enum pw_poll_status status;
 	struct pw_census *census;              /* its range and totals are valid with COUNTED and QUIET */
 	uint32_t tcp, tcp_time_wait, udp;      /* sockets of the whole namespace (sockstat), not only of the range */
@@ -81,6 +83,9 @@ void pw_monitor_set_policy(struct pw_monitor *monitor, const struct pw_policy *p
 
 /* Seconds after which an active alarm is notified again, 0 = never. */
 void pw_monitor_set_renotify(struct pw_monitor *monitor, uint32_t seconds);
+
+/* Rises of a pool within some minutes after which its changes are held (see struct pw_flap); 0, as at the start: never. */
+void pw_monitor_set_max_flaps(struct pw_monitor *monitor, uint32_t max_flaps);
 
 /* Shows in the snapshots from now on. */
 void pw_monitor_set_config_failed(struct pw_monitor *monitor, bool failed);

@@ -5,6 +5,9 @@
 #include <string.h>
 #include <utlist.h>
 
+/* pwNsIndex of the host's own namespace. */
+#define OWN_NS 1
+
 /* --- namespaces --------------------------------------------------------------------------------------------------- */
 
 struct pw_watched_ns *pw_pools_ns(const struct pw_pools *pools, uint32_t index)
@@ -15,8 +18,9 @@ struct pw_watched_ns *pw_pools_ns(const struct pw_pools *pools, uint32_t index)
 	return ns;
 }
 
-static void free_ns(struct pw_watched_ns *ns)
+static void free_ns(struct pw_pools *pools, struct pw_watched_ns *ns)
 {
+	pw_share_forget(&pools->log, &ns->log);
 	free(ns->name);
 	free(ns);
 }
@@ -44,9 +48,10 @@ struct pw_watched_ns *pw_pools_add_ns(struct pw_pools *pools, uint32_t index, co
 	}
 	ns->index = index;
 	ns->name = copy;
+	ns->log.own = index == OWN_NS;
 	HASH_ADD(hh, pools->namespaces, index, sizeof(ns->index), ns);
 	if (pw_pools_ns(pools, index) == NULL) { /* the table could not grow */
-		free_ns(ns);
+		free_ns(pools, ns);
 		return NULL;
 	}
 	return ns;
@@ -74,13 +79,23 @@ static size_t *watched_of(struct pw_watched *pool)
 	return &pool->ns->sources[pw_kind_source(pool->key.kind)].watched;
 }
 
+/* Pools of other namespaces have a quarter, divided between them. */
+static bool has_room(const struct pw_pools *pools, const struct pw_watched_ns *ns)
+{
+	size_t mine = 0;
+
+	for (int id = 0; id < PW_SOURCES; id++)
+		mine += ns->sources[id].watched;
+	return ns->index == OWN_NS ? mine < pools->max : mine < pw_share_of(pools->max / 4, pools->others - mine);
+}
+
 struct pw_watched *pw_pools_add(struct pw_pools *pools, struct pw_watched_ns *ns, const struct pw_pool_key *key)
 {
 	uint32_t index[PW_POOL_INDEX_MAX];
 	size_t len = pw_pool_index(key, index);
 	struct pw_watched *pool;
 
-	if (HASH_COUNT(pools->pools) >= pools->max)
+	if (!has_room(pools, ns))
 		return NULL;
 	pool = calloc(1, sizeof(*pool) + len * sizeof(*index));
 	if (pool == NULL)
@@ -99,6 +114,7 @@ struct pw_watched *pw_pools_add(struct pw_pools *pools, struct pw_watched_ns *ns
 		return NULL;
 	}
 	*watched_of(pool) += 1;
+	pools->others += ns->index != OWN_NS;
 	return pool;
 }
 
@@ -106,6 +122,7 @@ void pw_pools_remove(struct pw_pools *pools, struct pw_watched *pool)
 {
 	HASH_DELETE(hh, pools->pools, pool);
 	*watched_of(pool) -= 1;
+	pools->others -= pool->ns->index != OWN_NS;
 	LL_PREPEND2(pools->removed, pool, next_removed);
 }
 
@@ -123,7 +140,7 @@ void pw_pools_sweep(struct pw_pools *pools)
 	LL_FOREACH_SAFE2(pools->removed, pool, next, next_removed)
 	free_pool(pool);
 	LL_FOREACH_SAFE2(pools->removed_ns, ns, next_ns, next_removed)
-	free_ns(ns);
+	free_ns(pools, ns);
 	pools->removed = NULL;
 	pools->removed_ns = NULL;
 }
@@ -143,8 +160,9 @@ void pw_pools_clear(struct pw_pools *pools)
 	}
 	for (; ns != NULL; ns = next_ns) {
 		next_ns = ns->hh.next;
-		free_ns(ns);
+		free_ns(pools, ns);
 	}
+	pw_share_clear(&pools->log);
 }
 
 const struct pw_trend *pw_watched_trend(struct pw_watched *pool)

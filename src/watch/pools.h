@@ -19,6 +19,7 @@
 #include "watch/history.h"
 #include "watch/monitor.h"
 #include "watch/policy.h"
+#include "watch/share.h"
 #include "watch/snapshot.h"
 
 #define PW_NO_POSITION UINT32_MAX
@@ -40,6 +41,8 @@ struct pw_watched_ns {
 	uint64_t sockets; /* of the last good poll */
 	struct pw_ns_row row;
 	char snat_reason[128];
+	uint64_t cookie; /* of the kernel, 0 = not known */
+	struct pw_share_user log;
 	UT_hash_handle hh;
 	struct pw_watched_ns *next_removed;
 };
@@ -74,6 +77,9 @@ struct pw_watched {
 	struct timespec alarm_since;
 	uint64_t notified_ms;
 	uint32_t event_id; /* of its last notification, as the host said */
+	struct pw_flap flap;
+	bool shared;      /* what denies it ports to alarm is not its own doing */
+	uint32_t sharing; /* other pools with the same cause, which this one speaks for */
 
 	bool ended;        /* it will have no more polls */
 	bool listed;       /* has a row in the newest snapshot */
@@ -90,7 +96,9 @@ struct pw_watched {
 struct pw_pools {
 	struct pw_watched *pools;
 	struct pw_watched_ns *namespaces;
-	size_t max; /* pools */
+	size_t max;    /* pools */
+	size_t others; /* of other namespaces than the own */
+	struct pw_share log;
 	struct pw_watched *removed;
 	struct pw_watched_ns *removed_ns;
 };
@@ -166,5 +174,51 @@ void pw_rows_clear(struct pw_rows *rows);
  * copied from `scalars` (texts as well). One reference; NULL when out of memory. */
 const struct pw_snapshot *pw_rows_build(
 	const struct pw_rows *rows, const struct pw_pools *pools, const struct pw_snapshot *scalars, uint32_t top);
+
+/* --- states (states.c) -------------------------------------------------------------------------------------------- */
+
+struct pw_monitor {
+	const struct pw_policy *policy;
+	uint32_t epoch; /* of the policy */
+	uint32_t renotify_s, max_flaps;
+	struct pw_pools pools;
+	struct pw_rows rows;
+	bool chosen;                /* the rows are those of the last poll */
+	struct pw_snapshot scalars; /* what the next snapshot says beside its tables */
+	uint64_t poll_number;
+	struct timespec wall; /* of the last poll */
+	uint64_t now_ms;
+	uint32_t last_event_id, last_alarm_index;
+	uint32_t refused; /* pools worth a row that are not even watched, in this poll */
+
+	struct pw_ranked *events; /* pools that the last poll has an event of, the most urgent first */
+	size_t n_events, next_event, events_room;
+	bool untold; /* there was no memory for some */
+	struct pw_question *questions;
+	struct pw_watched **asked; /* the pools that the questions are about */
+	size_t n_questions, questions_room, asked_room;
+};
+
+/* The thresholds in force, or NULL. */
+static inline const struct pw_thresholds *pw_watched_thresholds(
+	const struct pw_monitor *m, const struct pw_watched *pool)
+{
+	return pool->ignored ? NULL : pw_policy_thresholds(m->policy, pool->rule, &pool->key, pool->bound_holds);
+}
+
+/* The ports from which a pool is worth a row of itself. */
+static inline uint32_t pw_watched_floor(const struct pw_monitor *m, const struct pw_watched_ns *ns,
+	const struct pw_pool_key *key, const struct pw_pool_counts *counts)
+{
+	enum pw_source_id id = pw_kind_source(key->kind);
+	const struct pw_watched_source *source = &ns->sources[id];
+
+	if (counts->capacity == source->capacity)
+		return source->floor;
+	return pw_policy_pool_floor(m->policy, id, counts->capacity, source->gone);
+}
+
+/* Moves the state of every pool that the poll has numbers of, and gathers what is to be told: m->events. */
+void pw_monitor_evaluate(struct pw_monitor *m, const struct pw_poll *poll);
 
 #endif

@@ -71,6 +71,7 @@ struct pw_snapshot {
 	uint32_t active_alarms;     /* all of them, also those beyond max-alarms that have no row */
 	uint32_t alarms_omitted;    /* active alarms without a row */
 	uint64_t dropped;           /* pools, histories and snapshots not kept for want of memory, since start */
+	uint64_t unlogged;          /* changes of state that the limit of the log left out, since start */
 	uint64_t alarms_changed_ms; /* last change of the set of active alarms; 0 = never */
 	bool config_failed;         /* the last reload was refused */
 	uint64_t connect_failures;

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What operators are told, and what they are spared: scripted loads, and exactly the notifications that must follow."""
 
+import threading
 import time
 
 import pytest
-from harness import equals, eventually
+from harness import Cell, Namespace, equals, eventually
 from scene import INFORM_V3, TRAP_V2C, connect_pool
 
 HERE, THERE = "127.0.0.1", "127.0.0.1"
@@ -380,6 +381,62 @@ def test_5000_pools_crossing_at_once(make_scene):
     assert scene.manager.get("pwNotificationsSuppressed") > 0
     states = [state for _, _, state in scene.crossings()]
     assert len(states) <= 30 * (1 + (time.monotonic() - started) // 60) and set(states) == {"exhausted"}
+
+
+class Neighbour:
+    """A namespace of somebody else: 200 pools of two ports are full at one moment and empty at the next, 50 stay full."""
+
+    def __init__(self, scene, name):
+        scene.daemon.run(scene.ns, "ip", "netns", "add", name)
+        self._ns = Namespace.of(scene.daemon.named(name))
+        scene.workshop.callback(self._ns.close)
+        self._ns.run("ip", "link", "set", "lo", "up")
+        self._ns.set_range(40000, 40001)
+        self._ns.run("sysctl", "-qw", "net.core.somaxconn=65535")  # nobody accepts
+        self._load = scene.workshop.load(self._ns)
+        self._load.listen("0.0.0.0", 8080)
+        self._load.ask("spread", first="127.2.0.1", hosts=50, port=8080, count=2)
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._flap)
+        self.rounds = 0
+        self._thread.start()
+
+    def _flap(self):
+        while not self._over.is_set():
+            group = self._load.ask("spread", first="127.1.0.1", hosts=200, port=8080, count=2)["id"]
+            self._over.wait(0.3)
+            self._load.ask("reset", id=group)
+            self._over.wait(0.3)
+            self.rounds += 1
+
+    def stop(self):
+        self._over.set()
+        self._thread.join()
+
+
+def test_a_neighbour_silences_nobody(scene):
+    """However often the pools of another namespace cross thresholds: the host's own crossing is told at once, the log is bounded."""
+    scene.daemon = scene.workshop.keep(
+        Cell(scene.ns, scene.workshop.directory, scene.master.socket, "namespaces { all = true }", interval=0.2))
+    scene.manager.ready()
+    neighbour = Neighbour(scene, "noisy")
+    try:
+        eventually(lambda: (scene.manager.get("pwNotificationsSuppressed") or 0) >= 200, 30)
+        scene.load.listen(THERE, 8080)
+        scene.load.connect(900, THERE, 8080)
+        told = time.monotonic()
+        eventually(lambda: (WEB, "normal", "critical") in scene.crossings() or None, 5)
+        assert time.monotonic() - told < 5
+        event = next(event for event in scene.notifications() if event["pwEventPoolName"] == WEB)
+        assert "more notifications wait for max-per-minute" in event["pwEventText"]
+        assert event["pwEventText"].endswith("of the network namespace noisy")
+        eventually(lambda: neighbour.rounds >= 20 or None, 60)
+    finally:
+        neighbour.stop()
+    others = [name for name, _, _ in scene.crossings() if name != WEB]
+    assert 15 <= len(others) <= 15 * 3, "half of the half that is not the host's own, each minute"
+    lines = [line for line in scene.daemon.log().splitlines() if "@noisy" in line]
+    assert 200 <= len(lines) <= 250 * 3
 
 
 def resident_kib(pid):

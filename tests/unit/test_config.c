@@ -494,6 +494,7 @@ static void assert_defaults(const struct pw_config *c)
 	assert_int_equal(t->forecast_within, 0);
 	assert_int_equal(t->for_polls, 1);
 	assert_int_equal(c->notify.max_per_minute, 60);
+	assert_int_equal(c->notify.max_flaps, 10);
 	assert_int_equal(c->notify.renotify_s, 0);
 	assert_string_equal(c->agentx.socket, "/var/agentx/master");
 	assert_int_equal(c->agentx.ping_interval_ms, 15000);
@@ -531,7 +532,7 @@ static void test_every_setting(void **state)
 		"poll-interval = 2.5 idle-interval = 0060.25\nmin-used = 0 max-rows = 0 max-alarms = 1 linger = 0 top = 1000\n"
 		"probe = Off connect-failures = NO\n"
 		"warning { rise = 20 fall = 10 } critical { rise = 30 fall = 25 } exhausted { fall = 90 } forecast { warn-within = 600 }\n"
-		"notify { for = 3 max-per-minute = 0 renotify = 3600 }\n"
+		"notify { for = 3 max-per-minute = 0 max-flaps = 0 renotify = 3600 }\n"
 		"agentx { socket = tcp:localhost:705 ping-interval = 1.5 reconnect-interval = .25 }\n"
 		"snmp { include = \"/a b/c\\\"\\\\d\" }\n"
 		"namespaces { all = on names = { 'blue', \"re\\$d\", green } }\n"
@@ -549,6 +550,7 @@ static void test_every_setting(void **state)
 	assert_false(c->connect_failures);
 	assert_thresholds(&c->policy.defaults, (&(struct pw_thresholds){{20, 10}, {30, 25}, 90, 0, 0, 600, 3}));
 	assert_int_equal(c->notify.max_per_minute, 0);
+	assert_int_equal(c->notify.max_flaps, 0);
 	assert_int_equal(c->notify.renotify_s, 3600);
 	assert_string_equal(c->agentx.socket, "tcp:localhost:705");
 	assert_int_equal(c->agentx.ping_interval_ms, 1500);

@@ -255,6 +255,121 @@ static void worst_events_come_first(void **unused)
 	assert_true(pw_monitor_next_event_id(f.monitor) > f.events[5].id);
 }
 
+/* --- what is not told -------------------------------------------------------------------------------------------- */
+
+static void flapping_is_said_once_then_counted(void **unused)
+{
+	unsigned events = 0;
+	char text[200];
+
+	(void)unused;
+	fixture_poll_connects(&f, 100);
+	pw_monitor_set_max_flaps(f.monitor, 10);
+	for (int i = 0; i < 100; i++) {
+		fixture_poll_connects(&f, i % 2 == 0 ? 600 : 100);
+		if (f.n_events == 0)
+			continue;
+		events++;
+		snprintf(text, sizeof(text), "%s", f.events[0].text);
+	}
+	assert_int_equal(state(), PW_STATE_NORMAL); /* the table goes on */
+	assert_in_range(events, 21, 29);            /* ten rises, and some more as penalties become less meanwhile */
+	assert_string_equal(text, "it flaps: told again when it gets worse or has been steady");
+	fixture_poll_connects(&f, 900);
+	assert_int_equal(f.n_events, 1); /* that is worse than what was told */
+	assert_int_equal(f.events[0].state, PW_STATE_CRITICAL);
+	assert_int_equal(f.events[0].previous, PW_STATE_WARNING);
+	fixture_poll_connects(&f, 100);
+	assert_int_equal(f.n_events, 0);
+	for (events = 0; events == 0;) {
+		fixture_poll_connects(&f, 100);
+		events += (unsigned)f.n_events;
+	}
+	assert_int_equal(f.events[0].type, PW_EVENT_FALLING); /* in the end the truth */
+	assert_int_equal(f.events[0].state, PW_STATE_NORMAL);
+	assert_int_equal(f.events[0].previous, PW_STATE_CRITICAL);
+	assert_non_null(strstr(f.events[0].text, "changes were not told"));
+}
+
+/* Bound sockets take most of an address: that all of its destinations are short of ports is one alarm, of the address. */
+static void one_cause_makes_one_alarm(void **unused)
+{
+	(void)unused;
+	for (unsigned n = 100; n <= 900; n += 100) {
+		unsigned told = 0;
+
+		for (uint16_t i = 0; i < 10; i++)
+			fixture_add(&f, "10.0.0.1", "10.0.0.9", (uint16_t)(1000 + i), 40000, 1, 5, PW_ESTABLISHED);
+		fixture_binds(&f, "10.0.0.1", n);
+		f.policy.min_used = 4;
+		fixture_poll(&f);
+		for (size_t i = 0; i < f.n_events; i++)
+			told += f.events[i].key.kind == PW_KIND_CONNECT;
+		assert_int_equal(told, 0);
+		assert_int_equal(f.n_events, n == 500 || n == 800);
+		assert_int_equal(f.snapshot->active_alarms, n < 500 ? 0 : 11); /* the tables show each */
+		if (f.n_events != 0)
+			assert_string_equal(f.events[0].text, "10 more destinations share this shortage");
+	}
+	fixture_poll(&f);
+	assert_int_equal(f.n_events, 1);
+	assert_int_equal(f.events[0].type, PW_EVENT_FALLING);
+	assert_string_equal(f.events[0].name, "tcp 10.0.0.1 bind");
+}
+
+/* A destination that takes its ports itself speaks for itself. */
+static void own_doing_is_an_alarm_of_its_own(void **unused)
+{
+	(void)unused;
+	fixture_binds(&f, "10.0.0.1", 300);
+	fixture_connects(&f, "10.0.0.1", "10.0.0.9", 443, 300);
+	fixture_connects(&f, "10.0.0.1", "10.0.0.9", 444, 310);
+	fixture_poll(&f);
+	assert_int_equal(f.n_events, 3); /* the two, and the bind pool, of which bind() holds a lot */
+}
+
+static void another_namespace_of_the_same_name_is_another(void **unused)
+{
+	(void)unused;
+	f.ns.cookie = 1;
+	fixture_poll_connects(&f, 600);
+	f.ns.cookie = 2;
+	fixture_poll_connects(&f, 600);
+	assert_int_equal(f.n_events, 1);
+	assert_int_equal(f.events[0].type, PW_EVENT_FALLING);
+	assert_int_equal(f.events[0].counts.used, 0);
+	assert_string_equal(f.events[0].text, "the network namespace is gone, or no longer watched");
+	fixture_poll_connects(&f, 600);
+	assert_int_equal(f.n_events, 1);
+	assert_int_equal(f.events[0].type, PW_EVENT_RISING);
+	assert_string_equal(f.events[0].text, "");
+}
+
+/* The log has a limit of lines, and what others do takes not all of it. */
+static void log_has_a_limit(void **unused)
+{
+	unsigned lines = 0;
+	char remote[32];
+
+	(void)unused;
+	fixture_range(&f, 40000, 40001);
+	f.ns.index = 7;
+	pw_census_free(f.census);
+	f.ns.census = f.census = pw_census_new(7);
+	for (unsigned poll = 0; poll < 6; poll++) {
+		for (unsigned i = 0; poll % 2 == 0 && i < 600; i++) {
+			snprintf(remote, sizeof(remote), "11.0.%u.%u", i / 256, i % 256);
+			fixture_connects(&f, "10.0.0.1", remote, 443, 2);
+		}
+		fixture_poll(&f);
+		assert_true(f.n_events >= 600);
+		for (size_t i = 0; i < f.n_events; i++)
+			lines += !f.events[i].logged;
+	}
+	assert_int_equal(lines, 250);
+	assert_true(f.snapshot->unlogged >= 3350);
+}
+
 /* --- which pools alarm ------------------------------------------------------------------------------------------ */
 
 static void small_range_alarms(void **unused)
@@ -1223,6 +1338,11 @@ int main(void)
 		TEST(active_alarms_are_repeated),
 		TEST(refused_event_comes_again),
 		TEST(worst_events_come_first),
+		TEST(flapping_is_said_once_then_counted),
+		TEST(one_cause_makes_one_alarm),
+		TEST(own_doing_is_an_alarm_of_its_own),
+		TEST(another_namespace_of_the_same_name_is_another),
+		TEST(log_has_a_limit),
 		TEST(small_range_alarms),
 		TEST(small_odd_range_alarms_at_its_threshold),
 		TEST(blocked_ports_of_a_small_range_count),
