@@ -109,7 +109,7 @@ static void print_worst(FILE *out, const struct pw_layout *l)
 	if (selection->n == 0)
 		return;
 	worst = pw_selection_row(selection, 0, &buffer);
-	pw_format_full_name(l, worst, name, sizeof(name));
+	pw_table_name(l, worst, name, sizeof(name));
 	snprintf(text, sizeof(text), "worst %u%% (%s): %s", worst->counts.utilization, pw_state_name(worst->state),
 		name);
 	pw_text_wrap(out, text, l->view->width, l->plain ? "# " : "", l->plain ? "# " : "  ");

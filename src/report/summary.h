@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-#include "report/columns.h"
+#include "report/table.h"
 
 /* When watching: the time and the interval. Then for each namespace range, capacity and sockets, and the worst pool of all. */
 void pw_print_summary(FILE *out, const struct pw_layout *layout);

@@ -1,54 +1,156 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "report/table.h"
 
-#include <libsmartcols.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "report/columns.h"
 #include "report/summary.h"
 #include "report/text.h"
+#include "watch/fields.h"
 
 /* From this width on there is room for the blocked and the fast free ports. */
 #define WIDE 110
 
-/* Rows that are laid out at once. All columns but the last have fixed widths, so that the parts of a long table line up,
- * and the first of 100,000 rows need not wait for the last. */
-#define ROWS_AT_ONCE 500
+/* Owners are measured for a column of their own only among so few rows: the first of 100,000 need not wait for the last. */
+#define MEASURED_ROWS 500
 
 /* Names below their row are indented by this much. */
 #define INDENT "      "
+
+/* --- columns --------------------------------------------------------------------------------------------------------- */
+
+/* Only an exhausted pool has a full bar, and only an empty one has none. */
+static void format_bar(const struct pw_layout *l, const struct pw_pool_row *row, char *buf, size_t size)
+{
+	static const char *const eighths[] = {"", "▏", "▎", "▍", "▌", "▋", "▊", "▉"};
+	unsigned steps = l->view->fine_bars ? 8 : l->view->unicode ? 2 : 1;
+	unsigned filled = row->counts.utilization * l->bar * steps / 100, at = 0;
+	size_t len = 0;
+
+	if (row->counts.utilization > 0 && filled == 0)
+		filled = 1;
+	for (; at < filled / steps; at++)
+		len += (size_t)snprintf(buf + len, size - len, "%s", l->view->unicode ? "█" : "#");
+	if (filled % steps != 0) {
+		len += (size_t)snprintf(buf + len, size - len, "%s", eighths[filled % steps * (8 / steps)]);
+		at++;
+	}
+	for (; at < l->bar; at++)
+		len += (size_t)snprintf(buf + len, size - len, "%s", l->view->unicode ? " " : ".");
+}
+
+static void format_utilization(const struct pw_layout *l, const struct pw_pool_row *row, char *buf, size_t size)
+{
+	(void)l;
+	snprintf(buf, size, "%u%%", row->counts.utilization);
+}
+
+static void format_growth(const struct pw_layout *l, const struct pw_pool_row *row, char *buf, size_t size)
+{
+	int32_t growth = pw_pace_growth(l->report->pace, row).per_minute;
+
+	snprintf(buf, size, growth > 0 ? "%+d" : "%d", growth);
+}
+
+static void format_left(const struct pw_layout *l, const struct pw_pool_row *row, char *buf, size_t size)
+{
+	char text[PW_TEXT_SHORT_MAX];
+
+	snprintf(buf, size, "%s", pw_text_duration(pw_pace_growth(l->report->pace, row).left_s, text));
+}
+
+void pw_table_name(const struct pw_layout *l, const struct pw_pool_row *row, char *buf, size_t size)
+{
+	size_t len;
+
+	pw_text_safe(row->name, l->view->unicode, buf, size);
+	len = strlen(buf);
+	if (row->label[0] == '\0' || len + 4 > size)
+		return;
+	memcpy(buf + len, " (", 2);
+	pw_text_safe(row->label, l->view->unicode, buf + len + 2, size - len - 3);
+	strcat(buf, ")");
+}
+
+/* Whether a row's name stands below it; it is written to buf in any case. */
+static bool name_below(const struct pw_layout *l, const struct pw_pool_row *row, char *buf, size_t size)
+{
+	pw_table_name(l, row, buf, size);
+	return !l->plain && pw_text_width(buf) > l->name_width;
+}
+
+static void format_name(const struct pw_layout *l, const struct pw_pool_row *row, char *buf, size_t size)
+{
+	if (name_below(l, row, buf, size))
+		buf[0] = '\0';
+}
+
+static void format_owner(const struct pw_layout *l, const struct pw_pool_row *row, char *buf, size_t size)
+{
+	pw_text_safe(row->owner, l->view->unicode, buf, size);
+}
+
+enum wanted { ALWAYS, WITH_BAR, WHEN_WIDE, WHEN_WATCHING, WITH_OWNER };
+
+/* A cell's text is that of a field, or what the function writes. */
+struct pw_column {
+	const char *header;
+	unsigned width; /* 0 = as wide as its text */
+	bool right;     /* aligned */
+	bool coloured;  /* by the state */
+	enum wanted wanted;
+	const char *field;
+	void (*format)(const struct pw_layout *layout, const struct pw_pool_row *row, char *buf, size_t size);
+};
+
+static const struct pw_column columns[] = {
+	{"UTIL", 4, true, true, ALWAYS, NULL, format_utilization},
+	{"", 0, false, true, WITH_BAR, NULL, format_bar},
+	{"USED", 5, true, false, ALWAYS, "used", NULL},
+	{"FREE", 5, true, false, ALWAYS, "free", NULL},
+	{"TWAIT", 5, true, false, ALWAYS, "timeWait", NULL},
+	{"BLOCKED", 7, true, false, WHEN_WIDE, "blocked", NULL},
+	{"FAST", 5, true, false, WHEN_WIDE, "fastFree", NULL},
+	{"+/MIN", 6, true, false, WHEN_WATCHING, NULL, format_growth},
+	{"LEFT", 4, true, false, WHEN_WATCHING, NULL, format_left},
+	{"STATE", 9, false, true, ALWAYS, "state", NULL},
+	{"POOL", 0, false, false, ALWAYS, NULL, format_name},
+	{"OWNER", 0, false, false, WITH_OWNER, NULL, format_owner},
+};
+#define N_COLUMNS (sizeof(columns) / sizeof(columns[0]))
+
+static bool is_wanted(const struct pw_layout *l, const struct pw_column *column)
+{
+	switch (column->wanted) {
+	case WITH_BAR: return l->bar > 0;
+	case WHEN_WIDE: return l->wide;
+	case WHEN_WATCHING: return l->report->watching;
+	case WITH_OWNER: return l->owner > 0;
+	case ALWAYS: break;
+	}
+	return true;
+}
+
+/* --- layout ---------------------------------------------------------------------------------------------------------- */
 
 /* Columns that the cells of fixed width take, with the blank behind each. */
 static unsigned fixed_width(const struct pw_layout *l)
 {
 	unsigned width = l->bar > 0 ? l->bar + 1 : 0;
 
-	for (size_t i = 0; pw_columns[i].header != NULL; i++)
-		if (pw_columns[i].width > 0 && pw_columns[i].wanted(l))
-			width += pw_columns[i].width + 1;
+	for (size_t i = 0; i < N_COLUMNS; i++)
+		if (columns[i].width > 0 && is_wanted(l, &columns[i]))
+			width += columns[i].width + 1;
 	return width;
-}
-
-/* The greatest width of a text column among the rows. */
-static unsigned longest(const struct pw_layout *l, pw_format_cell *format)
-{
-	const struct pw_selection *selection = &l->report->selection;
-	struct pw_row_buffer buffer;
-	char text[PW_CELL_MAX];
-	size_t max = 0;
-
-	for (size_t i = 0; i < selection->n; i++) {
-		format(l, pw_selection_row(selection, i, &buffer), text, sizeof(text));
-		max = pw_text_width(text) > max ? pw_text_width(text) : max;
-	}
-	return (unsigned)max;
 }
 
 /* The bar depends on the terminal alone, so that nothing jumps from poll to poll. */
 static void lay_out(struct pw_layout *l, const struct pw_report *report, const struct pw_view *view)
 {
-	unsigned fixed, owner;
+	const struct pw_selection *selection = &report->selection;
+	unsigned fixed, owner = 0, name = 0;
+	struct pw_row_buffer buffer;
+	char text[PW_CELL_MAX];
 
 	*l = (struct pw_layout){.report = report, .view = view, .plain = view->width == 0};
 	l->wide = l->plain || view->width >= WIDE;
@@ -57,12 +159,26 @@ static void lay_out(struct pw_layout *l, const struct pw_report *report, const s
 	l->bar = view->width < 60 ? 0 : view->width < 100 ? 8 : view->width < 160 ? 16 : 24;
 	fixed = fixed_width(l);
 	l->name_width = view->width > fixed ? view->width - fixed : 0;
-	if (!l->wide || report->selection.n > ROWS_AT_ONCE)
+	if (!l->wide || selection->n > MEASURED_ROWS)
 		return;
-	owner = longest(l, pw_format_owner);
-	l->owner = owner > 0 && longest(l, pw_format_full_name) + 1 + owner <= l->name_width;
-	l->name_width -= l->owner ? owner + 1 : 0;
+	for (size_t i = 0; i < selection->n; i++) {
+		const struct pw_pool_row *row = pw_selection_row(selection, i, &buffer);
+		unsigned width;
+
+		format_owner(l, row, text, sizeof(text));
+		width = (unsigned)pw_text_width(text);
+		owner = width > owner ? width : owner;
+		pw_table_name(l, row, text, sizeof(text));
+		width = (unsigned)pw_text_width(text);
+		name = width > name ? width : name;
+	}
+	if (owner == 0 || name + 1 + owner > l->name_width)
+		return;
+	l->owner = owner;
+	l->name_width = name;
 }
+
+/* --- rows ------------------------------------------------------------------------------------------------------------ */
 
 static const char *state_colour(enum pw_state state)
 {
@@ -75,73 +191,55 @@ static const char *state_colour(enum pw_state state)
 	return "\033[1;31m";
 }
 
-static int add_row(struct libscols_table *table, const struct pw_layout *l, const struct pw_pool_row *row)
+/* The text of a cell; of the headers' row where there is no other. */
+static void format_cell(const struct pw_layout *l, const struct pw_column *column, const struct pw_pool_row *row,
+	char *buf, size_t size)
 {
-	struct libscols_line *line = scols_table_new_line(table, NULL);
-	char cell[PW_CELL_MAX];
-	size_t at = 0;
+	const struct pw_field *field = column->field != NULL ? pw_field_by_name(&pw_pool_fields, column->field) : NULL;
+	struct pw_field_value value;
 
-	if (line == NULL)
-		return -1;
-	for (size_t i = 0; pw_columns[i].header != NULL; i++) {
-		if (!pw_columns[i].wanted(l))
-			continue;
-		pw_columns[i].format(l, row, cell, sizeof(cell));
-		if (scols_line_set_data(line, at, cell) < 0)
-			return -1;
-		if (l->view->colour && pw_columns[i].coloured)
-			scols_cell_set_color(scols_line_get_cell(line, at), state_colour(row->state));
-		at++;
+	if (row == NULL) {
+		snprintf(buf, size, "%s", column->header);
+	} else if (field == NULL) {
+		column->format(l, row, buf, size);
+	} else {
+		pw_field_read(field, NULL, row, &value);
+		if (field->word != NULL)
+			snprintf(buf, size, "%s", field->word((unsigned)value.number));
+		else
+			snprintf(buf, size, "%lld", (long long)value.number);
 	}
-	return 0;
 }
 
-/* Rows that are laid out together. */
-struct part {
-	size_t first, n;
-};
-
-/* A part of the table without the names below: a line of headers if it is the first part, and one for each row. NULL when out of
- * memory. */
-static char *part_text(const struct pw_layout *l, const struct part *part)
+static unsigned column_width(const struct pw_layout *l, const struct pw_column *column)
 {
-	const struct pw_selection *selection = &l->report->selection;
-	struct libscols_table *table = scols_new_table();
-	struct pw_row_buffer buffer;
-	char *text = NULL;
-	int failed = table == NULL;
-
-	if (failed)
-		return NULL;
-	scols_table_set_termforce(table, SCOLS_TERMFORCE_NEVER);
-	scols_table_enable_colors(table, l->view->colour);
-	scols_table_enable_noheadings(table, part->first > 0);
-	for (size_t i = 0; pw_columns[i].header != NULL && !failed; i++)
-		if (pw_columns[i].wanted(l))
-			failed = scols_table_new_column(table, pw_columns[i].header, 0,
-					 pw_columns[i].right ? SCOLS_FL_RIGHT : 0) == NULL;
-	for (size_t i = 0; i < part->n && !failed; i++)
-		failed = add_row(table, l, pw_selection_row(selection, part->first + i, &buffer)) < 0;
-	if (failed || scols_print_table_to_string(table, &text) != 0)
-		text = NULL;
-	scols_unref_table(table);
-	return text;
+	if (column->wanted == WITH_BAR)
+		return l->bar;
+	return column->format == format_name && l->owner > 0 ? l->name_width : column->width;
 }
 
-/* Whether a row's name stands below it; if so it is written to buf. */
-static bool name_below(const struct pw_layout *l, const struct pw_pool_row *row, char *buf, size_t size)
+/* Prints a row, or (NULL) the headers, without blanks at the end. */
+static void print_row(FILE *out, const struct pw_layout *l, const struct pw_pool_row *row)
 {
-	pw_format_full_name(l, row, buf, size);
-	return !l->plain && pw_text_width(buf) > l->name_width;
-}
+	char line[2 * PW_CELL_MAX + 512], cell[PW_CELL_MAX];
+	size_t len = 0;
 
-static unsigned count_lines(const char *text)
-{
-	unsigned lines = 0;
+	for (size_t i = 0; i < N_COLUMNS; i++) {
+		const struct pw_column *column = &columns[i];
+		bool coloured = column->coloured && l->view->colour && row != NULL;
+		size_t width = column_width(l, column), blanks;
 
-	for (; *text != '\0'; text++)
-		lines += *text == '\n';
-	return lines;
+		if (!is_wanted(l, column))
+			continue;
+		format_cell(l, column, row, cell, sizeof(cell));
+		blanks = pw_text_width(cell) < width ? width - pw_text_width(cell) : 0;
+		len += (size_t)snprintf(line + len, sizeof(line) - len, "%s%s%*s%s%*s%s", len > 0 ? " " : "",
+			coloured ? state_colour(row->state) : "", column->right ? (int)blanks : 0, "", cell,
+			column->right ? 0 : (int)blanks, "", coloured ? "\033[0m" : "");
+	}
+	while (len > 0 && line[len - 1] == ' ')
+		len--;
+	fprintf(out, "%.*s\n", (int)len, line);
 }
 
 /* In one line where it fits, else broken before the arrow, so that each address stays in one piece. */
@@ -158,101 +256,67 @@ static void print_name_below(FILE *out, const struct pw_layout *l, char *name)
 	pw_text_wrap(out, name, l->view->width, INDENT, INDENT "  ");
 }
 
-/* How many rows fit into so many lines. */
-static size_t rows_that_fit(const struct pw_layout *l, unsigned lines)
+/* The i-th row, with its name below it where that does not fit. */
+static void print_pool(FILE *out, const struct pw_layout *l, size_t i)
 {
-	const struct pw_selection *selection = &l->report->selection;
 	struct pw_row_buffer buffer;
-	char name[PW_CELL_MAX], *below;
-	size_t row, len;
-	unsigned used = 0;
+	const struct pw_pool_row *row = pw_selection_row(&l->report->selection, i, &buffer);
+	char name[PW_CELL_MAX];
 
-	for (row = 0; row < selection->n; row++) {
-		used++;
-		if (name_below(l, pw_selection_row(selection, row, &buffer), name, sizeof(name))) {
-			FILE *out = open_memstream(&below, &len);
-
-			if (out == NULL)
-				return row;
-			print_name_below(out, l, name);
-			fclose(out);
-			used += count_lines(below);
-			free(below);
-		}
-		if (used > lines)
-			break;
-	}
-	return row;
+	print_row(out, l, row);
+	if (name_below(l, row, name, sizeof(name)))
+		print_name_below(out, l, name);
 }
 
-/* How many rows go on the screen: the summary, an empty line, the headers and the notes need their lines too. */
-static size_t rows_shown(const struct pw_layout *l)
+static unsigned count_lines(const char *text)
 {
+	unsigned lines = 0;
+
+	for (; *text != '\0'; text++)
+		lines += *text == '\n';
+	return lines;
+}
+
+/* How many rows go on the screen, of which the summary, an empty line, the headers and the notes take their part. */
+static size_t rows_that_fit(const struct pw_layout *l)
+{
+	size_t n = l->report->selection.n, len, rows = 0;
 	char *text = NULL;
-	size_t len;
 	FILE *out;
-	unsigned taken = 0;
 
 	if (l->view->height == 0)
-		return l->report->selection.n;
+		return n;
 	out = open_memstream(&text, &len);
 	if (out == NULL)
 		return 0;
 	pw_print_summary(out, l);
 	pw_print_notes(out, l, 0);
-	fclose(out);
-	taken = count_lines(text) + 2;
-	free(text);
-	return rows_that_fit(l, l->view->height > taken ? l->view->height - taken : 0);
-}
-
-/* Prints the next line of a text without the blanks at its end, and returns what follows it. */
-static const char *print_line(FILE *out, const char *text)
-{
-	size_t len = strcspn(text, "\n"), visible = len;
-
-	while (visible > 0 && text[visible - 1] == ' ')
-		visible--;
-	fprintf(out, "%.*s\n", (int)visible, text);
-	return text + len + (text[len] == '\n');
-}
-
-static int print_part(FILE *out, const struct pw_layout *l, const struct part *part)
-{
-	struct pw_row_buffer buffer;
-	char *text = part_text(l, part), name[PW_CELL_MAX];
-	const char *line = text;
-
-	if (text == NULL)
-		return -1;
-	if (part->first == 0)
-		line = print_line(out, line);
-	for (size_t i = 0; i < part->n; i++) {
-		line = print_line(out, line);
-		if (name_below(
-			    l, pw_selection_row(&l->report->selection, part->first + i, &buffer), name, sizeof(name)))
-			print_name_below(out, l, name);
+	while (rows < n) {
+		print_pool(out, l, rows);
+		if (fflush(out) != 0 || 2 + count_lines(text) > l->view->height)
+			break;
+		rows++;
 	}
+	fclose(out);
 	free(text);
-	return 0;
+	return rows;
 }
 
 int pw_table_print(FILE *out, const struct pw_report *report, const struct pw_view *view)
 {
 	struct pw_layout layout;
-	struct part part = {0};
 	size_t rows;
 
 	lay_out(&layout, report, view);
-	rows = rows_shown(&layout);
+	rows = rows_that_fit(&layout);
 	pw_print_summary(out, &layout);
-	if (rows > 0 && !layout.plain)
-		fputc('\n', out);
-	for (; part.first < rows; part.first += part.n) {
-		part.n = rows - part.first < ROWS_AT_ONCE ? rows - part.first : ROWS_AT_ONCE;
-		if (print_part(out, &layout, &part) < 0)
-			return -1;
+	if (rows > 0) {
+		if (!layout.plain)
+			fputc('\n', out);
+		print_row(out, &layout, NULL);
 	}
+	for (size_t i = 0; i < rows; i++)
+		print_pool(out, &layout, i);
 	pw_print_notes(out, &layout, rows);
 	return ferror(out) ? -1 : 0;
 }
