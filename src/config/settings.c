@@ -75,6 +75,7 @@ static const struct pw_setting pool_settings[] = {
 	THRESHOLD_SECTIONS(offsetof(struct pw_rule, thresholds)),
 	SETTING("free-below", PW_NUMBER, pw_rule, thresholds.free_below, 0, 65536, NULL),
 	SETTING("fast-free-below", PW_NUMBER, pw_rule, thresholds.fast_free_below, 0, 65536, NULL),
+	SETTING("ports", PW_RANGES, pw_rule, ports, 0, 0, NULL),
 	SETTING("capacity", PW_NUMBER, pw_rule, capacity, 1, 65536, NULL),
 	SETTING("for", PW_NUMBER, pw_rule, thresholds.for_polls, 1, 1000, NULL),
 	END};

@@ -27,6 +27,7 @@ enum pw_setting_type {
 	PW_SOCKET,    /* char *, where an AgentX master listens, at most max bytes */
 	PW_NAMESPACE, /* char *, "" is the daemon's own */
 	PW_WORDS,     /* uint32_t: a set of `words`. From here on: name = { value, ... } */
+	PW_RANGES,    /* struct pw_portset *: the ports of all ranges */
 	PW_PORTS,     /* uint16_t *, min..max */
 	PW_CIDRS,     /* struct pw_cidr * */
 	PW_SNAT,      /* struct pw_snat_range *; may be empty */

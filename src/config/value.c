@@ -207,6 +207,20 @@ static bool parse_range(const char *text, uint16_t *low, uint16_t *high)
 	return true;
 }
 
+static bool parse_ranges(const struct input *in, void *out)
+{
+	struct pw_portset **set = out;
+	uint16_t low, high;
+
+	if (!parse_range(in->value->text, &low, &high))
+		return wrong(in, "ports such as \"10000-10499\", from 1 to 65535");
+	if (*set == NULL)
+		*set = pw_arena_alloc(in->arena, sizeof(**set));
+	if (*set != NULL)
+		pw_portset_add_range(*set, low, high);
+	return true;
+}
+
 /* "192.0.2.1", "192.0.2.0/24", "192.0.2.1:1024-65535", "[2001:db8::1]:1024-65535": the network (copied to `network`) and the ports
  * behind it. Returns false when the ports are none. */
 static bool split_ports(const char *text, char network[64], struct pw_snat_range *range)
@@ -254,6 +268,7 @@ void pw_setting_store(const struct pw_setting *setting, const struct pw_value *v
 		[PW_SOCKET] = {parse_socket, 0},
 		[PW_NAMESPACE] = {parse_namespace, 0},
 		[PW_WORDS] = {parse_word, 0},
+		[PW_RANGES] = {parse_ranges, 0},
 		[PW_PORTS] = {parse_port, sizeof(uint16_t)},
 		[PW_CIDRS] = {parse_cidr, sizeof(struct pw_cidr)},
 		[PW_SNAT] = {parse_snat, sizeof(struct pw_snat_range)},

@@ -429,11 +429,13 @@ PREFETCHES fetch_slot(const struct pw_census *c, uint16_t port, uint64_t hash)
 
 static int find_places(struct pw_census *c, const struct pw_socket *sockets, size_t n, struct place places[AHEAD])
 {
+	const uint16_t low = pw_range_look_low(&c->range), high = pw_range_look_high(&c->range);
+
 	for (size_t i = 0; i < n; i++) {
 		const struct pw_socket *s = &sockets[i];
 
 		places[i] = (struct place){.local = NONE, .tuple = NONE};
-		if (s->local_port < c->range.low || s->local_port > c->range.high)
+		if (s->local_port < low || s->local_port > high)
 			continue;
 		places[i].local = find_local(c, s);
 		if (places[i].local == NONE)

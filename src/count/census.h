@@ -43,7 +43,7 @@ struct pw_census_totals {
 struct pw_census *pw_census_new(uint32_t ns);
 void pw_census_free(struct pw_census *census);
 
-/* Starts a poll: forgets the sockets of the previous one, keeps what is known about ports. Ports outside range->low..high are ignored. */
+/* Starts a poll: forgets the sockets of the previous one, keeps what is known about ports. Ports that the range does not look at are ignored. */
 void pw_census_begin(struct pw_census *census, const struct pw_range *range);
 
 /* After begin and before the first socket: the bind buckets themselves were read, and just these ports are blocked. Nothing is ambiguous at

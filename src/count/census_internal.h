@@ -76,9 +76,20 @@ enum port_bit {
 	PORT_HARD = ENTRY_HARD >> ENTRY_FLAGS_SHIFT,
 	PORT_USED = 4,
 	PORT_OF_POOL = PORT_NOT_TIME_WAIT | PORT_HARD | PORT_USED,
-	PORT_OUTSIDE = 8, /* reserved */
+	PORT_OUTSIDE = 8, /* not in the set that the pool draws from: reserved, for example */
 	PORT_LISTENING = 16,
 	PORT_BLOCKED = 32
+};
+
+/* The set that pools draw from, as c->ports has it: that of the range, or a list of a `pool` section. */
+struct view {
+	const struct pw_portset *list; /* NULL: the range */
+	bool automatic; /* the kernel chooses the port, so that sockets of others block theirs; else only listeners do */
+	bool odd;       /* see pw_range_is_odd() */
+	uint16_t low, high; /* the lowest and the highest port */
+	uint32_t capacity, blocked;
+	uint32_t free, free_fast; /* |set - blocked|, and of these with low's parity */
+	uint32_t other;           /* ports of the other parity: bind() tries these first */
 };
 
 struct pw_census {
@@ -117,13 +128,16 @@ struct pw_census {
 	unsigned polls_since_pass;
 
 	struct pw_portset blocked, ambiguous; /* results of finish; subsets of the capacity */
-	uint32_t free_ports, fast_ports;      /* |C - blocked|, and of these with low's parity */
 	struct pw_census_totals totals;
 	uint8_t *ports; /* enum port_bit, by port */
+	struct view view;
 	struct pw_owner_table owners;
 };
 
 extern const struct pw_source_ops pw_census_ops;
+
+/* Has c->ports and c->view stand for a set of ports; NULL and true: the range. After finish. */
+void pw_census_use(struct pw_census *c, const struct pw_portset *list, bool automatic);
 
 /* The size of the range's part of an array of signatures. */
 static inline size_t range_bytes(const struct pw_census *c)

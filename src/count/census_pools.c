@@ -32,7 +32,7 @@ static void connect_tuple(struct pw_census *c, uint32_t tuple, struct connect_ta
 {
 	struct connect_tally sum = *tally;
 	uint8_t *ports = c->ports;
-	uint16_t low = c->range.low;
+	uint16_t low = c->view.low;
 
 	for (struct pw_list_part part = tuple_entries(c, tuple); part.n != 0; part = pw_list_next(&c->entries, part))
 		for (unsigned i = 0; i < part.n; i++) {
@@ -60,7 +60,7 @@ static void clear_ports(struct pw_census *c)
 	const uint64_t keep = ~(UINT64_C(0x0101010101010101) * PORT_OF_POOL);
 	uint64_t word;
 
-	for (unsigned port = c->range.low & ~7u; port <= c->range.high; port += sizeof(word)) {
+	for (unsigned port = c->view.low & ~7u; port <= c->view.high; port += sizeof(word)) {
 		memcpy(&word, c->ports + port, sizeof(word));
 		word &= keep;
 		memcpy(c->ports + port, &word, sizeof(word));
@@ -84,7 +84,7 @@ static bool port_is_free(const struct pw_census *c, uint16_t port)
  * the parity that is tried first. Counted when such a port is free: then it may be the one that is missed. */
 static void lose_odd_end(const struct pw_census *c, struct pw_pool_counts *out)
 {
-	if (!pw_range_is_odd(&c->range) || !(port_is_free(c, c->range.low) || port_is_free(c, c->range.high)))
+	if (!c->view.odd || !(port_is_free(c, c->view.low) || port_is_free(c, c->view.high)))
 		return;
 	out->free--;
 	out->fast_free--;
@@ -98,13 +98,15 @@ static void count_connect(struct pw_census *c, uint32_t tuple, uint32_t plain, s
 
 	connect_tuple(c, tuple, &tally);
 	connect_tuple(c, plain, &tally);
-	*out = (struct pw_pool_counts){.capacity = c->totals.capacity,
+	*out = (struct pw_pool_counts){.capacity = c->view.capacity,
 		.used = tally.used,
 		.time_wait = tally.used - tally.not_time_wait,
 		.reusable = tally.used - tally.blocked - tally.taken,
-		.blocked = c->totals.blocked - tally.blocked,
-		.free = c->free_ports - tally.taken,
-		.fast_free = c->fast_ports - tally.taken_fast};
+		.blocked = c->view.blocked - tally.blocked,
+		.free = c->view.free - tally.taken,
+		.fast_free = c->view.free_fast - tally.taken_fast};
+	if (!c->view.automatic)
+		out->fast_free = out->free;
 	lose_odd_end(c, out);
 	if (tally.used > SMALL_POOL) {
 		clear_ports(c);
@@ -145,7 +147,7 @@ static void bind_entries(struct bind_tally *tally, struct pw_list_part part, uin
 {
 	const struct pw_lists *entries = &tally->census->entries;
 	uint8_t *ports = tally->census->ports;
-	uint16_t low = tally->census->range.low;
+	uint16_t low = tally->census->view.low;
 	struct bind_tally sum = *tally;
 
 	unless |= ENTRY_HALF_OPEN;
@@ -238,14 +240,14 @@ static void count_bind(struct pw_census *c, const struct local *pool, struct pw_
 
 	walk_conflicts(&tally);
 	clear_ports(c);
-	*out = (struct pw_pool_counts){.capacity = c->totals.capacity,
+	*out = (struct pw_pool_counts){.capacity = c->view.capacity,
 		.used = tally.used,
 		.time_wait = tally.used - tally.not_time_wait,
-		.free = c->totals.capacity - tally.used,
-		.fast_free = c->totals.capacity - tally.used};
+		.free = c->view.capacity - tally.used,
+		.fast_free = c->view.capacity - tally.used};
 	if (pool->protocol == IPPROTO_TCP) {
 		out->bound = tally.bound;
-		out->fast_free = pw_portset_count_parity(&c->capacity, (c->range.low & 1) ^ 1) - tally.used_first;
+		out->fast_free = c->view.automatic ? c->view.other - tally.used_first : out->free;
 	}
 	out->utilization = pw_utilization(out->capacity, out->free);
 }
@@ -269,26 +271,71 @@ static uint32_t plain_tuple(
 	return plain == NONE ? NONE : lookup_tuple(c, plain, remote, port, tuple_hash(c, plain, remote, port));
 }
 
-static int visit_tuple(struct pw_census *c, uint32_t id, uint32_t floor, pw_pool_visit *visit, void *context)
+/* Whether the sockets of a pool have chosen their ports of a list themselves: these are ports that connect() would not give out. Without
+ * any, whether connect() could not give out one of the list. */
+static bool chooses_itself(const struct pw_census *c, const struct pw_portset *list, uint32_t tuple, uint32_t plain)
+{
+	const uint32_t both[] = {tuple, plain};
+	uint32_t chosen = 0, all = 0;
+	struct pw_portset common = *list;
+
+	for (size_t t = 0; t < 2; t++)
+		for (struct pw_list_part part = tuple_entries(c, both[t]); part.n != 0;
+			part = pw_list_next(&c->entries, part))
+			for (unsigned i = 0; i < part.n; i++) {
+				uint16_t port = (uint16_t)part.values[i];
+				bool mine = pw_portset_has(list, port);
+
+				all += mine;
+				chosen += mine &&
+					(!pw_portset_has(&c->capacity, port) || pw_portset_has(&c->blocked, port));
+			}
+	if (all != 0)
+		return chosen * 2 >= all;
+	pw_portset_intersect(&common, &c->capacity);
+	return pw_portset_count(&common) == 0;
+}
+
+/* Has the census stand for the ports that a connect pool draws from. */
+static void use_connect(struct pw_census *c, const struct pw_portset *list, uint32_t tuple, uint32_t plain)
+{
+	pw_census_use(c, list, list == NULL || !chooses_itself(c, list, tuple, plain));
+}
+
+/* A walk over all pools; those that draw from a list come in a second one, since the change from one set to another costs as much as
+ * counting a pool of 10,000 ports. */
+struct walk {
+	uint32_t floor;
+	bool lists;
+	pw_pool_visit *visit;
+	void *context;
+};
+
+static int visit_tuple(struct pw_census *c, uint32_t id, const struct walk *walk)
 {
 	const struct tuple *t = &c->tuples[id];
 	const struct local *local = &c->locals[t->local];
 	struct pw_pool_key key = {.ns = c->ns, .kind = PW_KIND_CONNECT, .protocol = IPPROTO_TCP, .port = t->port};
+	const struct pw_portset *list = NULL;
 	struct pw_pool_counts counts;
 	uint32_t plain;
 
-	if (local->zone == 0 && t->count < floor)
+	if (local->zone == 0 && t->count < walk->floor)
 		return 0;
 	tuple_remote(c, t, key.remote.bytes);
 	plain = plain_tuple(c, local, key.remote.bytes, t->port);
-	if (t->count + (plain != NONE ? c->tuples[plain].count : 0u) < floor)
-		return 0;
-	count_connect(c, id, plain, &counts);
-	if (counts.used < floor)
+	if (t->count + (plain != NONE ? c->tuples[plain].count : 0u) < walk->floor)
 		return 0;
 	key.local = local_address(local);
 	key.remote.family = local->family;
-	return visit(&key, &counts, context);
+	if (c->source.ports != NULL) {
+		list = pw_source_ports(&c->source, &key);
+		if ((list != NULL) != walk->lists)
+			return 0;
+		use_connect(c, list, id, plain);
+	}
+	count_connect(c, id, plain, &counts);
+	return counts.used >= walk->floor ? walk->visit(&key, &counts, walk->context) : 0;
 }
 
 /* The sockets that may conflict with any specific address. */
@@ -301,27 +348,31 @@ static uint32_t special_count(const struct pw_census *c)
 	return count;
 }
 
-static int visit_bind(
-	struct pw_census *c, const struct local *pool, uint32_t floor, pw_pool_visit *visit, void *context)
+static int visit_bind(struct pw_census *c, const struct local *pool, const struct walk *walk)
 {
 	struct pw_pool_key key = {.ns = c->ns, .kind = PW_KIND_BIND, .protocol = pool->protocol};
+	const struct pw_portset *list = NULL;
 	struct pw_pool_counts counts;
 
-	count_bind(c, pool, &counts);
-	if (counts.used < floor)
-		return 0;
 	key.local = local_address(pool);
-	return visit(&key, &counts, context);
+	if (c->source.ports != NULL) {
+		list = pw_source_ports(&c->source, &key);
+		if ((list != NULL) != walk->lists)
+			return 0;
+		pw_census_use(c, list, list == NULL);
+	}
+	count_bind(c, pool, &counts);
+	return counts.used >= walk->floor ? walk->visit(&key, &counts, walk->context) : 0;
 }
 
 /* connect() and sendto() of an unbound UDP socket draw from the wildcard, so these two pools exist without any socket on them. */
-static int visit_udp_wildcards(struct pw_census *c, uint32_t floor, pw_pool_visit *visit, void *context)
+static int visit_udp_wildcards(struct pw_census *c, const struct walk *walk)
 {
 	static const uint8_t families[] = {AF_INET, AF_INET6};
 
 	for (size_t i = 0; c->totals.udp != 0 && i < sizeof(families); i++) {
 		struct local pool = {.family = families[i], .protocol = IPPROTO_UDP, .any = 1};
-		int status = plain_local(c, &pool) == NONE ? visit_bind(c, &pool, floor, visit, context) : 0;
+		int status = plain_local(c, &pool) == NONE ? visit_bind(c, &pool, walk) : 0;
 
 		if (status != 0)
 			return status;
@@ -329,17 +380,28 @@ static int visit_udp_wildcards(struct pw_census *c, uint32_t floor, pw_pool_visi
 	return 0;
 }
 
-int pw_census_each(struct pw_census *c, uint32_t floor, pw_pool_visit *visit, void *context)
+static int walk_pools(struct pw_census *c, const struct walk *walk)
 {
 	uint32_t shared = special_count(c);
 	int status = 0;
 
 	for (uint32_t i = 0; i < c->n_tuples && status == 0; i++)
-		status = visit_tuple(c, i, floor, visit, context);
+		status = visit_tuple(c, i, walk);
 	for (uint32_t i = 0; i < c->n_locals && status == 0; i++)
-		if (c->locals[i].any || c->locals[i].count + shared >= floor)
-			status = visit_bind(c, &c->locals[i], floor, visit, context);
-	return status != 0 ? status : visit_udp_wildcards(c, floor, visit, context);
+		if (c->locals[i].any || c->locals[i].count + shared >= walk->floor)
+			status = visit_bind(c, &c->locals[i], walk);
+	return status != 0 ? status : visit_udp_wildcards(c, walk);
+}
+
+int pw_census_each(struct pw_census *c, uint32_t floor, pw_pool_visit *visit, void *context)
+{
+	struct walk walk = {floor, false, visit, context};
+	int status;
+
+	pw_census_use(c, NULL, true);
+	status = walk_pools(c, &walk);
+	walk.lists = true;
+	return status == 0 && c->source.ports != NULL ? walk_pools(c, &walk) : status;
 }
 
 static struct local key_local(const struct pw_pool_key *key)
@@ -364,12 +426,29 @@ static uint32_t key_tuple(const struct pw_census *c, const struct local *local, 
 		: lookup_tuple(c, id, key->remote.bytes, key->port, tuple_hash(c, id, key->remote.bytes, key->port));
 }
 
+/* Has the census stand for the ports of a pool. Returns whether it is one of connect(), with its tuples. */
+static bool use_pool(
+	struct pw_census *c, const struct pw_pool_key *key, const struct local *local, uint32_t *tuple, uint32_t *plain)
+{
+	const struct pw_portset *list = pw_source_ports(&c->source, key);
+
+	if (key->kind != PW_KIND_CONNECT) {
+		pw_census_use(c, list, list == NULL);
+		return false;
+	}
+	*tuple = key_tuple(c, local, key);
+	*plain = plain_tuple(c, local, key->remote.bytes, key->port);
+	use_connect(c, list, *tuple, *plain);
+	return true;
+}
+
 void pw_census_pool(struct pw_census *c, const struct pw_pool_key *key, struct pw_pool_counts *out)
 {
 	struct local local = key_local(key);
+	uint32_t tuple, plain;
 
-	if (key->kind == PW_KIND_CONNECT)
-		count_connect(c, key_tuple(c, &local, key), plain_tuple(c, &local, key->remote.bytes, key->port), out);
+	if (use_pool(c, key, &local, &tuple, &plain))
+		count_connect(c, tuple, plain, out);
 	else
 		count_bind(c, &local, out);
 }
@@ -386,11 +465,12 @@ void pw_census_owners(struct pw_census *c, const struct pw_pool_key *key, struct
 {
 	struct local local = key_local(key);
 	struct bind_tally tally = {.census = c, .pool = &local, .owners = true};
+	uint32_t tuple, plain;
 
 	pw_owner_table_start(&c->owners);
-	if (key->kind == PW_KIND_CONNECT) {
-		connect_owners(c, key_tuple(c, &local, key));
-		connect_owners(c, plain_tuple(c, &local, key->remote.bytes, key->port));
+	if (use_pool(c, key, &local, &tuple, &plain)) {
+		connect_owners(c, tuple);
+		connect_owners(c, plain);
 	} else {
 		walk_conflicts(&tally);
 	}

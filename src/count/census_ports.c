@@ -57,32 +57,52 @@ static uint32_t count_pools(const struct pw_census *c)
 /* Ports of a set get a bit. */
 static void mark_ports(struct pw_census *c, const struct pw_portset *set, uint8_t bit)
 {
-	for (unsigned i = c->range.low >> 6; i <= (unsigned)c->range.high >> 6; i++)
+	for (unsigned i = c->view.low >> 6; i <= (unsigned)c->view.high >> 6; i++)
 		for (uint64_t rest = set->word[i]; rest != 0; rest &= rest - 1)
 			c->ports[i * 64 + (unsigned)__builtin_ctzll(rest)] |= bit;
 }
 
-/* What no pool changes. */
-static void mark_all_ports(struct pw_census *c)
+void pw_census_use(struct pw_census *c, const struct pw_portset *list, bool automatic)
 {
-	memset(c->ports + c->range.low, 0, (size_t)c->range.high - c->range.low + 1);
-	mark_ports(c, &c->range.reserved, PORT_OUTSIDE);
+	const uint16_t low = pw_range_look_low(&c->range), high = pw_range_look_high(&c->range);
+	struct pw_portset set = list != NULL ? *list : c->capacity, blocked = automatic ? c->blocked : c->listening;
+	struct view *view = &c->view;
+
+	if (c->finished && view->list == list && view->automatic == automatic)
+		return;
+	*view = (struct view){.list = list, .automatic = automatic, .low = c->range.low, .high = c->range.high};
+	if (list != NULL && automatic)
+		pw_portset_intersect(&set, &c->capacity);
+	if (list != NULL)
+		pw_portset_ends(&set, &view->low, &view->high);
+	pw_portset_intersect(&blocked, &set);
+	memset(c->ports + low, PORT_OUTSIDE, (size_t)high - low + 1);
+	for (unsigned i = view->low >> 6; i <= (unsigned)view->high >> 6; i++)
+		if (set.word[i] == UINT64_MAX)
+			memset(c->ports + i * 64, 0, 64);
+		else
+			for (uint64_t rest = set.word[i]; rest != 0; rest &= rest - 1)
+				c->ports[i * 64 + (unsigned)__builtin_ctzll(rest)] = 0;
 	mark_ports(c, &c->listening, PORT_LISTENING);
-	mark_ports(c, &c->blocked, PORT_BLOCKED);
+	mark_ports(c, &blocked, PORT_BLOCKED);
+	view->capacity = pw_portset_count(&set);
+	view->blocked = pw_portset_count(&blocked);
+	view->odd = list == NULL ? pw_range_is_odd(&c->range)
+				 : automatic && view->capacity > 1 && view->capacity % 2 == 1 &&
+			view->capacity == (uint32_t)view->high - view->low + 1;
+	view->other = pw_portset_count_parity(&set, (view->low & 1) ^ 1);
+	pw_portset_subtract(&set, &blocked);
+	view->free = pw_portset_count(&set);
+	view->free_fast = pw_portset_count_parity(&set, view->low & 1);
 }
 
 void pw_census_finish(struct pw_census *c)
 {
-	struct pw_portset free_set;
-
 	if (c->bound_pass && c->polls_since_pass != 0)
 		note_pass(c);
 	classify_ports(c);
-	mark_all_ports(c);
-	free_set = c->capacity;
-	pw_portset_subtract(&free_set, &c->blocked);
-	c->free_ports = pw_portset_count(&free_set);
-	c->fast_ports = pw_portset_count_parity(&free_set, c->range.low & 1);
+	c->finished = false; /* whatever the ports stood for */
+	pw_census_use(c, NULL, true);
 	c->totals.sockets = (uint64_t)c->totals.tcp + c->totals.udp;
 	c->totals.capacity = pw_portset_count(&c->capacity);
 	c->totals.blocked = pw_portset_count(&c->blocked);

@@ -19,6 +19,21 @@ void pw_portset_add_range(struct pw_portset *set, uint16_t low, uint16_t high)
 		set->word[i] |= (i == first ? all << (low & 63) : all) & (i == last ? all >> (63 - (high & 63)) : all);
 }
 
+bool pw_portset_ends(const struct pw_portset *set, uint16_t *low, uint16_t *high)
+{
+	unsigned first = 0, last = PW_PORTSET_WORDS - 1;
+
+	while (first < last && set->word[first] == 0)
+		first++;
+	while (last > first && set->word[last] == 0)
+		last--;
+	if (set->word[first] == 0)
+		return false;
+	*low = (uint16_t)(first * 64 + (unsigned)__builtin_ctzll(set->word[first]));
+	*high = (uint16_t)(last * 64 + 63 - (unsigned)__builtin_clzll(set->word[last]));
+	return true;
+}
+
 unsigned pw_portset_count(const struct pw_portset *set)
 {
 	unsigned count = 0;

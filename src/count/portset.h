@@ -35,6 +35,9 @@ void pw_portset_clear(struct pw_portset *set);
 /* Adds low..high, both included; nothing when low > high. */
 void pw_portset_add_range(struct pw_portset *set, uint16_t low, uint16_t high);
 
+/* The lowest and the highest port. Returns false, and writes nothing, for an empty set. */
+bool pw_portset_ends(const struct pw_portset *set, uint16_t *low, uint16_t *high);
+
 unsigned pw_portset_count(const struct pw_portset *set);
 
 /* The number of ports whose lowest bit is `parity` (0 or 1). */

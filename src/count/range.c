@@ -19,7 +19,8 @@ bool pw_range_is_odd(const struct pw_range *range)
 
 bool pw_range_equal(const struct pw_range *a, const struct pw_range *b)
 {
-	return a->low == b->low && a->high == b->high && a->tw_reuse == b->tw_reuse &&
-		a->tw_reuse_delay_ms == b->tw_reuse_delay_ms && a->timestamps == b->timestamps &&
+	return a->low == b->low && a->high == b->high && a->look_low == b->look_low && a->look_high == b->look_high &&
+		a->tw_reuse == b->tw_reuse && a->tw_reuse_delay_ms == b->tw_reuse_delay_ms &&
+		a->timestamps == b->timestamps &&
 		memcmp(a->reserved.word, b->reserved.word, sizeof(a->reserved.word)) == 0;
 }

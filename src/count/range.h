@@ -15,7 +15,9 @@
 enum pw_tw_reuse { PW_TW_REUSE_OFF = 0, PW_TW_REUSE_ON = 1, PW_TW_REUSE_LOOPBACK = 2 };
 
 struct pw_range {
-	uint16_t low, high;         /* net.ipv4.ip_local_port_range, both included */
+	uint16_t low, high; /* net.ipv4.ip_local_port_range, both included */
+	/* sockets of ports beyond these are looked at as well (struct pw_source, ports); 0: of none */
+	uint16_t look_low, look_high;
 	struct pw_portset reserved; /* net.ipv4.ip_local_reserved_ports, whole list (also outside low..high) */
 	enum pw_tw_reuse tw_reuse;  /* net.ipv4.tcp_tw_reuse */
 	uint32_t tw_reuse_delay_ms; /* net.ipv4.tcp_tw_reuse_delay; 1000 where the kernel has no such setting */
@@ -24,6 +26,17 @@ struct pw_range {
 
 /* The capacity set C: low..high without the reserved ports. */
 void pw_range_capacity(const struct pw_range *range, struct pw_portset *out);
+
+/* The ports that sockets are taken from, both included. */
+static inline uint16_t pw_range_look_low(const struct pw_range *range)
+{
+	return range->look_low != 0 && range->look_low < range->low ? range->look_low : range->low;
+}
+
+static inline uint16_t pw_range_look_high(const struct pw_range *range)
+{
+	return range->look_high > range->high ? range->look_high : range->high;
+}
 
 /* Whether the kernel's search misses one end of this range: an odd width above 1 (__inet_hash_connect(),
  * `remaining &= ~1U`). */

@@ -242,7 +242,8 @@ int pw_snat_add(struct pw_snat *s, const struct pw_conntrack_entry *entry)
 	watched = place(s, &address, (entry->flags & PW_CONNTRACK_SOURCE_TRANSLATED) != 0, &local);
 	if (watched <= 0)
 		return watched;
-	if (entry->local_port < s->locals[local].low || entry->local_port > s->locals[local].high)
+	if (s->source.ports == NULL &&
+		(entry->local_port < s->locals[local].low || entry->local_port > s->locals[local].high))
 		return 0;
 	pool = find_pool(s, local, entry->remote, entry->remote_port, entry->protocol);
 	if (pool == NONE && (pool = add_pool(s, local, entry)) == NONE)
@@ -323,11 +324,17 @@ static void count_record(struct pw_snat *s, const struct record *r, struct pw_po
 	out->time_wait -= ((flags ^ old) & SCRATCH_NOT_TIME_WAIT) != 0;
 }
 
-static void count(struct pw_snat *s, uint32_t first, uint32_t low, uint32_t high, struct pw_pool_counts *out)
+/* `list`: the ports that the pool draws from; NULL: low..high. */
+static void count(struct pw_snat *s, uint32_t first, uint32_t low, uint32_t high, const struct pw_portset *list,
+	struct pw_pool_counts *out)
 {
-	*out = (struct pw_pool_counts){.capacity = high - low + 1};
-	for (uint32_t i = first; i != NONE; i = s->records[i].next)
-		count_record(s, &s->records[i], out);
+	*out = (struct pw_pool_counts){.capacity = list != NULL ? pw_portset_count(list) : high - low + 1};
+	for (uint32_t i = first; i != NONE; i = s->records[i].next) {
+		uint16_t port = s->records[i].port;
+
+		if (list != NULL ? pw_portset_has(list, port) : port >= low && port <= high)
+			count_record(s, &s->records[i], out);
+	}
 	for (uint32_t i = first; i != NONE; i = s->records[i].next)
 		s->scratch[s->records[i].port] = 0;
 	out->free = out->fast_free = out->capacity - out->used;
@@ -345,10 +352,10 @@ static int visit_pool(struct pw_snat *s, const struct pool *pool, uint32_t floor
 		.remote.family = local->address.family};
 	struct pw_pool_counts counts;
 
-	count(s, pool->records, local->low, local->high, &counts);
+	memcpy(key.remote.bytes, pool->remote, sizeof(pool->remote));
+	count(s, pool->records, local->low, local->high, pw_source_ports(&s->source, &key), &counts);
 	if (counts.used < floor)
 		return 0;
-	memcpy(key.remote.bytes, pool->remote, sizeof(pool->remote));
 	return visit(&key, &counts, context);
 }
 
@@ -374,7 +381,8 @@ static void count_pool(struct pw_source *source, const struct pw_pool_key *key, 
 		return;
 	if (local != NONE)
 		pool = find_pool(s, local, key->remote.bytes, key->port, key->protocol);
-	count(s, pool != NONE ? s->pools[pool].records : NONE, range->low, range->high, out);
+	count(s, pool != NONE ? s->pools[pool].records : NONE, range->low, range->high, pw_source_ports(source, key),
+		out);
 }
 
 static void no_owners(struct pw_source *source, const struct pw_pool_key *key, struct pw_owners *out)

@@ -11,6 +11,7 @@
 
 #include "count/owner.h"
 #include "count/pool.h"
+#include "count/portset.h"
 
 enum pw_source_id { PW_SOURCE_SOCKETS, PW_SOURCE_SNAT, PW_SOURCES };
 
@@ -32,6 +33,9 @@ enum pw_source_status { PW_SOURCE_OFF = 1, PW_SOURCE_COUNTING = 2, PW_SOURCE_UNA
 /* A non-zero return ends a walk. */
 typedef int pw_pool_visit(const struct pw_pool_key *key, const struct pw_pool_counts *counts, void *context);
 
+/* The ports that a pool draws from, where these are others than those of the range; NULL: those. Borrowed until the next poll. */
+typedef const struct pw_portset *pw_pool_ports(const struct pw_pool_key *key, void *context);
+
 struct pw_source;
 
 struct pw_source_ops {
@@ -47,13 +51,21 @@ struct pw_source {
 	uint32_t pools;    /* with at least one port */
 	uint32_t capacity; /* the fewest ports that one of them can have */
 	uint32_t gone;     /* of these, what no pool can use */
+	/* by the caller, before it counts; NULL: every pool draws from the range */
+	pw_pool_ports *ports;
+	void *ports_context;
 	/* of this poll, by the caller */
 	enum pw_source_status status; /* 0 means OFF */
 	const char *reason;           /* why it does not count, with UNAVAILABLE; else "" or NULL */
 	bool fresh;                   /* it counted; else pools keep the numbers and states that they had */
 	uint8_t stale_protocol;       /* with fresh: that of pools that it did not count all the same; 0 = none */
-	uint64_t failures;            /* allocations that failed since the start, as far as the source can tell; else 0 */
+	uint64_t failures; /* allocations that failed since the start, as far as the source can tell; else 0 */
 };
+
+static inline const struct pw_portset *pw_source_ports(const struct pw_source *source, const struct pw_pool_key *key)
+{
+	return source->ports != NULL ? source->ports(key, source->ports_context) : NULL;
+}
 
 /* Calls `visit` for every pool that holds at least `floor` ports (used >= floor, floor >= 1), in no particular order.
  * A non-zero return ends the walk and is returned; else 0. */
@@ -63,8 +75,7 @@ static inline int pw_source_each(struct pw_source *source, uint32_t floor, pw_po
 }
 
 /* The numbers of any pool of the source's kinds, also of one without ports. key->ns is not looked at, here and below. */
-static inline void pw_source_pool(
-	struct pw_source *source, const struct pw_pool_key *key, struct pw_pool_counts *out)
+static inline void pw_source_pool(struct pw_source *source, const struct pw_pool_key *key, struct pw_pool_counts *out)
 {
 	source->ops->pool(source, key, out);
 }

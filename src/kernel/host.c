@@ -174,6 +174,7 @@ static void set_options(const struct pw_host *host, struct pw_namespace *ns)
 {
 	const struct pw_host_options *options = &host->options;
 
+	ns->policy = options->policy;
 	ns->probe = options->probe;
 	ns->max_probes = options->max_probes;
 	/* others than before are looked at at once, whatever the interval */

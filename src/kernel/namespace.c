@@ -69,11 +69,30 @@ static int open_input(struct pw_namespace *ns)
 	return -1;
 }
 
+static const struct pw_portset *ports_of(const struct pw_pool_key *key, void *context)
+{
+	const struct pw_namespace *ns = context;
+	const struct pw_rule *rule = pw_policy_rule(ns->policy, key, ns->name);
+
+	return rule != NULL ? rule->ports : NULL;
+}
+
+/* Pools whose ports a section names may lie outside of the range. */
+static void set_lists(struct pw_namespace *ns)
+{
+	const bool lists = ns->policy != NULL && pw_policy_look(ns->policy, &ns->range.look_low, &ns->range.look_high);
+	struct pw_source *sockets = pw_census_source(ns->census);
+
+	sockets->ports = ns->snat.ports = lists ? ports_of : NULL;
+	sockets->ports_context = ns->snat.ports_context = ns;
+}
+
 enum pw_read_status pw_namespace_read(struct pw_namespace *ns)
 {
 	if (ns->input.ops == NULL && open_input(ns) < 0)
 		return ns->status = PW_READ_FAILED;
 	ns->status = pw_sysctl_read(&ns->input, &ns->range, &ns->err);
+	set_lists(ns);
 	if (ns->status == PW_READ_OK)
 		ns->status = pw_sockstat_read(&ns->input, &ns->counts, &ns->err);
 	/* a namespace of the same name that comes later is another one: its settings must be opened again */

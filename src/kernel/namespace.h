@@ -33,6 +33,7 @@ struct pw_namespace {
 	bool probe;                         /* ask the allocator about ports in doubt; see pw_probe_available() */
 	uint32_t max_probes;                /* at each poll, 0 = 256: more make a poll slow, by 5 to 10 us each */
 	struct pw_snat_options snat;        /* translated source ports that are watched */
+	const struct pw_policy *policy;     /* whose sections name the ports of their pools; borrowed; NULL: none */
 	struct pw_owner_names *owner_names; /* borrowed; NULL: no pool has an owner */
 	FILE *capture; /* where all that the first complete poll reads is written down; NULL after it */
 	bool replayed; /* the input is a capture, of another host for all that is known */

@@ -51,7 +51,8 @@ static enum pw_dump_status dump(struct take *take, enum pw_stream stream)
 {
 	struct pw_namespace *ns = take->ns;
 
-	return pw_inet_diag_dump(&ns->input, stream, ns->range.low, ns->range.high, &take->batch, &ns->stats, &ns->err);
+	return pw_inet_diag_dump(&ns->input, stream, pw_range_look_low(&ns->range), pw_range_look_high(&ns->range),
+		&take->batch, &ns->stats, &ns->err);
 }
 
 static enum pw_dump_status dump_tcp(struct take *take)
@@ -86,8 +87,8 @@ static enum pw_dump_status read_proc(struct take *take, enum protocol protocol)
 	enum pw_dump_status status = PW_DUMP_OK;
 
 	for (int i = 0; i < 2 && status == PW_DUMP_OK; i++)
-		status = pw_proc_net_read(
-			&ns->input, streams[protocol][i], ns->range.low, ns->range.high, &take->batch, &ns->err);
+		status = pw_proc_net_read(&ns->input, streams[protocol][i], pw_range_look_low(&ns->range),
+			pw_range_look_high(&ns->range), &take->batch, &ns->err);
 	return status;
 }
 

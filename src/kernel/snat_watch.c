@@ -43,6 +43,10 @@ static bool is_due(
 static enum pw_dump_status dump_once(struct pw_snat_watch *watch, struct pw_input *input,
 	const struct pw_snat_options *options, struct pw_take_stats *stats)
 {
+	struct pw_source *source = pw_snat_source(watch->snat);
+
+	source->ports = options->ports;
+	source->ports_context = options->ports_context;
 	pw_snat_begin(watch->snat, options->ranges, options->n);
 	return pw_conntrack_dump(input, watch->snat, stats, &watch->err);
 }

@@ -22,6 +22,8 @@ struct pw_snat_options {
 	const struct pw_snat_range *ranges; /* borrowed */
 	size_t n;                           /* 0: nothing is watched */
 	uint32_t interval_ms;               /* between two dumps */
+	pw_pool_ports *ports;               /* see struct pw_source */
+	void *ports_context;
 	uint32_t
 		floor; /* with fewer entries no pool can be listed, and no dump is made; 1 or 0: whenever there is an entry */
 };

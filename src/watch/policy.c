@@ -178,6 +178,30 @@ bool pw_rule_names_snat(const struct pw_rule *rule)
 	return (rule->match.kinds & (1u << PW_KIND_SNAT)) != 0;
 }
 
+bool pw_policy_look(const struct pw_policy *policy, uint16_t *low, uint16_t *high)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < policy->n_rules; i++) {
+		uint16_t first, last;
+
+		if (policy->rules[i].ports == NULL || !pw_portset_ends(policy->rules[i].ports, &first, &last))
+			continue;
+		*low = any && *low < first ? *low : first;
+		*high = any && *high > last ? *high : last;
+		any = true;
+	}
+	return any;
+}
+
+/* What the rule leaves of so many ports. */
+static uint32_t rule_capacity(const struct pw_rule *rule, uint32_t capacity)
+{
+	if (rule->ports != NULL)
+		capacity = least(capacity, pw_portset_count(rule->ports));
+	return rule->capacity != 0 ? least(capacity, rule->capacity) : capacity;
+}
+
 void pw_rule_limit(const struct pw_rule *rule, struct pw_pool_counts *counts)
 {
 	uint32_t left;
@@ -236,9 +260,7 @@ uint32_t pw_policy_floor(const struct pw_policy *policy, uint32_t capacity)
 
 	for (size_t i = 0; i < policy->n_rules; i++)
 		floor = least(floor,
-			ports_to_alarm(&policy->rules[i].thresholds,
-				policy->rules[i].capacity != 0 ? least(policy->rules[i].capacity, capacity)
-							       : capacity));
+			ports_to_alarm(&policy->rules[i].thresholds, rule_capacity(&policy->rules[i], capacity)));
 	return floor > 0 ? floor : 1;
 }
 

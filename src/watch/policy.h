@@ -48,6 +48,7 @@ struct pw_rule {
 	struct pw_match match;
 	char *label;                     /* title of the `pool` section */
 	struct pw_thresholds thresholds; /* complete: what the section left out is inherited */
+	struct pw_portset *ports;        /* that its pools draw from, chosen by whoever binds them; NULL: the range */
 	uint32_t capacity; /* ports that its pools really get, where these are fewer; 0: as the kernel has it */
 };
 
@@ -99,6 +100,9 @@ bool pw_rule_names_snat(const struct pw_rule *rule);
  * bind pool that no section names and that `bound_holds` does not make an exception of. */
 const struct pw_thresholds *pw_policy_thresholds(
 	const struct pw_policy *policy, const struct pw_rule *rule, const struct pw_pool_key *key, bool bound_holds);
+
+/* Whether a rule names the ports of its pools; then the lowest and the highest of all rules are written. */
+bool pw_policy_look(const struct pw_policy *policy, uint16_t *low, uint16_t *high);
 
 /* What a rule (NULL: none) says about the ports of its pools, over what was counted: no more than its capacity can be used, whoever
  * gives them out behind the kernel. A port in TIME_WAIT is one of them. */

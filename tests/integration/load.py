@@ -17,7 +17,8 @@ Commands (all have "op"):
   close    id [count]                                -> plain close()
 
 "method" of connect: plain; no_port (bind() with IP_BIND_ADDRESS_NO_PORT, port 0); bind (bind() to port 0);
-udp (a connected UDP socket).
+udp (a connected UDP socket); list (bind() to the first port of low..high that the destination leaves free, as a proxy
+does that has a list of source ports).
 "low" and "high" limit the ports of a plain connect (IP_LOCAL_PORT_RANGE).
 """
 
@@ -79,6 +80,21 @@ def listen(host, port, backlog=65535, v6only=None):
     return {"id": GROUPS.add([sock])}
 
 
+def connect_from_list(family, remote, source, low, high):
+    for port in range(low, high + 1):
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind((source or wildcard(family), port))
+            sock.connect(remote)
+            return sock
+        except OSError as error:
+            sock.close()
+            if error.errno not in OUT_OF_PORTS:
+                raise
+    raise OSError(errno.EADDRNOTAVAIL, "the list is used up")
+
+
 def connect_one(family, remote, source, method, port_range):
     kind = socket.SOCK_DGRAM if method == "udp" else socket.SOCK_STREAM
     sock = socket.socket(family, kind)
@@ -131,6 +147,8 @@ def repeat(count, make):
 def connect(host, port, count, source=None, method="plain", low=None, high=None):
     family = family_of(host)
     port_range = None if low is None else (low, high)
+    if method == "list":
+        return repeat(count, lambda: connect_from_list(family, (host, port), source, low, high))
     return repeat(count, lambda: connect_one(family, (host, port), source, method, port_range))
 
 

@@ -165,6 +165,33 @@ def test_capacity_is_the_budget_of_a_nat_gateway(scene):
     scene.expect([(WEB, "normal", "warning"), (WEB, "warning", "exhausted")])
 
 
+def test_a_proxys_list_of_source_ports(scene):
+    """It lies outside of the range, and serves each destination anew; the pools of the range do not see it."""
+    scene.load.listen(THERE, 8080)
+    scene.load.listen("127.0.0.2", 8080)
+    scene.start('pool "proxy" { remote = { "127.0.0.0/8" }  port = { 8080 }  ports = { "50000-50099" } }')
+    first = scene.load.connect(60, THERE, 8080, source=HERE, method="list", low=50000, high=50099)
+    scene.until(WEB, state="warning", capacity=100, used=60, free=40, blocked=0, utilization=60)
+    scene.load.connect(30, "127.0.0.2", 8080, source=HERE, method="list", low=50000, high=50099)
+    scene.until(connect_pool(HERE, "127.0.0.2", 8080), state="normal", capacity=100, used=30, free=70)
+    scene.load.connect(40, THERE, 8080, source=HERE, method="list", low=50000, high=50099)
+    scene.until(WEB, state="exhausted", free=0, utilization=100)
+    assert scene.load.connect(1, THERE, 8080, exact=False, source=HERE, method="list", low=50000, high=50099).made == 0
+    first.reset(60)
+    scene.until(WEB, state="normal", used=40, free=60)
+
+
+def test_a_slice_of_the_range(scene):
+    """The kernel chooses the ports of a service from 40000 to 40099; what blocks one of them is missing there."""
+    scene.load.listen(THERE, 8080)
+    scene.load.hold(1, HERE, port=40050)
+    scene.start('pool "slice" { remote = { "127.0.0.0/8" }  port = { 8080 }  ports = { "40000-40099" } }')
+    scene.load.connect(60, THERE, 8080, source=HERE, low=40000, high=40099)
+    scene.until(WEB, state="warning", capacity=100, used=60, blocked=1, free=39)
+    assert scene.load.connect(100, THERE, 8080, exact=False, source=HERE, low=40000, high=40099).made == 39
+    scene.until(WEB, state="exhausted", used=99, free=0)
+
+
 # --- sections --------------------------------------------------------------------------------------------------------
 
 

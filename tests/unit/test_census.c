@@ -539,10 +539,106 @@ static void a_crawler_makes_no_pools_above_the_floor(void **state)
 	pw_census_free(census);
 }
 
+/* --- lists of ports ----------------------------------------------------------------------------------------------------- */
+
+/* Pools of destination port 443 draw from a list. */
+static const struct pw_portset *list_of(const struct pw_pool_key *key, void *context)
+{
+	return key->kind == PW_KIND_CONNECT && key->port == 443 ? context : NULL;
+}
+
+struct visited {
+	struct pw_pool_counts of443, of80;
+};
+
+static int note_visit(const struct pw_pool_key *key, const struct pw_pool_counts *counts, void *context)
+{
+	struct visited *visited = context;
+
+	if (key->kind == PW_KIND_CONNECT)
+		*(key->port == 443 ? &visited->of443 : &visited->of80) = *counts;
+	return 0;
+}
+
+static struct visited visit_with_list(const struct pw_socket *sockets, size_t n, uint16_t low, uint16_t high)
+{
+	struct pw_census *census = pw_census_new(1);
+	struct pw_range range = small_range();
+	struct pw_portset list;
+	struct visited visited = {0};
+	struct pw_pool_key key = {.kind = PW_KIND_CONNECT, .protocol = IPPROTO_TCP, .port = 443};
+	struct pw_pool_counts again;
+
+	pw_portset_clear(&list);
+	pw_portset_add_range(&list, low, high);
+	range.look_low = low;
+	range.look_high = high;
+	pw_census_source(census)->ports = list_of;
+	pw_census_source(census)->ports_context = &list;
+	pw_census_begin(census, &range);
+	assert_int_equal(pw_census_add(census, sockets, n), 0);
+	pw_census_finish(census);
+	assert_int_equal(pw_census_each(census, 1, note_visit, &visited), 0);
+	key.local = pw_address_make(AF_INET, sockets[0].local, 0);
+	key.remote = pw_address_make(AF_INET, sockets[0].remote, 0);
+	pw_census_pool(census, &key, &again);
+	assert_memory_equal(&again, &visited.of443, sizeof(again));
+	pw_census_free(census);
+	return visited;
+}
+
+/* A proxy binds ports of its own list: listeners take them away, sockets of other destinations do not. */
+static void a_list_outside_of_the_range_is_counted_for_itself(void **state)
+{
+	struct pw_socket sockets[] = {connection(1, 50000, PW_ESTABLISHED), connection(2, 50001, PW_TIME_WAIT),
+		connection(3, 50002, PW_ESTABLISHED), connection(4, 50003, PW_LISTEN),
+		connection(5, 40001, PW_ESTABLISHED), connection(6, 40002, PW_ESTABLISHED)};
+	struct visited v;
+
+	(void)state;
+	sockets[1].expires_ms = 60000;
+	sockets[2].remote_port = 80;
+	sockets[3].remote_port = 0;
+	memset(sockets[3].remote, 0, 16);
+	sockets[5].remote_port = 80;
+	v = visit_with_list(sockets, 6, 50000, 50009);
+	assert_int_equal(v.of443.capacity, 10);
+	assert_int_equal(v.of443.used, 2); /* 40001 is none of the list */
+	assert_int_equal(v.of443.time_wait, 1);
+	assert_int_equal(v.of443.blocked, 1);
+	assert_int_equal(v.of443.free, 7);
+	assert_int_equal(v.of443.fast_free, 7);
+	assert_int_equal(v.of443.utilization, 30);
+	assert_int_equal(v.of80.capacity, 10); /* that of the range */
+	assert_int_equal(v.of80.used, 1);      /* 50002 is not in it */
+	assert_int_equal(v.of80.free, 9);
+}
+
+/* A slice of the range that the kernel gives out: what blocks a port of the range blocks it there. */
+static void a_slice_of_the_range_knows_what_is_blocked(void **state)
+{
+	struct pw_socket sockets[] = {connection(1, 40002, PW_ESTABLISHED), connection(2, 40003, PW_CLOSE),
+		connection(3, 40004, PW_ESTABLISHED), connection(4, 40008, PW_ESTABLISHED)};
+	struct visited v;
+
+	(void)state;
+	memset(sockets[1].remote, 0, 16);
+	sockets[1].remote_port = 0;
+	v = visit_with_list(sockets, 4, 40002, 40005);
+	assert_int_equal(v.of443.capacity, 4);
+	assert_int_equal(v.of443.used, 2);
+	assert_int_equal(v.of443.blocked, 1);
+	assert_int_equal(v.of443.free, 1); /* 40005 */
+	assert_int_equal(v.of443.fast_free, 0);
+	assert_int_equal(v.of443.utilization, 75);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(random_worlds_match_the_reference),
+		cmocka_unit_test(a_list_outside_of_the_range_is_counted_for_itself),
+		cmocka_unit_test(a_slice_of_the_range_knows_what_is_blocked),
 		cmocka_unit_test(an_explicitly_bound_socket_blocks_until_its_time_wait_ends),
 		cmocka_unit_test(an_accepted_child_blocks_after_its_listener_closed),
 		cmocka_unit_test(a_connection_is_not_accepted_by_a_listener_of_others),

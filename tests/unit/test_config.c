@@ -110,7 +110,7 @@ static void expect_reports(const char *text, const char *reports)
 	"warning, critical, exhausted, forecast, pool, ignore, notify, agentx, snmp, namespaces, snat"
 #define POOL_NAMES \
 	"kind, protocol, local, remote, port, namespace, warning, critical, exhausted, forecast, free-below, fast-free-below, " \
-	"capacity, for"
+	"ports, capacity, for"
 #define PREFIX "(the prefix length is not a number from 0 to 32 (IPv4) or 128 (IPv6; from 96 if IPv4-mapped))"
 #define SOCKET "expected a path of at most 107 bytes from the root, unix:PATH, or tcp:HOST:PORT\n"
 #define NETWORK "expected an address or network such as \"192.0.2.0/24\" or \"2001:db8::/32\" "
@@ -210,6 +210,12 @@ static const struct {
 	{"pool \"x\" {\n fast-free-below = 65537\n capacity = 0\n}",
 		"2: \"fast-free-below\" is \"65537\", expected a whole number from 0 to 65536\n"
 		"3: \"capacity\" is \"0\", expected a whole number from 1 to 65536\n"},
+	{"pool \"x\" { ports = { \"10000-10499\", 10500 } }",
+		"1: \"ports\" contains \"10500\", expected ports such as \"10000-10499\", from 1 to 65535\n"},
+	{"pool \"x\" { ports = \"10-9\" }",
+		"1: \"ports\" contains \"10-9\", expected ports such as \"10000-10499\", from 1 to 65535\n"},
+	{"pool \"x\" { ports = { } }",
+		"1: the list of \"ports\" is empty, expected at least one value (without \"ports\" every one matches)\n"},
 	{"top = ten", "1: \"top\" is \"ten\", expected a whole number from 1 to 1000\n"},
 	{"top = -1", "1: \"top\" is \"-1\", expected a whole number from 1 to 1000\n"},
 	{"top = 1.5", "1: \"top\" is \"1.5\", expected a whole number from 1 to 1000\n"},
@@ -612,6 +618,7 @@ static void test_pool(void **state)
 	struct pw_config *c = read_good(
 		"pool \"payment gateway\" { kind = connect local = \"10.0.0.0/24\" remote = { \"203.0.113.0/24\", # the first\n"
 		" \"2001:db8::1\", } port = { 443, 8443 } namespace = \"blue\" free-below = 2000 for = 4\n"
+		" fast-free-below = 20 capacity = 1024 ports = { \"1024-2047\", \"9000-9000\" }\n"
 		" warning { rise = 30 fall = 25 } exhausted { fall = 50 } forecast { warn-within = 60 } }\n"
 		"pool \"payment gateway\" { kind = { bind, snat } protocol = { tcp, udp } remote += 192.0.2.1 remote += 192.0.2.2\n"
 		" namespace = '' }\n");
@@ -628,7 +635,13 @@ static void test_pool(void **state)
 	assert_int_equal(first->match.n_ports, 2);
 	assert_int_equal(first->match.ports[1], 8443);
 	assert_string_equal(first->match.ns, "blue");
-	assert_thresholds(&first->thresholds, (&(struct pw_thresholds){{30, 25}, {80, 75}, 50, 2000, 0, 60, 4}));
+	assert_int_equal(first->capacity, 1024);
+	assert_int_equal(pw_portset_count(first->ports), 1025);
+	assert_true(pw_portset_has(first->ports, 1024) && pw_portset_has(first->ports, 2047) &&
+		pw_portset_has(first->ports, 9000));
+	assert_null(second->ports);
+	assert_int_equal(second->capacity, 0);
+	assert_thresholds(&first->thresholds, (&(struct pw_thresholds){{30, 25}, {80, 75}, 50, 2000, 20, 60, 4}));
 	assert_string_equal(second->label, "payment gateway");
 	assert_int_equal(second->match.kinds, 1u << PW_KIND_BIND | 1u << PW_KIND_SNAT);
 	assert_int_equal(second->match.protocols, PW_MATCH_TCP | PW_MATCH_UDP);

@@ -73,6 +73,45 @@ static int count_visit(const struct pw_pool_key *key, const struct pw_pool_count
 	return 0;
 }
 
+static const struct pw_portset *list_of_nfs(const struct pw_pool_key *key, void *context)
+{
+	return key->port == 2049 ? context : NULL;
+}
+
+/* Connections from ports below 1024 are translated to ports below 1024. */
+static void test_a_pool_with_a_list_of_ports(void **state)
+{
+	const struct pw_snat_range range = range_of("198.51.100.1", 1024, 65535);
+	struct pw_snat *snat = pw_snat_new(1);
+	struct pw_portset privileged;
+	struct pw_pool_counts c;
+	size_t n = 0;
+
+	(void)state;
+	pw_portset_clear(&privileged);
+	pw_portset_add_range(&privileged, 600, 1023);
+	pw_snat_source(snat)->ports = list_of_nfs;
+	pw_snat_source(snat)->ports_context = &privileged;
+	pw_snat_begin(snat, &range, 1);
+	for (uint16_t port = 600; port < 900; port++)
+		add(snat, entry_of("198.51.100.1", port, "192.0.2.9", 2049));
+	add(snat, entry_of("198.51.100.1", 5000, "192.0.2.9", 2049)); /* of another client, from a port above 1023 */
+	add(snat, entry_of("198.51.100.1", 700, "192.0.2.9", 80));
+	add(snat, entry_of("198.51.100.1", 5000, "192.0.2.9", 80));
+	pw_snat_finish(snat);
+	c = counts_of(snat, "198.51.100.1", "192.0.2.9", 2049);
+	assert_int_equal(c.capacity, 424);
+	assert_int_equal(c.used, 300);
+	assert_int_equal(c.free, 124);
+	assert_int_equal(c.utilization, 70);
+	c = counts_of(snat, "198.51.100.1", "192.0.2.9", 80);
+	assert_int_equal(c.capacity, 64512);
+	assert_int_equal(c.used, 1);
+	assert_int_equal(pw_source_each(pw_snat_source(snat), 1, count_visit, &n), 0);
+	assert_int_equal(n, 2);
+	pw_snat_free(snat);
+}
+
 static void test_a_single_address_counts_whatever_is_translated(void **state)
 {
 	const struct pw_snat_range range = range_of("198.51.100.1", 2000, 2099);
@@ -420,6 +459,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_single_address_counts_whatever_is_translated),
+		cmocka_unit_test(test_a_pool_with_a_list_of_ports),
 		cmocka_unit_test(test_a_network_stands_for_what_is_seen_translated),
 		cmocka_unit_test(test_ports_count_once_and_time_wait_apart),
 		cmocka_unit_test(test_the_first_range_that_contains_an_address_counts),
