@@ -19,6 +19,7 @@ const char pw_options_help[] =
 	"Output:\n"
 	"      --watch[=SECONDS]   poll again and redraw (default 2 s); q or ^C quits\n"
 	"      --json              one JSON document; with --watch one line a poll\n"
+	"      --openmetrics       metrics for Prometheus\n"
 	"      --explain           why the worst pool is where it is, and what helps\n"
 	"      --top N             show the N worst pools (table: 10)\n"
 	"      --all               every pool with at least one port\n"
@@ -209,25 +210,6 @@ static int option_netns(struct pw_options *o, const char *value, struct pw_error
 	return 0;
 }
 
-/* A second --json or --check of the other kind is a contradiction, found out by check_conflicts(). */
-static int option_json(struct pw_options *o, const char *value, struct pw_error *err)
-{
-	(void)value;
-	if (o->format == PW_FORMAT_CHECK)
-		return pw_error_set(err, "--json and --check exclude each other");
-	o->format = PW_FORMAT_JSON;
-	return 0;
-}
-
-static int option_check(struct pw_options *o, const char *value, struct pw_error *err)
-{
-	bool json = o->format == PW_FORMAT_JSON;
-
-	(void)value;
-	o->format = PW_FORMAT_CHECK;
-	return json ? pw_error_set(err, "--json and --check exclude each other") : 0;
-}
-
 static int option_watch(struct pw_options *o, const char *value, struct pw_error *err)
 {
 	char *end;
@@ -315,7 +297,7 @@ static int option_timeout(struct pw_options *o, const char *value, struct pw_err
 }
 
 /* How the value of an option is taken: by its handler, part by part, or right into the member at `offset`. */
-enum taking { BY_HANDLER, BY_PARTS, AS_FLAG, AS_STRING, AS_COMMAND };
+enum taking { BY_HANDLER, BY_PARTS, AS_FLAG, AS_STRING, AS_FORMAT, AS_COMMAND };
 
 /* getopt_long() returns FIRST_OPTION + the position in `specs`, or the letter. */
 enum { FIRST_OPTION = 256 };
@@ -331,7 +313,8 @@ static const struct spec {
 	{"help", no_argument, 'h', AS_COMMAND, NULL, PW_COMMAND_HELP},
 	{"version", no_argument, 'V', AS_COMMAND, NULL, PW_COMMAND_VERSION},
 	{"watch", optional_argument, 0, BY_HANDLER, option_watch, 0},
-	{"json", no_argument, 0, BY_HANDLER, option_json, 0},
+	{"json", no_argument, 0, AS_FORMAT, NULL, PW_FORMAT_JSON},
+	{"openmetrics", no_argument, 0, AS_FORMAT, NULL, PW_FORMAT_OPENMETRICS},
 	{"explain", no_argument, 0, AS_FLAG, NULL, offsetof(struct pw_options, explain)},
 	{"top", required_argument, 0, BY_HANDLER, option_top, 0},
 	{"all", no_argument, 0, AS_FLAG, NULL, offsetof(struct pw_options, all)},
@@ -343,7 +326,7 @@ static const struct spec {
 	{"port", required_argument, 0, BY_PARTS, option_port, 0},
 	{"state", required_argument, 0, BY_PARTS, option_state, 0},
 	{"netns", required_argument, 0, BY_HANDLER, option_netns, 0},
-	{"check", no_argument, 0, BY_HANDLER, option_check, 0},
+	{"check", no_argument, 0, AS_FORMAT, NULL, PW_FORMAT_CHECK},
 	{"warning", required_argument, 'w', BY_HANDLER, option_warning, 0},
 	{"critical", required_argument, 'c', BY_HANDLER, option_critical, 0},
 	{"free-below", required_argument, 0, BY_HANDLER, option_free_below, 0},
@@ -377,12 +360,26 @@ static int getopt_error(int value, const char *word, struct pw_error *err)
 	return pw_error_set(err, "unknown or ambiguous option '%s'", word);
 }
 
+/* Two of them are a contradiction; --check stays then, since errors have an exit status of their own with it. */
+static int take_format(struct pw_options *o, enum pw_format format, struct pw_error *err)
+{
+	static const char *const names[] = {"", "--json", "--openmetrics", "--check"};
+	enum pw_format before = o->format;
+
+	o->format = format > before ? format : before;
+	if (before == PW_FORMAT_TABLE || before == format)
+		return 0;
+	return pw_error_set(
+		err, "%s and %s exclude each other", names[before < format ? before : format], names[o->format]);
+}
+
 static int take_option(const struct spec *spec, struct pw_options *o, const char *value, enum pw_command *command,
 	struct pw_error *err)
 {
 	void *member = (char *)o + spec->offset;
 
 	switch (spec->taking) {
+	case AS_FORMAT: return take_format(o, (enum pw_format)spec->offset, err);
 	case AS_COMMAND: *command = (enum pw_command)spec->offset; return 0;
 	case AS_FLAG: *(bool *)member = true; return 0;
 	case AS_STRING: *(const char **)member = value; return 0;
@@ -426,8 +423,10 @@ static int check_conflicts(const struct pw_options *o, struct pw_error *err)
 		return pw_error_set(err, "-w, -c, -t and --free-below belong to --check");
 	if (check && o->watch_ms != 0)
 		return pw_error_set(err, "--check and --watch exclude each other");
+	if (o->format == PW_FORMAT_OPENMETRICS && o->watch_ms != 0)
+		return pw_error_set(err, "--openmetrics and --watch exclude each other");
 	if (o->explain && o->format != PW_FORMAT_TABLE)
-		return pw_error_set(err, "--explain excludes --json and --check");
+		return pw_error_set(err, "--explain excludes --json, --openmetrics and --check");
 	if (o->warning != 0 && o->critical != 0 && o->warning > o->critical)
 		return pw_error_set(err, "-w %u is above -c %u", o->warning, o->critical);
 	if (o->record != NULL && o->replay != NULL)
@@ -505,7 +504,7 @@ static bool is_filtered(const struct pw_options *o)
  * pass the filters, so the monitor need not make one; but every alarm needs its row for its state. */
 static void set_limits(struct pw_options *o, struct pw_policy *policy)
 {
-	bool ranked = o->format != PW_FORMAT_JSON || o->top != 0;
+	bool ranked = (o->format != PW_FORMAT_JSON && o->format != PW_FORMAT_OPENMETRICS) || o->top != 0;
 
 	if (o->all || o->explain || o->format == PW_FORMAT_CHECK)
 		o->unlisted = PW_UNLISTED_ALL;

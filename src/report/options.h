@@ -14,7 +14,7 @@
 /* What pw_options_parse() asks its caller to do. */
 enum pw_command { PW_COMMAND_REPORT, PW_COMMAND_HELP, PW_COMMAND_VERSION, PW_COMMAND_USAGE_ERROR };
 
-enum pw_format { PW_FORMAT_TABLE, PW_FORMAT_JSON, PW_FORMAT_CHECK };
+enum pw_format { PW_FORMAT_TABLE, PW_FORMAT_JSON, PW_FORMAT_OPENMETRICS, PW_FORMAT_CHECK };
 enum pw_colour { PW_COLOUR_AUTO, PW_COLOUR_ALWAYS, PW_COLOUR_NEVER };
 
 /* Which pools are wanted that have no row: none, those that are large enough for one, or all of them. */

@@ -4,6 +4,7 @@
 #include "report/check.h"
 #include "report/explain.h"
 #include "report/json.h"
+#include "report/openmetrics.h"
 #include "report/table.h"
 
 const struct pw_facts *pw_report_facts(const struct pw_report *report, uint32_t ns)
@@ -21,6 +22,12 @@ int pw_report_print(FILE *out, const struct pw_report *report, const struct pw_o
 {
 	if (options->format == PW_FORMAT_JSON)
 		return pw_json_print(out, &report->selection, report->now_ms, report->wall);
+	if (options->format == PW_FORMAT_OPENMETRICS) {
+		const struct pw_context context = {
+			.snapshot = report->selection.snapshot, .now_ms = report->now_ms, .wall = report->wall};
+
+		return pw_openmetrics_print(out, &report->selection, &context, false);
+	}
 	if (options->format == PW_FORMAT_CHECK) {
 		*status = pw_check_print(out, &report->selection);
 		return fflush(out);

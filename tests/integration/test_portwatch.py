@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import shutil
 import struct
 import subprocess
 import termios
@@ -15,6 +16,7 @@ import time
 import jsonschema
 import pyte
 import pytest
+from prometheus_client.openmetrics import parser as openmetrics
 from harness import PATIENCE, SOURCE, program
 
 HTTPS = 443
@@ -159,6 +161,24 @@ def test_json_follows_its_schema(host):
     broken = document | {"pools": [document["pools"][0] | {"used": "600"}]}
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(broken, schema)
+
+
+def test_openmetrics_says_what_json_says(host):
+    """Valid for a strict parser of OpenMetrics and for promtool; every number of the pools is there, in base units."""
+    text = host.run(program("portwatch"), "--openmetrics", "--probe=off").stdout
+    document = json.loads(host.run(program("portwatch"), "--json", "--probe=off").stdout)
+    families = {family.name: family for family in openmetrics.text_string_to_metric_families(text)}
+    if shutil.which("promtool"):
+        assert not subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=True).stderr
+    pools = {pool["name"]: pool for pool in document["pools"]}
+    assert len(pools) > 3
+    for name, member, factor in (("free_ports", "free", 1), ("used_ports", "used", 1), ("time_wait_ports", "timeWait", 1),
+                                 ("utilization_ratio", "utilization", 0.01), ("warning_threshold_ratio", "warningThreshold", 0.01)):
+        samples = {sample.labels["pool"]: sample.value for sample in families[f"portwatch_pool_{name}"].samples}
+        assert samples == pytest.approx({pool: row[member] * factor for pool, row in pools.items()})
+    info = {sample.labels["pool"]: sample.labels for sample in families["portwatch_pool_info"].samples}
+    assert all(info[name]["remote"] == row["remote"] and info[name]["owner"] == row["owner"] for name, row in pools.items())
+    assert len([name for name in families if name.startswith("portwatch_pool_")]) > 15
 
 
 def test_filters(host):

@@ -179,3 +179,24 @@ def test_agent_that_is_missing(scene, watch):
     assert [labels["instance"] for labels, _ in eventually(lambda: watch.query(missing))] == ["127.0.0.1"]
     scene.start()
     equals(lambda: watch.query(missing), [], 20)
+
+
+def test_node_exporter(scene, tmp_path):
+    """What the shipped unit runs each minute, read by Debian's node_exporter: the numbers that SNMP has."""
+    unit = (SOURCE / "conf" / "systemd" / "portwatch-metrics.service").read_text()
+    scene.load.listen("127.0.0.1", 8080)
+    scene.load.connect(300, "127.0.0.1", 8080)
+    scene.start()
+    scene.until(POOL, used=300)
+    script, file = re.search(r"^ExecStart=/bin/sh -c '(.*)' (\S+\.prom)$", unit, re.M).groups()
+    target = tmp_path / file.rpartition("/")[2]
+    environment = {**os.environ, "PATH": f"{BUILD}:{os.environ['PATH']}"}
+    scene.ns.run("/bin/sh", "-c", script, target, env=environment)
+    scene.workshop.keep(Process(scene.ns, ["/usr/bin/prometheus-node-exporter", f"--collector.textfile.directory={tmp_path}",
+                                           "--collector.disable-defaults", "--collector.textfile", "--web.listen-address=127.0.0.1:9100"],
+                                scene.workshop.directory / "node_exporter.log"))
+    found = eventually(lambda: parse(fetch(scene.ns, "http://127.0.0.1:9100/metrics")), 20)
+    free = {dict(labels)["pool"]: value for labels, value in found["portwatch_pool_free_ports"].items()}
+    row = scene.manager.pools()[POOL]
+    assert free[POOL] == row["pwPoolFree"]
+    assert found["node_textfile_scrape_error"][()] == 0
