@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "kernel/host.h"
 #include "kernel/owner_names.h"
+#include "kernel/walk.h"
 #include "count/census.h"
 #include "watch/monitor.h"
 #include "watch/policy.h"
@@ -163,8 +164,11 @@ static void print_result(const struct result *r)
 	fflush(stdout);
 }
 
-static void open_bench(struct bench *bench, bool probe)
+/* `how`: "" (netlink), "probe" (with probes), "bpf" or "bpf-unowned" (without owners). */
+static void open_bench(struct bench *bench, const char *how)
 {
+	const bool probe = strcmp(how, "probe") == 0;
+	struct pw_error err;
 	const struct pw_host_options options = {.probe = probe};
 
 	pw_policy_defaults(&bench->policy);
@@ -176,6 +180,12 @@ static void open_bench(struct bench *bench, bool probe)
 		exit(EXIT_FAILURE);
 	}
 	pw_host_set_options(bench->host, &options);
+	if (strncmp(how, "bpf", 3) != 0)
+		return;
+	bench->host->backend = pw_walk_backend(&err);
+	if (bench->host->backend == NULL)
+		fail("backend", &err);
+	pw_walk_set_owners(bench->host->backend, strcmp(how, "bpf") == 0);
 }
 
 static void close_bench(struct bench *bench)
@@ -185,13 +195,12 @@ static void close_bench(struct bench *bench)
 	pw_host_free(bench->host);
 }
 
-/* "probe" as the only argument switches the probes on. */
 int main(int argc, char **argv)
 {
 	struct bench bench = {0};
 	char line[64], command[16];
 
-	open_bench(&bench, argc > 1 && strcmp(argv[1], "probe") == 0);
+	open_bench(&bench, argc > 1 ? argv[1] : "");
 	while (fgets(line, sizeof(line), stdin) != NULL) {
 		struct result result = {0};
 		struct usage start = usage_now();

@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/utf8.h"
@@ -89,8 +90,11 @@ static void set_lists(struct pw_namespace *ns)
 
 enum pw_read_status pw_namespace_read(struct pw_namespace *ns)
 {
+	struct stat own;
+
 	if (ns->input.ops == NULL && open_input(ns) < 0)
 		return ns->status = PW_READ_FAILED;
+	ns->entered = stat("/proc/thread-self/ns/net", &own) == 0 ? own.st_ino : 0;
 	ns->status = pw_sysctl_read(&ns->input, &ns->range, &ns->err);
 	set_lists(ns);
 	if (ns->status == PW_READ_OK)

@@ -28,6 +28,7 @@ struct pw_namespace {
 	char path[300]; /* into it, for pw_netns_enter(); "" = the thread is in it already */
 
 	uint64_t inode; /* which one must be behind the path; 0 = any */
+	uint64_t entered; /* the inode of the one that the last poll read */
 
 	/* how it is polled; may be set between two polls */
 	bool probe;                         /* ask the allocator about ports in doubt; see pw_probe_available() */

@@ -1,0 +1,628 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* walk.bpf.c: walks the kernel's socket tables, all network namespaces at once
+ *
+ * The programs are attached nowhere: walk.c runs them one by one (BPF_PROG_TEST_RUN), so nothing gets slower while nobody looks. Each run
+ * looks at some buckets, writes what is wanted to the buffer, and says where it got to.
+ *
+ * Nothing is locked, and no reference is taken. The kernel holds rcu_read_lock() around a run. Why that is safe, and what is seen:
+ *
+ *  - Loads can't fault: bpf_rdonly_cast() and bpf_probe_read_kernel() give 0 for memory that is not there.
+ *  - TCP and UDP sockets come from slabs of type SLAB_TYPESAFE_BY_RCU: within a run the memory of a socket stays that of a socket, but may
+ *    become another one. So ports and namespace are read before and after the rest; when they differ, the record is thrown away and the batch
+ *    is read again.
+ *  - A socket that moves to another bucket takes the walk with it. The last pointer of a chain of the TCP table is no address but the number
+ *    of its bucket (a nulls list): a chain that ends with another number is read again. Three times at most; then what was found stands,
+ *    and only sockets that came or went in that moment can be missing.
+ *  - A socket that leaves its chain keeps its next pointer, so what stays behind it is still found. A socket that stays is thus seen in
+ *    each walk. It can be seen twice if another one left and came back to the head of the same chain; pools are sets of ports, and take no
+ *    notice.
+ *  - Bind buckets are freed at once before Linux 6.18. One is believed only if its port belongs to the bucket at hand. */
+#include <stdbool.h>
+
+#include "walk_linux.h"
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+
+#include "walk_record.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+#define AF_INET6 10
+#define STATE_CLOSE 7
+#define STATE_LISTEN 10
+#define STATE_NEW_SYN_RECV 12
+#define DEPTH 3     /* steps that all chains of a batch take side by side */
+#define ROUNDS 3    /* times that a batch is read at most */
+#define SEGMENT 128 /* steps of a chain that are verified together */
+#define SEGMENTS 128
+#define OWNERS 16384     /* sockets of a port (and an address, since 6.8) */
+#define BIND_CHAIN 1024  /* buckets of a hash chain */
+#define AGE_MAX_MS 60000 /* TCP_TIMEWAIT_LEN */
+
+/* Loads straight from an address instead of by a helper, six times as fast: bpf_rdonly_cast(), since 6.2. */
+const volatile bool direct = true;
+
+struct walk_job job;
+struct walk_net nets[WALK_NAMESPACES];
+__u64 reserved_ports[1024];
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, __u64[WALK_WORDS]);
+} records SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, WALK_NAMESPACES);
+	__type(key, __u64);
+	__type(value, struct walk_filter);
+} filters SEC(".maps");
+
+/* Buckets that are looked at together. */
+struct batch {
+	__u64 heads[2 * WALK_BUCKETS];
+	__u64 node[WALK_BUCKETS];
+	__u32 bucket[WALK_BUCKETS];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct batch);
+} chains SEC(".maps");
+
+extern void *bpf_rdonly_cast(const void *obj__ign, __u32 btf_id__k) __ksym __weak;
+
+#define CAST(type, address) ((struct type *)bpf_rdonly_cast((void *)(address), bpf_core_type_id_kernel(struct type)))
+#define OFFSET(type, member) bpf_core_field_offset(struct type, member)
+
+static __always_inline __u64 load64(__u64 address)
+{
+	__u64 value = 0;
+
+	if (direct)
+		return CAST(timespec64, address)->tv_sec;
+	bpf_probe_read_kernel(&value, sizeof(value), (void *)address);
+	return value;
+}
+
+static __always_inline __u32 load32(__u64 address)
+{
+	__u32 value = 0;
+
+	if (direct)
+		return CAST(sock_common, address - OFFSET(sock_common, skc_daddr))->skc_daddr;
+	bpf_probe_read_kernel(&value, sizeof(value), (void *)address);
+	return value;
+}
+
+/* --- records --- */
+
+static __always_inline __u64 *reserve(__u32 words)
+{
+	__u32 zero = 0, at = job.words;
+	__u64 *buffer = bpf_map_lookup_elem(&records, &zero);
+
+	if (!buffer || at > WALK_WORDS - WALK_RECORD_WORDS) {
+		job.full = 1;
+		return 0;
+	}
+	job.words = at + words;
+	return buffer + at;
+}
+
+static __always_inline __u64 head(__u32 ns, __u16 local_port, __u16 remote_port, __u8 state, __u8 flags)
+{
+	return ns | (__u64)local_port << 16 | (__u64)remote_port << 32 | (__u64)state << 48 | (__u64)flags << 56;
+}
+
+/* The namespace of the socket before is that of most. */
+__u64 last_net;
+struct walk_filter last;
+
+static __always_inline bool wanted(__u64 net, __u16 port)
+{
+	if (net != last_net) {
+		struct walk_filter *filter = bpf_map_lookup_elem(&filters, &net);
+
+		if (!filter)
+			return false;
+		last_net = net;
+		last = *filter;
+	}
+	return port >= last.low && port <= last.high;
+}
+
+/* --- one socket --- */
+
+/* Whether tcp_twsk_unique() would let go of it is for user space to say. Before 6.14 the kernel compares whole seconds, the moment of the
+ * last timestamp with now: then the age is 0 or the greatest. */
+static __always_inline __u64 time_wait_age(__u64 sk, __u32 stamp)
+{
+	__u64 now = bpf_ktime_get_ns();
+	struct inet_timewait_sock *tw = (void *)sk;
+	__u32 age;
+
+	if (!bpf_core_field_exists(tw->tw_entry_stamp))
+		return now / 1000000000 > stamp ? AGE_MAX_MS : 0;
+	age = (__u32)(now / 1000000) - load32(sk + OFFSET(inet_timewait_sock, tw_entry_stamp));
+	return age < AGE_MAX_MS ? age : AGE_MAX_MS;
+}
+
+static __always_inline __u64 control_group(__u64 sk)
+{
+	struct sock *full = (void *)sk;
+	__u64 cgroup;
+
+	if (bpf_core_field_exists(full->sk_cgrp_data.cgroup)) {
+		cgroup = load64(sk + OFFSET(sock, sk_cgrp_data.cgroup));
+	} else {
+		cgroup = load64(sk + OFFSET(sock, sk_cgrp_data) + OFFSET(sock_cgroup_data___before_5_15, val));
+		if (cgroup & 1)
+			return 0;
+	}
+	return cgroup ? load64(load64(cgroup + OFFSET(cgroup, kn)) + OFFSET(kernfs_node, id)) : 0;
+}
+
+/* What of a socket's common part decides; its first 112 octets hold all of it on every kernel. */
+struct common {
+	__u64 addresses; /* IPv4: remote, local */
+	__u64 net;
+	__u32 ports; /* remote, local */
+	__u32 device;
+	__u16 family;
+	__u8 state;
+	__u8 v6only;
+};
+
+static __always_inline void read_directly(__u64 sk, struct common *c)
+{
+	struct sock_common *common = CAST(sock_common, sk);
+
+	c->ports = common->skc_dport | (__u32)common->skc_num << 16;
+	c->net = load64(sk + OFFSET(sock_common, skc_net));
+	c->family = common->skc_family;
+	c->state = common->skc_state;
+	c->device = common->skc_bound_dev_if;
+	c->addresses = load64(sk + OFFSET(sock_common, skc_daddr));
+	c->v6only = BPF_CORE_READ_BITFIELD(common, skc_ipv6only);
+}
+
+static __always_inline void read_by_helper(__u64 sk, struct common *c)
+{
+	struct sock_common *common = (void *)sk;
+
+	c->ports = BPF_CORE_READ(common, skc_dport) | (__u32)BPF_CORE_READ(common, skc_num) << 16;
+	c->net = (__u64)BPF_CORE_READ(common, skc_net.net);
+	c->family = BPF_CORE_READ(common, skc_family);
+	c->state = BPF_CORE_READ(common, skc_state);
+	c->device = BPF_CORE_READ(common, skc_bound_dev_if);
+	bpf_probe_read_kernel(&c->addresses, sizeof(c->addresses), &common->skc_daddr);
+	c->v6only = BPF_CORE_READ_BITFIELD_PROBED(common, skc_ipv6only);
+}
+
+static __always_inline __u64 *put_addresses(__u64 *out, __u64 sk, const struct common *c)
+{
+	if (c->family != AF_INET6) {
+		*out = c->addresses;
+		return out + 1;
+	}
+	out[0] = load64(sk + OFFSET(sock_common, skc_v6_rcv_saddr));
+	out[1] = load64(sk + OFFSET(sock_common, skc_v6_rcv_saddr) + 8);
+	out[2] = load64(sk + OFFSET(sock_common, skc_v6_daddr));
+	out[3] = load64(sk + OFFSET(sock_common, skc_v6_daddr) + 8);
+	return out + 4;
+}
+
+/* Writes the record of a wanted socket. Returns false when it became another one meanwhile. */
+static __always_inline bool emit(__u64 sk, const struct common *c)
+{
+	__u32 before = job.words, port = c->ports >> 16, stamp;
+	__u64 *out = reserve(WALK_RECORD_WORDS), *at;
+	__u8 state = c->state, flags = c->v6only ? WALK_V6ONLY : 0;
+
+	if (!out)
+		return true;
+	if (c->family == AF_INET6)
+		flags |= WALK_V6;
+	at = put_addresses(out + 1, sk, c);
+	if (c->device) {
+		flags |= WALK_DEVICE;
+		*at++ = c->device;
+	}
+	if (state == WALK_STATE_TIME_WAIT) {
+		stamp = load32(sk + OFFSET(tcp_timewait_sock, tw_ts_recent_stamp));
+		/* an orphan in FIN_WAIT2 is one of these, too */
+		state = load32(sk + OFFSET(inet_timewait_sock, tw_substate)) & 0xff;
+		flags |= WALK_TIME_WAIT | (stamp ? WALK_TIMESTAMPS : 0);
+		*at++ = time_wait_age(sk, stamp);
+	} else if (job.owners && load64(sk + OFFSET(sock, sk_socket))) {
+		/* one that nobody has, or has accepted yet, says nothing about its owner */
+		flags |= WALK_OWNER;
+		at[0] = control_group(sk);
+		at[1] = load32(sk + OFFSET(sock, sk_uid));
+		at += 2;
+	}
+	*out = head(last.index, port, c->ports & 0xffff, state, flags);
+	job.words = before + (at - out);
+	if (load32(sk + OFFSET(sock_common, skc_dport)) == c->ports &&
+		load64(sk + OFFSET(sock_common, skc_net)) == c->net)
+		return true;
+	job.words = before;
+	return false;
+}
+
+/* What a step found out about the batch. */
+__u32 moved;
+
+/* Looks at the socket with this node, and returns the next node. A global function is verified once, not once for each path to it. */
+__noinline __u64 step(__u64 node)
+{
+	__u64 sk = node - OFFSET(sock_common, skc_nulls_node);
+	struct common c = {};
+
+	job.seen++;
+	if (direct)
+		read_directly(sk, &c);
+	else
+		read_by_helper(sk, &c);
+	if (wanted(c.net, c.ports >> 16) && c.state != STATE_NEW_SYN_RECV && !emit(sk, &c))
+		moved = 1;
+	return load64(node);
+}
+
+/* Follows a chain; returns where it got to. The end of a nulls list is odd, that of others 0. */
+__noinline __u64 segment(__u64 node)
+{
+	for (int i = 0; i < SEGMENT && node && !(node & 1); i++)
+		node = step(node);
+	return node;
+}
+
+__noinline __u64 rest(__u64 node)
+{
+	for (int i = 0; i < SEGMENTS && node && !(node & 1); i++)
+		node = segment(node);
+	if (node && !(node & 1)) {
+		job.cut = 1;
+		return 0;
+	}
+	return node;
+}
+
+/* --- batches of buckets --- */
+
+/* The chains of a batch that have not ended: their next nodes, and their buckets. Loads from memory mean nothing to the verifier, which so
+ * sees each iteration of a loop over them once. */
+__u32 open;
+__u64 ignored;
+
+/* Takes note of where a chain goes on. What ends in the number of another bucket was left through a socket that moved. */
+static __always_inline void go_on(struct batch *batch, __u64 node, __u32 bucket, bool nulls)
+{
+	if (node && !(node & 1)) {
+		batch->node[open & (WALK_BUCKETS - 1)] = node;
+		batch->bucket[open & (WALK_BUCKETS - 1)] = bucket;
+		open++;
+	} else if (nulls && node >> 1 != bucket) {
+		moved = 1;
+	}
+}
+
+/* Reads the heads of all chains at once: they lie `size` octets apart, at `offset` of each. */
+static __always_inline bool open_chains(struct batch *batch, __u32 first, __u32 size, __u32 offset, bool nulls)
+{
+	open = moved = 0;
+	if (size > sizeof(batch->heads) / WALK_BUCKETS ||
+		bpf_probe_read_kernel(batch->heads, size * WALK_BUCKETS, (void *)(job.table + (__u64)first * size)))
+		return false;
+	for (__u32 i = 0; i < WALK_BUCKETS; i++)
+		go_on(batch, batch->heads[(i * size + offset) / sizeof(__u64)], first + i, nulls);
+	return true;
+}
+
+/* The cache misses of all chains overlap: first their nodes are touched, then each takes a step, and only what is longer is followed to its
+ * end. */
+static __always_inline int side_by_side(struct batch *batch, bool nulls)
+{
+	for (int depth = 0; depth < DEPTH; depth++) {
+		__u32 n = open;
+
+		for (__u32 i = 0; i < WALK_BUCKETS && i < n; i++)
+			ignored += load64(batch->node[i]) +
+				load64(batch->node[i] - OFFSET(sock_common, skc_nulls_node));
+		open = 0;
+		for (__u32 i = 0; i < WALK_BUCKETS && i < n; i++)
+			go_on(batch, step(batch->node[i]), batch->bucket[i], nulls);
+	}
+	for (__u32 i = 0; i < WALK_BUCKETS && i < open; i++) {
+		__u64 end = rest(batch->node[i]);
+
+		if (nulls && end >> 1 != batch->bucket[i])
+			moved = 1;
+	}
+	return moved;
+}
+
+__noinline int tcp_batch(__u32 first)
+{
+	__u32 zero = 0;
+	struct batch *batch = bpf_map_lookup_elem(&chains, &zero);
+
+	if (!batch || !open_chains(batch, first, sizeof(__u64), 0, true))
+		return 0;
+	return side_by_side(batch, true);
+}
+
+/* UDP's slots end in 0, and their sockets stay in them until they are freed. */
+__noinline int udp_batch(__u32 first)
+{
+	__u32 zero = 0;
+	struct batch *batch = bpf_map_lookup_elem(&chains, &zero);
+
+	if (!batch || !open_chains(batch, first, bpf_core_type_size(struct udp_hslot), OFFSET(udp_hslot, head), false))
+		return 0;
+	return side_by_side(batch, false);
+}
+
+/* --- ports, as connect() and bind() see them --- */
+
+/* A socket among the owners of a port. Only those that are in no other table are of interest: listeners, and what is bound but not
+ * connected. */
+__noinline __u64 owner(__u64 node)
+{
+	__u64 sk = node - OFFSET(sock_common, skc_bind_node);
+	struct common c = {};
+
+	if (direct)
+		read_directly(sk, &c);
+	else
+		read_by_helper(sk, &c);
+	if ((c.state == STATE_LISTEN || c.state == STATE_CLOSE) && wanted(c.net, c.ports >> 16) && !emit(sk, &c))
+		moved = 1;
+	return load64(node);
+}
+
+__noinline int owners(__u64 node)
+{
+	for (int i = 0; i < OWNERS && node; i++)
+		node = owner(node);
+	if (node)
+		job.cut = 1;
+	return 0;
+}
+
+/* Since 6.8 the owners hang below the addresses of the port. */
+__noinline int owners_by_address(__u64 node)
+{
+	for (int i = 0; i < BIND_CHAIN && node; i++) {
+		__u64 bucket2 = node - OFFSET(inet_bind2_bucket, bhash_node);
+
+		owners(load64(bucket2 + OFFSET(inet_bind2_bucket, owners)));
+		node = load64(node);
+	}
+	if (node)
+		job.cut = 1;
+	return 0;
+}
+
+/* A bind bucket: `at` is the place of the chain that it was found in. Returns the next node. */
+__noinline __u64 bind_bucket(__u64 node, __u32 at)
+{
+	struct inet_bind_bucket *tb = (void *)(node - OFFSET(inet_bind_bucket, node));
+	__u64 bucket = (__u64)tb, net, *out;
+	__u16 port;
+	__s8 reuse = load32(bucket + OFFSET(inet_bind_bucket, fastreuse));
+	__s8 reuseport = load32(bucket + OFFSET(inet_bind_bucket, fastreuseport));
+
+	job.seen++;
+	/* __inet_hash_connect() passes such a port over, whatever the destination */
+	if (reuse < 0 && reuseport < 0)
+		return load64(node);
+	net = load64(bucket + OFFSET(inet_bind_bucket, ib_net));
+	port = load32(bucket + OFFSET(inet_bind_bucket, port));
+	if (!wanted(net, port) || ((port + last.hash_mix) & job.mask) != at)
+		return load64(node);
+	out = reserve(1);
+	if (out)
+		*out = head(last.index, port, 0, 0, WALK_BLOCKED);
+	if (bpf_core_field_exists(tb->bhash2))
+		owners_by_address(load64(bucket + OFFSET(inet_bind_bucket, bhash2)));
+	else
+		owners(load64(bucket + OFFSET(inet_bind_bucket___before_6_8, owners)));
+	return load64(node);
+}
+
+__noinline int bind_chain(__u64 node, __u32 at)
+{
+	for (int i = 0; i < BIND_CHAIN && node; i++)
+		node = bind_bucket(node, at);
+	if (node)
+		job.cut = 1;
+	return 0;
+}
+
+__noinline int bind_batch(__u32 first)
+{
+	__u32 zero = 0;
+	struct batch *batch = bpf_map_lookup_elem(&chains, &zero);
+
+	if (!batch ||
+		!open_chains(batch, first, bpf_core_type_size(struct inet_bind_hashbucket),
+			OFFSET(inet_bind_hashbucket, chain), false))
+		return 0;
+	for (__u32 i = 0; i < WALK_BUCKETS && i < open; i++)
+		bind_chain(batch->node[i], batch->bucket[i]);
+	return moved;
+}
+
+/* --- runs --- */
+
+enum table { TCP, UDP, BIND };
+
+/* One batch, as often as it takes. Returns false when the run has to end here: at the end of the table, or when the buffer is half full.
+ * What does not fit even into an empty one is told by job.full. */
+static __always_inline bool batch(__u32 first, enum table table)
+{
+	__u32 before = job.words;
+
+	if (first > job.mask || before > WALK_WORDS / 2)
+		return false;
+	for (int round = 0; round < ROUNDS; round++) {
+		job.words = before;
+		if (!(table == TCP ? tcp_batch(first) : table == UDP ? udp_batch(first) : bind_batch(first)))
+			break;
+		job.redone++;
+	}
+	if (job.full) {
+		job.full = before == 0;
+		job.words = before;
+		return false;
+	}
+	job.next = first + WALK_BUCKETS;
+	return true;
+}
+
+__noinline int next_tcp(__u32 first)
+{
+	return batch(first, TCP);
+}
+
+__noinline int next_udp(__u32 first)
+{
+	return batch(first, UDP);
+}
+
+__noinline int next_bind(__u32 first)
+{
+	return batch(first, BIND);
+}
+
+static __always_inline void begin(void)
+{
+	job.next = job.first;
+	job.words = job.full = job.cut = 0;
+	last_net = 0;
+}
+
+#define RUN(name, next) \
+	SEC("raw_tp/none") int name(void *ctx) \
+	{ \
+		begin(); \
+		for (__u32 i = 0; i < WALK_RUN && i < job.count; i += WALK_BUCKETS) \
+			if (!next(job.first + i)) \
+				break; \
+		return 0; \
+	}
+
+RUN(walk_tcp, next_tcp)
+RUN(walk_udp, next_udp)
+RUN(walk_bound, next_bind)
+
+/* --- namespaces --- */
+
+__u64 ops, cursor, origin;
+
+static __always_inline __u64 udp_table_by_socket(struct task_struct *task)
+{
+	struct file **files = BPF_CORE_READ(task, files, fdt, fd), *file = 0;
+	struct socket *socket;
+
+	bpf_probe_read_kernel(&file, sizeof(file), files + job.fd);
+	socket = BPF_CORE_READ(file, private_data);
+	return (__u64)BPF_CORE_READ(socket, sk, __sk_common.skc_prot, h.udp_table);
+}
+
+__u64 common_udp_table; /* before 6.2: one for all */
+
+static __always_inline void describe(struct walk_net *out, struct net *net)
+{
+	struct inet_hashinfo *tables;
+	struct udp_table *udp = (void *)common_udp_table;
+
+	if (bpf_core_field_size(net->ipv4.tcp_death_row) == sizeof(void *)) {
+		struct inet_timewait_death_row *row = 0;
+
+		bpf_probe_read_kernel(&row, sizeof(row), &net->ipv4.tcp_death_row);
+		tables = BPF_CORE_READ(row, hashinfo);
+	} else {
+		tables = BPF_CORE_READ(net, ipv4.tcp_death_row.hashinfo);
+	}
+	if (bpf_core_field_exists(net->ipv4.udp_table))
+		udp = BPF_CORE_READ(net, ipv4.udp_table);
+	out->net = (__u64)net;
+	out->cookie = bpf_core_field_exists(net->net_cookie) ? BPF_CORE_READ(net, net_cookie) : 0;
+	out->tcp = (__u64)BPF_CORE_READ(tables, ehash);
+	out->tcp_mask = BPF_CORE_READ(tables, ehash_mask);
+	out->bound = (__u64)BPF_CORE_READ(tables, bhash);
+	out->bound_size = BPF_CORE_READ(tables, bhash_size);
+	out->udp = (__u64)BPF_CORE_READ(udp, hash);
+	out->udp_mask = BPF_CORE_READ(udp, mask);
+	out->inode = BPF_CORE_READ(net, ns.inum);
+	out->hash_mix = BPF_CORE_READ(net, hash_mix);
+}
+
+static __always_inline void describe_settings(struct walk_net *out, struct net *net)
+{
+	__u64 range = (__u64)&net->ipv4.ip_local_ports;
+	__u32 low_high = 0;
+
+	if (bpf_core_field_size(net->ipv4.ip_local_ports.range) == 2 * sizeof(int)) {
+		int ends[2] = {};
+
+		bpf_probe_read_kernel(ends, sizeof(ends), (void *)(range + OFFSET(local_ports___before_6_8, range)));
+		low_high = (ends[0] & 0xffff) | (__u32)ends[1] << 16;
+	} else {
+		bpf_probe_read_kernel(&low_high, sizeof(low_high), (void *)(range + OFFSET(local_ports, range)));
+	}
+	out->low = low_high & 0xffff;
+	out->high = low_high >> 16;
+	out->reuse = BPF_CORE_READ_BITFIELD_PROBED(net, ipv4.sysctl_tcp_tw_reuse);
+	out->timestamps = BPF_CORE_READ_BITFIELD_PROBED(net, ipv4.sysctl_tcp_timestamps) != 0;
+	out->reuse_delay_ms = 1000;
+	if (bpf_core_field_exists(net->ipv4.sysctl_tcp_tw_reuse_delay))
+		out->reuse_delay_ms = BPF_CORE_READ(net, ipv4.sysctl_tcp_tw_reuse_delay);
+	out->reserved = (__u64)BPF_CORE_READ(net, ipv4.sysctl_local_reserved_ports);
+}
+
+/* The list is a ring with one head that is in no namespace: what has not the operations of a namespace is it. */
+__noinline int next_net(void)
+{
+	struct net *net = (void *)cursor;
+	__u32 at = job.nets;
+
+	if ((__u64)BPF_CORE_READ(net, ns.ops) == ops && at < WALK_NAMESPACES) {
+		describe(&nets[at & (WALK_NAMESPACES - 1)], net);
+		describe_settings(&nets[at & (WALK_NAMESPACES - 1)], net);
+		job.nets = at + 1;
+	}
+	cursor = (__u64)BPF_CORE_READ(net, list.next) - OFFSET(net, list);
+	return cursor != origin;
+}
+
+SEC("raw_tp/none") int list_namespaces(void *ctx)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+
+	origin = cursor = (__u64)BPF_CORE_READ(task, nsproxy, net_ns);
+	ops = (__u64)BPF_CORE_READ((struct net *)origin, ns.ops);
+	job.nets = 0;
+	if (!bpf_core_field_exists(((struct net *)origin)->ipv4.udp_table))
+		common_udp_table = udp_table_by_socket(task);
+	for (int i = 0; i <= WALK_NAMESPACES; i++)
+		if (!next_net())
+			break;
+	return 0;
+}
+
+/* The reserved ports of a namespace: job.table is the address of their bitmap. */
+SEC("raw_tp/none") int read_reserved(void *ctx)
+{
+	bpf_probe_read_kernel(reserved_ports, sizeof(reserved_ports), (void *)job.table);
+	return 0;
+}

@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "kernel/walk.h"
+
+#include <config.h>
+
+#ifndef HAVE_BPF
+
+struct pw_backend *pw_walk_backend(struct pw_error *err)
+{
+	pw_error_set(err, "built without BPF");
+	return NULL;
+}
+
+void pw_walk_set_owners(struct pw_backend *backend, bool owners)
+{
+	(void)backend;
+	(void)owners;
+}
+
+#else
+
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <linux/types.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/array.h"
+#include "kernel/namespace.h"
+#include "kernel/walk_record.h"
+#include "kernel/walk.skel.h"
+
+/* Buckets a run: it takes some 0.1 ms, and nobody who shares the CPU has to wait for longer. */
+#define TCP_RUN 1024
+#define BIND_RUN 4096
+
+struct walk {
+	struct pw_backend backend;
+	struct walk_bpf *bpf;
+	const uint64_t *records; /* WALK_WORDS of them, mapped */
+	bool owners;
+	/* of a take */
+	struct target *targets; /* one a namespace that is wanted */
+	size_t n, room;
+};
+
+/* A namespace that is wanted, and what has been found in it. */
+struct target {
+	struct pw_namespace *ns;
+	const struct walk_net *net;
+	struct pw_portset blocked;
+	struct pw_socket
+		*bound; /* listeners and sockets that are only bound: they are read before the census may have them */
+	size_t n_bound, room;
+	struct pw_batch batch;
+	bool failed; /* ns->err says why */
+};
+
+/* --- loading --- */
+
+static char load_message[256];
+
+/* The last warning of the library says best what the kernel did not like. */
+static int keep_message(enum libbpf_print_level level, const char *format, va_list arguments)
+{
+	if (level == LIBBPF_WARN) {
+		vsnprintf(load_message, sizeof(load_message), format, arguments);
+		load_message[strcspn(load_message, "\n")] = '\0';
+	}
+	return 0;
+}
+
+/* Whether the kernel has a function that programs may call. */
+static bool kernel_has(const char *function)
+{
+	struct btf *btf = btf__load_vmlinux_btf();
+	bool has = btf != NULL && btf__find_by_name_kind(btf, function, BTF_KIND_FUNC) > 0;
+
+	btf__free(btf);
+	return has;
+}
+
+static int load(struct walk *walk, struct pw_error *err)
+{
+	void *records;
+
+	libbpf_set_print(keep_message);
+	load_message[0] = '\0';
+	walk->bpf = walk_bpf__open();
+	if (walk->bpf == NULL)
+		return pw_error_set(err, "BPF: %s", strerror(errno));
+	walk->bpf->rodata->direct = kernel_has("bpf_rdonly_cast");
+	if (walk_bpf__load(walk->bpf) != 0) {
+		int cause = errno;
+
+		return pw_error_set(err, "BPF: %s%s%s", strerror(cause),
+			cause == EPERM || load_message[0] == '\0' ? "" : ": ", cause == EPERM ? "" : load_message);
+	}
+	records = mmap(
+		NULL, WALK_WORDS * sizeof(uint64_t), PROT_READ, MAP_SHARED, bpf_map__fd(walk->bpf->maps.records), 0);
+	if (records == MAP_FAILED)
+		return pw_error_set(err, "BPF: map: %s", strerror(errno));
+	walk->records = records;
+	return 0;
+}
+
+static int run(const struct bpf_program *program, struct pw_error *err)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, options);
+	int rc = bpf_prog_test_run_opts(bpf_program__fd(program), &options);
+
+	return rc == 0 ? 0 : pw_error_set(err, "BPF: %s: %s", bpf_program__name(program), strerror(-rc));
+}
+
+/* --- records into sockets --- */
+
+static bool is_mapped(const uint8_t address[16])
+{
+	static const uint8_t prefix[12] = {[10] = 0xff, [11] = 0xff};
+
+	return memcmp(address, prefix, sizeof(prefix)) == 0;
+}
+
+static bool is_zero(const uint8_t address[16])
+{
+	static const uint8_t zero[16];
+
+	return memcmp(address, zero, sizeof(zero)) == 0;
+}
+
+/* IPv4-mapped sockets are IPv4; the other address of one that is only bound may still be unset. */
+static void set_addresses6(struct pw_socket *out, const uint64_t *words)
+{
+	memcpy(out->local, words, 16);
+	memcpy(out->remote, words + 2, 16);
+	out->family = AF_INET6;
+	if ((is_mapped(out->local) && (is_mapped(out->remote) || is_zero(out->remote))) ||
+		(is_zero(out->local) && is_mapped(out->remote))) {
+		out->family = AF_INET;
+		memcpy(out->local, out->local + 12, 4);
+		memcpy(out->remote, out->remote + 12, 4);
+		memset(out->local + 4, 0, 12);
+		memset(out->remote + 4, 0, 12);
+	}
+}
+
+/* Decodes a record of a socket. Returns the words that it takes. */
+static size_t decode(const uint64_t *words, const struct walk_head *head, uint8_t protocol, struct pw_socket *out)
+{
+	const uint64_t *at = words + 1;
+
+	*out = (struct pw_socket){.local_port = head->local_port,
+		.remote_port = ntohs(head->remote_port),
+		.state = head->state,
+		.protocol = protocol};
+	if (head->flags & WALK_V6) {
+		set_addresses6(out, at);
+		at += 4;
+	} else {
+		out->family = AF_INET;
+		memcpy(out->remote, at, 4);
+		memcpy(out->local, (const uint8_t *)at + 4, 4);
+		at++;
+	}
+	if (head->flags & WALK_V6ONLY)
+		out->flags |= PW_SOCKET_V6ONLY;
+	if (head->flags & WALK_DEVICE)
+		out->ifindex = (uint32_t)*at++;
+	if (head->flags & WALK_OWNER) {
+		out->flags |= PW_SOCKET_HAS_OWNER;
+		out->cgroup = at[0];
+		out->uid = (uint32_t)at[1];
+		at += 2;
+	}
+	if (head->flags & WALK_TIME_WAIT) {
+		out->flags |= head->flags & WALK_TIMESTAMPS ? PW_SOCKET_STAMPED : PW_SOCKET_UNSTAMPED;
+		out->expires_ms = 60000 - (uint32_t)*at++;
+	}
+	return (size_t)(at - words);
+}
+
+static int keep_bound(struct target *target, const struct pw_socket *socket)
+{
+	if (!PW_ARRAY_ROOM(target->bound, target->room, target->n_bound + 1))
+		return -1;
+	target->bound[target->n_bound++] = *socket;
+	return 0;
+}
+
+enum pass { BOUND, TCP, UDP };
+
+/* Hands on what a run has left in the buffer. */
+static void take_records(struct walk *walk, enum pass pass)
+{
+	const uint64_t *at = walk->records, *end = at + walk->bpf->bss->job.words;
+	struct pw_socket bound;
+
+	while (at < end) {
+		struct walk_head head;
+		struct target *target;
+		int rc = 0;
+
+		memcpy(&head, at, sizeof(head));
+		target = &walk->targets[head.ns];
+		if (head.flags & WALK_BLOCKED) {
+			pw_portset_add(&target->blocked, head.local_port);
+			at++;
+		} else if (pass == BOUND) {
+			at += decode(at, &head, IPPROTO_TCP, &bound);
+			rc = keep_bound(target, &bound);
+		} else {
+			at += decode(at, &head, pass == TCP ? IPPROTO_TCP : IPPROTO_UDP, pw_batch_next(&target->batch));
+			rc = pw_batch_push(&target->batch);
+		}
+		if (rc < 0) {
+			pw_error_set(&target->ns->err, "out of memory");
+			target->failed = true;
+		}
+	}
+}
+
+/* --- tables --- */
+
+/* Walks a whole table in pieces. */
+static int walk_table(struct walk *walk, enum pass pass, uint64_t table, uint32_t mask, struct pw_error *err)
+{
+	const struct bpf_program *programs[] = {
+		walk->bpf->progs.walk_bound, walk->bpf->progs.walk_tcp, walk->bpf->progs.walk_udp};
+	struct walk_job *job = &walk->bpf->bss->job;
+
+	job->table = table;
+	job->mask = mask;
+	job->count = pass == BOUND ? BIND_RUN : TCP_RUN;
+	job->owners = walk->owners;
+	for (uint64_t first = 0; first <= mask; first = job->next) {
+		job->first = (uint32_t)first;
+		if (run(programs[pass], err) < 0)
+			return -1;
+		if (job->cut || (job->full && job->next == first))
+			return pw_error_set(err, "BPF: a chain of the socket table is too long to walk");
+		take_records(walk, pass);
+	}
+	return 0;
+}
+
+static uint64_t table_of(const struct walk_net *net, enum pass pass, uint32_t *mask)
+{
+	*mask = pass == BOUND ? net->bound_size - 1 : pass == TCP ? net->tcp_mask : net->udp_mask;
+	return pass == BOUND ? net->bound : pass == TCP ? net->tcp : net->udp;
+}
+
+/* Walks each distinct table of the targets once: most namespaces share theirs. */
+static int walk_tables(struct walk *walk, enum pass pass, struct pw_error *err)
+{
+	for (size_t i = 0; i < walk->n; i++) {
+		uint32_t mask, other;
+		uint64_t table = table_of(walk->targets[i].net, pass, &mask);
+		bool seen = table == 0;
+
+		for (size_t k = 0; k < i && !seen; k++)
+			seen = table_of(walk->targets[k].net, pass, &other) == table;
+		if (!seen && walk_table(walk, pass, table, mask, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* --- a take --- */
+
+static int list_namespaces(struct walk *walk, struct pw_error *err)
+{
+	int rc, fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return pw_error_set(err, "socket: %s", strerror(errno));
+	walk->bpf->bss->job.fd = fd;
+	rc = run(walk->bpf->progs.list_namespaces, err);
+	close(fd);
+	return rc;
+}
+
+static const struct walk_net *find_net(const struct walk *walk, uint64_t inode)
+{
+	for (uint32_t i = 0; i < walk->bpf->bss->job.nets; i++)
+		if (walk->bpf->bss->nets[i].inode == inode)
+			return &walk->bpf->bss->nets[i];
+	return NULL;
+}
+
+static int sink(void *context, const struct pw_socket *sockets, size_t n)
+{
+	return pw_census_add(context, sockets, n);
+}
+
+/* Tells the programs which ports of a namespace are wanted. Addresses of namespaces are used again, so none is kept until the next take. */
+static int add_target(struct walk *walk, struct pw_namespace *ns)
+{
+	const struct walk_net *net = find_net(walk, ns->entered);
+	struct walk_filter filter;
+	struct target *target;
+
+	if (net == NULL)
+		return pw_error_set(&ns->err, "BPF: the network namespace is not in the kernel's list");
+	if (walk->n == UINT16_MAX || !PW_ARRAY_ROOM(walk->targets, walk->room, walk->n + 1))
+		return pw_error_set(&ns->err, "out of memory");
+	filter = (struct walk_filter){
+		.index = (uint32_t)walk->n, .low = ns->range.low, .high = ns->range.high, .hash_mix = net->hash_mix};
+	if (bpf_map_update_elem(bpf_map__fd(walk->bpf->maps.filters), &net->net, &filter, BPF_ANY) != 0)
+		return pw_error_set(&ns->err, "BPF: filter: %s", strerror(errno));
+	target = &walk->targets[walk->n++];
+	memset(target, 0, sizeof(*target));
+	target->ns = ns;
+	target->net = net;
+	target->batch.sink = sink;
+	target->batch.context = ns->census;
+	return 0;
+}
+
+static void remove_targets(struct walk *walk)
+{
+	for (size_t i = 0; i < walk->n; i++) {
+		bpf_map_delete_elem(bpf_map__fd(walk->bpf->maps.filters), &walk->targets[i].net->net);
+		free(walk->targets[i].bound);
+	}
+	walk->n = 0;
+}
+
+/* The bind buckets have been read: the censuses may begin. */
+static void begin(struct target *target)
+{
+	pw_census_begin(target->ns->census, &target->ns->range);
+	pw_census_set_blocked(target->ns->census, &target->blocked);
+	if (pw_census_add(target->ns->census, target->bound, target->n_bound) < 0) {
+		pw_error_set(&target->ns->err, "out of memory");
+		target->failed = true;
+	}
+}
+
+static void end(struct target *target)
+{
+	if (pw_batch_flush(&target->batch) < 0) {
+		pw_error_set(&target->ns->err, "out of memory");
+		target->failed = true;
+	}
+	pw_census_finish(target->ns->census);
+	target->ns->taken = !target->failed;
+}
+
+static void take(struct pw_backend *backend, struct pw_namespace *const *wanted, size_t n)
+{
+	struct walk *walk = (struct walk *)backend;
+	struct pw_error err;
+	int rc = list_namespaces(walk, &err);
+
+	for (size_t i = 0; i < n && rc == 0; i++) {
+		wanted[i]->udp_failed = false;
+		add_target(walk, wanted[i]);
+	}
+	if (rc == 0)
+		rc = walk_tables(walk, BOUND, &err);
+	for (size_t i = 0; i < walk->n && rc == 0; i++)
+		begin(&walk->targets[i]);
+	if (rc == 0)
+		rc = walk_tables(walk, TCP, &err);
+	if (rc == 0)
+		rc = walk_tables(walk, UDP, &err);
+	for (size_t i = 0; i < walk->n && rc == 0; i++)
+		end(&walk->targets[i]);
+	remove_targets(walk);
+	for (size_t i = 0; i < n && rc < 0; i++)
+		wanted[i]->err = err;
+}
+
+static void walk_free(struct pw_backend *backend)
+{
+	struct walk *walk = (struct walk *)backend;
+
+	if (walk->records != NULL)
+		munmap((void *)(uintptr_t)walk->records, WALK_WORDS * sizeof(uint64_t));
+	walk_bpf__destroy(walk->bpf);
+	free(walk->targets);
+	free(walk);
+}
+
+struct pw_backend *pw_walk_backend(struct pw_error *err)
+{
+	struct walk *walk = calloc(1, sizeof(*walk));
+
+	if (walk == NULL) {
+		pw_error_set(err, "out of memory");
+		return NULL;
+	}
+	walk->backend = (struct pw_backend){.name = "bpf", .take = take, .free = walk_free};
+	walk->owners = true;
+	if (load(walk, err) == 0)
+		return &walk->backend;
+	walk_free(&walk->backend);
+	return NULL;
+}
+
+void pw_walk_set_owners(struct pw_backend *backend, bool owners)
+{
+	((struct walk *)backend)->owners = owners;
+}
+
+#endif

@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The BPF walk against netlink and the allocator: what both see of real sockets in namespaces of our own. Needs root. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <arpa/inet.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/capability.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "kernel/namespace.h"
+#include "kernel/walk.h"
+#include "netns.h"
+
+#define LOW 40000
+#define HIGH 40999
+
+static struct pw_backend *walk;
+
+/* --- takes --- */
+
+static struct pw_namespace *take_by_walk(void)
+{
+	struct pw_namespace *ns = pw_namespace_new(1, "", NULL);
+
+	assert_int_equal(pw_namespace_read(ns), PW_READ_OK);
+	walk->take(walk, &ns, 1);
+	if (!ns->taken)
+		fail_msg("%s", ns->err.text);
+	assert_int_equal(pw_census_totals(ns->census)->basis, PW_BASIS_READ);
+	return ns;
+}
+
+/* As exact as netlink can be: every ambiguous port is probed. */
+static struct pw_namespace *take_by_netlink(void)
+{
+	struct pw_namespace *ns = pw_namespace_new(1, "", NULL);
+
+	ns->probe = true;
+	ns->max_probes = HIGH - LOW + 1;
+	assert_int_equal(pw_namespace_read(ns), PW_READ_OK);
+	assert_int_equal(pw_netlink_take(ns), 0);
+	return ns;
+}
+
+static struct pw_pool_counts counts_of(struct pw_namespace *ns, const struct pw_pool_key *key)
+{
+	struct pw_pool_counts counts;
+
+	pw_census_pool(ns->census, key, &counts);
+	return counts;
+}
+
+static struct pw_pool_key connect_key(const char *local, const char *remote, uint16_t port)
+{
+	struct pw_pool_key key = {.kind = PW_KIND_CONNECT, .protocol = IPPROTO_TCP, .ns = 1, .port = port};
+
+	assert_int_equal(pw_address_parse(&key.local, local), 0);
+	assert_int_equal(pw_address_parse(&key.remote, remote), 0);
+	return key;
+}
+
+/* --- sockets --- */
+
+/* The client closes first. Returns the port that stays in TIME_WAIT. */
+static uint16_t leave_time_wait(
+	int listening, const char *source, uint16_t source_port, const char *destination, uint16_t port)
+{
+	int client = socket_connected(SOCK_STREAM, source, source_port, destination, port, 0),
+	    server = socket_accept(listening);
+	uint16_t local = socket_port(client);
+	char octet;
+
+	close(client);
+	assert_int_equal(recv(server, &octet, 1, 0), 0);
+	close(server);
+	return local;
+}
+
+/* Something of every sort. */
+static void populate(void)
+{
+	int web = socket_listening("127.0.0.4", 80, 0), web6 = socket_listening("::1", 83, 0),
+	    inside = socket_listening("127.0.0.1", 40100, 0);
+
+	socket_listening("127.0.0.2", 80, 0);
+	socket_listening("127.0.0.3", 80, 0);
+	socket_listening("::1", 81, 0);
+	/* ports of one's own choice first, while they are free */
+	for (int i = 0; i < 20; i++)
+		socket_connected(SOCK_STREAM, "127.0.0.1", (uint16_t)(40200 + i), "127.0.0.3", 80, 0);
+	for (int i = 0; i < 10; i++)
+		leave_time_wait(web, "127.0.0.1", (uint16_t)(40400 + i), "127.0.0.4", 80);
+	socket_listening("0.0.0.0", 40300, 0);
+	socket_listening("::", 40301, 0);
+	socket_listening("::", 40302, OPT_V6ONLY);
+	socket_listening("127.0.0.9", 40303, 0);
+	socket_bound(SOCK_STREAM, "127.0.0.1", 40304, 0);
+	socket_bound(SOCK_STREAM, "0.0.0.0", 40305, 0);
+	socket_bound(SOCK_STREAM, "::", 40306, 0);
+	socket_bound(SOCK_STREAM, "::", 40307, OPT_V6ONLY);
+	socket_bound(SOCK_STREAM, "::ffff:127.0.0.1", 40308, 0);
+	socket_bound(SOCK_DGRAM, "::", 0, 0);
+	socket_bound(SOCK_DGRAM, "::", 0, OPT_V6ONLY);
+	for (int i = 0; i < 40; i++)
+		socket_connected(SOCK_STREAM, NULL, 0, "127.0.0.2", 80, 0);
+	for (int i = 0; i < 20; i++) {
+		socket_connected(SOCK_STREAM, "127.0.0.1", 0, "127.0.0.3", 80, OPT_NO_PORT);
+		socket_connected(SOCK_STREAM, "127.0.0.1", 0, "127.0.0.3", 80, 0);
+		socket_connected(SOCK_STREAM, NULL, 0, "::ffff:127.0.0.2", 80, 0);
+		socket_connected(SOCK_STREAM, NULL, 0, "::1", 81, 0);
+		socket_connected(SOCK_STREAM, "::1", 0, "::1", 81, 0);
+		socket_connected(SOCK_STREAM, NULL, 0, "127.0.0.2", 80, OPT_ON_LOOPBACK);
+		socket_connected(SOCK_STREAM, NULL, 0, "127.0.0.1", 40100, 0);
+		socket_accept(inside);
+		socket_bound(SOCK_DGRAM, "127.0.0.1", 0, 0);
+		socket_connected(SOCK_DGRAM, NULL, 0, "127.0.0.1", 53, 0);
+		socket_connected(SOCK_DGRAM, NULL, 0, "::1", 53, 0);
+	}
+	for (int i = 0; i < 10; i++) {
+		leave_time_wait(web, NULL, 0, "127.0.0.4", 80);
+		leave_time_wait(web6, NULL, 0, "::1", 83);
+	}
+}
+
+/* --- tests --- */
+
+struct comparison {
+	struct pw_namespace *other;
+	unsigned pools;
+};
+
+static int compare_pool(const struct pw_pool_key *key, const struct pw_pool_counts *counts, void *context)
+{
+	struct comparison *comparison = context;
+	struct pw_pool_counts other = counts_of(comparison->other, key);
+	char name[PW_POOL_NAME_MAX];
+
+	pw_pool_name(key, "lo", "", name);
+	comparison->pools++;
+	/* wildcard bind pools beside IPv6 are where netlink has to guess */
+	if (key->kind == PW_KIND_BIND && pw_address_is_any(&key->local))
+		return 0;
+	if (counts->used != other.used || counts->time_wait != other.time_wait || counts->blocked != other.blocked ||
+		counts->free != other.free || counts->fast_free != other.fast_free ||
+		counts->reusable != other.reusable)
+		fail_msg(
+			"%s: used %u, %u; timeWait %u, %u; blocked %u, %u; free %u, %u; fastFree %u, %u; reusable %u, %u",
+			name, counts->used, other.used, counts->time_wait, other.time_wait, counts->blocked,
+			other.blocked, counts->free, other.free, counts->fast_free, other.fast_free, counts->reusable,
+			other.reusable);
+	return 0;
+}
+
+/* Each pool of one is a pool of the other, with the same numbers. */
+static void the_same_as_netlink(void **state)
+{
+	struct pw_namespace *read, *dumped;
+	struct comparison comparison = {0};
+
+	(void)state;
+	populate();
+	read = take_by_walk();
+	dumped = take_by_netlink();
+	assert_int_equal(pw_census_totals(read->census)->tcp, pw_census_totals(dumped->census)->tcp);
+	assert_int_equal(pw_census_totals(read->census)->udp, pw_census_totals(dumped->census)->udp);
+	assert_int_equal(pw_census_totals(read->census)->tcp_bound, pw_census_totals(dumped->census)->tcp_bound);
+	assert_int_equal(pw_census_totals(read->census)->blocked, pw_census_totals(dumped->census)->blocked);
+	assert_int_equal(pw_census_totals(read->census)->ambiguous, 0);
+	assert_int_equal(pw_census_totals(read->census)->pools, pw_census_totals(dumped->census)->pools);
+	comparison.other = dumped;
+	assert_int_equal(pw_census_each(read->census, 1, compare_pool, &comparison), 0);
+	assert_true(comparison.pools >= pw_census_totals(read->census)->pools);
+	assert_true(comparison.pools >= 10);
+	pw_namespace_free(read);
+	pw_namespace_free(dumped);
+}
+
+/* Whose control group and user they are. */
+static void owners_are_known(void **state)
+{
+	struct pw_pool_key key = connect_key("127.0.0.1", "127.0.0.5", 80);
+	struct pw_owners read, dumped;
+	struct pw_namespace *ns;
+
+	(void)state;
+	socket_listening("127.0.0.5", 80, 0);
+	for (int i = 0; i < 5; i++)
+		socket_connected(SOCK_STREAM, NULL, 0, "127.0.0.5", 80, 0);
+	ns = take_by_walk();
+	pw_census_owners(ns->census, &key, &read);
+	pw_namespace_free(ns);
+	ns = take_by_netlink();
+	pw_census_owners(ns->census, &key, &dumped);
+	pw_namespace_free(ns);
+	assert_memory_equal(&read, &dumped, sizeof(read));
+}
+
+/* Peers that send no timestamps: such a TIME_WAIT is not reused, whatever tcp_tw_reuse says. The kernel is the judge. */
+static void time_wait_without_timestamps_is_not_reusable(void **state)
+{
+	struct pw_pool_key key = connect_key("127.0.0.1", "127.0.0.6", 80);
+	struct pw_pool_counts counts;
+	struct pw_namespace *ns;
+	int listening = socket_listening("127.0.0.6", 80, OPT_REUSEADDR);
+	unsigned more = 0;
+
+	(void)state;
+	netns_sysctl("ipv4/tcp_tw_reuse", "1");
+	netns_sysctl("ipv4/tcp_timestamps", "0");
+	for (int i = 0; i < 30; i++)
+		leave_time_wait(listening, NULL, 0, "127.0.0.6", 80);
+	netns_sysctl("ipv4/tcp_timestamps", "1");
+	for (int i = 0; i < 20; i++)
+		leave_time_wait(listening, NULL, 0, "127.0.0.6", 80);
+	/* the stamped ones are reusable a second later; the others never are */
+	for (int tries = 0; tries < 100; tries++) {
+		ns = take_by_walk();
+		counts = counts_of(ns, &key);
+		pw_namespace_free(ns);
+		if (counts.reusable == 20)
+			break;
+		usleep(50000);
+	}
+	assert_int_equal(counts.time_wait, 50);
+	assert_int_equal(counts.reusable, 20);
+	for (; more <= counts.capacity && socket_try_connect("127.0.0.1", "127.0.0.6", 80, 0) >= 0; more++)
+		;
+	assert_int_equal(more, counts.free);
+	ns = take_by_walk();
+	assert_int_equal(counts_of(ns, &key).free, 0);
+	pw_namespace_free(ns);
+}
+
+/* Two namespaces in one walk, each with its own range; a third one is not asked for. */
+static void namespaces_are_told_apart(void **state)
+{
+	struct pw_namespace *wanted[2] = {pw_namespace_new(1, "", NULL), pw_namespace_new(2, "other", NULL)};
+	struct pw_pool_key key = connect_key("127.0.0.1", "127.0.0.7", 80);
+	int original = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+
+	(void)state;
+	assert_int_equal(pw_namespace_read(wanted[0]), PW_READ_OK);
+	for (int i = 0; i < 2; i++) {
+		netns_enter();
+		netns_loopback(true);
+		netns_sysctl("ipv4/ip_local_port_range", i == 0 ? "50000 50099" : "40000 40999");
+		socket_listening("127.0.0.7", 80, 0);
+		for (int k = 0; k < 33; k++)
+			socket_connected(SOCK_STREAM, NULL, 0, "127.0.0.7", 80, 0);
+		if (i == 0)
+			assert_int_equal(pw_namespace_read(wanted[1]), PW_READ_OK);
+	}
+	assert_int_equal(setns(original, CLONE_NEWNET), 0);
+	close(original);
+	walk->take(walk, wanted, 2);
+	assert_true(wanted[0]->taken && wanted[1]->taken);
+	assert_int_equal(counts_of(wanted[0], &key).used, 0);
+	assert_int_equal(counts_of(wanted[1], &key).used, 33);
+	assert_int_equal(counts_of(wanted[1], &key).capacity, 100);
+	pw_namespace_free(wanted[0]);
+	pw_namespace_free(wanted[1]);
+}
+
+/* Loaded as root; then nobody, without any capability and with no_new_privs, goes on looking (Linux 5.19 and newer). */
+static void no_privilege_is_needed_to_look(void **state)
+{
+	int status;
+	pid_t child;
+
+	(void)state;
+	socket_listening("127.0.0.8", 80, 0);
+	for (int i = 0; i < 150; i++)
+		socket_connected(SOCK_STREAM, NULL, 0, "127.0.0.8", 80, 0);
+	fflush(stdout);
+	child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		struct pw_namespace *ns = pw_namespace_new(1, "", NULL);
+		cap_t none = cap_init();
+		bool ready = setgid(65534) == 0 && setuid(65534) == 0 && cap_set_proc(none) == 0 &&
+			prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && pw_namespace_read(ns) == PW_READ_OK;
+
+		if (!ready)
+			_exit(2);
+		walk->take(walk, &ns, 1);
+		if (!ns->taken)
+			printf("%s\n", ns->err.text);
+		fflush(stdout);
+		_exit(ns->taken && pw_census_totals(ns->census)->tcp == 150 ? 0 : 1);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+}
+
+/* --- churn --- */
+
+#define STABLE 300
+#define CHURNING 200
+
+struct churn {
+	pthread_t thread;
+	int listening;
+	int clients[CHURNING];
+	int servers[CHURNING];
+	atomic_bool stop;
+	atomic_uint replaced;
+};
+
+static void churn_one(struct churn *churn, unsigned i)
+{
+	churn->clients[i] = socket_connected(SOCK_STREAM, NULL, 0, "127.0.0.11", 82, 0);
+	churn->servers[i] = socket_accept(churn->listening);
+}
+
+static void *replace(void *context)
+{
+	struct churn *churn = context;
+
+	for (unsigned i = 0; !atomic_load(&churn->stop); i = (i + 1) % CHURNING) {
+		socket_reset(churn->clients[i]);
+		close(churn->servers[i]);
+		churn_one(churn, i);
+		atomic_fetch_add(&churn->replaced, 1);
+	}
+	return NULL;
+}
+
+/* What stays is seen in each of the walks, while its neighbours in the chains come and go. */
+static void what_stays_is_never_missed(void **state)
+{
+	struct pw_pool_key stable = connect_key("127.0.0.1", "127.0.0.10", 82),
+			   churning = connect_key("127.0.0.1", "127.0.0.11", 82);
+	struct churn *churn = calloc(1, sizeof(*churn));
+	unsigned walks = 0;
+	double error = 0;
+
+	(void)state;
+	socket_listening("127.0.0.10", 82, 0);
+	churn->listening = socket_listening("127.0.0.11", 82, 0);
+	for (unsigned i = 0; i < STABLE; i++)
+		socket_connected(SOCK_STREAM, NULL, 0, "127.0.0.10", 82, 0);
+	for (unsigned i = 0; i < CHURNING; i++)
+		churn_one(churn, i);
+	assert_int_equal(pthread_create(&churn->thread, NULL, replace, churn), 0);
+	for (; walks < 100 || (atomic_load(&churn->replaced) < 20000 && walks < 2000); walks++) {
+		struct pw_namespace *ns = take_by_walk();
+
+		assert_int_equal(counts_of(ns, &stable).used, STABLE);
+		error += abs((int)counts_of(ns, &churning).used - CHURNING);
+		pw_namespace_free(ns);
+	}
+	atomic_store(&churn->stop, true);
+	pthread_join(churn->thread, NULL);
+	print_message("%u walks, %u connections replaced, %.2f of %d counted wrong on average\n", walks,
+		atomic_load(&churn->replaced), error / walks, CHURNING);
+	assert_true(error / walks <= CHURNING / 20.0);
+	free(churn);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	netns_enter();
+	netns_loopback(true);
+	netns_sysctl("ipv4/ip_local_port_range", "40000 40999");
+	netns_sysctl("core/somaxconn", "65535");
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(the_same_as_netlink, setup),
+		cmocka_unit_test_setup(owners_are_known, setup),
+		cmocka_unit_test_setup(time_wait_without_timestamps_is_not_reusable, setup),
+		cmocka_unit_test_setup(namespaces_are_told_apart, setup),
+		cmocka_unit_test_setup(no_privilege_is_needed_to_look, setup),
+		cmocka_unit_test_setup(what_stays_is_never_missed, setup),
+	};
+	struct pw_error err;
+	int failed;
+
+	if (!netns_possible())
+		return EXIT_SKIPPED;
+	walk = pw_walk_backend(&err);
+	if (walk == NULL) {
+		printf("skipped: the BPF programs are refused here: %s\n", err.text);
+		return EXIT_SKIPPED;
+	}
+	failed = cmocka_run_group_tests(tests, NULL, NULL);
+	walk->free(walk);
+	return failed;
+}
