@@ -91,31 +91,27 @@ void pw_owner_table_start(struct pw_owner_table *table)
 	table->sockets[PW_OWNER_NUMBERS] = 0;
 }
 
-/* Puts a pair among the largest. */
-static void insert(struct pw_owners *out, const struct pw_owner *pair, uint32_t sockets)
+void pw_owners_add(struct pw_owners *out, const struct pw_owner *owner)
 {
 	size_t at;
 
-	if (out->n == PW_OWNERS_MAX && out->owner[out->n - 1].sockets >= sockets)
+	out->owned += owner->sockets;
+	if (owner->sockets == 0 || (out->n == PW_OWNERS_MAX && out->owner[out->n - 1].sockets >= owner->sockets))
 		return;
 	out->n += out->n < PW_OWNERS_MAX;
-	for (at = out->n - 1; at > 0 && out->owner[at - 1].sockets < sockets; at--)
+	for (at = out->n - 1; at > 0 && out->owner[at - 1].sockets < owner->sockets; at--)
 		out->owner[at] = out->owner[at - 1];
-	out->owner[at] = *pair;
-	out->owner[at].sockets = sockets;
+	out->owner[at] = *owner;
 }
 
 void pw_owner_table_result(const struct pw_owner_table *table, struct pw_owners *out)
 {
 	*out = (struct pw_owners){.owned = table->sockets[PW_OWNER_NUMBERS]};
-	for (uint32_t i = 0; i < table->n; i++) {
-		uint32_t sockets = table->sockets[i + 1];
-
-		if (sockets == 0)
-			continue;
-		out->owned += sockets;
-		insert(out, &table->pairs[i], sockets);
-	}
+	for (uint32_t i = 0; i < table->n; i++)
+		pw_owners_add(out,
+			&(struct pw_owner){.cgroup = table->pairs[i].cgroup,
+				.uid = table->pairs[i].uid,
+				.sockets = table->sockets[i + 1]});
 }
 
 /* --- names ---------------------------------------------------------------------------------------------------------- */

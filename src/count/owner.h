@@ -18,7 +18,7 @@
 #define PW_OWNERS_MAX 8
 
 struct pw_owner {
-	uint64_t cgroup; /* cgroup v2 id; 0 = unknown */
+	uint64_t cgroup; /* cgroup v2 id; 0 = unknown. Of an SNAT pool: a number of its client */
 	uint32_t uid;
 	uint32_t sockets; /* of a pool; 0 where none is looked at */
 };
@@ -29,6 +29,9 @@ struct pw_owners {
 	size_t n;
 	struct pw_owner owner[PW_OWNERS_MAX]; /* the largest, in falling order */
 };
+
+/* Adds an owner with its sockets: puts it among the largest, if it is one of them. */
+void pw_owners_add(struct pw_owners *owners, const struct pw_owner *owner);
 
 /* The pairs of one poll (internal to the census). Zeroed = empty. */
 struct pw_owner_table {

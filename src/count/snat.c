@@ -2,6 +2,7 @@
 #include "count/snat.h"
 
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -18,8 +19,12 @@
 struct record {
 	uint32_t next;
 	uint16_t port;
-	uint16_t time_wait;
+	uint16_t time_wait : 1;
+	uint16_t client : 15; /* its number */
 };
+
+/* Clients that are told apart; those beyond share the last number. */
+#define CLIENTS_MAX 32767
 
 /* An address whose ports are counted. */
 struct local {
@@ -51,9 +56,10 @@ struct pw_snat {
 	struct local *locals;
 	struct pool *pools;
 	struct record *records;
-	uint32_t n_locals, n_pools, n_records;
-	size_t size_locals, size_pools, size_records;
-	struct pw_index local_index, pool_index;
+	struct pw_address *clients; /* by number, from 0 on */
+	uint32_t n_locals, n_pools, n_records, n_clients;
+	size_t size_locals, size_pools, size_records, size_clients;
+	struct pw_index local_index, pool_index, client_index;
 	uint64_t seed[3];
 	uint8_t scratch[PORTS]; /* by port: enum scratch; all zero between two pools */
 };
@@ -81,6 +87,8 @@ void pw_snat_free(struct pw_snat *s)
 	free(s->locals);
 	free(s->pools);
 	free(s->records);
+	free(s->clients);
+	free(s->client_index.slot);
 	free(s->local_index.slot);
 	free(s->pool_index.slot);
 	free(s);
@@ -220,13 +228,59 @@ static uint32_t add_pool(struct pw_snat *s, uint32_t local, const struct pw_conn
 	return s->n_pools++;
 }
 
+/* --- clients --- */
+
+static uint64_t client_hash(const struct pw_snat *s, const struct pw_address *client)
+{
+	return pw_hash_address(s->seed, client->bytes, client->family);
+}
+
+static int index_clients(struct pw_snat *s, uint32_t slots)
+{
+	if (pw_index_reset(&s->client_index, slots) < 0)
+		return -1;
+	for (uint32_t i = 0; i < s->n_clients; i++)
+		pw_index_put(&s->client_index, client_hash(s, &s->clients[i]), i);
+	return 0;
+}
+
+/* The number of a client, CLIENTS_MAX of those that are too many; NONE when out of memory. */
+static uint32_t find_client(struct pw_snat *s, const struct pw_conntrack_entry *entry)
+{
+	const struct pw_index *index = &s->client_index;
+	struct pw_address client = {.family = entry->family};
+	uint64_t hash;
+
+	memcpy(client.bytes, entry->client, sizeof(client.bytes));
+	hash = client_hash(s, &client);
+	for (uint32_t i = pw_index_start(index, hash); index->slot != NULL && index->slot[i] != 0;
+		i = (i + 1) & index->mask) {
+		uint32_t id = pw_index_position(index, index->slot[i]);
+
+		if (pw_index_tag_matches(index, index->slot[i], hash) && pw_address_equal(&s->clients[id], &client))
+			return id;
+	}
+	if (s->n_clients == CLIENTS_MAX)
+		return CLIENTS_MAX;
+	if (!PW_ARRAY_ROOM(s->clients, s->size_clients, (size_t)s->n_clients + 1) ||
+		(pw_index_full(index, s->n_clients) &&
+			index_clients(s, index->slot == NULL ? 64 : (index->mask + 1) * 2) < 0))
+		return NONE;
+	s->clients[s->n_clients] = client;
+	pw_index_put(&s->client_index, hash, s->n_clients);
+	return s->n_clients++;
+}
+
 static int add_record(struct pw_snat *s, uint32_t pool, const struct pw_conntrack_entry *entry)
 {
-	if (!PW_ARRAY_ROOM(s->records, s->size_records, (size_t)s->n_records + 1))
+	uint32_t client = find_client(s, entry);
+
+	if (client == NONE || !PW_ARRAY_ROOM(s->records, s->size_records, (size_t)s->n_records + 1))
 		return -1;
 	s->records[s->n_records] = (struct record){.next = s->pools[pool].records,
 		.port = entry->local_port,
-		.time_wait = (entry->flags & PW_CONNTRACK_TIME_WAIT) != 0};
+		.time_wait = (entry->flags & PW_CONNTRACK_TIME_WAIT) != 0,
+		.client = (uint16_t)client & CLIENTS_MAX};
 	s->pools[pool].records = s->n_records++;
 	s->pools[pool].count++;
 	return 0;
@@ -299,7 +353,9 @@ void pw_snat_begin(struct pw_snat *s, const struct pw_snat_range *ranges, size_t
 	shrink(s);
 	if (s->n_pools != 0 && s->pool_index.slot != NULL)
 		pw_index_reset(&s->pool_index, s->pool_index.mask + 1);
-	s->n_pools = s->n_records = 0;
+	if (s->n_clients != 0)
+		pw_index_reset(&s->client_index, s->client_index.mask + 1);
+	s->n_pools = s->n_records = s->n_clients = 0;
 	keep_seen(s);
 }
 
@@ -385,14 +441,39 @@ static void count_pool(struct pw_source *source, const struct pw_pool_key *key, 
 		out);
 }
 
-static void no_owners(struct pw_source *source, const struct pw_pool_key *key, struct pw_owners *out)
+static void find_owners(struct pw_source *source, const struct pw_pool_key *key, struct pw_owners *out)
 {
-	(void)source;
-	(void)key;
+	struct pw_snat *s = (struct pw_snat *)source;
+	uint32_t local = find_local(s, &key->local), pool = NONE, *held;
+
 	*out = (struct pw_owners){0};
+	if (local != NONE)
+		pool = find_pool(s, local, key->remote.bytes, key->port, key->protocol);
+	if (pool == NONE || (held = calloc((size_t)CLIENTS_MAX + 1, sizeof(*held))) == NULL)
+		return;
+	for (uint32_t i = s->pools[pool].records; i != NONE; i = s->records[i].next)
+		held[s->records[i].client]++;
+	for (uint32_t i = 0; i < s->n_clients; i++)
+		pw_owners_add(out, &(struct pw_owner){.cgroup = i, .sockets = held[i]});
+	out->owned += held[CLIENTS_MAX];
+	free(held);
 }
 
-static const struct pw_source_ops source_ops = {.each = each_pool, .pool = count_pool, .owners = no_owners};
+static void name_client(uint64_t number, uint32_t uid, char *buf, size_t size, void *context)
+{
+	const struct pw_snat *s = context;
+	const struct pw_address *client = &s->clients[number];
+	char text[PW_ADDRESS_TEXT_MAX];
+
+	(void)uid;
+	if (find_local(s, client) != NONE)
+		snprintf(buf, size, "this host");
+	else
+		snprintf(buf, size, "client %s", pw_address_text(client, NULL, text));
+}
+
+static const struct pw_source_ops source_ops = {
+	.each = each_pool, .pool = count_pool, .owners = find_owners, .owner_name = name_client};
 
 struct pw_source *pw_snat_source(struct pw_snat *s)
 {

@@ -37,6 +37,7 @@ struct pw_conntrack_entry {
 	uint8_t local
 		[16]; /* where replies go to: the source address as the remote side sees it; network order, as pw_address */
 	uint8_t remote[16];               /* where they come from */
+	uint8_t client[16];               /* the source address as it was before it was translated */
 	uint16_t local_port, remote_port; /* host order */
 	uint8_t family;                   /* AF_INET or AF_INET6 */
 	uint8_t protocol;                 /* IPPROTO_TCP or IPPROTO_UDP */
@@ -60,7 +61,8 @@ int pw_snat_add(struct pw_snat *snat, const struct pw_conntrack_entry *entry);
  * another dump would count them. */
 bool pw_snat_finish(struct pw_snat *snat);
 
-/* What counts these pools; lives as long as `snat`. The numbers of a pool whose address is not watched are zero. Owners are not known. */
+/* What counts these pools; lives as long as `snat`. The numbers of a pool whose address is not watched are zero. Its owners are
+ * the clients whose connections hold the ports, "this host" of connections of its own. */
 struct pw_source *pw_snat_source(struct pw_snat *snat);
 
 /* The fewest ports that a pool of these ranges can have, 0 without any. */

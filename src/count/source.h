@@ -42,6 +42,8 @@ struct pw_source_ops {
 	int (*each)(struct pw_source *source, uint32_t floor, pw_pool_visit *visit, void *context);
 	void (*pool)(struct pw_source *source, const struct pw_pool_key *key, struct pw_pool_counts *out);
 	void (*owners)(struct pw_source *source, const struct pw_pool_key *key, struct pw_owners *out);
+	pw_owner_name *
+		owner_name; /* of these, the context is the source; NULL: they are control groups and users of the host */
 };
 
 /* The source of one namespace: the first member of what counts there. */
@@ -84,6 +86,21 @@ static inline void pw_source_pool(struct pw_source *source, const struct pw_pool
 static inline void pw_source_owners(struct pw_source *source, const struct pw_pool_key *key, struct pw_owners *out)
 {
 	source->ops->owners(source, key, out);
+}
+
+/* Says who holds most of a pool (pw_owners_text()). `name` and its context name the control groups and users of this host; NULL where they are
+ * not known. "" when nothing is known. */
+static inline void pw_source_owner_text(struct pw_source *source, const struct pw_pool_key *key, pw_owner_name *name,
+	void *context, char buf[PW_OWNER_TEXT_MAX])
+{
+	struct pw_owners owners;
+	bool own_names = source->ops->owner_name != NULL;
+
+	buf[0] = '\0';
+	if (!own_names && name == NULL)
+		return;
+	pw_source_owners(source, key, &owners);
+	pw_owners_text(&owners, own_names ? source->ops->owner_name : name, own_names ? source : context, buf);
 }
 
 /* Whether this poll has new numbers of a pool. */

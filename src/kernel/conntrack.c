@@ -133,6 +133,20 @@ static int parse_addresses(struct span ip, uint8_t family, struct pw_conntrack_e
 	return 0;
 }
 
+/* The original direction comes from the client. */
+static int parse_client(struct span attributes, struct pw_conntrack_entry *out)
+{
+	size_t len = out->family == AF_INET ? 4 : 16;
+	struct span original, ip, source;
+
+	if (need(attributes, CTA_TUPLE_ORIG, 0, &original) < 0 || need(original, CTA_TUPLE_IP, 0, &ip) < 0 ||
+		need(ip, out->family == AF_INET ? CTA_IP_V4_SRC : CTA_IP_V6_SRC, len, &source) < 0)
+		return -1;
+	memset(out->client, 0, sizeof(out->client));
+	memcpy(out->client, source.p, len);
+	return 0;
+}
+
 static int parse_ports(struct span proto, struct pw_conntrack_entry *out)
 {
 	struct span number, source, destination;
@@ -182,7 +196,8 @@ int pw_conntrack_parse(const struct nlmsghdr *message, struct pw_conntrack_entry
 	if (family != AF_INET && family != AF_INET6)
 		return 0;
 	if (need(attributes, CTA_TUPLE_REPLY, 0, &reply) < 0 || need(reply, CTA_TUPLE_IP, 0, &ip) < 0 ||
-		need(reply, CTA_TUPLE_PROTO, 0, &proto) < 0 || parse_addresses(ip, family, out) < 0)
+		need(reply, CTA_TUPLE_PROTO, 0, &proto) < 0 || parse_addresses(ip, family, out) < 0 ||
+		parse_client(attributes, out) < 0)
 		return -1;
 	rc = parse_ports(proto, out);
 	if (rc > 0)

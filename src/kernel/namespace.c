@@ -171,17 +171,15 @@ static void number_user(uint64_t cgroup, uint32_t uid, char *buf, size_t size, v
 void pw_namespace_answer(struct pw_question *question)
 {
 	const struct pw_ns_poll *ns = question->ns;
-	struct pw_owners owners;
+	struct pw_source *source = ns->sources[pw_kind_source(question->key.kind)];
 	const char *name;
 
 	if (question->wants_zone && ns->ifname != NULL) {
 		name = ns->ifname(question->key.local.zone, ns->context);
 		snprintf(question->zone_name, sizeof(question->zone_name), "%s", name != NULL ? name : "");
 	}
-	if (question->wants_owner && ns->owner_name != NULL) {
-		pw_source_owners(ns->sources[pw_kind_source(question->key.kind)], &question->key, &owners);
-		pw_owners_text(&owners, ns->owner_name, ns->context, question->owner);
-	}
+	if (question->wants_owner && source != NULL)
+		pw_source_owner_text(source, &question->key, ns->owner_name, ns->context, question->owner);
 	if (question->wants_latency && ns->alloc_latency != NULL)
 		question->latency_us = ns->alloc_latency(&question->key, ns->context);
 }

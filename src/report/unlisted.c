@@ -162,13 +162,9 @@ const struct pw_thresholds *pw_unlisted_thresholds(const struct pw_unlisted_list
 
 static const char *owner_of(const struct pw_unlisted *pool, char buf[PW_OWNER_TEXT_MAX])
 {
-	struct pw_owners owners;
+	struct pw_source *source = pool->ns->sources[pw_kind_source(pool->key.kind)];
 
-	buf[0] = '\0';
-	if (pool->ns->owner_name == NULL)
-		return buf;
-	pw_source_owners(pool->ns->sources[pw_kind_source(pool->key.kind)], &pool->key, &owners);
-	pw_owners_text(&owners, pool->ns->owner_name, pool->ns->context, buf);
+	pw_source_owner_text(source, &pool->key, pool->ns->owner_name, pool->ns->context, buf);
 	return buf;
 }
 

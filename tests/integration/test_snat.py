@@ -119,7 +119,7 @@ def test_a_pool_fills_until_packets_are_lost(workshop, scene):
     network = Network(workshop, scene.ns, SNAT)
     scene.start(WATCH)
     network.connect(60)
-    row = scene.until(pool(), used=60, free=SIZE - 60, capacity=SIZE, utilization=60, state="normal", blocked=0,
+    row = scene.until(pool(), used=60, free=SIZE - 60, capacity=SIZE, utilization=60, state="normal", blocked=0, owner="client 10.1.0.2",
                       warningThreshold=70, criticalThreshold=85)
     assert (row["pwPoolLocalText"], row["pwPoolRemoteText"], row["pwPoolPort"]) == (GATEWAY, SERVER, WEB)
     assert row["pwPoolFastFree"] == SIZE - 60
@@ -138,6 +138,7 @@ def test_a_pool_fills_until_packets_are_lost(workshop, scene):
     document = json.loads(scene.ns.run(program("portwatch"), "--json", "--config", scene.daemon.config, "--kind", "snat").stdout)
     shown = {entry["name"]: entry for entry in document["pools"]}[pool()]
     assert (shown["kind"], shown["used"], shown["free"], shown["state"]) == ("snat", SIZE, 0, "exhausted")
+    assert shown["owner"] == "client 10.1.0.2"
     assert document["namespaces"][0]["snatStatus"] == "counting"
 
 

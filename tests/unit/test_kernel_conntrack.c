@@ -86,7 +86,7 @@ static bool recorded_here(void)
 
 static void test_recorded_entries(void **state)
 {
-	static const uint8_t remote[16] = {198, 51, 100, 9}, local[16] = {198, 51, 100, 1},
+	static const uint8_t client[16] = {10, 1, 0, 2}, remote[16] = {198, 51, 100, 9}, local[16] = {198, 51, 100, 1},
 			     local6[16] = {0x20, 0x01, 0x0d, 0xb8, [15] = 1},
 			     remote6[16] = {0x20, 0x01, 0x0d, 0xb8, [15] = 9};
 	struct pw_conntrack_entry e;
@@ -102,6 +102,7 @@ static void test_recorded_entries(void **state)
 	assert_int_equal(e.local_port, 0x4e70);
 	assert_int_equal(e.remote_port, 80);
 	assert_int_equal(e.flags, PW_CONNTRACK_SOURCE_TRANSLATED | PW_CONNTRACK_TIME_WAIT);
+	assert_memory_equal(e.client, client, 16);
 	assert_int_equal(parse_recorded(recorded_established, &e), 1);
 	assert_int_equal(e.local_port, 0x5183);
 	assert_int_equal(e.flags, PW_CONNTRACK_SOURCE_TRANSLATED);
@@ -220,8 +221,15 @@ static void put_entry(struct datagram *datagram, uint16_t port)
 	static const uint8_t local[4] = {198, 51, 100, 1}, remote[4] = {192, 0, 2, 9}, status[4] = {0, 0, 0, 0x10},
 			     protocol = IPPROTO_TCP;
 	struct maker m = {.len = sizeof(struct nfgenmsg), .bytes = {AF_INET}};
-	size_t reply = open_nest(&m, CTA_TUPLE_REPLY), nest = open_nest(&m, CTA_TUPLE_IP);
+	static const uint8_t client[4] = {10, 1, 0, 2};
+	size_t original = open_nest(&m, CTA_TUPLE_ORIG), nest = open_nest(&m, CTA_TUPLE_IP), reply;
 
+	put_attribute(&m, CTA_IP_V4_SRC, client, sizeof(client));
+	put_attribute(&m, CTA_IP_V4_DST, remote, sizeof(remote));
+	close_nest(&m, nest);
+	close_nest(&m, original);
+	reply = open_nest(&m, CTA_TUPLE_REPLY);
+	nest = open_nest(&m, CTA_TUPLE_IP);
 	put_attribute(&m, CTA_IP_V4_SRC, remote, sizeof(remote));
 	put_attribute(&m, CTA_IP_V4_DST, local, sizeof(local));
 	close_nest(&m, nest);

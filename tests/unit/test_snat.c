@@ -309,6 +309,67 @@ static void test_many_addresses_and_pools(void **state)
 	pw_snat_free(snat);
 }
 
+/* --- clients --- */
+
+static void assert_owner(struct pw_snat *snat, const char *remote, const char *expected)
+{
+	struct pw_pool_key key = key_of("198.51.100.1", remote, 443);
+	char text[PW_OWNER_TEXT_MAX];
+
+	pw_source_owner_text(pw_snat_source(snat), &key, NULL, NULL, text);
+	assert_string_equal(text, expected);
+}
+
+static void test_the_client_that_holds_most_is_the_owner(void **state)
+{
+	const struct pw_snat_range range = range_of("198.51.100.1", 2000, 2999);
+	struct pw_snat *snat = pw_snat_new(1);
+
+	(void)state;
+	for (int dump = 0; dump < 2; dump++) {
+		pw_snat_begin(snat, &range, 1);
+		for (unsigned i = 0; i < 100; i++) {
+			struct pw_conntrack_entry e = entry_of("198.51.100.1", (uint16_t)(2000 + i), "192.0.2.9", 443);
+
+			e.client[0] = 10;
+			e.client[3] = i < 70 ? 2 : (uint8_t)(3 + i % 20);
+			add(snat, e);
+		}
+		for (unsigned i = 0; i < 10; i++) {
+			struct pw_conntrack_entry e = entry_of("198.51.100.1", (uint16_t)(2000 + i), "192.0.2.8", 443);
+
+			memcpy(e.client, e.local, sizeof(e.client));
+			add(snat, e);
+		}
+		pw_snat_finish(snat);
+		assert_owner(snat, "192.0.2.9", "client 10.0.0.2 (70 %)");
+		assert_owner(snat, "192.0.2.8", "this host");
+		assert_owner(snat, "192.0.2.7", "");
+	}
+	pw_snat_free(snat);
+}
+
+/* More than can be told apart: those that are known keep their share of all. */
+static void test_too_many_clients(void **state)
+{
+	const struct pw_snat_range range = range_of("198.51.100.1", 1024, 65535);
+	struct pw_snat *snat = pw_snat_new(1);
+	struct pw_conntrack_entry e = entry_of("198.51.100.1", 1024, "192.0.2.9", 443);
+
+	(void)state;
+	pw_snat_begin(snat, &range, 1);
+	for (unsigned i = 0; i < 60000; i++) {
+		e.local_port = (uint16_t)(1024 + i);
+		e.client[0] = 10;
+		e.client[2] = (uint8_t)(i < 12000 ? 0 : i >> 8);
+		e.client[3] = (uint8_t)(i < 12000 ? 1 : i);
+		add(snat, e);
+	}
+	pw_snat_finish(snat);
+	assert_owner(snat, "192.0.2.9", "client 10.0.0.1 (20 %)");
+	pw_snat_free(snat);
+}
+
 /* --- in the monitor --- */
 
 #define POOL "snat tcp 198.51.100.1 -> 192.0.2.9:443"
@@ -465,6 +526,8 @@ int main(void)
 		cmocka_unit_test(test_the_first_range_that_contains_an_address_counts),
 		cmocka_unit_test(test_random_entries),
 		cmocka_unit_test(test_many_addresses_and_pools),
+		cmocka_unit_test(test_the_client_that_holds_most_is_the_owner),
+		cmocka_unit_test(test_too_many_clients),
 		cmocka_unit_test(test_states_by_its_own_thresholds),
 		cmocka_unit_test(test_pools_end_when_they_are_not_watched_any_more),
 		cmocka_unit_test(test_needs),
