@@ -29,9 +29,9 @@
 		uint32_t: PW_IN_U32, \
 		int32_t: PW_IN_I32, \
 		uint64_t: PW_IN_U64, \
-		const char *: PW_IN_TEXT, \
 		struct timespec: PW_IN_DATE, \
-		default: PW_IN_CHARS)
+		/* also an array, that decays to it: its address tells */ \
+		const char *: _Generic(&((const KEPT_IN *)0)->member, const char *const *: PW_IN_TEXT, default: PW_IN_CHARS))
 #define WORD(member, names) IN(member), .word = (names)
 #define CALL(function) .storage = PW_IN_CALL, .get = (function)
 #define CALL_WORD(function, names) CALL(function), .word = (names)
