@@ -309,8 +309,10 @@ static int add_target(struct walk *walk, struct pw_namespace *ns)
 		return pw_error_set(&ns->err, "BPF: the network namespace is not in the kernel's list");
 	if (walk->n == UINT16_MAX || !PW_ARRAY_ROOM(walk->targets, walk->room, walk->n + 1))
 		return pw_error_set(&ns->err, "out of memory");
-	filter = (struct walk_filter){
-		.index = (uint32_t)walk->n, .low = ns->range.low, .high = ns->range.high, .hash_mix = net->hash_mix};
+	filter = (struct walk_filter){.index = (uint32_t)walk->n,
+		.low = pw_range_look_low(&ns->range),
+		.high = pw_range_look_high(&ns->range),
+		.hash_mix = net->hash_mix};
 	if (bpf_map_update_elem(bpf_map__fd(walk->bpf->maps.filters), &net->net, &filter, BPF_ANY) != 0)
 		return pw_error_set(&ns->err, "BPF: filter: %s", strerror(errno));
 	target = &walk->targets[walk->n++];

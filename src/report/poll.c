@@ -88,7 +88,7 @@ static void set_host_options(struct pw_poller *poller)
 	const struct pw_options *options = poller->options;
 	const struct pw_config *config = poller->config;
 	bool no_snat = options->match.kinds != 0 && (options->match.kinds & (1u << PW_KIND_SNAT)) == 0;
-	struct pw_host_options host = {.probe = poller->unprobed == NULL};
+	struct pw_host_options host = {.probe = poller->unprobed == NULL, .policy = &config->policy};
 
 	if (follows_others(poller)) {
 		host.all = options->all_netns || config->namespaces.all;

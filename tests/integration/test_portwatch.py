@@ -193,6 +193,21 @@ def test_filters(host):
     assert host.run(program("portwatch"), "--kind", "socket", check=False).returncode == 2
 
 
+def test_sections_tell_what_a_pool_really_gets(workshop, tmp_path):
+    """The budget of a NAT gateway, and a proxy's list of ports outside of the range, as the daemon has them."""
+    ns = workshop.namespace(ip_local_port_range="40000 40999")
+    load = workshop.load(ns)
+    for host, options in (("127.0.0.2", {}), ("127.0.0.3", {"source": "127.0.0.1", "method": "list", "low": 50000, "high": 50099})):
+        load.listen(host, HTTPS)
+        load.connect(60, host, HTTPS, **options)
+    config = tmp_path / "portwatchd.conf"
+    config.write_text('pool "nat" { remote = 127.0.0.2  capacity = 64 }\npool "proxy" { remote = 127.0.0.3  ports = "50000-50099" }\n')
+    document = json.loads(ns.run(program("portwatch"), "--json", "--all", "--config", config).stdout)
+    pools = {pool["label"]: pool for pool in document["pools"] if pool["kind"] == "connect" and pool["label"]}
+    assert [(label, pool["capacity"], pool["used"], pool["free"], pool["utilization"]) for label, pool in sorted(pools.items())] == [
+        ("nat", 64, 60, 4, 93), ("proxy", 100, 60, 40, 60)]
+
+
 @pytest.mark.parametrize(("arguments", "status", "word"), [
     (["-w", "50", "-c", "80"], 1, "WARNING"), (["-w", "20", "-c", "60"], 2, "CRITICAL"), (["-w", "61", "-c", "80"], 0, "OK"),
     (["-w", "70", "-c", "80", "--free-below", "401"], 1, "WARNING"), (["-w", "nonsense"], 3, "UNKNOWN")])
