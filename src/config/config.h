@@ -11,10 +11,13 @@
 #include "count/snat.h"
 #include "watch/policy.h"
 
+/* Where sockets are read from: BPF where this host lets it, else netlink; or one of them. */
+enum pw_backend_choice { PW_BACKEND_AUTO, PW_BACKEND_BPF, PW_BACKEND_NETLINK };
 enum pw_probe_mode { PW_PROBE_AUTO, PW_PROBE_ON, PW_PROBE_OFF };
 
 struct pw_config {
-	uint32_t poll_interval_ms;
+	enum pw_backend_choice backend;
+	uint32_t poll_interval_ms; /* 0: as the backend allows */
 	uint32_t idle_interval_ms; /* 0: as poll_interval_ms */
 	enum pw_probe_mode probe;
 	bool connect_failures;

@@ -104,16 +104,19 @@ static const struct pw_setting snat_settings[] = {
 	THRESHOLD_SECTIONS(offsetof(struct pw_config, policy.snat)),
 	END};
 
+static const struct pw_word backends[] = {
+	{"auto", PW_BACKEND_AUTO}, {"bpf", PW_BACKEND_BPF}, {"netlink", PW_BACKEND_NETLINK}, {NULL, 0}};
 static const struct pw_word probe_modes[] = {{"auto", PW_PROBE_AUTO}, {"on", PW_PROBE_ON}, {"off", PW_PROBE_OFF}, {NULL, 0}};
 
 const struct pw_setting pw_settings[] = {
-	SETTING("poll-interval", PW_SECONDS, pw_config, poll_interval_ms, 10, HOUR * MS, "10"),
+	SETTING("poll-interval", PW_ZERO_OR_SECONDS, pw_config, poll_interval_ms, MS / 100, HOUR * MS, "0"),
 	SETTING("idle-interval", PW_SECONDS, pw_config, idle_interval_ms, 0, DAY * MS, "0"),
 	SETTING("min-used", PW_NUMBER, pw_config, policy.min_used, 0, 65536, NULL),
 	SETTING("max-rows", PW_NUMBER, pw_config, policy.max_rows, 0, 100000, NULL),
 	SETTING("max-alarms", PW_NUMBER, pw_config, policy.max_alarms, 1, 1000000, NULL),
 	SETTING("linger", PW_NUMBER, pw_config, policy.linger_s, 0, DAY, NULL),
 	SETTING("top", PW_NUMBER, pw_config, policy.top, 1, 1000, NULL),
+	WORDS("backend", PW_WORD, pw_config, backend, backends, "auto"),
 	WORDS("probe", PW_WORD, pw_config, probe, probe_modes, "auto"),
 	SETTING("connect-failures", PW_BOOL, pw_config, connect_failures, 0, 0, "true"),
 	THRESHOLD_SECTIONS(offsetof(struct pw_config, policy.defaults)),

@@ -14,13 +14,14 @@
 #include "base/arena.h"
 
 enum pw_setting_type {
-	PW_SECTION,        /* name { ... }; the settings in it lie in the struct at its offset */
-	PW_HEIR_SECTION,   /* one that inherits from the rest of the file, and is read after it */
-	PW_IGNORE_SECTION, /* such a one that may repeat */
-	PW_POOL_SECTION,   /* the same with a title: name "title" { ... } */
-	PW_NUMBER,         /* uint32_t, min..max */
-	PW_PERCENT,        /* uint8_t, min..max */
-	PW_SECONDS,        /* uint32_t in ms: seconds with up to three decimals, min..max in ms */
+	PW_SECTION,         /* name { ... }; the settings in it lie in the struct at its offset */
+	PW_HEIR_SECTION,    /* one that inherits from the rest of the file, and is read after it */
+	PW_IGNORE_SECTION,  /* such a one that may repeat */
+	PW_POOL_SECTION,    /* the same with a title: name "title" { ... } */
+	PW_NUMBER,          /* uint32_t, min..max */
+	PW_PERCENT,         /* uint8_t, min..max */
+	PW_SECONDS,         /* uint32_t in ms: seconds with up to three decimals, min..max in ms */
+	PW_ZERO_OR_SECONDS, /* the same, or 0 */
 	PW_BOOL,
 	PW_WORD,      /* uint32_t or enum: one of `words` */
 	PW_TEXT,      /* char *, at most max bytes; "" is NULL */

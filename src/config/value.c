@@ -57,11 +57,13 @@ static bool parse_port(const struct input *in, void *out)
 static bool parse_seconds(const struct input *in, void *out)
 {
 	char expected[80];
+	bool or_zero = in->setting->type == PW_ZERO_OR_SECONDS;
 	uint64_t ms;
 
-	snprintf(expected, sizeof(expected), "seconds from %g to %g, with at most three decimals",
-		in->setting->min / 1000.0, in->setting->max / 1000.0);
-	if (!pw_number_seconds(in->value->text, in->setting->min, in->setting->max, &ms))
+	snprintf(expected, sizeof(expected), "%sseconds from %g to %g, with at most three decimals",
+		or_zero ? "0 or " : "", in->setting->min / 1000.0, in->setting->max / 1000.0);
+	if (!(or_zero && pw_number_seconds(in->value->text, 0, 0, &ms)) &&
+		!pw_number_seconds(in->value->text, in->setting->min, in->setting->max, &ms))
 		return wrong(in, expected);
 	*(uint32_t *)out = (uint32_t)ms;
 	return true;
@@ -262,6 +264,7 @@ void pw_setting_store(const struct pw_setting *setting, const struct pw_value *v
 		[PW_NUMBER] = {parse_number, 0},
 		[PW_PERCENT] = {parse_percent, 0},
 		[PW_SECONDS] = {parse_seconds, 0},
+		[PW_ZERO_OR_SECONDS] = {parse_seconds, 0},
 		[PW_BOOL] = {parse_bool, 0},
 		[PW_WORD] = {parse_word, 0},
 		[PW_TEXT] = {parse_text, 0},

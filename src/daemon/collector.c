@@ -21,7 +21,9 @@ struct pw_collector {
 	struct pw_failing failing;
 	struct pw_connect_failures_poll failed; /* of the last poll */
 	bool (*stopping)(void);                 /* or NULL */
-	bool probing, chosen;                   /* ports in doubt are probed; that is decided */
+	bool walks;                             /* sockets are read by BPF */
+	bool probing;                           /* ports in doubt are probed */
+	bool chosen, chose_probing;             /* that is decided, and was said */
 	bool confined;                          /* other namespaces are wanted, and may not be entered: said once */
 	bool omitting;                          /* some active alarms have no row: said once */
 	uint64_t unlogged, unlogged_ms;         /* what the limit of the log left out, as it was said last */
@@ -54,8 +56,30 @@ static void tell_failure(struct pw_collector *collector, struct pw_event *event)
 
 /* --- making one --- */
 
+/* Says where sockets are read from. A backend that was given but disagrees with netlink is not used. */
+static void choose_backend(struct pw_collector *collector, struct pw_backend *walk, const char *why)
+{
+	struct pw_error err;
+
+	if (walk != NULL && pw_host_set_backend(collector->host, walk, &err) < 0) {
+		why = err.text;
+		walk = NULL;
+	}
+	collector->walks = walk != NULL;
+	if (walk != NULL)
+		pw_log(LOG_INFO, "sockets are read by BPF");
+	else
+		pw_log(collector->config->backend == PW_BACKEND_BPF ? LOG_WARNING : LOG_INFO,
+			"sockets are read by netlink: %s", why);
+}
+
+bool pw_collector_walks(const struct pw_collector *collector)
+{
+	return collector->walks;
+}
+
 struct pw_collector *pw_collector_new(const struct pw_config *config, struct pw_exchange *exchange,
-	struct pw_connect_failures *failures, struct pw_error *err)
+	struct pw_connect_failures *failures, struct pw_backend *walk, const char *why, struct pw_error *err)
 {
 	struct pw_collector *collector = calloc(1, sizeof(*collector));
 
@@ -68,6 +92,8 @@ struct pw_collector *pw_collector_new(const struct pw_config *config, struct pw_
 	if (collector->monitor == NULL || collector->host == NULL ||
 		pw_host_add(collector->host, PW_OWN_INDEX, "", NULL) == NULL)
 		goto out_of_memory;
+	collector->config = config;
+	choose_backend(collector, walk, why);
 	pw_collector_set_config(collector, config);
 	return collector;
 
@@ -92,12 +118,15 @@ static void choose_probing(struct pw_collector *collector)
 	const char *reason = "probe = off";
 	bool can = collector->config->probe != PW_PROBE_OFF && pw_probe_available(&reason);
 
+	collector->probing = can;
+	if (collector->walks) /* no port is in doubt */
+		return;
 	if (!can && collector->config->probe == PW_PROBE_ON)
 		pw_log(LOG_WARNING, "probe = on, but ports in doubt cannot be probed: %s", reason);
-	else if (!collector->chosen || can != collector->probing)
+	else if (!collector->chosen || can != collector->chose_probing)
 		pw_log(LOG_INFO, "ports in doubt are %s%s%s", can ? "probed" : "not probed: ", can ? "" : reason,
 			can ? "" : " (they count as free)");
-	collector->probing = can;
+	collector->chose_probing = can;
 	collector->chosen = true;
 }
 

@@ -8,14 +8,19 @@
 #include "base/error.h"
 #include "kernel/connect_failures.h"
 #include "config/config.h"
+#include "kernel/backend.h"
 #include "watch/exchange.h"
 
 struct pw_collector;
 
-/* Prepares the polls of the daemon's own network namespace. Everything is borrowed. NULL with an error. */
+/* Prepares the polls of the daemon's own network namespace. `walk` is the BPF backend, and taken over; NULL when there is none, for the
+ * reason `why`. Everything else is borrowed. NULL with an error. */
 struct pw_collector *pw_collector_new(const struct pw_config *config, struct pw_exchange *exchange,
-	struct pw_connect_failures *failures, struct pw_error *err);
+	struct pw_connect_failures *failures, struct pw_backend *walk, const char *why, struct pw_error *err);
 void pw_collector_free(struct pw_collector *collector);
+
+/* Whether sockets are read by BPF. */
+bool pw_collector_walks(const struct pw_collector *collector);
 
 /* Another configuration from the next poll on; borrowed until the next call. States and history stay. */
 void pw_collector_set_config(struct pw_collector *collector, const struct pw_config *config);

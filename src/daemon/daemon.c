@@ -22,6 +22,7 @@
 #include "daemon/collector.h"
 #include "daemon/options.h"
 #include "daemon/process.h"
+#include "kernel/walk.h"
 #include "watch/exchange.h"
 
 /* How long the agent may take to send the last notifications and close its session. A hung master must not hold up the
@@ -42,6 +43,7 @@ struct daemon {
 	struct pw_config *config;
 	struct pw_exchange *exchange;
 	struct pw_connect_failures *failures;
+	struct pw_backend *walk; /* until the collector has it */
 	struct pw_collector *collector;
 	struct pw_agent *agent;
 	int signal_fd, timer_fd;
@@ -59,6 +61,13 @@ static bool texts_differ(const char *a, const char *b)
 	return strcmp(a != NULL ? a : "", b != NULL ? b : "") != 0;
 }
 
+/* One look costs so little by BPF that there can be ten times as many. */
+static void settle_interval(const struct daemon *d, struct pw_config *config)
+{
+	if (config->poll_interval_ms == 0)
+		config->poll_interval_ms = pw_collector_walks(d->collector) ? 1000 : 10000;
+}
+
 /* What only a restart can change is said, so that nobody waits for it. */
 static void log_restart_settings(const struct daemon *d, const struct pw_config *was, const struct pw_config *now)
 {
@@ -66,6 +75,8 @@ static void log_restart_settings(const struct daemon *d, const struct pw_config 
 		was->agentx.ping_interval_ms != now->agentx.ping_interval_ms ||
 		was->agentx.reconnect_interval_ms != now->agentx.reconnect_interval_ms)
 		pw_log(LOG_NOTICE, "the agentx settings changed: they take effect at the next start");
+	if (was->backend != now->backend)
+		pw_log(LOG_NOTICE, "backend changed: it takes effect at the next start");
 	if (d->options.listen != NULL && texts_differ(was->snmp.include, now->snmp.include))
 		pw_log(LOG_NOTICE, "the snmp settings changed: they take effect at the next start");
 }
@@ -99,6 +110,7 @@ static void reload(struct daemon *d)
 		return;
 	}
 	d->config = config;
+	settle_interval(d, config);
 	pw_collector_set_config(d->collector, config);
 	log_restart_settings(d, was, config);
 	if (config->poll_interval_ms != was->poll_interval_ms && arm_timer(d) < 0)
@@ -213,10 +225,11 @@ static int drop_privileges(const struct daemon *d, struct pw_error *err)
 		.net_admin = d->config->probe != PW_PROBE_OFF || d->config->snat.n_ranges > 0,
 		.low_port = d->options.listen != NULL,
 		.failures = d->config->connect_failures,
-		.namespaces = d->config->namespaces.all || d->config->namespaces.n_names > 0};
+		.namespaces = d->config->namespaces.all || d->config->namespaces.n_names > 0,
+		.bpf = d->walk != NULL && pw_walk_needs_privilege()};
 
 	if (d->options.user == NULL)
-		return 0;
+		return pw_privileges_reduce(&keep, err);
 	if (pw_privileges_drop(d->options.user, &keep, err) < 0)
 		return -1;
 	pw_daemon_check_readable(&d->options);
@@ -244,6 +257,7 @@ static int start_agent(struct daemon *d, struct pw_error *err)
 static int start(struct daemon *d, struct pw_error *err)
 {
 	const uint32_t max_alarms = d->config->policy.max_alarms;
+	struct pw_error why = {.text = "backend = netlink"};
 
 	d->signal_fd = block_signals(err);
 	if (d->signal_fd < 0)
@@ -251,18 +265,23 @@ static int start(struct daemon *d, struct pw_error *err)
 	d->failures = pw_connect_failures_new(); /* looks for its tracepoint, which root alone may */
 	if (d->failures == NULL)
 		return pw_error_set(err, "out of memory");
+	if (d->config->backend != PW_BACKEND_NETLINK) /* to be loaded it needs what is given up then */
+		d->walk = pw_walk_backend(&why);
 	if (drop_privileges(d, err) < 0)
 		return -1;
+	d->exchange = pw_exchange_new(max_alarms > OWED_MIN ? max_alarms : OWED_MIN);
+	if (d->exchange == NULL)
+		return pw_error_set(err, "out of memory or descriptors");
+	d->collector = pw_collector_new(d->config, d->exchange, d->failures, d->walk, why.text, err);
+	d->walk = NULL;
+	if (d->collector == NULL)
+		return -1;
+	settle_interval(d, d->config);
 	d->polled_ms = pw_clock_boot_ms();
 	d->timer_fd = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (d->timer_fd < 0 || arm_timer(d) < 0)
 		return pw_error_set(err, "poll timer: %s", strerror(errno));
-	d->exchange = pw_exchange_new(max_alarms > OWED_MIN ? max_alarms : OWED_MIN);
-	if (d->exchange == NULL)
-		return pw_error_set(err, "out of memory or descriptors");
-	d->collector = pw_collector_new(d->config, d->exchange, d->failures, err);
-	if (d->collector == NULL)
-		return -1;
+	pw_log(LOG_INFO, "polling every %g s", d->config->poll_interval_ms / 1000.0);
 	pw_collector_set_stopping(d->collector, is_stopping);
 	/* the first poll comes before the agent, so that it never answers without numbers */
 	pw_collector_poll(d->collector);
@@ -281,6 +300,8 @@ static void stop(struct daemon *d)
 		_exit(0); /* its thread still uses what would be freed now */
 	}
 	pw_collector_free(d->collector);
+	if (d->walk != NULL)
+		d->walk->free(d->walk);
 	pw_connect_failures_free(d->failures);
 	pw_exchange_free(d->exchange);
 	pw_config_free(d->config);
@@ -318,7 +339,7 @@ static int run(struct daemon *d)
 	}
 	if (!d->options.foreground)
 		pw_log_open(PW_LOG_SYSLOG, "portwatchd", d->options.debug ? LOG_DEBUG : LOG_INFO);
-	pw_log(LOG_INFO, "portwatchd %s starts, polling every %u ms", PACKAGE_VERSION, d->config->poll_interval_ms);
+	pw_log(LOG_INFO, "portwatchd %s starts", PACKAGE_VERSION);
 	status = start(d, &err) < 0 ? 1 : 0;
 	if (status != 0) {
 		pw_log(LOG_ERR, "%s", err.text);

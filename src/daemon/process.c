@@ -79,6 +79,9 @@ void pw_detach_done(int fd, int status)
 #ifndef CAP_PERFMON
 #define CAP_PERFMON 38
 #endif
+#ifndef CAP_BPF
+#define CAP_BPF 39
+#endif
 
 /* What needs a capability that a process in a container may lack is reported as unavailable later, and no reason not to start. */
 static int add_if_permitted(cap_t caps, cap_t now, bool wanted, cap_value_t capability)
@@ -101,6 +104,7 @@ static int keep_capabilities(const struct pw_privileges *keep)
 		{keep->net_admin, CAP_NET_ADMIN},
 		{keep->low_port, CAP_NET_BIND_SERVICE},
 		{keep->failures, CAP_PERFMON},
+		{keep->bpf, CAP_BPF},
 		{keep->namespaces, CAP_SYS_ADMIN},
 		{keep->namespaces, CAP_SYS_PTRACE},
 	};
@@ -136,6 +140,13 @@ int pw_privileges_drop(const char *user, const struct pw_privileges *keep, struc
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return pw_error_set(err, "no_new_privs: %s", strerror(errno));
 	return 0;
+}
+
+int pw_privileges_reduce(const struct pw_privileges *keep, struct pw_error *err)
+{
+	if (geteuid() == 0 || keep_capabilities(keep) == 0)
+		return 0;
+	return pw_error_set(err, "capabilities: %s", strerror(errno));
 }
 
 /* --- scheduling ----------------------------------------------------------------------------------------------------- */

@@ -19,12 +19,17 @@ struct pw_privileges {
 	bool net_admin; /* CAP_NET_ADMIN: TCP_REPAIR probes, connection tracking */
 	bool low_port;  /* CAP_NET_BIND_SERVICE: a listen address below port 1024 */
 	bool failures;  /* CAP_PERFMON: counting failed connects */
+	bool bpf;       /* CAP_BPF: reading sockets by BPF before Linux 5.19 */
 	bool namespaces; /* CAP_SYS_ADMIN: entering other network namespaces; CAP_SYS_PTRACE: finding those of other users' processes */
 };
 
 /* Becomes the user with its groups and no more than these capabilities, as far as the process has them (none is inherited by other programs,
  * none can be gained again). Call it before any thread is started. Returns 0, or -1 with an error; the process then must end. */
 int pw_privileges_drop(const char *user, const struct pw_privileges *keep, struct pw_error *err);
+
+/* For a process that was not root from the start, as under systemd: gives up what the start alone needed, and keeps no more than these. Root is left as
+ * it is. Returns 0, or -1 with an error. */
+int pw_privileges_reduce(const struct pw_privileges *keep, struct pw_error *err);
 
 /* Makes the calling thread one whose work may be interrupted at any time (SCHED_BATCH with the longest slice): it takes no CPU from a running
  * thread, and since Linux 6.12 whatever wakes up gets the CPU at once. Its share of the time stays what it was, so that a busy host

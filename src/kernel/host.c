@@ -79,6 +79,55 @@ struct pw_namespace *pw_host_add(struct pw_host *host, uint32_t index, const cha
 	return ns;
 }
 
+/* Sockets that two takes, one after the other, may differ by: what came and went in between. */
+static bool is_close(uint64_t a, uint64_t b)
+{
+	return (a > b ? a - b : b - a) <= 32 + (a + b) / 100;
+}
+
+/* Whether a take of each backend finds about as many sockets. */
+static int compare(struct pw_namespace *ns, struct pw_backend *backend, struct pw_error *err)
+{
+	struct pw_census_totals dumped;
+	const struct pw_census_totals *read = pw_census_totals(ns->census);
+
+	if (pw_netlink_take(ns) < 0)
+		return 0; /* nothing to compare with, and one reason more for the other */
+	dumped = *read;
+	ns->err.text[0] = '\0';
+	ns->taken = false;
+	backend->take(backend, &ns, 1);
+	if (!ns->taken)
+		return pw_error_set(err, "%s", ns->err.text);
+	if (is_close(read->tcp, dumped.tcp) && (ns->udp_failed || is_close(read->udp, dumped.udp)))
+		return 0;
+	return pw_error_set(err, "it saw %u TCP and %u UDP sockets where netlink saw %u and %u", read->tcp, read->udp,
+		dumped.tcp, dumped.udp);
+}
+
+int pw_host_set_backend(struct pw_host *host, struct pw_backend *backend, struct pw_error *err)
+{
+	struct pw_namespace *first = host->namespaces[0];
+	int rc = -1;
+
+	if (pw_namespace_enter(first, err) == PW_READ_OK) {
+		if (pw_namespace_read(first) != PW_READ_OK)
+			pw_error_set(err, "%s", first->err.text);
+		/* a burst in just that moment is no reason to do without it */
+		for (int tries = 0; tries < 3 && rc < 0 && first->status == PW_READ_OK; tries++)
+			rc = compare(first, backend, err);
+		pw_namespace_leave(first);
+	}
+	first->taken_ms = 0;
+	if (rc == 0) {
+		host->backend->free(host->backend);
+		host->backend = backend;
+	} else {
+		backend->free(backend);
+	}
+	return rc;
+}
+
 void pw_host_set_options(struct pw_host *host, const struct pw_host_options *options)
 {
 	host->options = *options;

@@ -61,6 +61,10 @@ void pw_host_free(struct pw_host *host);
  * memory. */
 struct pw_namespace *pw_host_add(struct pw_host *host, uint32_t index, const char *name, const char *path);
 
+/* Takes sockets from this backend instead of netlink, and takes it over. One take of the first namespace, which has been added, is compared
+ * with one of netlink first. Returns 0, or -1 with an error when they deviate: then the host stays as it is, and the backend is gone. */
+int pw_host_set_backend(struct pw_host *host, struct pw_backend *backend, struct pw_error *err);
+
 /* From the next poll on. */
 void pw_host_set_options(struct pw_host *host, const struct pw_host_options *options);
 

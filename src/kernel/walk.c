@@ -3,6 +3,20 @@
 
 #include <config.h>
 
+#include <stdio.h>
+#include <sys/utsname.h>
+
+/* __sys_bpf(): unprivileged_bpf_disabled stops every command there, and since 5.19 loading alone. */
+bool pw_walk_needs_privilege(void)
+{
+	struct utsname kernel;
+	unsigned major, minor;
+
+	if (uname(&kernel) < 0 || sscanf(kernel.release, "%u.%u", &major, &minor) != 2)
+		return true;
+	return major < 5 || (major == 5 && minor < 19);
+}
+
 #ifndef HAVE_BPF
 
 struct pw_backend *pw_walk_backend(struct pw_error *err)

@@ -6,6 +6,8 @@
 #ifndef PW_KERNEL_WALK_H
 #define PW_KERNEL_WALK_H
 
+#include <stdbool.h>
+
 #include "base/error.h"
 #include "kernel/backend.h"
 
@@ -13,6 +15,9 @@
  * CAP_BPF. NULL with an error where this kernel, its lockdown or the missing privilege refuses, or where portwatch was built
  * without libbpf. Free it by its own free(). */
 struct pw_backend *pw_walk_backend(struct pw_error *err);
+
+/* Whether this kernel wants CAP_BPF for each take as well: before 5.19. */
+bool pw_walk_needs_privilege(void);
 
 /* Whether every take reads the control group and the user of each socket, as at the start. It makes the walk half as dear again. */
 void pw_walk_set_owners(struct pw_backend *backend, bool owners);

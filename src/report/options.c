@@ -43,6 +43,7 @@ const char pw_options_help[] =
 	"\n"
 	"Source:\n"
 	"      --config FILE       labels and thresholds of a portwatchd.conf\n"
+	"      --backend NAME      read sockets by bpf or netlink (auto: by BPF where there are very many)\n"
 	"      --probe WHEN        ask the allocator about ports in doubt: auto, on (all), off\n"
 	"      --record FILE       also write the raw dump and settings to FILE\n"
 	"      --replay FILE       take them from FILE instead of the kernel\n"
@@ -244,6 +245,19 @@ static int option_color(struct pw_options *o, const char *value, struct pw_error
 	return 0;
 }
 
+static int option_backend(struct pw_options *o, const char *value, struct pw_error *err)
+{
+	static const struct word words[] = {
+		{"auto", PW_BACKEND_AUTO}, {"bpf", PW_BACKEND_BPF}, {"netlink", PW_BACKEND_NETLINK}, {NULL, 0}};
+	const struct word *word = find_word(words, value);
+
+	if (word == NULL)
+		return unknown_word("backend", value, words, err);
+	o->backend = (enum pw_backend_choice)word->value;
+	o->backend_given = true;
+	return 0;
+}
+
 static int option_probe(struct pw_options *o, const char *value, struct pw_error *err)
 {
 	static const struct word words[] = {
@@ -332,6 +346,7 @@ static const struct spec {
 	{"free-below", required_argument, 0, BY_HANDLER, option_free_below, 0},
 	{"timeout", required_argument, 't', BY_HANDLER, option_timeout, 0},
 	{"config", required_argument, 0, AS_STRING, NULL, offsetof(struct pw_options, config)},
+	{"backend", required_argument, 0, BY_HANDLER, option_backend, 0},
 	{"probe", required_argument, 0, BY_HANDLER, option_probe, 0},
 	{"record", required_argument, 0, AS_STRING, NULL, offsetof(struct pw_options, record)},
 	{"replay", required_argument, 0, AS_STRING, NULL, offsetof(struct pw_options, replay)},
@@ -435,8 +450,10 @@ static int check_conflicts(const struct pw_options *o, struct pw_error *err)
 		return pw_error_set(err, "--watch excludes --record and --replay: a record holds one poll");
 	if (o->all_netns && o->n_netns > 0)
 		return pw_error_set(err, "--netns '*' excludes other names");
-	if (o->replay != NULL && (o->n_netns > 0 || o->all_netns || o->probe_given))
-		return pw_error_set(err, "--replay excludes --netns and --probe: a record is all there is");
+	if (o->replay != NULL && (o->n_netns > 0 || o->all_netns || o->probe_given || o->backend_given))
+		return pw_error_set(err, "--replay excludes --netns, --backend and --probe: a record is all there is");
+	if (o->record != NULL && o->backend_given && o->backend == PW_BACKEND_BPF)
+		return pw_error_set(err, "--record excludes --backend=bpf: a record is made of netlink's answers");
 	if (o->record != NULL && (o->n_netns > 1 || o->all_netns))
 		return pw_error_set(err, "--record takes one namespace at a time");
 	return 0;
@@ -529,6 +546,8 @@ struct pw_config *pw_options_config(struct pw_options *options, struct pw_error 
 			pw_error_set(err, "out of memory");
 		return NULL;
 	}
+	if (options->backend_given)
+		config->backend = options->backend;
 	if (options->probe_given)
 		config->probe = options->probe;
 	override_thresholds(options, &config->policy.defaults);

@@ -34,6 +34,8 @@ struct pw_options {
 	size_t n_netns;
 	bool all_netns;                       /* every namespace of the host, the own one too */
 	const char *config, *record, *replay; /* paths, NULL = not given */
+	bool backend_given;
+	enum pw_backend_choice backend;
 	bool probe_given;
 	enum pw_probe_mode probe;
 	enum pw_colour colour;

@@ -14,6 +14,7 @@
 #include "kernel/capture.h"
 #include "kernel/host.h"
 #include "kernel/probe.h"
+#include "kernel/walk.h"
 #include "watch/monitor.h"
 
 #define ALL_PORTS 65536
@@ -121,6 +122,28 @@ static int add_namespace(
 	return ns->replayed ? pw_capture_input_file(&ns->input, poller->options->replay, err) : 0;
 }
 
+/* TCP sockets of this namespace from which on loading the BPF programs costs less than the dump that it saves. */
+#define WALK_PAYS 150000
+
+static int choose_backend(struct pw_poller *poller, struct pw_error *err)
+{
+	const struct pw_options *options = poller->options;
+	struct pw_namespace *own = poller->host->namespaces[0];
+	bool wanted = poller->config->backend == PW_BACKEND_BPF;
+	struct pw_backend *walk;
+
+	if (options->replay != NULL || options->record != NULL || poller->config->backend == PW_BACKEND_NETLINK)
+		return 0;
+	if (!wanted &&
+		(own->path[0] != '\0' || pw_namespace_read(own) != PW_READ_OK ||
+			own->counts.tcp + own->counts.tcp_time_wait < WALK_PAYS))
+		return 0;
+	walk = pw_walk_backend(err);
+	if (walk != NULL && pw_host_set_backend(poller->host, walk, err) == 0)
+		return 0;
+	return wanted ? -1 : 0;
+}
+
 static int add_namespaces(struct pw_poller *poller, struct pw_error *err)
 {
 	const struct pw_options *options = poller->options;
@@ -157,6 +180,8 @@ struct pw_poller *pw_poller_new(const struct pw_options *options, const struct p
 	if (add_namespaces(poller, err) < 0)
 		goto failed;
 	set_host_options(poller);
+	if (choose_backend(poller, err) < 0)
+		goto failed;
 	return poller;
 failed:
 	pw_poller_free(poller);

@@ -43,7 +43,7 @@ static void check_thresholds(const struct pw_thresholds *t)
 
 static void check_config(const struct pw_config *c)
 {
-	require(c->poll_interval_ms >= 10, "polls have an interval");
+	require(c->poll_interval_ms == 0 || c->poll_interval_ms >= 10, "polls have an interval");
 	require(c->idle_interval_ms == 0 || c->idle_interval_ms >= c->poll_interval_ms,
 		"idle polls are the rarer ones");
 	require(c->policy.min_used >= 1 && c->agentx.socket[0] != '\0', "there are values");

@@ -106,7 +106,7 @@ static void expect_reports(const char *text, const char *reports)
 /* --- mistakes: one case per kind ---------------------------------------------------------------------------------- */
 
 #define TOP_NAMES \
-	"poll-interval, idle-interval, min-used, max-rows, max-alarms, linger, top, probe, connect-failures, " \
+	"poll-interval, idle-interval, min-used, max-rows, max-alarms, linger, top, backend, probe, connect-failures, " \
 	"warning, critical, exhausted, forecast, pool, ignore, notify, agentx, snmp, namespaces, snat"
 #define POOL_NAMES \
 	"kind, protocol, local, remote, port, namespace, warning, critical, exhausted, forecast, free-below, fast-free-below, " \
@@ -233,26 +233,27 @@ static const struct {
 		"expected a whole number from 1 to 1000\n"},
 	/* seconds */
 	{"poll-interval = 10s",
-		"1: \"poll-interval\" is \"10s\", expected seconds from 0.01 to 3600, with at most three decimals\n"},
-	{"poll-interval = 0",
-		"1: \"poll-interval\" is \"0\", expected seconds from 0.01 to 3600, with at most three decimals\n"},
+		"1: \"poll-interval\" is \"10s\", expected 0 or seconds from 0.01 to 3600, with at most three decimals\n"},
+	{"agentx { ping-interval = 0 }",
+		"1: \"ping-interval\" is \"0\", expected seconds from 1 to 3600, with at most three decimals\n"},
 	{"poll-interval = 0.009",
-		"1: \"poll-interval\" is \"0.009\", expected seconds from 0.01 to 3600, with at most three decimals\n"},
+		"1: \"poll-interval\" is \"0.009\", expected 0 or seconds from 0.01 to 3600, with at most three decimals\n"},
 	{"poll-interval = 3600.001",
-		"1: \"poll-interval\" is \"3600.001\", expected seconds from 0.01 to 3600, with at most three decimals\n"},
+		"1: \"poll-interval\" is \"3600.001\", expected 0 or seconds from 0.01 to 3600, with at most three decimals\n"},
 	{"poll-interval = 1e3",
-		"1: \"poll-interval\" is \"1e3\", expected seconds from 0.01 to 3600, with at most three decimals\n"},
+		"1: \"poll-interval\" is \"1e3\", expected 0 or seconds from 0.01 to 3600, with at most three decimals\n"},
 	{"poll-interval = nan",
-		"1: \"poll-interval\" is \"nan\", expected seconds from 0.01 to 3600, with at most three decimals\n"},
+		"1: \"poll-interval\" is \"nan\", expected 0 or seconds from 0.01 to 3600, with at most three decimals\n"},
 	{"poll-interval = .",
-		"1: \"poll-interval\" is \".\", expected seconds from 0.01 to 3600, with at most three decimals\n"},
+		"1: \"poll-interval\" is \".\", expected 0 or seconds from 0.01 to 3600, with at most three decimals\n"},
 	{"poll-interval = 1.2.3",
-		"1: \"poll-interval\" is \"1.2.3\", expected seconds from 0.01 to 3600, with at most three decimals\n"},
+		"1: \"poll-interval\" is \"1.2.3\", expected 0 or seconds from 0.01 to 3600, with at most three decimals\n"},
 	{"poll-interval = 0.0125",
-		"1: \"poll-interval\" is \"0.0125\", expected seconds from 0.01 to 3600, with at most three decimals\n"},
+		"1: \"poll-interval\" is \"0.0125\", expected 0 or seconds from 0.01 to 3600, with at most three decimals\n"},
 	{"agentx { reconnect-interval = 0.05 }",
 		"1: \"reconnect-interval\" is \"0.05\", expected seconds from 0.1 to 3600, with at most three decimals\n"},
 	/* words */
+	{"backend = ebpf", "1: \"backend\" is \"ebpf\", expected one of auto, bpf, netlink\n"},
 	{"probe = sometimes", "1: \"probe\" is \"sometimes\", expected one of auto, on, off\n"},
 	{"connect-failures = 1", "1: \"connect-failures\" is \"1\", expected one of true, false, yes, no, on, off\n"},
 	{"pool \"x\" { kind = listen }", "1: \"kind\" contains \"listen\", expected one of connect, bind, snat\n"},
@@ -480,7 +481,8 @@ static void assert_defaults(const struct pw_config *c)
 {
 	const struct pw_thresholds *t = &c->policy.defaults;
 
-	assert_int_equal(c->poll_interval_ms, 10000);
+	assert_int_equal(c->poll_interval_ms, 0);
+	assert_int_equal(c->backend, PW_BACKEND_AUTO);
 	assert_int_equal(c->idle_interval_ms, 0);
 	assert_int_equal(c->probe, PW_PROBE_AUTO);
 	assert_true(c->connect_failures);
