@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* number.h: decimal numbers in texts, digits only
  *
- * strtoul() takes blanks, signs, "0x1f", and "010" for eight or ten as it is asked to; strtod() the locale's decimal point.
- * Neither fits what people and the kernel write. */
+ * strtoul() takes blanks, signs, "0x1f", and "010" for eight or ten as it is asked to; strtod() the locale's decimal
+ * point. Neither fits what people and the kernel write. */
 #ifndef PW_BASE_NUMBER_H
 #define PW_BASE_NUMBER_H
 
@@ -14,11 +14,12 @@ static inline bool pw_is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
-/* Takes the digits at *text and moves it behind them. Returns false, and leaves both as they were, when there is none or the
- * number is above max. */
+/* Takes the digits at *text and moves it behind them. Returns false, and leaves both as they were, when there is none
+ * or the number is above max. */
 bool pw_number_take(const char **text, uint64_t max, uint64_t *number);
 
-/* The number that the whole text is. Returns false, and leaves *number, when it is something else or not in min..max. */
+/* The number that the whole text is. Returns false, and leaves *number, when it is something else or not in
+ * min..max. */
 bool pw_number(const char *text, uint64_t min, uint64_t max, uint64_t *number);
 
 /* The same for a result of 32 bits. */

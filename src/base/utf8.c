@@ -41,8 +41,9 @@ static uint32_t code_point(const uint8_t *bytes, size_t length)
 	return code;
 }
 
-/* Controls, and of the format characters (Unicode, general category Cf, with the line and paragraph separators) those that turn the
- * direction of a text around, break its lines or cannot be seen: with them one name can be made to look like another. */
+/* Controls, and of the format characters (Unicode, general category Cf, with the line and paragraph separators) those
+ * that turn the direction of a text around, break its lines or cannot be seen: with them one name can be made to look
+ * like another. */
 static bool is_unsafe(uint32_t code)
 {
 	static const struct {

@@ -17,8 +17,8 @@ struct reader {
 
 /* --- settings into the structs that hold them --- */
 
-/* Stores the settings of a section and of the sections in it, but for those that inherit. Returns whether all were right: only then do
- * they tell anything together. */
+/* Stores the settings of a section and of the sections in it, but for those that inherit. Returns whether all were
+ * right: only then do they tell anything together. */
 static bool store(struct reader *r, const struct pw_node *section, void *base)
 {
 	const unsigned before = r->mistakes.n;
@@ -64,8 +64,8 @@ static void check_severity(struct reader *r, const struct pw_node *section, cons
 			section->setting->name, t->fall, t->rise);
 }
 
-/* What a scope (the file, snat, a pool) says about thresholds was stored over what it inherits: fall < rise, warning below critical,
- * at the line of the section that comes last. */
+/* What a scope (the file, snat, a pool) says about thresholds was stored over what it inherits: fall < rise, warning
+ * below critical, at the line of the section that comes last. */
 static void finish_thresholds(struct reader *r, const struct pw_node *scope, bool sound, struct pw_thresholds *t)
 {
 	const struct pw_node *warning = pw_node_find(scope, "warning"), *critical = pw_node_find(scope, "critical");

@@ -45,14 +45,15 @@ struct pw_config {
 	struct pw_arena memory; /* of every text and list in here, and in the policy */
 };
 
-/* Messages about a file, one call each: "FILE:LINE: what is wrong, what was expected". line is 0 where there is none. */
+/* Messages about a file, one call each: "FILE:LINE: what is wrong, what was expected". line is 0 where there is
+ * none. */
 typedef void pw_config_report(const char *file, unsigned line, const char *message, void *context);
 
 /* The built-in defaults, as an empty file gives them. NULL when out of memory. */
 struct pw_config *pw_config_defaults(void);
 
-/* Reads a file. Returns NULL after at least one report when it can't be read or has a mistake: the first one in its structure, or all
- * in its values. */
+/* Reads a file. Returns NULL after at least one report when it can't be read or has a mistake: the first one in its
+ * structure, or all in its values. */
 struct pw_config *pw_config_read(const char *path, pw_config_report *report, void *context);
 
 void pw_config_free(struct pw_config *config);

@@ -47,7 +47,8 @@ static const struct pw_setting forecast_settings[] = {
 	SETTING("warn-within", PW_NUMBER, pw_thresholds, forecast_within, 0, 7 * DAY, NULL),
 	END};
 
-/* The threshold sections of the file, of its SNAT pools and of a pool section; `at` is where their struct pw_thresholds lies. */
+/* The threshold sections of the file, of its SNAT pools and of a pool section; `at` is where their struct
+ * pw_thresholds lies. */
 #define THRESHOLD_SECTIONS(at) \
 	SECTION("warning", PW_SECTION, (at) + offsetof(struct pw_thresholds, warning), severity_settings), \
 	SECTION("critical", PW_SECTION, (at) + offsetof(struct pw_thresholds, critical), severity_settings), \

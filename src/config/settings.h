@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* settings.h: every setting of the configuration file, in one table
  *
- * The syntax check and the reading of the values follow it, and so do the tests that hold the manual and the sample file against it.
- * A new setting is a member of struct pw_config (or of the policy), a row here, and its text in portwatchd.conf(5) and
- * conf/portwatchd.conf. */
+ * The syntax check and the reading of the values follow it, and so do the tests that hold the manual and the sample
+ * file against it. A new setting is a member of struct pw_config (or of the policy), a row here, and its text in
+ * portwatchd.conf(5) and conf/portwatchd.conf. */
 #ifndef PW_CONFIG_SETTINGS_H
 #define PW_CONFIG_SETTINGS_H
 
@@ -81,8 +81,8 @@ const struct pw_setting *pw_setting_find(const struct pw_setting *table, const c
 struct pw_value;
 struct pw_mistakes;
 
-/* Parses the values of a setting and stores them in `base`, the struct of its section; texts and arrays are taken from the arena.
- * What is wrong is added to the mistakes, and nothing is stored of it. */
+/* Parses the values of a setting and stores them in `base`, the struct of its section; texts and arrays are taken
+ * from the arena. What is wrong is added to the mistakes, and nothing is stored of it. */
 void pw_setting_store(const struct pw_setting *setting, const struct pw_value *values, void *base,
 	struct pw_arena *arena, struct pw_mistakes *mistakes);
 

@@ -27,7 +27,8 @@ bool pw_mistake(struct pw_mistakes *mistakes, unsigned line, const char *format,
 	return false;
 }
 
-/* --- the text ------------------------------------------------------------------------------------------------------- */
+/* --- the text
+ * ------------------------------------------------------------------------------------------------------- */
 
 /* Opens without waiting for a writer, should the path be a FIFO. Returns a descriptor, or -1 after a mistake. */
 static int open_file(const char *path, struct pw_mistakes *mistakes)
@@ -48,7 +49,8 @@ static int open_file(const char *path, struct pw_mistakes *mistakes)
 	return -1;
 }
 
-/* Reads the file into a buffer of PW_CONFIG_FILE_MAX + 2 bytes and ends it with a NUL. Returns its size, or -1 after a mistake. */
+/* Reads the file into a buffer of PW_CONFIG_FILE_MAX + 2 bytes and ends it with a NUL. Returns its size, or -1 after
+ * a mistake. */
 static ssize_t read_file(const char *path, char *text, struct pw_mistakes *mistakes)
 {
 	int fd = open_file(path, mistakes);
@@ -84,7 +86,8 @@ static bool check_bytes(const char *text, ssize_t size, struct pw_mistakes *mist
 	return size >= 0;
 }
 
-/* --- tokens --------------------------------------------------------------------------------------------------------- */
+/* --- tokens
+ * --------------------------------------------------------------------------------------------------------- */
 
 /* kind: one of { } = , or + (for +=), w(ord), s(tring), ? (a character without a meaning), and 0 at the end. */
 struct token {
@@ -127,8 +130,9 @@ static void skip_blanks_and_comments(struct parser *p)
 	}
 }
 
-/* The length of a string with its quotes. It ends on its line: whoever forgets a quote learns the right line. In single quotes, only
- * \\ and \' are escapes. Variables of whatever environment it runs in have no place in a daemon's file. */
+/* The length of a string with its quotes. It ends on its line: whoever forgets a quote learns the right line. In
+ * single quotes, only \\ and \' are escapes. Variables of whatever environment it runs in have no place in a daemon's
+ * file. */
 static size_t string_length(struct parser *p)
 {
 	const char quote = p->p[0], *at = p->p + 1;
@@ -181,7 +185,8 @@ static void advance(struct parser *p)
 	p->p += n;
 }
 
-/* --- the tree ------------------------------------------------------------------------------------------------------- */
+/* --- the tree
+ * ------------------------------------------------------------------------------------------------------- */
 
 #define FAIL(p, line, ...) ((p)->mistakes->n > 0 ? false : pw_mistake((p)->mistakes, (line), __VA_ARGS__))
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* syntax.h: the text of a configuration file as a tree of settings
  *
- * name = value, name = { value, ... }, name += value, section { ... }, section "title" { ... }; strings in double or single
- * quotes; comments # ..., // ... and slash-star ... star-slash. */
+ * name = value, name = { value, ... }, name += value, section { ... }, section "title" { ... }; strings in double or
+ * single quotes; comments # ..., // ... and slash-star ... star-slash. */
 #ifndef PW_CONFIG_SYNTAX_H
 #define PW_CONFIG_SYNTAX_H
 
@@ -29,7 +29,8 @@ struct pw_mistakes {
 	unsigned n; /* so far */
 };
 
-/* Reports one mistake, printf-style: "what is wrong, what was expected". line is 0 where there is none. Returns false. */
+/* Reports one mistake, printf-style: "what is wrong, what was expected". line is 0 where there is none. Returns
+ * false. */
 bool pw_mistake(struct pw_mistakes *mistakes, unsigned line, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
@@ -48,8 +49,8 @@ struct pw_node {
 	struct pw_value *values, *last_value; /* of a section: its title */
 };
 
-/* Reads a file into a tree, which lives in the arena. Returns the file's node, or NULL after it reported the first mistake in the
- * structure, that the file can't be read, or that memory ran out. */
+/* Reads a file into a tree, which lives in the arena. Returns the file's node, or NULL after it reported the first
+ * mistake in the structure, that the file can't be read, or that memory ran out. */
 struct pw_node *pw_config_parse(const char *path, struct pw_arena *arena, struct pw_mistakes *mistakes);
 
 /* The first setting or section of this name in a section (NULL: none); NULL when it is not there. */

@@ -223,8 +223,8 @@ static bool parse_ranges(const struct input *in, void *out)
 	return true;
 }
 
-/* "192.0.2.1", "192.0.2.0/24", "192.0.2.1:1024-65535", "[2001:db8::1]:1024-65535": the network (copied to `network`) and the ports
- * behind it. Returns false when the ports are none. */
+/* "192.0.2.1", "192.0.2.0/24", "192.0.2.1:1024-65535", "[2001:db8::1]:1024-65535": the network (copied to `network`)
+ * and the ports behind it. Returns false when the ports are none. */
 static bool split_ports(const char *text, char network[64], struct pw_snat_range *range)
 {
 	const bool bracket = text[0] == '[';

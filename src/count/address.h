@@ -47,8 +47,8 @@ int pw_address_parse(struct pw_address *out, const char *text);
  * AF_UNSPEC gives "". Returns buf. */
 char *pw_address_text(const struct pw_address *a, const char *zone_name, char buf[PW_ADDRESS_TEXT_MAX]);
 
-/* Parses "10.0.0.0/8", "2001:db8::/32" or a bare address (full prefix). "::ffff:10.0.0.0/104" is 10.0.0.0/8. Returns 0; -1 with a static reason in
- * *why (if not NULL) when the text is no network or has bits set right of the prefix. */
+/* Parses "10.0.0.0/8", "2001:db8::/32" or a bare address (full prefix). "::ffff:10.0.0.0/104" is 10.0.0.0/8. Returns
+ * 0; -1 with a static reason in *why (if not NULL) when the text is no network or has bits set right of the prefix. */
 int pw_cidr_parse(struct pw_cidr *out, const char *text, const char **why);
 
 /* Whether the address lies in the network; the zone plays no part. False for another family. */

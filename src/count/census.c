@@ -10,7 +10,8 @@
 
 #define CACHE_LINE 64
 
-/* --- a census's life -------------------------------------------------------------------------------------------------- */
+/* --- a census's life
+ * -------------------------------------------------------------------------------------------------- */
 
 struct pw_census *pw_census_new(uint32_t ns)
 {
@@ -124,7 +125,8 @@ void pw_census_set_blocked(struct pw_census *c, const struct pw_portset *blocked
 	c->blocked = *blocked;
 }
 
-/* --- adding sockets --------------------------------------------------------------------------------------------------- */
+/* --- adding sockets
+ * --------------------------------------------------------------------------------------------------- */
 
 static int index_locals(struct pw_census *c)
 {
@@ -249,8 +251,8 @@ static uint32_t new_tuple(struct pw_census *c, uint32_t local, const struct pw_s
 	return c->n_tuples++;
 }
 
-/* tcp_twsk_unique(): which TIME_WAIT sockets connect() may take over. Its age is what has passed of TCP_TIMEWAIT_LEN. Where it is not known
- * whether both ends used timestamps, the sysctl stands for it. */
+/* tcp_twsk_unique(): which TIME_WAIT sockets connect() may take over. Its age is what has passed of TCP_TIMEWAIT_LEN.
+ * Where it is not known whether both ends used timestamps, the sysctl stands for it. */
 static bool reusable(const struct pw_census *c, const struct local *local, const struct pw_socket *s)
 {
 	const uint32_t timewait_len_ms = 60000;
@@ -277,21 +279,23 @@ static inline uint32_t make_entry(struct pw_census *c, const struct local *local
 		entry |= ENTRY_HARD;
 	if (s->flags & PW_SOCKET_HALF_OPEN)
 		entry |= ENTRY_HALF_OPEN;
-	/* an explicit bind to a specific IPv6 address makes the socket v6only (__inet6_bind()), which diag does not show later on */
+	/* an explicit bind to a specific IPv6 address makes the socket v6only (__inet6_bind()), which diag does not
+	 * show later on */
 	if (s->flags & PW_SOCKET_V6ONLY ||
 		(bound && s->family == AF_INET6 && s->state != PW_LISTEN && s->state != PW_CLOSE))
 		entry |= ENTRY_V6ONLY;
 	return entry;
 }
 
-/* What a bound socket is known by: it stays one as long as it has this port, but a socket that disconnects and connects again gets
- * another one from connect(). 0 where the cookie is unknown. */
+/* What a bound socket is known by: it stays one as long as it has this port, but a socket that disconnects and
+ * connects again gets another one from connect(). 0 where the cookie is unknown. */
 static uint64_t origin(const struct pw_socket *s)
 {
 	return s->cookie == 0 ? 0 : s->cookie ^ (uint64_t)s->local_port << 48;
 }
 
-/* Files the port of a connected TCP socket by what is known about where it is from. Returns whether the socket is known as bound. */
+/* Files the port of a connected TCP socket by what is known about where it is from. Returns whether the socket is
+ * known as bound. */
 static inline bool note_origin(struct pw_census *c, const struct pw_socket *s)
 {
 	uint64_t id = s->cookie;
@@ -369,8 +373,8 @@ static int add_listener(struct pw_census *c, uint32_t local, const struct pw_soc
 	return 0;
 }
 
-/* Whether a socket on a listener's port came from a listener: then it counts as bound also when that is gone. A connection of another address
- * or family may have had the port before the listener, and owns it still. */
+/* Whether a socket on a listener's port came from a listener: then it counts as bound also when that is gone. A
+ * connection of another address or family may have had the port before the listener, and owns it still. */
 static bool accepted(const struct pw_census *c, uint32_t local, const struct pw_socket *s)
 {
 	const struct pw_portset *any = s->family == AF_INET ? &c->listening_any4 : &c->listening_any6;
@@ -414,10 +418,10 @@ static inline int add_one(struct pw_census *c, const struct place *place, const 
 
 #define AHEAD 64
 
-/* Each socket would wait for memory three times: for the history of its port (ports come in no order, and the kernel's dump has emptied the
- * caches), and with many destinations for its slot of the index and for its tuple. Asked for ahead, many come at once. It is
- * only a hint: the index may grow before they are used. Inlined by force: to gcc a function that only prefetches has no effect,
- * and it drops the call. */
+/* Each socket would wait for memory three times: for the history of its port (ports come in no order, and the
+ * kernel's dump has emptied the caches), and with many destinations for its slot of the index and for its tuple.
+ * Asked for ahead, many come at once. It is only a hint: the index may grow before they are used. Inlined by force:
+ * to gcc a function that only prefetches has no effect, and it drops the call. */
 #define PREFETCHES static inline __attribute__((always_inline)) void
 
 PREFETCHES fetch_slot(const struct pw_census *c, uint16_t port, uint64_t hash)

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* census.h: the sockets of one network namespace at one poll, added up into pools
  *
- * The hot path of the program: pw_census_add() runs once per socket. The memory is 4 to 12 bytes a socket (4.3 where many
- * have one destination) plus about 30 (IPv6: 50) a distinct (local address, remote address, remote port); it is kept from poll to poll.
+ * The hot path of the program: pw_census_add() runs once per socket. The memory is 4 to 12 bytes a socket (4.3 where
+ * many have one destination) plus about 30 (IPv6: 50) a distinct (local address, remote address, remote port); it is
+ * kept from poll to poll.
  *
- * Use, each poll:  begin -> add, add, ... -> finish -> [wants_bound: add_bound, finish] -> [ambiguous: set_probed, ..., finish]
- * -> each / pool / totals.
- * A dump that has to be repeated starts again with begin. What is known about bound sockets (cookies, answers of probes)
- * lives on from poll to poll.
+ * Use, each poll: begin -> add, add, ... -> finish -> [wants_bound: add_bound, finish] -> [ambiguous: set_probed,
+ * ..., finish] -> each / pool / totals. A dump that has to be repeated starts again with begin. What is known about
+ * bound sockets (cookies, answers of probes) lives on from poll to poll.
  *
- * A TCP socket is connect-owned when connect() gave it its port, and else bound: by bind(), listen() or accept(). A port with a bound socket is
- * blocked for every connect() (__inet_hash_connect()). Where a socket's state does not show what it is, its port is ambiguous. */
+ * A TCP socket is connect-owned when connect() gave it its port, and else bound: by bind(), listen() or accept(). A
+ * port with a bound socket is blocked for every connect() (__inet_hash_connect()). Where a socket's state does not
+ * show what it is, its port is ambiguous. */
 #ifndef PW_COUNT_CENSUS_H
 #define PW_COUNT_CENSUS_H
 
@@ -35,45 +36,49 @@ struct pw_census_totals {
 	uint32_t blocked;   /* |C & Blocked|: ports that no connect() can get, whatever its destination */
 	uint32_t ambiguous; /* ports of C whose sockets may or may not be bound */
 	uint32_t pools;     /* distinct pools with at least one port */
-	enum pw_basis
-		basis; /* read: see pw_census_set_blocked(); probed: no port is ambiguous, and the allocator was asked wherever inference could not tell */
+	/* read: see pw_census_set_blocked(); probed: no port is ambiguous, and the allocator was asked wherever
+	 * inference could not tell */
+	enum pw_basis basis;
 };
 
 /* Returns NULL when out of memory. `ns` is the pwNsIndex that the keys get. */
 struct pw_census *pw_census_new(uint32_t ns);
 void pw_census_free(struct pw_census *census);
 
-/* Starts a poll: forgets the sockets of the previous one, keeps what is known about ports. Ports that the range does not look at are ignored. */
+/* Starts a poll: forgets the sockets of the previous one, keeps what is known about ports. Ports that the range does
+ * not look at are ignored. */
 void pw_census_begin(struct pw_census *census, const struct pw_range *range);
 
-/* After begin and before the first socket: the bind buckets themselves were read, and just these ports are blocked. Nothing is ambiguous at
- * this poll, and sockets say in their flags whether they are v6only and, in TIME_WAIT, stamped. */
+/* After begin and before the first socket: the bind buckets themselves were read, and just these ports are blocked.
+ * Nothing is ambiguous at this poll, and sockets say in their flags whether they are v6only and, in TIME_WAIT,
+ * stamped. */
 void pw_census_set_blocked(struct pw_census *census, const struct pw_portset *blocked);
 
 /* Adds n sockets. Returns 0, or -1 when out of memory (the census then is incomplete: do not use this poll). */
 int pw_census_add(struct pw_census *census, const struct pw_socket *sockets, size_t n);
 
 /* Adds the result of the not-AUTO dump: sockets bound to an explicit port (SOCK_BINDPORT_LOCK). They are not counted
- * again, they only make their port known as blocked, now and by cookie from now on. Call it at least once per pass, with n = 0
- * if need be: that the pass was made proves sockets with IP_BIND_ADDRESS_NO_PORT to be connect-owned. */
+ * again, they only make their port known as blocked, now and by cookie from now on. Call it at least once per pass,
+ * with n = 0 if need be: that the pass was made proves sockets with IP_BIND_ADDRESS_NO_PORT to be connect-owned. */
 int pw_census_add_bound(struct pw_census *census, const struct pw_socket *sockets, size_t n);
 
 /* Ends the adding, before any of the functions below. */
 void pw_census_finish(struct pw_census *census);
 
-/* Whether the not-AUTO dump is worth its cost at this poll: ambiguous ports of the parity that connect() tries last changed since
- * the last pass, or (at every 6th poll) any ambiguous port did. Valid after finish. */
+/* Whether the not-AUTO dump is worth its cost at this poll: ambiguous ports of the parity that connect() tries last
+ * changed since the last pass, or (at every 6th poll) any ambiguous port did. Valid after finish. */
 bool pw_census_wants_bound(const struct pw_census *census);
 
 /* Whether the allocator will be asked (default: no). Without probing, its answers of the past are forgotten. */
 void pw_census_set_probing(struct pw_census *census, bool probing);
 
-/* The ambiguous ports, those that are most likely blocked first (the parity that connect() tries last): at most `max` are written.
- * Returns how many. A port is ambiguous when it has a socket that is neither known as bound nor known as connect-owned, and no
- * answer about just this set of sockets. */
+/* The ambiguous ports, those that are most likely blocked first (the parity that connect() tries last): at most `max`
+ * are written. Returns how many. A port is ambiguous when it has a socket that is neither known as bound nor known as
+ * connect-owned, and no answer about just this set of sockets. */
 size_t pw_census_ambiguous(const struct pw_census *census, uint16_t *ports, size_t max);
 
-/* The allocator's answer about one port, remembered until the set of sockets on it changes. Call finish again after the last one. */
+/* The allocator's answer about one port, remembered until the set of sockets on it changes. Call finish again after
+ * the last one. */
 void pw_census_set_probed(struct pw_census *census, uint16_t port, bool blocked);
 
 const struct pw_census_totals *pw_census_totals(const struct pw_census *census);
@@ -82,7 +87,8 @@ const struct pw_range *pw_census_range(const struct pw_census *census);
 /* The ports that no connect() of this namespace can get (a subset of the capacity set). */
 const struct pw_portset *pw_census_blocked(const struct pw_census *census);
 
-/* The census as one that counts pools; lives as long as it. Its walk and its questions are the three functions below. */
+/* The census as one that counts pools; lives as long as it. Its walk and its questions are the three functions
+ * below. */
 struct pw_source *pw_census_source(struct pw_census *census);
 
 int pw_census_each(struct pw_census *census, uint32_t floor, pw_pool_visit *visit, void *context);

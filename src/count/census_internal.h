@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* census_internal.h: how the sockets are kept; for census.c (adds them), census_ports.c (classifies ports) and census_pools.c (adds up pools)
+/* census_internal.h: how the sockets are kept; for census.c (adds them), census_ports.c (classifies ports) and
+ * census_pools.c (adds up pools)
  *
  *   local ──> tuple ──> entry ──> entry     a local address (per protocol and device) has tuples, one for each remote
  *     │         └─────> tuple ──> entry      address and port; a tuple has a list of 4-byte entries, one a socket
  *     └─────> entry ──> entry               sockets without a pool of their own (listening, bound, inbound, UDP)
  *
- * All is kept in arrays that only grow during a poll. Pools are added up afterwards with a byte of notes for each port, so
- * that a port held by several sockets counts once. */
+ * All is kept in arrays that only grow during a poll. Pools are added up afterwards with a byte of notes for each
+ * port, so that a port held by several sockets counts once. */
 #ifndef PW_COUNT_CENSUS_INTERNAL_H
 #define PW_COUNT_CENSUS_INTERNAL_H
 
@@ -60,8 +61,8 @@ struct remote6 {
 /* What the allocator answered about a port. */
 enum probed { PROBED_NONE, PROBED_FREE, PROBED_BLOCKED };
 
-/* What lasts about the ports, each array by port. A signature stands for the set of sockets on a port whose origin their state does
- * not show; it is a sum, so that order plays no part. */
+/* What lasts about the ports, each array by port. A signature stands for the set of sockets on a port whose origin
+ * their state does not show; it is a sum, so that order plays no part. */
 struct port_history {
 	uint64_t *signature;        /* of this poll */
 	uint64_t *probed_signature; /* when the allocator answered */
@@ -69,8 +70,8 @@ struct port_history {
 	uint8_t *probed;            /* enum probed */
 };
 
-/* What is known of a port while pools are added up. The first three are of the pool that is being counted; two of them have the places of
- * the flags of an entry. The others last until the next poll: one load answers everything. */
+/* What is known of a port while pools are added up. The first three are of the pool that is being counted; two of
+ * them have the places of the flags of an entry. The others last until the next poll: one load answers everything. */
 enum port_bit {
 	PORT_NOT_TIME_WAIT = ENTRY_NOT_TIME_WAIT >> ENTRY_FLAGS_SHIFT, /* it has more than TIME_WAIT */
 	PORT_HARD = ENTRY_HARD >> ENTRY_FLAGS_SHIFT,
@@ -84,8 +85,9 @@ enum port_bit {
 /* The set that pools draw from, as c->ports has it: that of the range, or a list of a `pool` section. */
 struct view {
 	const struct pw_portset *list; /* NULL: the range */
-	bool automatic; /* the kernel chooses the port, so that sockets of others block theirs; else only listeners do */
-	bool odd;       /* see pw_range_is_odd() */
+	/* the kernel chooses the port, so that sockets of others block theirs; else only listeners do */
+	bool automatic;
+	bool odd;           /* see pw_range_is_odd() */
 	uint16_t low, high; /* the lowest and the highest port */
 	uint32_t capacity, blocked;
 	uint32_t free, free_fast; /* |set - blocked|, and of these with low's parity */

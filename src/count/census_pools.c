@@ -8,7 +8,8 @@
 
 #define SMALL_POOL 256 /* ports */
 
-/* --- connect pools -------------------------------------------------------------------------------------------------- */
+/* --- connect pools
+ * -------------------------------------------------------------------------------------------------- */
 
 /* The first part of a tuple's entries; NONE has none. */
 static struct pw_list_part tuple_entries(const struct pw_census *c, uint32_t tuple)
@@ -26,8 +27,8 @@ struct connect_tally {
 	uint32_t taken_fast; /* of these, with low's parity */
 };
 
-/* Each port counts once, whatever is on it. What sits on a listener's port is inbound, and no part of a connect pool. No branches but the
- * one that is nearly always the same: they would be taken at random. */
+/* Each port counts once, whatever is on it. What sits on a listener's port is inbound, and no part of a connect pool.
+ * No branches but the one that is nearly always the same: they would be taken at random. */
 static void connect_tuple(struct pw_census *c, uint32_t tuple, struct connect_tally *tally)
 {
 	struct connect_tally sum = *tally;
@@ -80,8 +81,8 @@ static bool port_is_free(const struct pw_census *c, uint16_t port)
 	return (c->ports[port] & (PORT_OUTSIDE | PORT_BLOCKED | PORT_HARD)) == 0;
 }
 
-/* A range of odd width above 1 loses its low or high end in every search (__inet_hash_connect(): `remaining &= ~1U`); both have
- * the parity that is tried first. Counted when such a port is free: then it may be the one that is missed. */
+/* A range of odd width above 1 loses its low or high end in every search (__inet_hash_connect(): `remaining &= ~1U`);
+ * both have the parity that is tried first. Counted when such a port is free: then it may be the one that is missed. */
 static void lose_odd_end(const struct pw_census *c, struct pw_pool_counts *out)
 {
 	if (!c->view.odd || !(port_is_free(c, c->view.low) || port_is_free(c, c->view.high)))
@@ -90,8 +91,8 @@ static void lose_odd_end(const struct pw_census *c, struct pw_pool_counts *out)
 	out->fast_free--;
 }
 
-/* The counts of a connect pool from its tuple and, for a pool of a device, the tuple without device, either of which may be NONE: a socket
- * bound to a device collides with both (inet_match()), one without only with its like. */
+/* The counts of a connect pool from its tuple and, for a pool of a device, the tuple without device, either of which
+ * may be NONE: a socket bound to a device collides with both (inet_match()), one without only with its like. */
 static void count_connect(struct pw_census *c, uint32_t tuple, uint32_t plain, struct pw_pool_counts *out)
 {
 	struct connect_tally tally = {0};
@@ -117,10 +118,11 @@ static void count_connect(struct pw_census *c, uint32_t tuple, uint32_t plain, s
 	out->utilization = pw_utilization(out->capacity, out->free);
 }
 
-/* --- bind pools ------------------------------------------------------------------------------------------------------- */
+/* --- bind pools
+ * ------------------------------------------------------------------------------------------------------- */
 
-/* Who conflicts with bind(address, 0): inet_rcv_saddr_equal() and ipv6_rcv_saddr_equal(). Devices: one side without, or the same.
- * *unless says which entries do not, a mask of their flags. */
+/* Who conflicts with bind(address, 0): inet_rcv_saddr_equal() and ipv6_rcv_saddr_equal(). Devices: one side without,
+ * or the same. *unless says which entries do not, a mask of their flags. */
 static bool bind_conflict(const struct local *pool, const struct local *other, uint32_t *unless)
 {
 	*unless = 0;
@@ -214,8 +216,8 @@ static uint32_t plain_local(const struct pw_census *c, const struct local *pool)
 		local_hash(c, pool->address, 0, pool->family, pool->protocol));
 }
 
-/* Every entry that may conflict: a wildcard pool has to see all local addresses, another one only its own, the wildcards, and its
- * like bound to devices. */
+/* Every entry that may conflict: a wildcard pool has to see all local addresses, another one only its own, the
+ * wildcards, and its like bound to devices. */
 static void walk_conflicts(struct bind_tally *tally)
 {
 	const struct pw_census *c = tally->census;
@@ -252,7 +254,8 @@ static void count_bind(struct pw_census *c, const struct local *pool, struct pw_
 	out->utilization = pw_utilization(out->capacity, out->free);
 }
 
-/* --- walking the pools ------------------------------------------------------------------------------------------------ */
+/* --- walking the pools
+ * ------------------------------------------------------------------------------------------------ */
 
 static struct pw_address local_address(const struct local *l)
 {
@@ -271,8 +274,8 @@ static uint32_t plain_tuple(
 	return plain == NONE ? NONE : lookup_tuple(c, plain, remote, port, tuple_hash(c, plain, remote, port));
 }
 
-/* Whether the sockets of a pool have chosen their ports of a list themselves: these are ports that connect() would not give out. Without
- * any, whether connect() could not give out one of the list. */
+/* Whether the sockets of a pool have chosen their ports of a list themselves: these are ports that connect() would
+ * not give out. Without any, whether connect() could not give out one of the list. */
 static bool chooses_itself(const struct pw_census *c, const struct pw_portset *list, uint32_t tuple, uint32_t plain)
 {
 	const uint32_t both[] = {tuple, plain};
@@ -302,8 +305,8 @@ static void use_connect(struct pw_census *c, const struct pw_portset *list, uint
 	pw_census_use(c, list, list == NULL || !chooses_itself(c, list, tuple, plain));
 }
 
-/* A walk over all pools; those that draw from a list come in a second one, since the change from one set to another costs as much as
- * counting a pool of 10,000 ports. */
+/* A walk over all pools; those that draw from a list come in a second one, since the change from one set to another
+ * costs as much as counting a pool of 10,000 ports. */
 struct walk {
 	uint32_t floor;
 	bool lists;
@@ -365,7 +368,8 @@ static int visit_bind(struct pw_census *c, const struct local *pool, const struc
 	return counts.used >= walk->floor ? walk->visit(&key, &counts, walk->context) : 0;
 }
 
-/* connect() and sendto() of an unbound UDP socket draw from the wildcard, so these two pools exist without any socket on them. */
+/* connect() and sendto() of an unbound UDP socket draw from the wildcard, so these two pools exist without any socket
+ * on them. */
 static int visit_udp_wildcards(struct pw_census *c, const struct walk *walk)
 {
 	static const uint8_t families[] = {AF_INET, AF_INET6};
@@ -477,7 +481,8 @@ void pw_census_owners(struct pw_census *c, const struct pw_pool_key *key, struct
 	pw_owner_table_result(&c->owners, out);
 }
 
-/* --- as a source ------------------------------------------------------------------------------------------------------ */
+/* --- as a source
+ * ------------------------------------------------------------------------------------------------------ */
 
 static struct pw_census *census_of(struct pw_source *source)
 {

@@ -4,8 +4,9 @@
 
 #include "count/census_internal.h"
 
-/* What is held by state, by an explicit bind or by a cookie is blocked; an answer of the allocator about just these sockets outranks the
- * cookie. What remains is ambiguous, and free: inference never calls a port blocked on suspicion. */
+/* What is held by state, by an explicit bind or by a cookie is blocked; an answer of the allocator about just these
+ * sockets outranks the cookie. What remains is ambiguous, and free: inference never calls a port blocked on
+ * suspicion. */
 static void classify_port(struct pw_census *c, uint16_t port)
 {
 	const struct port_history *history = &c->history;
@@ -48,7 +49,8 @@ static void note_pass(struct pw_census *c)
 	c->polls_since_pass = 0;
 }
 
-/* A local address is a bind pool of its own; UDP always has the two wildcard pools, from which connect() and sendto() draw. */
+/* A local address is a bind pool of its own; UDP always has the two wildcard pools, from which connect() and sendto()
+ * draw. */
 static uint32_t count_pools(const struct pw_census *c)
 {
 	return c->n_tuples + c->n_locals;

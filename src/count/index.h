@@ -11,8 +11,9 @@
 #include <string.h>
 #include <sys/random.h>
 
-/* Open addressing with linear probing. A slot holds position + 1 and, in the bits that no position needs, a tag from the hash, so that
- * what sits in the way of a key is passed by without a look at its entry: that would be one more wait for memory. 0 is empty. */
+/* Open addressing with linear probing. A slot holds position + 1 and, in the bits that no position needs, a tag from
+ * the hash, so that what sits in the way of a key is passed by without a look at its entry: that would be one more
+ * wait for memory. 0 is empty. */
 struct pw_index {
 	uint32_t *slot;
 	uint32_t mask;
@@ -68,7 +69,8 @@ static inline int pw_index_reset(struct pw_index *index, uint32_t slots)
 	return index->slot != NULL ? 0 : -1;
 }
 
-/* Where the search for a key begins, and the tag of its slot. An index is at most half full, so positions fit in the mask. */
+/* Where the search for a key begins, and the tag of its slot. An index is at most half full, so positions fit in the
+ * mask. */
 static inline uint32_t pw_index_start(const struct pw_index *index, uint64_t hash)
 {
 	return (uint32_t)hash & index->mask;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* lists.h: many short and some long lists of 32-bit values, packed into one array (census)
  *
- * A list of one value is that value itself. Longer ones are blocks of 16, 32 and then 64 bytes, so that walking a long list waits for
- * memory once in 15 values, and a short one wastes little. A list only grows; all are forgotten at once.
+ * A list of one value is that value itself. Longer ones are blocks of 16, 32 and then 64 bytes, so that walking a
+ * long list waits for memory once in 15 values, and a short one wastes little. A list only grows; all are forgotten
+ * at once.
  *
  * The owner of a list keeps its head and its length, of which only 0, 1 and more are told apart. */
 #ifndef PW_COUNT_LISTS_H
@@ -93,7 +94,8 @@ static inline uint32_t pw_list_room(struct pw_lists *lists, uint32_t head, uint3
 	return pw_list_block(lists, size < PW_LIST_LARGEST ? size + 1 : size, head);
 }
 
-/* Adds a value to a list that has `length` of them. Returns 0, or -1 when out of memory (the list then is as before). */
+/* Adds a value to a list that has `length` of them. Returns 0, or -1 when out of memory (the list then is as
+ * before). */
 static inline int pw_list_add(struct pw_lists *lists, uint32_t *head, uint32_t length, uint32_t value)
 {
 	uint32_t unit;

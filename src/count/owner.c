@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- numbers -------------------------------------------------------------------------------------------------------- */
+/* --- numbers
+ * -------------------------------------------------------------------------------------------------------- */
 
 void pw_owner_table_clear(struct pw_owner_table *table)
 {
@@ -83,7 +84,8 @@ uint16_t pw_owner_table_search(struct pw_owner_table *table, uint64_t cgroup, ui
 	return (uint16_t)number;
 }
 
-/* --- counting a pool ------------------------------------------------------------------------------------------------ */
+/* --- counting a pool
+ * ------------------------------------------------------------------------------------------------ */
 
 void pw_owner_table_start(struct pw_owner_table *table)
 {
@@ -114,7 +116,8 @@ void pw_owner_table_result(const struct pw_owner_table *table, struct pw_owners 
 				.sockets = table->sockets[i + 1]});
 }
 
-/* --- names ---------------------------------------------------------------------------------------------------------- */
+/* --- names
+ * ---------------------------------------------------------------------------------------------------------- */
 
 /* Owners by name, those of the same name added up. */
 struct named {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* owner.h: who holds the sockets of a pool
  *
- * The dump tells the control group and the user of every socket that a process has open. A socket is filed with the number of that
- * pair, which fits into its record; names are looked for only where a pool is shown. */
+ * The dump tells the control group and the user of every socket that a process has open. A socket is filed with the
+ * number of that pair, which fits into its record; names are looked for only where a pool is shown. */
 #ifndef PW_COUNT_OWNER_H
 #define PW_COUNT_OWNER_H
 
@@ -10,8 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Pairs of control group and user that are told apart at one poll. Those beyond share the last number: their sockets are counted, but have
- * no name. */
+/* Pairs of control group and user that are told apart at one poll. Those beyond share the last number: their sockets
+ * are counted, but have no name. */
 #define PW_OWNER_NUMBERS 4095
 
 /* Owners of a pool that are named. */
@@ -80,8 +80,8 @@ typedef void pw_owner_name(uint64_t cgroup, uint32_t uid, char *buf, size_t size
 /* Room for a name with its share. */
 #define PW_OWNER_TEXT_MAX 128
 
-/* Says who holds most: "nginx.service", or "nginx.service (80 %)" when others hold some as well, in percent of the sockets that have an
- * owner, rounded down. Pairs of the same name count as one owner. "" when nothing is known. */
+/* Says who holds most: "nginx.service", or "nginx.service (80 %)" when others hold some as well, in percent of the
+ * sockets that have an owner, rounded down. Pairs of the same name count as one owner. "" when nothing is known. */
 void pw_owners_text(const struct pw_owners *owners, pw_owner_name *name, void *context, char buf[PW_OWNER_TEXT_MAX]);
 
 #endif

@@ -45,25 +45,27 @@ struct pw_pool_counts {
 	uint32_t free;        /* |F|: allocations that would succeed now */
 	uint32_t fast_free;   /* of free: the parity that the kernel tries first */
 	uint32_t utilization; /* percent, rounded down; 100 exactly when free is 0 */
-	uint32_t
-		bound; /* of used: ports known to be held by bind() without a listener (TCP bind pools: do they alarm?) */
+	/* of used: ports known to be held by bind() without a listener (TCP bind pools: do they alarm?) */
+	uint32_t bound;
 };
 
-/* "tcp 10.0.0.1 -> 10.0.0.9:443", "udp 10.0.0.1 bind", "snat tcp 198.51.100.1 -> 10.0.0.9:443@blue" with the final NUL. */
+/* "tcp 10.0.0.1 -> 10.0.0.9:443", "udp 10.0.0.1 bind", "snat tcp 198.51.100.1 -> 10.0.0.9:443@blue" with the final
+ * NUL. */
 #define PW_POOL_NAME_MAX 320
 
 /* Longest index: ns, kind, protocol, 2 x (type, length, 20 bytes), port. */
 #define PW_POOL_INDEX_MAX 48
 
-/* (capacity - free) / capacity in whole percent, rounded down; 100 exactly when free is 0 (so also when capacity is 0). */
+/* (capacity - free) / capacity in whole percent, rounded down; 100 exactly when free is 0 (so also when capacity is
+ * 0). */
 uint32_t pw_utilization(uint32_t capacity, uint32_t free);
 
 /* Order of the MIB's index: the order of the encoded sub-identifiers. */
 int pw_pool_key_compare(const struct pw_pool_key *a, const struct pw_pool_key *b);
 
-/* Encodes the index of pwPoolTable: ns, kind, protocol, InetAddressType, InetAddress with its length in front, the same of the
- * remote side, port (RFC 4001; a zone adds 4 bytes in network order and makes the type ipv4z/ipv6z). Returns the number
- * of sub-identifiers written, at most PW_POOL_INDEX_MAX. */
+/* Encodes the index of pwPoolTable: ns, kind, protocol, InetAddressType, InetAddress with its length in front, the
+ * same of the remote side, port (RFC 4001; a zone adds 4 bytes in network order and makes the type ipv4z/ipv6z).
+ * Returns the number of sub-identifiers written, at most PW_POOL_INDEX_MAX. */
 size_t pw_pool_index(const struct pw_pool_key *key, uint32_t out[PW_POOL_INDEX_MAX]);
 
 /* The name of a pool: natural and unique. zone_name names the local address's zone (NULL: its number is shown);
@@ -71,7 +73,8 @@ size_t pw_pool_index(const struct pw_pool_key *key, uint32_t out[PW_POOL_INDEX_M
 char *pw_pool_name(
 	const struct pw_pool_key *key, const char *zone_name, const char *ns_name, char buf[PW_POOL_NAME_MAX]);
 
-/* The names of the enums, as in the MIB and in JSON: "connect", "probed", "warning", "utilization", "tcp"; "unknown" for any other value. */
+/* The names of the enums, as in the MIB and in JSON: "connect", "probed", "warning", "utilization", "tcp"; "unknown"
+ * for any other value. */
 const char *pw_kind_name(unsigned kind);
 const char *pw_basis_name(unsigned basis);
 const char *pw_state_name(unsigned state);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* portset.h: sets of ports
  *
- * A bitmap of all 65,536 ports. Free ports are always found by set algebra, never by subtracting counts: one port can be
- * held by many sockets, and be blocked and occupied at once. */
+ * A bitmap of all 65,536 ports. Free ports are always found by set algebra, never by subtracting counts: one port can
+ * be held by many sockets, and be blocked and occupied at once. */
 #ifndef PW_COUNT_PORTSET_H
 #define PW_COUNT_PORTSET_H
 

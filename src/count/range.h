@@ -10,8 +10,8 @@
 
 #include "count/portset.h"
 
-/* net.ipv4.tcp_tw_reuse: which TIME_WAIT sockets connect() may take over (tcp_twsk_unique()). The values are the sysctl's;
- * the MIB's pwNsTimeWaitReuse is this plus one. */
+/* net.ipv4.tcp_tw_reuse: which TIME_WAIT sockets connect() may take over (tcp_twsk_unique()). The values are the
+ * sysctl's; the MIB's pwNsTimeWaitReuse is this plus one. */
 enum pw_tw_reuse { PW_TW_REUSE_OFF = 0, PW_TW_REUSE_ON = 1, PW_TW_REUSE_LOOPBACK = 2 };
 
 struct pw_range {

@@ -10,8 +10,8 @@
 #include "base/array.h"
 #include "count/index.h"
 
-/* How the entries are kept: an address that is watched has pools, a pool has a list of 8-byte records, one an entry. Lists are
- * indexes into an array that only grows during a dump. */
+/* How the entries are kept: an address that is watched has pools, a pool has a list of 8-byte records, one an entry.
+ * Lists are indexes into an array that only grows during a dump. */
 
 #define NONE UINT32_MAX
 #define PORTS 65536
@@ -30,8 +30,8 @@ struct record {
 struct local {
 	struct pw_address address;
 	uint16_t low, high;
-	uint32_t
-		seen; /* the dump that last saw it translated; those of a single address in the configuration are seen always */
+	/* the dump that last saw it translated; those of a single address in the configuration are seen always */
+	uint32_t seen;
 };
 
 struct pool {

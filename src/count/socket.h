@@ -31,13 +31,13 @@ enum pw_socket_flag {
 	PW_SOCKET_UNSTAMPED = 32
 };
 
-/* Addresses in network order, ports in host order. An IPv4-mapped socket arrives as AF_INET (address_make()'s rule). Only
- * the first 4 bytes of an IPv4 address are used, but all 16 are set. */
+/* Addresses in network order, ports in host order. An IPv4-mapped socket arrives as AF_INET (address_make()'s rule).
+ * Only the first 4 bytes of an IPv4 address are used, but all 16 are set. */
 struct pw_socket {
 	uint8_t local[16];
 	uint8_t remote[16];
-	uint64_t
-		cookie; /* unique while the machine runs, kept when the socket goes to TIME_WAIT; 0 where unknown (/proc) */
+	/* unique while the machine runs, kept when the socket goes to TIME_WAIT; 0 where unknown (/proc) */
+	uint64_t cookie;
 	uint64_t cgroup;     /* cgroup v2 id, with PW_SOCKET_HAS_OWNER; 0 = unknown */
 	uint32_t uid;        /* with PW_SOCKET_HAS_OWNER */
 	uint32_t ifindex;    /* bound device, 0 = none */

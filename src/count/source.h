@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* source.h: what counts pools: the census of sockets, the entries of connection tracking
  *
- * The list of them. Who says something about pools goes through it and asks each the same, so that another kind of pool is another entry
- * here, not another branch there. */
+ * The list of them. Who says something about pools goes through it and asks each the same, so that another kind of
+ * pool is another entry here, not another branch there. */
 #ifndef PW_COUNT_SOURCE_H
 #define PW_COUNT_SOURCE_H
 
@@ -33,7 +33,8 @@ enum pw_source_status { PW_SOURCE_OFF = 1, PW_SOURCE_COUNTING = 2, PW_SOURCE_UNA
 /* A non-zero return ends a walk. */
 typedef int pw_pool_visit(const struct pw_pool_key *key, const struct pw_pool_counts *counts, void *context);
 
-/* The ports that a pool draws from, where these are others than those of the range; NULL: those. Borrowed until the next poll. */
+/* The ports that a pool draws from, where these are others than those of the range; NULL: those. Borrowed until the
+ * next poll. */
 typedef const struct pw_portset *pw_pool_ports(const struct pw_pool_key *key, void *context);
 
 struct pw_source;
@@ -42,8 +43,8 @@ struct pw_source_ops {
 	int (*each)(struct pw_source *source, uint32_t floor, pw_pool_visit *visit, void *context);
 	void (*pool)(struct pw_source *source, const struct pw_pool_key *key, struct pw_pool_counts *out);
 	void (*owners)(struct pw_source *source, const struct pw_pool_key *key, struct pw_owners *out);
-	pw_owner_name *
-		owner_name; /* of these, the context is the source; NULL: they are control groups and users of the host */
+	/* of these, the context is the source; NULL: they are control groups and users of the host */
+	pw_owner_name *owner_name;
 };
 
 /* The source of one namespace: the first member of what counts there. */
@@ -76,7 +77,8 @@ static inline int pw_source_each(struct pw_source *source, uint32_t floor, pw_po
 	return source->ops->each(source, floor, visit, context);
 }
 
-/* The numbers of any pool of the source's kinds, also of one without ports. key->ns is not looked at, here and below. */
+/* The numbers of any pool of the source's kinds, also of one without ports. key->ns is not looked at, here and
+ * below. */
 static inline void pw_source_pool(struct pw_source *source, const struct pw_pool_key *key, struct pw_pool_counts *out)
 {
 	source->ops->pool(source, key, out);
@@ -88,8 +90,8 @@ static inline void pw_source_owners(struct pw_source *source, const struct pw_po
 	source->ops->owners(source, key, out);
 }
 
-/* Says who holds most of a pool (pw_owners_text()). `name` and its context name the control groups and users of this host; NULL where they are
- * not known. "" when nothing is known. */
+/* Says who holds most of a pool (pw_owners_text()). `name` and its context name the control groups and users of this
+ * host; NULL where they are not known. "" when nothing is known. */
 static inline void pw_source_owner_text(struct pw_source *source, const struct pw_pool_key *key, pw_owner_name *name,
 	void *context, char buf[PW_OWNER_TEXT_MAX])
 {

@@ -9,8 +9,9 @@ void pw_policy_defaults(struct pw_policy *policy)
 {
 	*policy = (struct pw_policy){
 		.defaults = {.warning = {50, 45}, .critical = {80, 75}, .exhausted_fall = 98, .for_polls = 1},
-		/* no port is tried before another, so half of them has no meaning. In pools of more than 128 ports a search
-		 * gives up after 248 tries (nf_nat_l4proto_unique_tuple()): measured, the first fails at 88 to 99 percent */
+		/* no port is tried before another, so half of them has no meaning. In pools of more than 128 ports a
+		 * search gives up after 248 tries (nf_nat_l4proto_unique_tuple()): measured, the first fails at 88 to
+		 * 99 percent */
 		.snat = {.warning = {70, 65}, .critical = {85, 80}, .exhausted_fall = 98, .for_polls = 1},
 		.min_used = 64,
 		.max_rows = 500,
@@ -217,8 +218,8 @@ void pw_rule_limit(const struct pw_rule *rule, struct pw_pool_counts *counts)
 	counts->utilization = pw_utilization(counts->capacity, counts->free);
 }
 
-/* A TCP bind pool counts every port in use on its address, and connect() shares these between destinations: that it is full harms
- * nobody but those who call bind(). */
+/* A TCP bind pool counts every port in use on its address, and connect() shares these between destinations: that it
+ * is full harms nobody but those who call bind(). */
 const struct pw_thresholds *pw_policy_thresholds(
 	const struct pw_policy *policy, const struct pw_rule *rule, const struct pw_pool_key *key, bool bound_holds)
 {

@@ -96,16 +96,16 @@ bool pw_rule_names_bind(const struct pw_rule *rule);
  * them. The defaults of SNAT pools are others, since nothing gets slow at half of the ports. */
 bool pw_rule_names_snat(const struct pw_rule *rule);
 
-/* The thresholds in force for a pool that this rule (NULL: none) is the first to match; NULL where there are none: a TCP
- * bind pool that no section names and that `bound_holds` does not make an exception of. */
+/* The thresholds in force for a pool that this rule (NULL: none) is the first to match; NULL where there are none: a
+ * TCP bind pool that no section names and that `bound_holds` does not make an exception of. */
 const struct pw_thresholds *pw_policy_thresholds(
 	const struct pw_policy *policy, const struct pw_rule *rule, const struct pw_pool_key *key, bool bound_holds);
 
 /* Whether a rule names the ports of its pools; then the lowest and the highest of all rules are written. */
 bool pw_policy_look(const struct pw_policy *policy, uint16_t *low, uint16_t *high);
 
-/* What a rule (NULL: none) says about the ports of its pools, over what was counted: no more than its capacity can be used, whoever
- * gives them out behind the kernel. A port in TIME_WAIT is one of them. */
+/* What a rule (NULL: none) says about the ports of its pools, over what was counted: no more than its capacity can be
+ * used, whoever gives them out behind the kernel. A port in TIME_WAIT is one of them. */
 void pw_rule_limit(const struct pw_rule *rule, struct pw_pool_counts *counts);
 
 /* The first rule that matches, or NULL. */
@@ -120,9 +120,9 @@ bool pw_policy_ignores(const struct pw_policy *policy, const struct pw_pool_key 
 uint32_t pw_policy_floor(const struct pw_policy *policy, uint32_t capacity);
 
 /* The number of used ports from which a pool that no `pool` section matches is evaluated and listed: min_used, or
- * fewer where the range is so small (or so many of its ports are blocked or lost) that the pool would alarm before. Never
- * less than an eighth of the ports at the lowest threshold: what little such a pool holds is not what drains the
- * range. At least 1. `gone` of the ports can be used by no pool. */
+ * fewer where the range is so small (or so many of its ports are blocked or lost) that the pool would alarm before.
+ * Never less than an eighth of the ports at the lowest threshold: what little such a pool holds is not what drains
+ * the range. At least 1. `gone` of the ports can be used by no pool. */
 uint32_t pw_policy_pool_floor(
 	const struct pw_policy *policy, enum pw_source_id source, uint32_t capacity, uint32_t gone);
 
