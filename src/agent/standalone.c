@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "agent/library.h"
+#include "agent/listen.h"
 #include "base/log.h"
 
 /* --- PORTWATCH-MIB --------------------------------------------------------------------------------------------------- */
@@ -240,7 +241,14 @@ static void allow_loopback(void)
 int pw_standalone_open(struct pw_standalone *standalone, const struct pw_agent_options *options,
 	struct pw_server *server, struct pw_error *err)
 {
-	netsnmp_ds_set_string(NETSNMP_DS_APPLICATION_ID, NETSNMP_DS_AGENT_PORTS, options->address);
+	char *addresses = pw_listen_addresses(options->address);
+
+	if (addresses == NULL || pw_listen_register() < 0) {
+		free(addresses);
+		return pw_error_set(err, "out of memory or descriptors");
+	}
+	netsnmp_ds_set_string(NETSNMP_DS_APPLICATION_ID, NETSNMP_DS_AGENT_PORTS, addresses);
+	free(addresses);
 	netsnmp_register_callback(SNMP_CALLBACK_LIBRARY, SNMP_CALLBACK_POST_PREMIB_READ_CONFIG, after_first_pass,
 		standalone, NETSNMP_CALLBACK_HIGHEST_PRIORITY);
 	snmp_register_callback(SNMP_CALLBACK_LIBRARY, SNMP_CALLBACK_PRE_READ_CONFIG, before_second_pass, standalone);
@@ -255,6 +263,7 @@ int pw_standalone_open(struct pw_standalone *standalone, const struct pw_agent_o
 
 void pw_standalone_close(struct pw_standalone *standalone)
 {
+	pw_listen_close();
 	snmp_unregister_callback(
 		SNMP_CALLBACK_LIBRARY, SNMP_CALLBACK_POST_PREMIB_READ_CONFIG, after_first_pass, standalone, 1);
 	snmp_unregister_callback(

@@ -2,15 +2,19 @@
 """The agent without a master (-L): access control, receivers, the system group, what it keeps. The walks are in test_agent_walk."""
 
 import os
+import pathlib
 import re
+import resource
+import socket
 import subprocess
+import time
 
 import pytest
 from agent import Stage
-from harness import equals, eventually, program
+from harness import PATIENCE, equals, eventually, program
 from scene import INFORM_V3, TRAP_V2C, TRAP_V3
 from snmp import V3_ENGINE, V3_PASSWORD, V3_USER, Manager, parse_varbinds
-from test_agent_notify import DATAGRAM, V3_PORT, Counter, datagram
+from test_agent_notify import DATAGRAM, V3_PORT, Counter, ber_oid, datagram
 
 SYSTEM = "1.3.6.1.2.1.1"
 USER = f"createUser {V3_USER} SHA {V3_PASSWORD} AES {V3_PASSWORD}\nrouser {V3_USER} authpriv\n"
@@ -215,3 +219,127 @@ def test_nothing_of_the_system_is_read(stage, tmp_path):
 def test_driver_lists_its_options():
     """The tests above rely on these options; a wrong one is an error."""
     assert subprocess.run([program("tests/integration/agent_driver"), "-x"], capture_output=True, timeout=10, check=False).returncode == 2
+
+
+# --- clients that hold on ------------------------------------------------------------------------------------------------
+
+
+def tcp_client(stage):
+    """A connection to the agent's TCP address, which says nothing."""
+    with stage.ns.entered():
+        client = socket.socket()
+        client.settimeout(5 * PATIENCE)
+        client.connect(("127.0.0.1", 161))
+        return client
+
+
+def over_tcp(stage):
+    """pwVersion over TCP."""
+    return stage.ns.run("snmpget", "-v2c", "-cpublic", "-t2", "-r0", "-On", "tcp:127.0.0.1:161", stage.mib.oid["pwVersion"] + ".0",
+                        check=False).returncode == 0
+
+
+@pytest.fixture(name="many_descriptors")
+def fixture_many_descriptors():
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (before[1], before[1]))
+    yield before
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_silent_connections(stage, many_descriptors):
+    """One client opens 2,000 connections and says nothing in them: 64 are held at a time, and all others are served."""
+    agent = stage.driver("-L", address="tcp:161,udp:161", wrapper=("prlimit", f"--nofile={many_descriptors[0]}", "--"))
+    before = agent.descriptors()
+    held = []
+    for number in range(2000):
+        held.append(tcp_client(stage))
+        if number % 500 == 499:
+            assert over_tcp(stage) and version(stage, "-v2c", "-c", "public")
+    eventually(lambda: agent.descriptors() <= before + 66)
+    assert "connections of SNMP clients are refused or ended" in agent.log()
+    assert agent.log().count("there are too many of them") == 1
+    assert held[0].recv(1) == b""
+    for client in held:
+        client.close()
+    eventually(lambda: agent.descriptors() == before)
+    assert over_tcp(stage)
+    agent.end()
+
+
+def cpu_ticks(pid):
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def test_connections_and_few_descriptors(stage):
+    """Descriptors are kept back for those who need them more; where none is left at all, the loop still waits."""
+    agent = stage.driver("-L", address="tcp:161,udp:161")
+    used = agent.descriptors()
+    stage.ns.run("prlimit", f"--pid={agent.pid}", f"--nofile={used + 40}:")
+    held = [tcp_client(stage) for _ in range(40)]
+    assert agent.descriptors() <= used + 9
+    assert version(stage, "-v2c", "-c", "public")
+    stage.ns.run("prlimit", f"--pid={agent.pid}", f"--nofile={used}:")
+    held += [tcp_client(stage) for _ in range(10)]
+    begun, ticks = time.monotonic(), cpu_ticks(agent.pid)
+    eventually(lambda: time.monotonic() - begun > 1)
+    assert cpu_ticks(agent.pid) - ticks < 30
+    for client in held:
+        client.close()
+    stage.ns.run("prlimit", f"--pid={agent.pid}", "--nofile=1024:")
+    assert over_tcp(stage) and version(stage, "-v2c", "-c", "public")
+    agent.end()
+
+
+def tlv(tag, content):
+    return bytes([tag, len(content)]) + content
+
+
+def getbulk(oid, repetitions=100):
+    """A GETBULK of SNMPv2c in octets; nothing of it is longer than 127."""
+    varbind = tlv(0x30, tlv(6, ber_oid(oid)) + tlv(5, b""))
+    pdu = tlv(0xa5, tlv(2, b"\1") + tlv(2, b"\0") + tlv(2, bytes([repetitions])) + tlv(0x30, varbind))
+    return tlv(0x30, tlv(2, b"\1") + tlv(4, b"public") + pdu)
+
+
+def test_a_client_that_never_reads(stage):
+    """Requests without end, of which no answer is taken: the connection ends, and others are served meanwhile."""
+    agent = stage.driver("-L", address="tcp:161,udp:161")
+    agent.ask("rows 200")
+    request = getbulk("1.3.6.1.4.1")
+    client = tcp_client(stage)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.settimeout(20 * PATIENCE)
+    with pytest.raises(OSError):
+        for _ in range(100000):
+            client.sendall(request)
+    client.close()
+    assert version(stage, "-v2c", "-c", "public") and over_tcp(stage)
+    agent.end()
+
+
+# --- descriptors that do not fit into an fd_set --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("role", ["beside a master", "stand-alone"])
+def test_descriptors_beyond_1024(stage, role, many_descriptors):
+    """With 1,100 descriptors in use before it, every socket of the agent is beyond FD_SETSIZE: requests, connections and notifications work."""
+    hold = "import os, sys\nfor number in range(1100): os.set_inheritable(os.dup(0), True)\nos.execvp(sys.argv[1], sys.argv[1:])"
+    wrapper = ("python3", "-c", hold)
+    assert many_descriptors
+    if role == "stand-alone":
+        agent = stage.driver("-L", address="tcp:161,udp:161", wrapper=wrapper)
+        assert over_tcp(stage) and version(stage, "-v2c", "-c", "public")
+    else:
+        stage.start_master()
+        agent = stage.driver(wrapper=wrapper).connected()
+        stage.served()
+        stage.kill_master()
+        agent.until(connected=False)
+        stage.start_master()
+        stage.served()
+        agent.ask("rise 3")
+        stage.delivered([1, 2, 3])
+    assert max(int(fd) for fd in os.listdir(f"/proc/{agent.pid}/fd")) > 1100
+    agent.end()

@@ -4,12 +4,15 @@
 The clocks are those that the daemon sees (faults.py); the machine's own are left alone."""
 
 import signal
+import socket
 import time
 
 import pytest
-from faults import start_faulty
+from faults import FaultyDaemon, start_faulty
 from harness import PATIENCE, eventually
 from scene import connect_pool
+from snmp import Manager
+from test_agent_standalone import getbulk
 
 HERE = "127.0.0.1"
 WEB = connect_pool(HERE, HERE, 8080)
@@ -91,3 +94,33 @@ def test_suspend(scene):
     scene.load.connect(300, HERE, 8080)
     eventually(lambda: scene.crossings() == [(WEB, "normal", "warning"), (WEB, "warning", "critical")])
     assert "lost the AgentX master" not in daemon.log()
+
+
+def test_time_runs_out_for_silent_clients(workshop, mib):
+    """Stand-alone: a connection without a request for 30 s ends, one that was answered goes on for 10 minutes."""
+    ns = workshop.namespace()
+    include = workshop.directory / "snmp.conf"
+    include.write_text("rocommunity public\n")
+    daemon = workshop.keep(FaultyDaemon(ns, workshop.directory, "/nonexistent", extra=f'snmp {{ include = "{include}" }}\n', interval=INTERVAL,
+                                        arguments=("-L", "tcp:161,udp:161")))
+    manager = Manager(ns, mib)
+    manager.ready()
+
+    def connection():
+        with ns.entered():
+            client = socket.socket()
+            client.settimeout(20 * PATIENCE)
+            client.connect(("127.0.0.1", 161))
+            return client
+
+    silent, answered = connection(), connection()
+    get = getbulk(mib.oid["pwVersion"], 1)
+    answered.sendall(get)
+    assert answered.recv(4096) and manager.get("pwPolls")  # the time of the answer is noted
+    daemon.faults.set(boot_s=60)
+    assert silent.recv(1) == b""
+    answered.sendall(get)
+    assert answered.recv(4096) and manager.get("pwPolls")  # the time of the answer is noted
+    daemon.faults.set(boot_s=HOUR)
+    assert answered.recv(1) == b""
+    assert manager.get("pwPollErrors") == 0
