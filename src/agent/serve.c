@@ -56,7 +56,7 @@ bool pw_server_next(const struct pw_context *context, const struct pw_name *name
 	if (is_ours(name))
 		return pw_lookup_next(context->snapshot, name->id + pw_base_len, name->len - pw_base_len, out);
 	return compare_names(name->id, name->len, pw_base, pw_base_len) < 0 &&
-		pw_lookup_next(context->snapshot, NULL, 0, out);
+		pw_lookup_next(context->snapshot, name->id, 0, out);
 }
 
 /* --- AgentX ---------------------------------------------------------------------------------------------------------- */

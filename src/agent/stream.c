@@ -65,7 +65,7 @@ static int take_request(struct pw_stream *s, struct pw_pdu *pdu, const char **wh
 	size_t len = s->respond(s->respond_context, pdu, open, s->response, sizeof(s->response));
 
 	if (len > 0 && s->send(s->send_context, s->response, len) < 0) {
-		*why = "it does not take what is sent to it";
+		*why = "it takes no more answers";
 		return -1;
 	}
 	return len > 0;
