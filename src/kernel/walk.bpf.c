@@ -10,13 +10,16 @@
  *  - TCP and UDP sockets come from slabs of type SLAB_TYPESAFE_BY_RCU: within a run the memory of a socket stays that of a socket, but may
  *    become another one. So ports and namespace are read before and after the rest; when they differ, the record is thrown away and the batch
  *    is read again.
- *  - A socket that moves to another bucket takes the walk with it. The last pointer of a chain of the TCP table is no address but the number
- *    of its bucket (a nulls list): a chain that ends with another number is read again. Three times at most; then what was found stands,
- *    and only sockets that came or went in that moment can be missing.
+ *  - A socket that moves to another bucket takes the walk with it. The last pointer of a chain of the TCP tables is no address but the number
+ *    of its bucket (a nulls list): a chain that ends with another number is read again. In the UDP table, whose chains end in 0, a socket
+ *    that is met in another bucket than that of its port tells the same. Three times at most; then what was found stands, and only
+ *    sockets that came or went in that moment can be missing.
  *  - A socket that leaves its chain keeps its next pointer, so what stays behind it is still found. A socket that stays is thus seen in
  *    each walk. It can be seen twice if another one left and came back to the head of the same chain; pools are sets of ports, and take no
  *    notice.
- *  - Bind buckets are freed at once before Linux 6.18. One is believed only if its port belongs to the bucket at hand. */
+ *  - Bind buckets are freed at once before Linux 6.18. One is believed only if its port belongs to the bucket at hand.
+ *  - A run ends after some sockets, wherever it is in a table, and the next one goes on there: nothing that others do makes a run long. Only
+ *    the chains of one batch are never left in the middle. */
 #include <stdbool.h>
 
 #include "walk_linux.h"
@@ -30,15 +33,17 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 #define AF_INET6 10
 #define STATE_CLOSE 7
-#define STATE_LISTEN 10
 #define STATE_NEW_SYN_RECV 12
 #define DEPTH 3     /* steps that all chains of a batch take side by side */
 #define ROUNDS 3    /* times that a batch is read at most */
 #define SEGMENT 128 /* steps of a chain that are verified together */
 #define SEGMENTS 128
-#define OWNERS 16384     /* sockets of a port (and an address, since 6.8) */
-#define BIND_CHAIN 1024  /* buckets of a hash chain */
-#define AGE_MAX_MS 60000 /* TCP_TIMEWAIT_LEN */
+#define OWNERS 4096                /* sockets of a port and an address (before 6.8, of a port) */
+#define ADDRESSES 4096             /* of a port */
+#define BIND_CHAIN 1024            /* buckets of a hash chain */
+#define STEPS 2048                 /* sockets after which a run ends: 0.1 to 0.3 ms */
+#define LISTENING_NULLS (1u << 29) /* LISTENING_NULLS_BASE: the numbers of the buckets of listeners begin with it */
+#define AGE_MAX_MS 60000           /* TCP_TIMEWAIT_LEN */
 
 /* Loads straight from an address instead of by a helper, six times as fast: bpf_rdonly_cast(), since 6.2. */
 const volatile bool direct = true;
@@ -63,18 +68,12 @@ struct {
 } filters SEC(".maps");
 
 /* Buckets that are looked at together. */
-struct batch {
-	__u64 heads[2 * WALK_BUCKETS];
-	__u64 node[WALK_BUCKETS];
-	__u32 bucket[WALK_BUCKETS];
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct batch);
-} chains SEC(".maps");
+__u64 heads[WALK_BUCKETS * WALK_BUCKET_SIZE / sizeof(__u64)];
+/* The chains among them that have not ended: their next nodes, and their buckets. The numbers are volatile, and read anew each time that they
+ * end a loop: a load from memory means nothing to the verifier, which so looks at each iteration once, not once for each number. */
+__u64 nodes[WALK_BUCKETS];
+__u32 buckets[WALK_BUCKETS];
+volatile __u32 open, left;
 
 extern void *bpf_rdonly_cast(const void *obj__ign, __u32 btf_id__k) __ksym __weak;
 
@@ -259,6 +258,11 @@ static __always_inline bool emit(__u64 sk, const struct common *c)
 
 /* What a step found out about the batch. */
 __u32 moved;
+__u64 ignored;
+
+/* Of UDP: the bucket at hand. */
+__u32 udp_bucket;
+#define NO_BUCKET 0xffffffff
 
 /* Looks at the socket with this node, and returns the next node. A global function is verified once, not once for each path to it. */
 __noinline __u64 step(__u64 node)
@@ -271,143 +275,171 @@ __noinline __u64 step(__u64 node)
 		read_directly(sk, &c);
 	else
 		read_by_helper(sk, &c);
-	if (wanted(c.net, c.ports >> 16) && c.state != STATE_NEW_SYN_RECV && !emit(sk, &c))
-		moved = 1;
+	if (wanted(c.net, c.ports >> 16) && c.state != STATE_NEW_SYN_RECV) {
+		/* udp_hashfn() */
+		if (udp_bucket != NO_BUCKET && (((c.ports >> 16) + last.hash_mix) & job.mask) != udp_bucket)
+			moved = 1;
+		else if (!emit(sk, &c))
+			moved = 1;
+	}
 	return load64(node);
 }
 
-/* Follows a chain; returns where it got to. The end of a nulls list is odd, that of others 0. */
+/* Asks for what the next step will read, without waiting for it. */
+static __always_inline void touch(__u64 node)
+{
+	__u64 sk = node - OFFSET(sock_common, skc_nulls_node);
+
+	ignored += load64(node) + load64(sk);
+	if (job.owners)
+		ignored += load64(sk + OFFSET(sock, sk_socket)) + load64(sk + OFFSET(sock, sk_uid)) +
+			load64(sk + OFFSET(sock, sk_cgrp_data));
+}
+
+/* A pointer behind which there is no socket: the end of a nulls list is odd, that of others 0. */
+static __always_inline bool is_end(__u64 node)
+{
+	return node == 0 || (node & 1);
+}
+
+/* Follows a chain; returns where it got to. */
 __noinline __u64 segment(__u64 node)
 {
-	for (int i = 0; i < SEGMENT && node && !(node & 1); i++)
+	for (int i = 0; i < SEGMENT && !is_end(node); i++)
 		node = step(node);
 	return node;
 }
 
 __noinline __u64 rest(__u64 node)
 {
-	for (int i = 0; i < SEGMENTS && node && !(node & 1); i++)
+	for (int i = 0; i < SEGMENTS && !is_end(node); i++)
 		node = segment(node);
-	if (node && !(node & 1)) {
-		job.cut = 1;
-		return 0;
-	}
 	return node;
 }
 
 /* --- batches of buckets --- */
 
-/* The chains of a batch that have not ended: their next nodes, and their buckets. Loads from memory mean nothing to the verifier, which so
- * sees each iteration of a loop over them once. */
-__u32 open;
-__u64 ignored;
-
-/* Takes note of where a chain goes on. What ends in the number of another bucket was left through a socket that moved. */
-static __always_inline void go_on(struct batch *batch, __u64 node, __u32 bucket, bool nulls)
+/* Reads the heads of some buckets at once. Returns how many: there may be less of them from the first one to the end of the table. */
+static __always_inline __u32 read_heads(__u32 first, __u32 size)
 {
-	if (node && !(node & 1)) {
-		batch->node[open & (WALK_BUCKETS - 1)] = node;
-		batch->bucket[open & (WALK_BUCKETS - 1)] = bucket;
+	__u32 n = job.mask - first < job.width ? job.mask - first + 1 : job.width;
+
+	if (n > WALK_BUCKETS || size > WALK_BUCKET_SIZE ||
+		bpf_probe_read_kernel(heads, size * n, (void *)(job.table + (__u64)first * size))) {
+		job.cut = 1;
+		return 0;
+	}
+	return n;
+}
+
+static __always_inline __u64 head_at(__u32 i, __u32 size, __u32 offset)
+{
+	return heads[((i * size + offset) / sizeof(__u64)) & (sizeof(heads) / sizeof(__u64) - 1)];
+}
+
+/* How the chains of a table end: in 0, or in the number of their bucket. */
+enum ending { ZERO, NUMBER, LISTENING_NUMBER };
+
+static __always_inline void go_on(__u64 node, __u32 bucket, enum ending ending)
+{
+	__u32 number = ending == LISTENING_NUMBER ? bucket + LISTENING_NULLS : bucket;
+
+	if (!is_end(node)) {
+		nodes[open & (WALK_BUCKETS - 1)] = node;
+		buckets[open & (WALK_BUCKETS - 1)] = bucket;
 		open++;
-	} else if (nulls && node >> 1 != bucket) {
+	} else if (node != (ending == ZERO ? 0 : (__u64)number << 1 | 1)) {
 		moved = 1;
 	}
 }
 
-/* Reads the heads of all chains at once: they lie `size` octets apart, at `offset` of each. */
-static __always_inline bool open_chains(struct batch *batch, __u32 first, __u32 size, __u32 offset, bool nulls)
-{
-	open = moved = 0;
-	if (size > sizeof(batch->heads) / WALK_BUCKETS ||
-		bpf_probe_read_kernel(batch->heads, size * WALK_BUCKETS, (void *)(job.table + (__u64)first * size)))
-		return false;
-	for (__u32 i = 0; i < WALK_BUCKETS; i++)
-		go_on(batch, batch->heads[(i * size + offset) / sizeof(__u64)], first + i, nulls);
-	return true;
-}
-
 /* The cache misses of all chains overlap: first their nodes are touched, then each takes a step, and only what is longer is followed to its
  * end. */
-static __always_inline int side_by_side(struct batch *batch, bool nulls)
+static __always_inline int side_by_side(__u32 first, __u32 size, __u32 offset, enum ending ending, bool udp)
 {
+	left = read_heads(first, size);
+	open = moved = 0;
+	udp_bucket = NO_BUCKET;
+	for (__u32 i = 0; i < WALK_BUCKETS && i < left; i++)
+		go_on(head_at(i, size, offset), first + i, ending);
 	for (int depth = 0; depth < DEPTH; depth++) {
-		__u32 n = open;
-
-		for (__u32 i = 0; i < WALK_BUCKETS && i < n; i++)
-			ignored += load64(batch->node[i]) +
-				load64(batch->node[i] - OFFSET(sock_common, skc_nulls_node));
+		left = open;
+		for (__u32 i = 0; i < WALK_BUCKETS && i < left; i++)
+			touch(nodes[i]);
 		open = 0;
-		for (__u32 i = 0; i < WALK_BUCKETS && i < n; i++)
-			go_on(batch, step(batch->node[i]), batch->bucket[i], nulls);
+		for (__u32 i = 0; i < WALK_BUCKETS && i < left; i++) {
+			if (udp)
+				udp_bucket = buckets[i];
+			go_on(step(nodes[i]), buckets[i], ending);
+		}
 	}
-	for (__u32 i = 0; i < WALK_BUCKETS && i < open; i++) {
-		__u64 end = rest(batch->node[i]);
-
-		if (nulls && end >> 1 != batch->bucket[i])
-			moved = 1;
+	left = open;
+	for (__u32 i = 0; i < WALK_BUCKETS && i < left; i++) {
+		if (udp)
+			udp_bucket = buckets[i];
+		nodes[i] = rest(nodes[i]);
+		if (!is_end(nodes[i]))
+			job.cut = 1;
+		else
+			go_on(nodes[i], buckets[i], ending);
 	}
 	return moved;
 }
 
 __noinline int tcp_batch(__u32 first)
 {
-	__u32 zero = 0;
-	struct batch *batch = bpf_map_lookup_elem(&chains, &zero);
-
-	if (!batch || !open_chains(batch, first, sizeof(__u64), 0, true))
-		return 0;
-	return side_by_side(batch, true);
+	return side_by_side(first, sizeof(__u64), 0, NUMBER, false);
 }
 
-/* UDP's slots end in 0, and their sockets stay in them until they are freed. */
 __noinline int udp_batch(__u32 first)
 {
-	__u32 zero = 0;
-	struct batch *batch = bpf_map_lookup_elem(&chains, &zero);
+	return side_by_side(first, bpf_core_type_size(struct udp_hslot), OFFSET(udp_hslot, head), ZERO, true);
+}
 
-	if (!batch || !open_chains(batch, first, bpf_core_type_size(struct udp_hslot), OFFSET(udp_hslot, head), false))
-		return 0;
-	return side_by_side(batch, false);
+__noinline int listening_batch(__u32 first)
+{
+	return side_by_side(first, bpf_core_type_size(struct inet_listen_hashbucket),
+		OFFSET(inet_listen_hashbucket, nulls_head), LISTENING_NUMBER, false);
 }
 
 /* --- ports, as connect() and bind() see them --- */
 
-/* A socket among the owners of a port. Only those that are in no other table are of interest: listeners, and what is bound but not
- * connected. */
+/* A socket among the owners of a port. Only what is bound but not connected is in no other table. */
 __noinline __u64 owner(__u64 node)
 {
 	__u64 sk = node - OFFSET(sock_common, skc_bind_node);
 	struct common c = {};
 
+	job.seen++;
 	if (direct)
 		read_directly(sk, &c);
 	else
 		read_by_helper(sk, &c);
-	if ((c.state == STATE_LISTEN || c.state == STATE_CLOSE) && wanted(c.net, c.ports >> 16) && !emit(sk, &c))
+	if (c.state == STATE_CLOSE && wanted(c.net, c.ports >> 16) && !emit(sk, &c))
 		moved = 1;
 	return load64(node);
 }
 
+/* A server may have any number of connections on a port that it listens on. The port is blocked by then, and with it its address (before
+ * 6.8: one of its addresses) is in use: whether a socket that is only bound is among them as well makes no difference. */
 __noinline int owners(__u64 node)
 {
 	for (int i = 0; i < OWNERS && node; i++)
 		node = owner(node);
-	if (node)
-		job.cut = 1;
 	return 0;
 }
 
 /* Since 6.8 the owners hang below the addresses of the port. */
 __noinline int owners_by_address(__u64 node)
 {
-	for (int i = 0; i < BIND_CHAIN && node; i++) {
+	__u32 end = job.seen + 2 * OWNERS;
+
+	for (int i = 0; i < ADDRESSES && node && (__s32)(job.seen - end) < 0; i++) {
 		__u64 bucket2 = node - OFFSET(inet_bind2_bucket, bhash_node);
 
 		owners(load64(bucket2 + OFFSET(inet_bind2_bucket, owners)));
 		node = load64(node);
 	}
-	if (node)
-		job.cut = 1;
 	return 0;
 }
 
@@ -440,88 +472,124 @@ __noinline __u64 bind_bucket(__u64 node, __u32 at)
 
 __noinline int bind_chain(__u64 node, __u32 at)
 {
+	moved = 0;
 	for (int i = 0; i < BIND_CHAIN && node; i++)
 		node = bind_bucket(node, at);
 	if (node)
 		job.cut = 1;
-	return 0;
-}
-
-__noinline int bind_batch(__u32 first)
-{
-	__u32 zero = 0;
-	struct batch *batch = bpf_map_lookup_elem(&chains, &zero);
-
-	if (!batch ||
-		!open_chains(batch, first, bpf_core_type_size(struct inet_bind_hashbucket),
-			OFFSET(inet_bind_hashbucket, chain), false))
-		return 0;
-	for (__u32 i = 0; i < WALK_BUCKETS && i < open; i++)
-		bind_chain(batch->node[i], batch->bucket[i]);
 	return moved;
 }
 
 /* --- runs --- */
 
-enum table { TCP, UDP, BIND };
+enum table { TCP, UDP, LISTENING };
 
-/* One batch, as often as it takes. Returns false when the run has to end here: at the end of the table, or when the buffer is half full.
- * What does not fit even into an empty one is told by job.full. */
-static __always_inline bool batch(__u32 first, enum table table)
+/* job.seen at which the run ends. */
+__u32 enough;
+
+/* Whether the run has to end here: at the end of the table, when it has looked at enough, or when the buffer is half full. */
+static __always_inline bool at_end(__u32 bucket)
+{
+	return bucket > job.mask || (__s32)(job.seen - enough) >= 0 || job.words > WALK_WORDS / 2;
+}
+
+/* After a part of a table has been read that began with so many words: whether there was room for it. What does not fit even into an empty
+ * buffer is told by job.full. */
+static __always_inline bool fitted(__u32 before)
+{
+	if (!job.full)
+		return true;
+	job.full = before == 0;
+	job.words = before;
+	return false;
+}
+
+/* One batch, as often as it takes. Returns false when the run has to end. */
+static __always_inline bool next(__u32 first, enum table table)
 {
 	__u32 before = job.words;
 
-	if (first > job.mask || before > WALK_WORDS / 2)
+	if (at_end(first))
 		return false;
 	for (int round = 0; round < ROUNDS; round++) {
 		job.words = before;
-		if (!(table == TCP ? tcp_batch(first) : table == UDP ? udp_batch(first) : bind_batch(first)))
+		if (!(table == TCP ? tcp_batch(first) : table == UDP ? udp_batch(first) : listening_batch(first)))
 			break;
 		job.redone++;
 	}
-	if (job.full) {
-		job.full = before == 0;
-		job.words = before;
+	if (!fitted(before))
 		return false;
-	}
-	job.next = first + WALK_BUCKETS;
+	job.next = first + job.width;
 	return true;
 }
 
 __noinline int next_tcp(__u32 first)
 {
-	return batch(first, TCP);
+	return next(first, TCP);
 }
 
 __noinline int next_udp(__u32 first)
 {
-	return batch(first, UDP);
+	return next(first, UDP);
+}
+
+__noinline int next_listening(__u32 first)
+{
+	return next(first, LISTENING);
+}
+
+/* A port has a list of its own behind it, so the run may end after each chain. */
+__noinline int bind_once(__u64 node, __u32 at)
+{
+	__u32 before = job.words;
+
+	if (at_end(at))
+		return 0;
+	for (int round = 0; round < ROUNDS; round++) {
+		job.words = before;
+		if (!bind_chain(node, at))
+			break;
+		job.redone++;
+	}
+	return fitted(before);
 }
 
 __noinline int next_bind(__u32 first)
 {
-	return batch(first, BIND);
+	const __u32 size = bpf_core_type_size(struct inet_bind_hashbucket);
+
+	left = at_end(first) ? 0 : read_heads(first, size);
+	for (__u32 i = 0; i < WALK_BUCKETS && i < left; i++) {
+		__u64 node = head_at(i, size, OFFSET(inet_bind_hashbucket, chain));
+
+		if (node && !bind_once(node, first + i))
+			return 0;
+		job.next = first + i + 1;
+	}
+	return left != 0;
 }
 
 static __always_inline void begin(void)
 {
 	job.next = job.first;
 	job.words = job.full = job.cut = 0;
+	enough = job.seen + STEPS;
 	last_net = 0;
 }
 
-#define RUN(name, next) \
+#define RUN(name, look) \
 	SEC("raw_tp/none") int name(void *ctx) \
 	{ \
 		begin(); \
 		for (__u32 i = 0; i < WALK_RUN && i < job.count; i += WALK_BUCKETS) \
-			if (!next(job.first + i)) \
+			if (!look(job.next)) \
 				break; \
 		return 0; \
 	}
 
 RUN(walk_tcp, next_tcp)
 RUN(walk_udp, next_udp)
+RUN(walk_listening, next_listening)
 RUN(walk_bound, next_bind)
 
 /* --- namespaces --- */
@@ -539,6 +607,22 @@ static __always_inline __u64 udp_table_by_socket(struct task_struct *task)
 }
 
 __u64 common_udp_table; /* before 6.2: one for all */
+
+/* Listeners: by port before 5.19, by port and address since then; linked alike. */
+static __always_inline void describe_listening(struct walk_net *out, struct inet_hashinfo *tables)
+{
+	struct inet_hashinfo___before_5_19 *old = (void *)tables;
+
+	if (bpf_core_field_exists(old->listening_hash)) {
+		out->listening = (__u64)tables + OFFSET(inet_hashinfo___before_5_19, listening_hash);
+		out->listening_mask = bpf_core_field_size(old->listening_hash) /
+				bpf_core_type_size(struct inet_listen_hashbucket) -
+			1;
+	} else {
+		out->listening = (__u64)BPF_CORE_READ(tables, lhash2);
+		out->listening_mask = BPF_CORE_READ(tables, lhash2_mask);
+	}
+}
 
 static __always_inline void describe(struct walk_net *out, struct net *net)
 {
@@ -561,6 +645,7 @@ static __always_inline void describe(struct walk_net *out, struct net *net)
 	out->tcp_mask = BPF_CORE_READ(tables, ehash_mask);
 	out->bound = (__u64)BPF_CORE_READ(tables, bhash);
 	out->bound_size = BPF_CORE_READ(tables, bhash_size);
+	describe_listening(out, tables);
 	out->udp = (__u64)BPF_CORE_READ(udp, hash);
 	out->udp_mask = BPF_CORE_READ(udp, mask);
 	out->inode = BPF_CORE_READ(net, ns.inum);

@@ -207,7 +207,7 @@ static int keep_bound(struct target *target, const struct pw_socket *socket)
 	return 0;
 }
 
-enum pass { BOUND, TCP, UDP };
+enum pass { LISTENING, BOUND, TCP, UDP };
 
 /* Hands on what a run has left in the buffer. */
 static void take_records(struct walk *walk, enum pass pass)
@@ -225,7 +225,7 @@ static void take_records(struct walk *walk, enum pass pass)
 		if (head.flags & WALK_BLOCKED) {
 			pw_portset_add(&target->blocked, head.local_port);
 			at++;
-		} else if (pass == BOUND) {
+		} else if (pass == BOUND || pass == LISTENING) {
 			at += decode(at, &head, IPPROTO_TCP, &bound);
 			rc = keep_bound(target, &bound);
 		} else {
@@ -241,23 +241,28 @@ static void take_records(struct walk *walk, enum pass pass)
 
 /* --- tables --- */
 
-/* Walks a whole table in pieces. */
-static int walk_table(struct walk *walk, enum pass pass, uint64_t table, uint32_t mask, struct pw_error *err)
+/* Walks a whole table in pieces. Returns 0, or -1 with an error: of the kernel, or, with *table_failed, of this table alone. */
+static int walk_table(
+	struct walk *walk, enum pass pass, uint64_t table, uint32_t mask, bool *table_failed, struct pw_error *err)
 {
-	const struct bpf_program *programs[] = {
-		walk->bpf->progs.walk_bound, walk->bpf->progs.walk_tcp, walk->bpf->progs.walk_udp};
+	const struct bpf_program *programs[] = {walk->bpf->progs.walk_listening, walk->bpf->progs.walk_bound,
+		walk->bpf->progs.walk_tcp, walk->bpf->progs.walk_udp};
 	struct walk_job *job = &walk->bpf->bss->job;
 
 	job->table = table;
 	job->mask = mask;
 	job->count = pass == BOUND ? BIND_RUN : TCP_RUN;
+	job->width = WALK_BUCKETS;
 	job->owners = walk->owners;
 	for (uint64_t first = 0; first <= mask; first = job->next) {
 		job->first = (uint32_t)first;
 		if (run(programs[pass], err) < 0)
 			return -1;
-		if (job->cut || (job->full && job->next == first))
-			return pw_error_set(err, "BPF: a chain of the socket table is too long to walk");
+		*table_failed = job->cut || (job->full && job->width == 1);
+		if (*table_failed)
+			return pw_error_set(err, "BPF: a chain of the socket table is too long, or can't be read");
+		/* the next batch is too much for the buffer: bucket by bucket then */
+		job->width = job->full ? 1 : WALK_BUCKETS;
 		take_records(walk, pass);
 	}
 	return 0;
@@ -265,8 +270,23 @@ static int walk_table(struct walk *walk, enum pass pass, uint64_t table, uint32_
 
 static uint64_t table_of(const struct walk_net *net, enum pass pass, uint32_t *mask)
 {
-	*mask = pass == BOUND ? net->bound_size - 1 : pass == TCP ? net->tcp_mask : net->udp_mask;
-	return pass == BOUND ? net->bound : pass == TCP ? net->tcp : net->udp;
+	const uint64_t tables[] = {net->listening, net->bound, net->tcp, net->udp};
+	const uint32_t masks[] = {net->listening_mask, net->bound_size - 1, net->tcp_mask, net->udp_mask};
+
+	*mask = masks[pass];
+	return tables[pass];
+}
+
+/* A namespace may have tables of its own; what is the matter with them is no matter of others. */
+static void fail_table(struct walk *walk, enum pass pass, uint64_t table, const struct pw_error *err)
+{
+	uint32_t mask;
+
+	for (size_t i = 0; i < walk->n; i++)
+		if (table_of(walk->targets[i].net, pass, &mask) == table) {
+			walk->targets[i].failed = true;
+			walk->targets[i].ns->err = *err;
+		}
 }
 
 /* Walks each distinct table of the targets once: most namespaces share theirs. */
@@ -275,12 +295,15 @@ static int walk_tables(struct walk *walk, enum pass pass, struct pw_error *err)
 	for (size_t i = 0; i < walk->n; i++) {
 		uint32_t mask, other;
 		uint64_t table = table_of(walk->targets[i].net, pass, &mask);
-		bool seen = table == 0;
+		bool seen = table == 0, table_failed = false;
 
 		for (size_t k = 0; k < i && !seen; k++)
 			seen = table_of(walk->targets[k].net, pass, &other) == table;
-		if (!seen && walk_table(walk, pass, table, mask, err) < 0)
+		if (seen || walk_table(walk, pass, table, mask, &table_failed, err) == 0)
+			continue;
+		if (!table_failed)
 			return -1;
+		fail_table(walk, pass, table, err);
 	}
 	return 0;
 }
@@ -378,6 +401,8 @@ static void take(struct pw_backend *backend, struct pw_namespace *const *wanted,
 		wanted[i]->udp_failed = false;
 		add_target(walk, wanted[i]);
 	}
+	if (rc == 0)
+		rc = walk_tables(walk, LISTENING, &err);
 	if (rc == 0)
 		rc = walk_tables(walk, BOUND, &err);
 	for (size_t i = 0; i < walk->n && rc == 0; i++)

@@ -35,11 +35,22 @@ struct ns_common {
 	const void *ops;
 	unsigned int inum;
 };
+struct hlist_nulls_head {
+	struct hlist_nulls_node *first;
+};
+struct inet_listen_hashbucket {
+	struct hlist_nulls_head nulls_head;
+};
 struct inet_hashinfo {
 	void *ehash;
 	unsigned int ehash_mask;
 	void *bhash;
 	unsigned int bhash_size;
+	unsigned int lhash2_mask;
+	struct inet_listen_hashbucket *lhash2;
+};
+struct inet_hashinfo___before_5_19 {
+	struct inet_listen_hashbucket listening_hash[32];
 };
 struct inet_timewait_death_row {
 	struct inet_hashinfo *hashinfo;

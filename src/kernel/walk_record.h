@@ -9,6 +9,7 @@
 #define WALK_WORDS 65536       /* of the buffer, 512 KiB */
 #define WALK_RECORD_WORDS 9    /* of the longest record */
 #define WALK_BUCKETS 64        /* read together, so that their cache misses overlap */
+#define WALK_BUCKET_SIZE 64    /* octets that a bucket may have: the locks of real-time kernels are large */
 #define WALK_RUN 4096          /* buckets that a run looks at, at most */
 #define WALK_NAMESPACES 4096   /* that one walk can tell apart, and that the list can hold */
 #define WALK_STATE_TIME_WAIT 6 /* include/net/tcp_states.h */
@@ -40,11 +41,11 @@ struct walk_filter {
 
 /* A network namespace of this host. */
 struct walk_net {
-	__u64 net;             /* its address is its name; only valid while the namespace is there */
-	__u64 cookie;          /* SO_NETNS_COOKIE; 0 before Linux 5.14 */
-	__u64 tcp, bound, udp; /* its tables */
-	__u64 reserved;        /* its bitmap of reserved ports, or 0 */
-	__u32 tcp_mask, bound_size, udp_mask;
+	__u64 net;                        /* its address is its name; only valid while the namespace is there */
+	__u64 cookie;                     /* SO_NETNS_COOKIE; 0 before Linux 5.14 */
+	__u64 tcp, listening, bound, udp; /* its tables */
+	__u64 reserved;                   /* its bitmap of reserved ports, or 0 */
+	__u32 tcp_mask, listening_mask, bound_size, udp_mask;
 	__u32 inode; /* of /proc/PID/ns/net */
 	__u32 hash_mix;
 	__u32 reuse_delay_ms;
@@ -57,12 +58,13 @@ struct walk_net {
 struct walk_job {
 	__u64 table;  /* its address */
 	__u32 first;  /* bucket */
-	__u32 count;  /* of buckets to look at, a multiple of WALK_BUCKETS */
+	__u32 count;  /* of buckets to look at, at most */
+	__u32 width;  /* of a batch: WALK_BUCKETS, or less where these do not fit into the buffer */
 	__u32 mask;   /* of the table: its size less one */
 	__u32 next;   /* out: the bucket to go on with */
 	__u32 words;  /* out: written to the buffer */
-	__u32 full;   /* out: WALK_BUCKETS buckets do not fit into the buffer */
-	__u32 cut;    /* out: chains that are longer than a program may follow */
+	__u32 full;   /* out: what has to be read in one go does not fit into the buffer */
+	__u32 cut;    /* out: a chain is longer than a program may follow, or the table can't be read */
 	__u32 redone; /* out, adds up: batches that were read again, since a socket moved away under the walk */
 	__u32 seen;   /* out, adds up: entries, wanted or not */
 	__u32 nets;   /* out: namespaces listed */

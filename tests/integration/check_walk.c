@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/capability.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -307,6 +308,63 @@ static void no_privilege_is_needed_to_look(void **state)
 	assert_int_equal(status, 0);
 }
 
+/* --- limits --- */
+
+#define ACCEPTED 9000 /* more than the walk looks at behind one port and address */
+
+/* A server inside the range: all of its connections are owners of its port, and must not make the walk of that port fail. */
+static void a_port_may_have_many_sockets(void **state)
+{
+	struct rlimit files;
+	int listening = socket_listening("127.0.0.12", 40000, 0);
+	static int clients[ACCEPTED], servers[ACCEPTED];
+	struct pw_namespace *ns;
+
+	(void)state;
+	netns_sysctl("ipv4/ip_local_port_range", "20000 39999");
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &files), 0);
+	files.rlim_cur = files.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &files), 0);
+	if (files.rlim_cur < 2 * ACCEPTED + 100)
+		skip();
+	for (int i = 0; i < ACCEPTED; i++) {
+		clients[i] = socket_connected(SOCK_STREAM, NULL, 0, "127.0.0.12", 40000, 0);
+		servers[i] = socket_accept(listening);
+	}
+	netns_sysctl("ipv4/ip_local_port_range", "40000 40009");
+	ns = take_by_walk();
+	assert_int_equal(pw_census_totals(ns->census)->blocked, 1);
+	assert_int_equal(pw_census_totals(ns->census)->tcp, ACCEPTED + 1);
+	/* inbound: no pool but that of the address */
+	assert_int_equal(pw_census_totals(ns->census)->pools, 1);
+	pw_namespace_free(ns);
+	for (int i = 0; i < ACCEPTED; i++) {
+		socket_reset(clients[i]);
+		socket_reset(servers[i]);
+	}
+	socket_reset(listening);
+}
+
+/* Whoever may make a namespace may give it a table of few buckets: what does not fit into the buffer in one go is read in smaller parts. */
+static void a_table_may_be_small(void **state)
+{
+	struct pw_pool_key key = connect_key("127.0.0.1", "127.0.0.13", 80);
+	struct pw_namespace *ns;
+
+	(void)state;
+	netns_sysctl("ipv4/tcp_child_ehash_entries", "16");
+	netns_enter();
+	netns_loopback(true);
+	netns_sysctl("ipv4/ip_local_port_range", "20000 60999");
+	netns_sysctl("core/somaxconn", "65535");
+	socket_listening("127.0.0.13", 80, 0);
+	for (int i = 0; i < 9000; i++)
+		socket_connected(SOCK_STREAM, NULL, 0, "127.0.0.13", 80, 0);
+	ns = take_by_walk();
+	assert_int_equal(counts_of(ns, &key).used, 9000);
+	pw_namespace_free(ns);
+}
+
 /* --- churn --- */
 
 #define STABLE 300
@@ -390,6 +448,8 @@ int main(void)
 		cmocka_unit_test_setup(time_wait_without_timestamps_is_not_reusable, setup),
 		cmocka_unit_test_setup(namespaces_are_told_apart, setup),
 		cmocka_unit_test_setup(no_privilege_is_needed_to_look, setup),
+		cmocka_unit_test_setup(a_port_may_have_many_sockets, setup),
+		cmocka_unit_test_setup(a_table_may_be_small, setup),
 		cmocka_unit_test_setup(what_stays_is_never_missed, setup),
 	};
 	struct pw_error err;
