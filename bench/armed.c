@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* armed.c: what the counter of failing connects costs other system calls of the host
+/* armed.c: what counting failed allocations costs the host
  *
- * Measures a few calls in turns, with the counters of kernel/connect_failures.h armed and not, in network and mount namespaces of its own.
- * Prints nanoseconds of CPU time a call (median of the rounds) and the ratio of the medians. Needs root. */
+ * Measures a few calls in turns, with kernel/connect_events.h counting and not, in network and mount namespaces of its own. Prints nanoseconds of CPU
+ * time a call (median of the rounds) and the median of the rounds' ratios. Needs root. `armed perf` measures perf events instead of BPF. */
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <sched.h>
@@ -16,36 +17,62 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "kernel/connect_failures.h"
+#include "kernel/connect_events.h"
 
-#define ROUNDS 41
+#define ROUNDS 61
 #define PORT 8080
+#define FULL 8081 /* where all ports of the range are taken */
 
-static int udp;
-static struct sockaddr_in server;
+static int udp, listener, kept[2], zero;
+static struct sockaddr_in server, full;
 
 static void call_getppid(void)
 {
 	getppid();
 }
 
-/* The whole path of a connect() that does nothing. */
-static void call_connect(void)
+static void call_read(void)
 {
-	connect(-1, (const struct sockaddr *)&server, sizeof(server));
+	char byte;
+
+	if (read(zero, &byte, 1) != 1)
+		exit(EXIT_FAILURE);
 }
 
-static void call_connect_udp(void)
+static void call_send_udp(void)
 {
-	connect(udp, (const struct sockaddr *)&server, sizeof(server));
+	sendto(udp, "x", 1, MSG_DONTWAIT, (const struct sockaddr *)&server, sizeof(server));
 }
 
-/* A connection that nobody answers: a port is found, a SYN goes out, and a reset comes back. */
-static void call_connect_tcp(void)
+/* A request and its answer on a connection that stays. */
+static void call_request(void)
+{
+	char byte = 'x';
+
+	for (int i = 0; i < 2; i++)
+		if (send(kept[i], &byte, 1, 0) != 1 || recv(kept[1 - i], &byte, 1, 0) != 1)
+			exit(EXIT_FAILURE);
+}
+
+static void call_connection(void)
+{
+	const struct linger reset = {.l_onoff = 1};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), peer;
+
+	if (connect(fd, (const struct sockaddr *)&server, sizeof(server)) < 0)
+		exit(EXIT_FAILURE);
+	peer = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+	close(fd);
+	close(peer);
+}
+
+static void call_failing(void)
 {
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	connect(fd, (const struct sockaddr *)&server, sizeof(server));
+	if (connect(fd, (const struct sockaddr *)&full, sizeof(full)) == 0)
+		exit(EXIT_FAILURE);
 	close(fd);
 }
 
@@ -54,22 +81,25 @@ static const struct subject {
 	void (*call)(void);
 	unsigned times;
 } subjects[] = {
-	{"getppid()", call_getppid, 200000},
-	{"connect() of a bad descriptor", call_connect, 200000},
-	{"connect() of UDP", call_connect_udp, 50000},
-	{"socket(), connect(), close() of TCP", call_connect_tcp, 5000},
+	{"getppid()", call_getppid, 100000},
+	{"read() of a byte of /dev/zero", call_read, 50000},
+	{"sendto() of UDP", call_send_udp, 10000},
+	{"request and answer, kept alive", call_request, 5000},
+	{"connect(), accept(), close()", call_connection, 2000},
+	{"failing connect()", call_failing, 300},
 };
 
 #define SUBJECTS (sizeof(subjects) / sizeof(subjects[0]))
 
+/* CPU time of the whole process: loopback does the peer's work in it as well. */
 static double nanoseconds(const struct subject *subject)
 {
 	struct timespec start, end;
 
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &start);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &start);
 	for (unsigned i = 0; i < subject->times; i++)
 		subject->call();
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &end);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &end);
 	return ((double)(end.tv_sec - start.tv_sec) * 1e9 + (double)(end.tv_nsec - start.tv_nsec)) / subject->times;
 }
 
@@ -92,46 +122,87 @@ static void fail(const char *what)
 	exit(EXIT_FAILURE);
 }
 
+static void write_file(const char *path, const char *text)
+{
+	FILE *file = fopen(path, "w");
+
+	if (file == NULL || fputs(text, file) < 0 || fclose(file) != 0)
+		fail(path);
+}
+
 static void enter_namespaces(void)
 {
 	struct ifreq lo = {.ifr_name = "lo", .ifr_flags = IFF_UP};
 
 	if (unshare(CLONE_NEWNS | CLONE_NEWNET) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		fail("armed: namespaces");
-	if (mount("tracefs", "/sys/kernel/tracing", "tracefs", 0, NULL) < 0)
-		fail("armed: tracefs");
+	mount("tracefs", "/sys/kernel/tracing", "tracefs", 0, NULL); /* it may be there already */
 	udp = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	server = (struct sockaddr_in){
-		.sin_family = AF_INET, .sin_port = htons(PORT), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	if (ioctl(udp, SIOCSIFFLAGS, &lo) < 0)
 		fail("armed: loopback");
 }
 
-int main(void)
+static int listen_on(struct sockaddr_in *name, uint16_t port)
 {
-	static double off[SUBJECTS][ROUNDS], on[SUBJECTS][ROUNDS];
-	struct pw_connect_failures *failures;
-	struct pw_connect_failures_poll found;
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	*name = (struct sockaddr_in){
+		.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	if (bind(fd, (const struct sockaddr *)name, sizeof(*name)) < 0 || listen(fd, 4096) < 0)
+		fail("armed: listener");
+	return fd;
+}
+
+static int connected_to(const struct sockaddr_in *name)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	return connect(fd, (const struct sockaddr *)name, sizeof(*name)) == 0 ? fd : -1;
+}
+
+/* One destination is full: the range has few ports. */
+static void make_population(void)
+{
+	listener = listen_on(&server, PORT);
+	kept[0] = connected_to(&server);
+	kept[1] = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	zero = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+	listen_on(&full, FULL);
+	write_file("/proc/sys/net/ipv4/ip_local_port_range", "32768 33267");
+	for (int i = 0; i < 500; i++)
+		if (connected_to(&full) < 0)
+			fail("armed: connect");
+	if (connected_to(&full) >= 0 || kept[0] < 0 || kept[1] < 0)
+		fail("armed: population");
+}
+
+int main(int argc, char **argv)
+{
+	static double off[SUBJECTS][ROUNDS], on[SUBJECTS][ROUNDS], ratio[SUBJECTS][ROUNDS];
+	struct pw_connect_events_poll found;
+	struct pw_connect_events *events;
 
 	enter_namespaces();
-	failures = pw_connect_failures_new();
-	for (unsigned round = 0; failures != NULL && round < ROUNDS; round++) {
-		pw_connect_failures_poll(failures, false, &found);
-		for (size_t i = 0; i < SUBJECTS; i++)
-			off[i][round] = nanoseconds(&subjects[i]);
-		pw_connect_failures_poll(failures, true, &found);
-		if (!found.counting) {
-			fprintf(stderr, "armed: %s\n", found.reason);
-			return EXIT_FAILURE;
+	make_population();
+	events = pw_connect_events_new(argc > 1 && strcmp(argv[1], "perf") == 0 ? PW_EVENTS_PERF : PW_EVENTS_BPF);
+	for (unsigned round = 0; events != NULL && round < ROUNDS; round++) {
+		for (unsigned half = 0; half < 2; half++) {
+			const bool armed = half == round % 2;
+
+			pw_connect_events_poll(events, armed, &found);
+			if (armed && !found.counting) {
+				fprintf(stderr, "armed: %s\n", found.reason);
+				return EXIT_FAILURE;
+			}
+			for (size_t i = 0; i < SUBJECTS; i++)
+				(armed ? on : off)[i][round] = nanoseconds(&subjects[i]);
 		}
 		for (size_t i = 0; i < SUBJECTS; i++)
-			on[i][round] = nanoseconds(&subjects[i]);
+			ratio[i][round] = on[i][round] / off[i][round];
 	}
-	for (size_t i = 0; i < SUBJECTS; i++) {
-		double without = median(off[i]), with = median(on[i]);
-
-		printf("%-36s %8.0f ns, armed %8.0f ns, ratio %.2f\n", subjects[i].name, without, with, with / without);
-	}
-	pw_connect_failures_free(failures);
+	pw_connect_events_free(events);
+	for (size_t i = 0; i < SUBJECTS; i++)
+		printf("%-32s %8.0f ns, armed %8.0f ns, ratio %.3f\n", subjects[i].name, median(off[i]), median(on[i]),
+			median(ratio[i]));
 	return EXIT_SUCCESS;
 }

@@ -17,17 +17,17 @@ struct pw_collector {
 	struct pw_exchange *exchange;
 	struct pw_monitor *monitor;
 	struct pw_host *host;
-	struct pw_connect_failures *failures;
+	struct pw_connect_events *events;
 	struct pw_failing failing;
-	struct pw_connect_failures_poll failed; /* of the last poll */
-	bool (*stopping)(void);                 /* or NULL */
-	bool walks;                             /* sockets are read by BPF */
-	bool probing;                           /* ports in doubt are probed */
-	bool chosen, chose_probing;             /* that is decided, and was said */
-	bool confined;                          /* other namespaces are wanted, and may not be entered: said once */
-	bool omitting;                          /* some active alarms have no row: said once */
-	uint64_t unlogged, unlogged_ms;         /* what the limit of the log left out, as it was said last */
-	uint64_t dropped;                       /* what of the monitor's losses has been logged */
+	struct pw_connect_events_poll failed; /* of the last poll */
+	bool (*stopping)(void);               /* or NULL */
+	bool walks;                           /* sockets are read by BPF */
+	bool probing;                         /* ports in doubt are probed */
+	bool chosen, chose_probing;           /* that is decided, and was said */
+	bool confined;                        /* other namespaces are wanted, and may not be entered: said once */
+	bool omitting;                        /* some active alarms have no row: said once */
+	uint64_t unlogged, unlogged_ms;       /* what the limit of the log left out, as it was said last */
+	uint64_t dropped;                     /* what of the monitor's losses has been logged */
 };
 
 /* --- events --- */
@@ -79,14 +79,14 @@ bool pw_collector_walks(const struct pw_collector *collector)
 }
 
 struct pw_collector *pw_collector_new(const struct pw_config *config, struct pw_exchange *exchange,
-	struct pw_connect_failures *failures, struct pw_backend *walk, const char *why, struct pw_error *err)
+	struct pw_connect_events *events, struct pw_backend *walk, const char *why, struct pw_error *err)
 {
 	struct pw_collector *collector = calloc(1, sizeof(*collector));
 
 	if (collector == NULL)
 		goto out_of_memory;
 	collector->exchange = exchange;
-	collector->failures = failures;
+	collector->events = events;
 	collector->monitor = pw_monitor_new(&config->policy, pw_clock_wall());
 	collector->host = pw_host_new();
 	if (collector->monitor == NULL || collector->host == NULL ||
@@ -262,12 +262,12 @@ static void follow_limits(struct pw_collector *collector, const struct pw_snapsh
 }
 
 /* Whether failing connects are counted is said at the start and when it changes. */
-static void log_counting(const struct pw_connect_failures_poll *was, const struct pw_connect_failures_poll *now)
+static void log_counting(const struct pw_connect_events_poll *was, const struct pw_connect_events_poll *now)
 {
 	bool first = !was->counting && was->reason[0] == '\0';
 
 	if (now->counting && !was->counting)
-		pw_log(LOG_INFO, "failing connects are counted");
+		pw_log(LOG_INFO, "failing connects are counted%s%s", now->reason[0] != '\0' ? "; " : "", now->reason);
 	else if (!now->counting && strcmp(was->reason, now->reason) != 0)
 		pw_log(first || was->reason[0] != '\0' ? LOG_INFO : LOG_NOTICE, "failing connects are not counted: %s",
 			now->reason);
@@ -275,10 +275,10 @@ static void log_counting(const struct pw_connect_failures_poll *was, const struc
 
 static void follow_connects(struct pw_collector *collector)
 {
-	struct pw_connect_failures_poll now;
+	struct pw_connect_events_poll now;
 	struct pw_event event;
 
-	pw_connect_failures_poll(collector->failures, collector->config->connect_failures, &now);
+	pw_connect_events_poll(collector->events, collector->config->connect_failures, &now);
 	log_counting(&collector->failed, &now);
 	collector->failed = now;
 	if (pw_failing_step(&collector->failing, now.total, &now.processes, pw_clock_boot_ms(), &event))

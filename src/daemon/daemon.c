@@ -35,6 +35,9 @@
 /* Whoever sends one SIGHUP after the other has one reload a second. */
 #define RELOAD_MS 1000
 
+/* An allocation that fails has a poll at once, so that pool and process are seen while they are there; at most one a second. */
+#define EXTRA_MS 1000
+
 /* How soon what the log or systemd did not take is tried again. */
 #define AGAIN_MS 1000
 
@@ -42,12 +45,13 @@ struct daemon {
 	struct pw_daemon_options options;
 	struct pw_config *config;
 	struct pw_exchange *exchange;
-	struct pw_connect_failures *failures;
+	struct pw_connect_events *events;
 	struct pw_backend *walk; /* until the collector has it */
 	struct pw_collector *collector;
 	struct pw_agent *agent;
 	int signal_fd, timer_fd;
 	uint64_t polled_ms;       /* when the last poll began, CLOCK_BOOTTIME */
+	uint64_t extra_again_ms;  /* how soon the next poll beside those of the timer may be */
 	bool reload_wanted;       /* by a SIGHUP ... */
 	uint64_t reload_again_ms; /* ... and how soon that may be */
 	bool announced;           /* systemd knows that it runs, and has read the configuration */
@@ -162,6 +166,12 @@ static void handle_timer(struct daemon *d)
 	poll_kernel(d);
 }
 
+static void handle_refusals(struct daemon *d)
+{
+	d->extra_again_ms = pw_clock_boot_ms() + EXTRA_MS;
+	poll_kernel(d);
+}
+
 static int sooner(int a, int b)
 {
 	return a < 0 || (b >= 0 && b < a) ? b : a;
@@ -175,6 +185,8 @@ static int wait_ms(const struct daemon *d)
 
 	if (d->reload_wanted)
 		wait = sooner(wait, d->reload_again_ms > now_ms ? (int)(d->reload_again_ms - now_ms) : 0);
+	if (d->extra_again_ms > now_ms)
+		wait = sooner(wait, (int)(d->extra_again_ms - now_ms));
 	if (pw_log_flush() || !d->announced)
 		wait = sooner(wait, AGAIN_MS);
 	return wait;
@@ -182,12 +194,14 @@ static int wait_ms(const struct daemon *d)
 
 static void loop(struct daemon *d)
 {
-	struct pollfd fds[2] = {{.fd = d->signal_fd, .events = POLLIN}, {.fd = d->timer_fd, .events = POLLIN}};
+	struct pollfd fds[3] = {
+		{.fd = d->signal_fd, .events = POLLIN}, {.fd = d->timer_fd, .events = POLLIN}, {.events = POLLIN}};
 
 	while (!d->stop) {
 		if (!d->announced)
 			d->announced = pw_systemd_notify("READY=1");
-		if (poll(fds, 2, wait_ms(d)) < 0 && errno != EINTR) {
+		fds[2].fd = pw_clock_boot_ms() >= d->extra_again_ms ? pw_connect_events_fd(d->events) : -1;
+		if (poll(fds, 3, wait_ms(d)) < 0 && errno != EINTR) {
 			pw_log(LOG_ERR, "poll: %s", strerror(errno));
 			return;
 		}
@@ -197,6 +211,8 @@ static void loop(struct daemon *d)
 			reload(d);
 		if (fds[1].revents != 0 && !d->stop)
 			handle_timer(d);
+		else if (fds[2].fd >= 0 && fds[2].revents != 0 && !d->stop)
+			handle_refusals(d);
 		pw_systemd_beat();
 	}
 }
@@ -224,9 +240,10 @@ static int drop_privileges(const struct daemon *d, struct pw_error *err)
 	const struct pw_privileges keep = {
 		.net_admin = d->config->probe != PW_PROBE_OFF || d->config->snat.n_ranges > 0,
 		.low_port = d->options.listen != NULL,
-		.failures = d->config->connect_failures,
+		.perfmon = d->config->connect_failures && pw_connect_events_needs_perfmon(d->events),
 		.namespaces = d->config->namespaces.all || d->config->namespaces.n_names > 0,
-		.bpf = d->walk != NULL && pw_walk_needs_privilege()};
+		.bpf = (d->walk != NULL && pw_walk_needs_privilege()) ||
+			(d->config->connect_failures && pw_connect_events_needs_bpf(d->events))};
 
 	if (d->options.user == NULL)
 		return pw_privileges_reduce(&keep, err);
@@ -262,17 +279,17 @@ static int start(struct daemon *d, struct pw_error *err)
 	d->signal_fd = block_signals(err);
 	if (d->signal_fd < 0)
 		return -1;
-	d->failures = pw_connect_failures_new(); /* looks for its tracepoint, which root alone may */
-	if (d->failures == NULL)
+	d->events = pw_connect_events_new(PW_EVENTS_AUTO); /* to be loaded it needs what is given up then */
+	if (d->events == NULL)
 		return pw_error_set(err, "out of memory");
-	if (d->config->backend != PW_BACKEND_NETLINK) /* to be loaded it needs what is given up then */
+	if (d->config->backend != PW_BACKEND_NETLINK)
 		d->walk = pw_walk_backend(&why);
 	if (drop_privileges(d, err) < 0)
 		return -1;
 	d->exchange = pw_exchange_new(max_alarms > OWED_MIN ? max_alarms : OWED_MIN);
 	if (d->exchange == NULL)
 		return pw_error_set(err, "out of memory or descriptors");
-	d->collector = pw_collector_new(d->config, d->exchange, d->failures, d->walk, why.text, err);
+	d->collector = pw_collector_new(d->config, d->exchange, d->events, d->walk, why.text, err);
 	d->walk = NULL;
 	if (d->collector == NULL)
 		return -1;
@@ -302,7 +319,7 @@ static void stop(struct daemon *d)
 	pw_collector_free(d->collector);
 	if (d->walk != NULL)
 		d->walk->free(d->walk);
-	pw_connect_failures_free(d->failures);
+	pw_connect_events_free(d->events);
 	pw_exchange_free(d->exchange);
 	pw_config_free(d->config);
 	free(d->options.config_path);

@@ -103,7 +103,7 @@ static int keep_capabilities(const struct pw_privileges *keep)
 	} list[] = {
 		{keep->net_admin, CAP_NET_ADMIN},
 		{keep->low_port, CAP_NET_BIND_SERVICE},
-		{keep->failures, CAP_PERFMON},
+		{keep->perfmon, CAP_PERFMON},
 		{keep->bpf, CAP_BPF},
 		{keep->namespaces, CAP_SYS_ADMIN},
 		{keep->namespaces, CAP_SYS_PTRACE},

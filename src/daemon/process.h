@@ -18,8 +18,8 @@ void pw_detach_done(int fd, int status);
 struct pw_privileges {
 	bool net_admin; /* CAP_NET_ADMIN: TCP_REPAIR probes, connection tracking */
 	bool low_port;  /* CAP_NET_BIND_SERVICE: a listen address below port 1024 */
-	bool failures;  /* CAP_PERFMON: counting failed connects */
-	bool bpf;       /* CAP_BPF: reading sockets by BPF before Linux 5.19 */
+	bool perfmon;   /* CAP_PERFMON: counting failed connects by perf events */
+	bool bpf;       /* CAP_BPF: running BPF programs before Linux 5.19 */
 	bool namespaces; /* CAP_SYS_ADMIN: entering other network namespaces; CAP_SYS_PTRACE: finding those of other users' processes */
 };
 

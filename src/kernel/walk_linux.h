@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* walk_linux.h: the kernel's types that walk.bpf.c touches, and of these only the members that it touches
+/* walk_linux.h: the kernel's types that walk.bpf.c and events.bpf.c touch, and of these only the members that they touch
  *
  * The loader moves every offset to that of the running kernel (CO-RE), so the order here means nothing. A member that not every kernel has
  * is asked for by bpf_core_field_exists() first; a type that changed has a second form, ___NAME, which the loader takes for the same. */
@@ -133,9 +133,17 @@ struct sock_cgroup_data___before_5_15 {
 };
 struct sock {
 	struct sock_common __sk_common;
+	int sk_err;
+	__u16 sk_protocol;
 	struct socket *sk_socket;
 	kuid_t sk_uid;
 	struct sock_cgroup_data sk_cgrp_data;
+};
+struct inet_sock {
+	__u16 inet_sport;
+};
+struct tcp_sock {
+	__u8 repair : 1;
 };
 struct inet_timewait_sock {
 	struct sock_common __tw_common;

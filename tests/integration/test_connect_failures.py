@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Failing connects of the whole host: counted, notified with the names of the processes, or unavailable and why.
 
-check_connect_failures.c compares the counter itself with the kernel. Here others on the host may fail too: numbers are lower bounds.
+check_connect_events.c compares the counter itself with the kernel. Here others on the host may fail too: numbers are lower bounds.
 """
 
+import time
+
 import pytest
-from harness import eventually
+from harness import PATIENCE, eventually
 from scene import TRAP_V2C
 
 HERE, PORT = "127.0.0.1", 8080
@@ -29,13 +31,20 @@ def fixture_full(make_scene):
     return scene
 
 
-def start_counting(scene, **options):
+# No BPF program may be loaded, as on a host whose kernel or lockdown refuses it.
+WITHOUT_BPF = ["setpriv", "--bounding-set=-bpf,-sys_admin", "--inh-caps=-bpf,-sys_admin", "--"]
+
+
+@pytest.fixture(name="prefix", params=["bpf", "perf"])
+def fixture_prefix(request):
+    return WITH_TRACEFS + (WITHOUT_BPF if request.param == "perf" else [])
+
+
+def start_counting(scene, prefix, **options):
     """Starts portwatchd with tracefs, and skips where it may not count there."""
-    scene.start(prefix=WITH_TRACEFS, **options)
-    reason = scene.manager.get("pwConnectFailuresReason")
-    if reason != "":
-        pytest.skip(f"the kernel or its container does not let root count: {reason}")
-    assert scene.manager.get("pwConnectFailuresStatus") == "counting"
+    scene.start(prefix=prefix, **options)
+    if scene.manager.get("pwConnectFailuresStatus") != "counting":
+        pytest.skip(f"the kernel or its container does not let root count: {scene.manager.get('pwConnectFailuresReason')}")
 
 
 def fail(scene, times=1):
@@ -47,8 +56,8 @@ def failing(scene):
     return [event for event in scene.notifications() if event["notification"] == "pwConnectFailing"]
 
 
-def test_failing_connects_are_counted_and_notified(full):
-    start_counting(full)
+def test_failing_connects_are_counted_and_notified(full, prefix):
+    start_counting(full, prefix)
     before = full.manager.get("pwConnectFailures")
     fail(full, 5)
     eventually(lambda: full.manager.get("pwConnectFailures") >= before + 5)
@@ -60,11 +69,11 @@ def test_failing_connects_are_counted_and_notified(full):
     assert "connects fail for want of a port: " in log and name in log
 
 
-def test_an_unprivileged_daemon_keeps_the_capability(full):
-    """-u gives up root; the tracepoint was looked up before. A reload switches the counting off and on."""
+def test_an_unprivileged_daemon_goes_on(full, prefix):
+    """-u gives up root; the programs were loaded, or the tracepoint was looked up, before. A reload switches the counting off and on."""
     full.workshop.directory.chmod(0o755)
     full.master.socket.chmod(0o666)
-    start_counting(full, arguments=["-u", "nobody"])
+    start_counting(full, prefix, arguments=["-u", "nobody"])
     before = full.manager.get("pwConnectFailures")
     fail(full, 3)
     counted = eventually(lambda: full.manager.get("pwConnectFailures") >= before + 3 and full.manager.get("pwConnectFailures"))
@@ -84,8 +93,25 @@ def test_an_unprivileged_daemon_keeps_the_capability(full):
     eventually(lambda: full.manager.get("pwConnectFailures") >= off + 2)
 
 
-def test_without_tracefs_it_says_so(full):
-    full.start(prefix=WITHOUT_TRACEFS)
+def test_a_failure_is_told_within_a_second(make_scene):
+    """Whatever the interval of the polls."""
+    scene = make_scene(40000, 40009, TRAP_V2C)
+    scene.load.listen(HERE, PORT)
+    scene.load.connect(10, HERE, PORT)
+    start_counting(scene, WITH_TRACEFS, interval=600)
+    name = f"python3 (pid {scene.load.pid})"
+    before = scene.manager.get("pwPolls")
+    fail(scene)
+    started = time.monotonic()
+    eventually(lambda: any(name in e["pwEventText"] for e in failing(scene)))
+    assert time.monotonic() - started < 1 * PATIENCE
+    for _ in range(50):
+        fail(scene)
+    assert scene.manager.get("pwPolls") - before <= 2 + (time.monotonic() - started)
+
+
+def test_without_tracefs_and_bpf_it_says_so(full):
+    full.start(prefix=WITHOUT_TRACEFS + WITHOUT_BPF)
     fail(full, 3)
     full.polls()
     assert full.manager.get("pwConnectFailuresStatus") == "unavailable"
@@ -97,6 +123,6 @@ def test_without_tracefs_it_says_so(full):
 
 
 def test_without_the_capability_it_says_so(full):
-    full.start(prefix=[*WITH_TRACEFS, "setpriv", "--bounding-set=-perfmon,-sys_admin", "--inh-caps=-perfmon,-sys_admin", "--"])
+    full.start(prefix=[*WITH_TRACEFS, "setpriv", "--bounding-set=-perfmon,-bpf,-sys_admin", "--inh-caps=-perfmon,-bpf,-sys_admin", "--"])
     assert full.manager.get("pwConnectFailuresStatus") == "unavailable"
-    assert full.manager.get("pwConnectFailuresReason") == "perf_event_open: Permission denied (it needs root or CAP_PERFMON)"
+    assert full.manager.get("pwConnectFailuresReason").startswith("perf_event_open: Permission denied (it needs root or CAP_PERFMON); BPF: ")

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "kernel/connect_failures.h"
+#include "kernel/connect_perf.h"
 #include "watch/failure.h"
 
 static struct pw_failing failing;
