@@ -267,18 +267,26 @@ static bool reusable(const struct pw_census *c, const struct local *local, const
 		is_loopback(s->family, s->remote);
 }
 
+static inline uint32_t kind_of(const struct pw_census *c, const struct local *local, const struct pw_socket *s)
+{
+	/* by the state; those that are not there are of kernels to come */
+	static const uint8_t kinds[16] = {ENTRY_ESTABLISHED, ENTRY_ESTABLISHED, ENTRY_SYN_SENT, ENTRY_ESTABLISHED,
+		ENTRY_FIN_WAIT, ENTRY_FIN_WAIT, ENTRY_TIME_WAIT, ENTRY_UNCONNECTED, ENTRY_CLOSE_WAIT, ENTRY_FIN_WAIT,
+		ENTRY_UNCONNECTED, ENTRY_FIN_WAIT, ENTRY_ESTABLISHED, ENTRY_ESTABLISHED, ENTRY_ESTABLISHED,
+		ENTRY_ESTABLISHED};
+	uint32_t kind = s->protocol == IPPROTO_TCP ? kinds[s->state & 15] : (uint32_t)ENTRY_UNCONNECTED;
+
+	if (kind == ENTRY_TIME_WAIT && reusable(c, local, s))
+		return ENTRY_TIME_WAIT_REUSABLE;
+	return s->flags & PW_SOCKET_HALF_OPEN ? (uint32_t)ENTRY_HALF_OPEN : kind;
+}
+
 static inline uint32_t make_entry(struct pw_census *c, const struct local *local, const struct pw_socket *s, bool bound)
 {
-	uint32_t entry = s->local_port;
+	uint32_t entry = s->local_port | kind_of(c, local, s) << ENTRY_KIND_SHIFT;
 
 	if (s->flags & PW_SOCKET_HAS_OWNER)
 		entry |= (uint32_t)pw_owner_table_number(&c->owners, s->cgroup, s->uid) << ENTRY_OWNER_SHIFT;
-	if (s->protocol != IPPROTO_TCP || s->state != PW_TIME_WAIT)
-		entry |= ENTRY_NOT_TIME_WAIT | ENTRY_HARD;
-	else if (!reusable(c, local, s))
-		entry |= ENTRY_HARD;
-	if (s->flags & PW_SOCKET_HALF_OPEN)
-		entry |= ENTRY_HALF_OPEN;
 	/* an explicit bind to a specific IPv6 address makes the socket v6only (__inet6_bind()), which diag does not
 	 * show later on */
 	if (s->flags & PW_SOCKET_V6ONLY ||

@@ -24,13 +24,23 @@
 #define PORTS 65536
 #define BOUND_PASS_EVERY 6 /* polls between two not-AUTO passes that nothing suspicious asks for */
 
-/* An entry is a word: the port, flags, and the number of the owner (0 = none). */
-#define ENTRY_NOT_TIME_WAIT (UINT32_C(1) << 16)
-#define ENTRY_HARD (UINT32_C(1) << 17)      /* no TIME_WAIT that connect() to the same tuple may take over now */
-#define ENTRY_HALF_OPEN (UINT32_C(1) << 18) /* holds its tuple, but no bind bucket */
-#define ENTRY_V6ONLY (UINT32_C(1) << 19)    /* an IPv6 socket that leaves the IPv4 wildcard alone */
-#define ENTRY_FLAGS_SHIFT 16
+/* An entry is a word: the port, what kind of socket it is, a flag, and the number of the owner (0 = none). */
+#define ENTRY_KIND_SHIFT 16
+#define ENTRY_V6ONLY (UINT32_C(1) << 19) /* an IPv6 socket that leaves the IPv4 wildcard alone */
 #define ENTRY_OWNER_SHIFT 20
+
+enum entry_kind {
+	ENTRY_TIME_WAIT_REUSABLE, /* that connect() to the same tuple may take over now */
+	ENTRY_TIME_WAIT,
+	ENTRY_UNCONNECTED, /* listening, bound, UDP */
+	ENTRY_HALF_OPEN,   /* holds its tuple, but no bind bucket */
+	/* connections */
+	ENTRY_ESTABLISHED,
+	ENTRY_SYN_SENT,
+	ENTRY_CLOSE_WAIT,
+	ENTRY_FIN_WAIT,
+	ENTRY_KINDS
+};
 
 _Static_assert(PW_OWNER_NUMBERS <= UINT32_MAX >> ENTRY_OWNER_SHIFT, "an owner's number fits into an entry");
 
@@ -70,11 +80,11 @@ struct port_history {
 	uint8_t *probed;            /* enum probed */
 };
 
-/* What is known of a port while pools are added up. The first three are of the pool that is being counted; two of
- * them have the places of the flags of an entry. The others last until the next poll: one load answers everything. */
+/* What is known of a port while pools are added up. The first three are of the pool that is being counted. The others
+ * last until the next poll: one load answers everything. */
 enum port_bit {
-	PORT_NOT_TIME_WAIT = ENTRY_NOT_TIME_WAIT >> ENTRY_FLAGS_SHIFT, /* it has more than TIME_WAIT */
-	PORT_HARD = ENTRY_HARD >> ENTRY_FLAGS_SHIFT,
+	PORT_NOT_TIME_WAIT = 1, /* it has more than TIME_WAIT */
+	PORT_HARD = 2,          /* and more than what connect() to the same tuple may take over now */
 	PORT_USED = 4,
 	PORT_OF_POOL = PORT_NOT_TIME_WAIT | PORT_HARD | PORT_USED,
 	PORT_OUTSIDE = 8, /* not in the set that the pool draws from: reserved, for example */
@@ -134,12 +144,24 @@ struct pw_census {
 	uint8_t *ports; /* enum port_bit, by port */
 	struct view view;
 	struct pw_owner_table owners;
+	uint32_t kinds[ENTRY_KINDS]; /* as its sockets[]: of the pool that is being counted */
 };
 
 extern const struct pw_source_ops pw_census_ops;
 
 /* Has c->ports and c->view stand for a set of ports; NULL and true: the range. After finish. */
 void pw_census_use(struct pw_census *c, const struct pw_portset *list, bool automatic);
+
+static inline enum entry_kind entry_kind(uint32_t entry)
+{
+	return entry >> ENTRY_KIND_SHIFT & (ENTRY_KINDS - 1);
+}
+
+/* PORT_NOT_TIME_WAIT and PORT_HARD of an entry, for the innermost loops: two bits for each kind, nothing is looked up. */
+static inline uint8_t entry_bits(uint32_t entry)
+{
+	return 0xfff8u >> (entry >> (ENTRY_KIND_SHIFT - 1) & 2 * (ENTRY_KINDS - 1)) & (PORT_NOT_TIME_WAIT | PORT_HARD);
+}
 
 /* The size of the range's part of an array of signatures. */
 static inline size_t range_bytes(const struct pw_census *c)

@@ -38,8 +38,7 @@ static void connect_tuple(struct pw_census *c, uint32_t tuple, struct connect_ta
 	for (struct pw_list_part part = tuple_entries(c, tuple); part.n != 0; part = pw_list_next(&c->entries, part))
 		for (unsigned i = 0; i < part.n; i++) {
 			uint16_t port = (uint16_t)part.values[i];
-			uint8_t flags = part.values[i] >> ENTRY_FLAGS_SHIFT & (PORT_NOT_TIME_WAIT | PORT_HARD);
-			uint8_t old = ports[port], news = (flags | PORT_USED) & ~old;
+			uint8_t old = ports[port], news = (entry_bits(part.values[i]) | PORT_USED) & ~old;
 			bool used = (news & PORT_USED) != 0, blocked = (old & PORT_BLOCKED) != 0;
 			bool taken = (news & PORT_HARD) != 0 && !blocked;
 
@@ -152,16 +151,16 @@ static void bind_entries(struct bind_tally *tally, struct pw_list_part part, uin
 	uint16_t low = tally->census->view.low;
 	struct bind_tally sum = *tally;
 
-	unless |= ENTRY_HALF_OPEN;
 	for (; part.n != 0; part = pw_list_next(entries, part))
 		for (unsigned i = 0; i < part.n; i++) {
 			uint32_t entry = part.values[i];
 			uint16_t port = (uint16_t)entry;
-			uint8_t flags = entry >> ENTRY_FLAGS_SHIFT & PORT_NOT_TIME_WAIT;
-			uint8_t old = ports[port], news = (flags | PORT_USED) & ~old;
+			uint8_t old = ports[port];
+			uint8_t news = ((entry_bits(entry) & PORT_NOT_TIME_WAIT) | PORT_USED) & ~old;
 			bool used = (news & PORT_USED) != 0;
 
-			if (news == 0 || (old & PORT_OUTSIDE) != 0 || (entry & unless) != 0)
+			if (news == 0 || (old & PORT_OUTSIDE) != 0 || (entry & unless) != 0 ||
+				entry_kind(entry) == ENTRY_HALF_OPEN)
 				continue;
 			ports[port] = old | news;
 			sum.used += used;
@@ -174,8 +173,10 @@ static void bind_entries(struct bind_tally *tally, struct pw_list_part part, uin
 
 static void count_owner(struct pw_census *c, uint32_t entry)
 {
-	if ((c->ports[(uint16_t)entry] & PORT_OUTSIDE) == 0)
-		pw_owner_table_count(&c->owners, entry >> ENTRY_OWNER_SHIFT);
+	if ((c->ports[(uint16_t)entry] & PORT_OUTSIDE) != 0)
+		return;
+	pw_owner_table_count(&c->owners, entry >> ENTRY_OWNER_SHIFT);
+	c->kinds[entry_kind(entry)]++;
 }
 
 static void bind_owners(struct bind_tally *tally, struct pw_list_part part, uint32_t unless)
@@ -472,6 +473,7 @@ void pw_census_owners(struct pw_census *c, const struct pw_pool_key *key, struct
 	uint32_t tuple, plain;
 
 	pw_owner_table_start(&c->owners);
+	memset(c->kinds, 0, sizeof(c->kinds));
 	if (use_pool(c, key, &local, &tuple, &plain)) {
 		connect_owners(c, tuple);
 		connect_owners(c, plain);
@@ -479,6 +481,10 @@ void pw_census_owners(struct pw_census *c, const struct pw_pool_key *key, struct
 		walk_conflicts(&tally);
 	}
 	pw_owner_table_result(&c->owners, out);
+	out->states = (struct pw_pool_states){.syn_sent = c->kinds[ENTRY_SYN_SENT],
+		.established = c->kinds[ENTRY_ESTABLISHED],
+		.close_wait = c->kinds[ENTRY_CLOSE_WAIT],
+		.fin_wait = c->kinds[ENTRY_FIN_WAIT]};
 }
 
 /* --- as a source

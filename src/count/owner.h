@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "count/pool.h"
+
 /* Pairs of control group and user that are told apart at one poll. Those beyond share the last number: their sockets
  * are counted, but have no name. */
 #define PW_OWNER_NUMBERS 4095
@@ -23,8 +25,10 @@ struct pw_owner {
 	uint32_t sockets; /* of a pool; 0 where none is looked at */
 };
 
-/* The owners of one pool. Sockets in TIME_WAIT, orphans and connections that nobody has accepted have none. */
+/* The owners of one pool. Sockets in TIME_WAIT, orphans and connections that nobody has accepted have none. With them
+ * the states of all of its sockets, since both cost a walk over these. */
 struct pw_owners {
+	struct pw_pool_states states;
 	uint32_t owned; /* sockets with an owner */
 	size_t n;
 	struct pw_owner owner[PW_OWNERS_MAX]; /* the largest, in falling order */

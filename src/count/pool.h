@@ -49,6 +49,13 @@ struct pw_pool_counts {
 	uint32_t bound;
 };
 
+/* TCP sockets of a pool by state; in a connect pool each has a port of its own. Of an SNAT pool: its tracked
+ * connections, SYN_SENT with everything before ESTABLISHED. TIME_WAIT is counted in ports. */
+struct pw_pool_states {
+	uint32_t syn_sent, established, close_wait;
+	uint32_t fin_wait; /* FIN_WAIT1, FIN_WAIT2, CLOSING, LAST_ACK */
+};
+
 /* "tcp 10.0.0.1 -> 10.0.0.9:443", "udp 10.0.0.1 bind", "snat tcp 198.51.100.1 -> 10.0.0.9:443@blue" with the final
  * NUL. */
 #define PW_POOL_NAME_MAX 320

@@ -17,11 +17,14 @@
 #define PORTS 65536
 
 struct record {
-	uint32_t next;
+	uint32_t next : 29;
+	uint32_t state : 3; /* of PW_CONNTRACK_STATE */
 	uint16_t port;
-	uint16_t time_wait : 1;
-	uint16_t client : 15; /* its number */
+	uint16_t client; /* its number */
 };
+
+/* The end of a list of records. */
+#define END ((UINT32_C(1) << 29) - 1)
 
 /* Clients that are told apart; those beyond share the last number. */
 #define CLIENTS_MAX 32767
@@ -222,7 +225,7 @@ static uint32_t add_pool(struct pw_snat *s, uint32_t local, const struct pw_conn
 	if (pw_index_full(&s->pool_index, s->n_pools) && index_pools(s) < 0)
 		return NONE;
 	pool = &s->pools[s->n_pools];
-	*pool = (struct pool){.local = local, .records = NONE, .port = entry->remote_port, .protocol = entry->protocol};
+	*pool = (struct pool){.local = local, .records = END, .port = entry->remote_port, .protocol = entry->protocol};
 	memcpy(pool->remote, entry->remote, sizeof(pool->remote));
 	put_pool(s, s->n_pools);
 	return s->n_pools++;
@@ -275,12 +278,13 @@ static int add_record(struct pw_snat *s, uint32_t pool, const struct pw_conntrac
 {
 	uint32_t client = find_client(s, entry);
 
-	if (client == NONE || !PW_ARRAY_ROOM(s->records, s->size_records, (size_t)s->n_records + 1))
+	if (client == NONE || s->n_records == END ||
+		!PW_ARRAY_ROOM(s->records, s->size_records, (size_t)s->n_records + 1))
 		return -1;
 	s->records[s->n_records] = (struct record){.next = s->pools[pool].records,
 		.port = entry->local_port,
-		.time_wait = (entry->flags & PW_CONNTRACK_TIME_WAIT) != 0,
-		.client = (uint16_t)client & CLIENTS_MAX};
+		.state = (entry->flags & PW_CONNTRACK_STATE) / PW_CONNTRACK_STATE_UNIT,
+		.client = (uint16_t)client};
 	s->pools[pool].records = s->n_records++;
 	s->pools[pool].count++;
 	return 0;
@@ -373,7 +377,7 @@ static void count_record(struct pw_snat *s, const struct record *r, struct pw_po
 {
 	uint8_t old = s->scratch[r->port], flags = old | SCRATCH_USED;
 
-	flags |= r->time_wait ? 0 : SCRATCH_NOT_TIME_WAIT;
+	flags |= r->state == PW_CONNTRACK_TIME_WAIT / PW_CONNTRACK_STATE_UNIT ? 0 : SCRATCH_NOT_TIME_WAIT;
 	s->scratch[r->port] = flags;
 	out->used += old == 0;
 	out->time_wait += old == 0;
@@ -385,13 +389,13 @@ static void count(struct pw_snat *s, uint32_t first, uint32_t low, uint32_t high
 	struct pw_pool_counts *out)
 {
 	*out = (struct pw_pool_counts){.capacity = list != NULL ? pw_portset_count(list) : high - low + 1};
-	for (uint32_t i = first; i != NONE; i = s->records[i].next) {
+	for (uint32_t i = first; i != END; i = s->records[i].next) {
 		uint16_t port = s->records[i].port;
 
 		if (list != NULL ? pw_portset_has(list, port) : port >= low && port <= high)
 			count_record(s, &s->records[i], out);
 	}
-	for (uint32_t i = first; i != NONE; i = s->records[i].next)
+	for (uint32_t i = first; i != END; i = s->records[i].next)
 		s->scratch[s->records[i].port] = 0;
 	out->free = out->fast_free = out->capacity - out->used;
 	out->utilization = pw_utilization(out->capacity, out->free);
@@ -426,36 +430,47 @@ static int each_pool(struct pw_source *source, uint32_t floor, pw_pool_visit *vi
 	return status;
 }
 
+/* The first record of a pool, END when it has none. */
+static uint32_t pool_records(const struct pw_snat *s, const struct pw_pool_key *key)
+{
+	uint32_t local = find_local(s, &key->local), pool = NONE;
+
+	if (local != NONE)
+		pool = find_pool(s, local, key->remote.bytes, key->port, key->protocol);
+	return pool != NONE ? s->pools[pool].records : END;
+}
+
 static void count_pool(struct pw_source *source, const struct pw_pool_key *key, struct pw_pool_counts *out)
 {
 	struct pw_snat *s = (struct pw_snat *)source;
 	const struct pw_snat_range *range = find_range(s, &key->local);
-	uint32_t local = find_local(s, &key->local), pool = NONE;
 
 	*out = (struct pw_pool_counts){0};
-	if (range == NULL)
-		return;
-	if (local != NONE)
-		pool = find_pool(s, local, key->remote.bytes, key->port, key->protocol);
-	count(s, pool != NONE ? s->pools[pool].records : NONE, range->low, range->high, pw_source_ports(source, key),
-		out);
+	if (range != NULL)
+		count(s, pool_records(s, key), range->low, range->high, pw_source_ports(source, key), out);
 }
 
 static void find_owners(struct pw_source *source, const struct pw_pool_key *key, struct pw_owners *out)
 {
 	struct pw_snat *s = (struct pw_snat *)source;
-	uint32_t local = find_local(s, &key->local), pool = NONE, *held;
+	const uint32_t first = pool_records(s, key);
+	uint32_t *held = first != END ? calloc((size_t)CLIENTS_MAX + 1, sizeof(*held)) : NULL;
+	uint32_t states[8] = {0}; /* by r->state */
 
 	*out = (struct pw_owners){0};
-	if (local != NONE)
-		pool = find_pool(s, local, key->remote.bytes, key->port, key->protocol);
-	if (pool == NONE || (held = calloc((size_t)CLIENTS_MAX + 1, sizeof(*held))) == NULL)
+	if (held == NULL)
 		return;
-	for (uint32_t i = s->pools[pool].records; i != NONE; i = s->records[i].next)
+	for (uint32_t i = first; i != END; i = s->records[i].next) {
 		held[s->records[i].client]++;
+		states[s->records[i].state]++;
+	}
 	for (uint32_t i = 0; i < s->n_clients; i++)
 		pw_owners_add(out, &(struct pw_owner){.cgroup = i, .sockets = held[i]});
 	out->owned += held[CLIENTS_MAX];
+	out->states = (struct pw_pool_states){.syn_sent = states[PW_CONNTRACK_SYN_SENT / PW_CONNTRACK_STATE_UNIT],
+		.established = states[PW_CONNTRACK_ESTABLISHED / PW_CONNTRACK_STATE_UNIT],
+		.close_wait = states[PW_CONNTRACK_CLOSE_WAIT / PW_CONNTRACK_STATE_UNIT],
+		.fin_wait = states[PW_CONNTRACK_FIN_WAIT / PW_CONNTRACK_STATE_UNIT]};
 	free(held);
 }
 

@@ -90,19 +90,19 @@ static inline void pw_source_owners(struct pw_source *source, const struct pw_po
 	source->ops->owners(source, key, out);
 }
 
-/* Says who holds most of a pool (pw_owners_text()). `name` and its context name the control groups and users of this
- * host; NULL where they are not known. "" when nothing is known. */
+/* Says who holds most of a pool (pw_owners_text()), and the states of its sockets. `name` and its context name the
+ * control groups and users of this host; NULL where they are not known. "" when nothing is known. */
 static inline void pw_source_owner_text(struct pw_source *source, const struct pw_pool_key *key, pw_owner_name *name,
-	void *context, char buf[PW_OWNER_TEXT_MAX])
+	void *context, struct pw_pool_states *states, char buf[PW_OWNER_TEXT_MAX])
 {
 	struct pw_owners owners;
 	bool own_names = source->ops->owner_name != NULL;
 
 	buf[0] = '\0';
-	if (!own_names && name == NULL)
-		return;
 	pw_source_owners(source, key, &owners);
-	pw_owners_text(&owners, own_names ? source->ops->owner_name : name, own_names ? source : context, buf);
+	*states = owners.states;
+	if (own_names || name != NULL)
+		pw_owners_text(&owners, own_names ? source->ops->owner_name : name, own_names ? source : context, buf);
 }
 
 /* Whether this poll has new numbers of a pool. */

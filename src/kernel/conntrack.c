@@ -163,13 +163,23 @@ static int parse_ports(struct span proto, struct pw_conntrack_entry *out)
 	return 1;
 }
 
-static bool is_time_wait(struct span protoinfo)
+static uint8_t state_flag(struct span protoinfo)
 {
+	static const uint8_t flags[] = {[TCP_CONNTRACK_SYN_SENT] = PW_CONNTRACK_SYN_SENT,
+		[TCP_CONNTRACK_SYN_RECV] = PW_CONNTRACK_SYN_SENT,
+		[TCP_CONNTRACK_SYN_SENT2] = PW_CONNTRACK_SYN_SENT,
+		[TCP_CONNTRACK_ESTABLISHED] = PW_CONNTRACK_ESTABLISHED,
+		[TCP_CONNTRACK_CLOSE_WAIT] = PW_CONNTRACK_CLOSE_WAIT,
+		[TCP_CONNTRACK_FIN_WAIT] = PW_CONNTRACK_FIN_WAIT,
+		[TCP_CONNTRACK_LAST_ACK] = PW_CONNTRACK_FIN_WAIT,
+		[TCP_CONNTRACK_TIME_WAIT] = PW_CONNTRACK_TIME_WAIT};
 	struct span tcp, state;
 
 	return find_attribute(protoinfo, CTA_PROTOINFO_TCP, &tcp) > 0 &&
-		find_attribute(tcp, CTA_PROTOINFO_TCP_STATE, &state) > 0 && state.len >= 1 &&
-		state.p[0] == TCP_CONNTRACK_TIME_WAIT;
+			find_attribute(tcp, CTA_PROTOINFO_TCP_STATE, &state) > 0 && state.len >= 1 &&
+			state.p[0] < sizeof(flags)
+		? flags[state.p[0]]
+		: 0;
 }
 
 static uint8_t entry_flags(struct span attributes)
@@ -180,8 +190,8 @@ static uint8_t entry_flags(struct span attributes)
 	if (find_attribute(attributes, CTA_STATUS, &status) > 0 && status.len >= 4 &&
 		(number32(status) & IPS_SRC_NAT) != 0)
 		flags |= PW_CONNTRACK_SOURCE_TRANSLATED;
-	if (find_attribute(attributes, CTA_PROTOINFO, &protoinfo) > 0 && is_time_wait(protoinfo))
-		flags |= PW_CONNTRACK_TIME_WAIT;
+	if (find_attribute(attributes, CTA_PROTOINFO, &protoinfo) > 0)
+		flags |= state_flag(protoinfo);
 	return flags;
 }
 

@@ -179,7 +179,8 @@ void pw_namespace_answer(struct pw_question *question)
 		snprintf(question->zone_name, sizeof(question->zone_name), "%s", name != NULL ? name : "");
 	}
 	if (question->wants_owner && source != NULL)
-		pw_source_owner_text(source, &question->key, ns->owner_name, ns->context, question->owner);
+		pw_source_owner_text(
+			source, &question->key, ns->owner_name, ns->context, &question->states, question->owner);
 	if (question->wants_latency && ns->alloc_latency != NULL)
 		question->latency_us = ns->alloc_latency(&question->key, ns->context);
 }

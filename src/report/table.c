@@ -45,6 +45,22 @@ static void format_utilization(const struct pw_layout *l, const struct pw_pool_r
 	snprintf(buf, size, "%u%%", row->counts.utilization);
 }
 
+/* "S12,E600,C3,F1": SYN_SENT, ESTABLISHED, CLOSE_WAIT and FIN_WAIT, those that there are. */
+static void format_states(const struct pw_layout *l, const struct pw_pool_row *row, char *buf, size_t size)
+{
+	const uint32_t counts[] = {
+		row->states.syn_sent, row->states.established, row->states.close_wait, row->states.fin_wait};
+	int len = 0;
+
+	(void)l;
+	for (size_t i = 0; i < 4; i++)
+		if (counts[i] != 0)
+			len += snprintf(
+				buf + len, size - (size_t)len, "%s%c%u", len > 0 ? "," : "", "SECF"[i], counts[i]);
+	if (len == 0)
+		snprintf(buf, size, "-");
+}
+
 static void format_growth(const struct pw_layout *l, const struct pw_pool_row *row, char *buf, size_t size)
 {
 	int32_t growth = pw_pace_growth(l->report->pace, row).per_minute;
@@ -111,6 +127,7 @@ static const struct pw_column columns[] = {
 	{"TWAIT", 5, true, false, ALWAYS, "timeWait", NULL},
 	{"BLOCKED", 7, true, false, WHEN_WIDE, "blocked", NULL},
 	{"FAST", 5, true, false, WHEN_WIDE, "fastFree", NULL},
+	{"SOCKETS", 12, true, false, WHEN_WIDE, NULL, format_states},
 	{"+/MIN", 6, true, false, WHEN_WATCHING, NULL, format_growth},
 	{"LEFT", 4, true, false, WHEN_WATCHING, NULL, format_left},
 	{"STATE", 9, false, true, ALWAYS, "state", NULL},

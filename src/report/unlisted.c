@@ -160,11 +160,11 @@ const struct pw_thresholds *pw_unlisted_thresholds(const struct pw_unlisted_list
 	return pw_policy_thresholds(list->policy, pool->rule, &pool->key, false);
 }
 
-static const char *owner_of(const struct pw_unlisted *pool, char buf[PW_OWNER_TEXT_MAX])
+static const char *owner_of(const struct pw_unlisted *pool, char buf[PW_OWNER_TEXT_MAX], struct pw_pool_states *states)
 {
 	struct pw_source *source = pool->ns->sources[pw_kind_source(pool->key.kind)];
 
-	pw_source_owner_text(source, &pool->key, pool->ns->owner_name, pool->ns->context, buf);
+	pw_source_owner_text(source, &pool->key, pool->ns->owner_name, pool->ns->context, states, buf);
 	return buf;
 }
 
@@ -177,7 +177,6 @@ const struct pw_pool_row *pw_unlisted_row(
 
 	*row = (struct pw_pool_row){.key = pool->key,
 		.counts = pool->counts,
-		.owner = owner_of(pool, buffer->owner),
 		.label = pool->rule != NULL ? pool->rule->label : "",
 		.peak = pool->counts.used,
 		.peak_ms = poll_ms,
@@ -191,6 +190,7 @@ const struct pw_pool_row *pw_unlisted_row(
 		row->critical_threshold = thresholds->critical.rise;
 		row->free_threshold = thresholds->free_below;
 	}
+	row->owner = owner_of(pool, buffer->owner, &row->states);
 	row->name = pw_pool_name(&pool->key, pool->zone_name, pool->ns->name, buffer->name);
 	row->local_text = pw_address_text(&pool->key.local, pool->zone_name, buffer->local);
 	row->remote_text = pw_address_text(&pool->key.remote, NULL, buffer->remote);

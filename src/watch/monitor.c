@@ -550,8 +550,10 @@ static void take_answers(struct pw_monitor *m)
 
 		if (q->wants_zone)
 			snprintf(pool->zone_name, sizeof(pool->zone_name), "%s", q->zone_name);
-		if (q->wants_owner) /* without new numbers it keeps the owner that it had */
+		if (q->wants_owner) { /* without new numbers it keeps the owner that it had */
 			snprintf(pool->owner, sizeof(pool->owner), "%s", q->owner);
+			pool->states = q->states;
+		}
 		if (q->wants_latency)
 			pool->latency_us = q->latency_us;
 		pool->event_id = q->wants_event_id ? q->event_id : 0;

@@ -86,6 +86,7 @@ struct pw_watched {
 	uint32_t position; /* of that row, or PW_NO_POSITION */
 	char zone_name[IF_NAMESIZE];
 	char owner[PW_OWNER_TEXT_MAX];
+	struct pw_pool_states states;
 	UT_hash_handle hh;
 	struct pw_watched *next_removed;
 	size_t index_len;

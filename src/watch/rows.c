@@ -82,6 +82,7 @@ static void build_pool(struct pw_arena *arena, struct pw_watched *pool, struct p
 		.name = pw_arena_text(arena, pw_pool_name(&pool->key, pool->zone_name, pool->ns->name, name)),
 		.local_text = pw_arena_text(arena, pw_address_text(&pool->key.local, pool->zone_name, address)),
 		.owner = pw_arena_text(arena, pool->owner),
+		.states = pool->states,
 		.label = pw_arena_text(arena, pw_watched_label(pool)),
 		.index = index,
 		.index_len = index != NULL ? pool->index_len : 0,

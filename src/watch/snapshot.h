@@ -20,6 +20,7 @@
 struct pw_pool_row {
 	struct pw_pool_key key;
 	struct pw_pool_counts counts;
+	struct pw_pool_states states;
 	const char *name, *local_text, *remote_text, *owner, *label; /* never NULL */
 	const uint32_t *index;                                       /* encoded, for binary search */
 	size_t index_len;

@@ -74,6 +74,7 @@ struct pw_pool_row *fixture_pool(struct fixture *f, int protocol, const char *lo
 		row->key.remote = parsed(remote);
 	*counts = (struct pw_pool_counts){
 		.capacity = f->ns[0].capacity, .used = used, .time_wait = time_wait, .free = f->ns[0].capacity - used};
+	row->states.established = protocol == IPPROTO_TCP ? used - time_wait : 0;
 	counts->fast_free = counts->free > counts->capacity / 2 ? counts->free - counts->capacity / 2 : 0;
 	counts->utilization = pw_utilization(counts->capacity, counts->free);
 	row->name = pw_pool_name(&row->key, NULL, NULL, f->names[i]);

@@ -53,9 +53,13 @@ static struct pw_socket random_socket(const struct world *w, uint64_t cookie)
 	struct pw_socket s = {.cookie = cookie,
 		.family = pick(3) ? AF_INET : AF_INET6,
 		.protocol = pick(5) ? IPPROTO_TCP : IPPROTO_UDP};
+	static const uint8_t closing[] = {
+		PW_FIN_WAIT1, PW_FIN_WAIT2, PW_CLOSING, PW_LAST_ACK, PW_CLOSE_WAIT, PW_SYN_RECV};
 	unsigned width = (unsigned)w->range.high - w->range.low + 1;
 
 	s.state = states[pick(pick(4) ? 5 : 7)];
+	if (s.state == PW_FIN_WAIT2)
+		s.state = closing[pick(sizeof(closing))];
 	random_address(s.local, s.family);
 	random_address(s.remote, s.family);
 	s.remote_port = (uint16_t)(80 + pick(3));
@@ -230,12 +234,39 @@ static uint32_t reference_owned(const struct world *w, const struct pw_pool_key 
 	return n;
 }
 
+/* Connections of a pool in any of these states (bits). */
+static uint32_t reference_states(const struct world *w, const struct pw_pool_key *key, unsigned states)
+{
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < w->n; i++) {
+		const struct pw_socket *s = &w->sockets[i];
+		bool own = key->kind == PW_KIND_CONNECT ? in_tuple(key, s) && !has_listener(w, s->local_port)
+							: conflicts(key, s);
+
+		n += own && in_capacity(w, s->local_port) && s->protocol == IPPROTO_TCP &&
+			(s->flags & PW_SOCKET_HALF_OPEN) == 0 && (states >> s->state & 1) != 0;
+	}
+	return n;
+}
+
+static void compare_states(const struct world *w, const struct pw_pool_key *key, const struct pw_pool_states *states)
+{
+	assert_int_equal(states->syn_sent, reference_states(w, key, 1u << PW_SYN_SENT));
+	assert_int_equal(states->established, reference_states(w, key, 1u << PW_ESTABLISHED | 1u << PW_SYN_RECV));
+	assert_int_equal(states->close_wait, reference_states(w, key, 1u << PW_CLOSE_WAIT));
+	assert_int_equal(states->fin_wait,
+		reference_states(
+			w, key, 1u << PW_FIN_WAIT1 | 1u << PW_FIN_WAIT2 | 1u << PW_CLOSING | 1u << PW_LAST_ACK));
+}
+
 static void compare_owners(const struct world *w, const struct pw_pool_key *key)
 {
 	uint32_t owned = 0, found = 0;
 	struct pw_owners owners;
 
 	pw_census_owners(w->census, key, &owners);
+	compare_states(w, key, &owners.states);
 	for (uint32_t pair = 0; pair < 6; pair++)
 		owned += reference_owned(w, key, pair % 2, pair / 2);
 	assert_int_equal(owners.owned, owned);

@@ -105,7 +105,7 @@ static void test_recorded_entries(void **state)
 	assert_memory_equal(e.client, client, 16);
 	assert_int_equal(parse_recorded(recorded_established, &e), 1);
 	assert_int_equal(e.local_port, 0x5183);
-	assert_int_equal(e.flags, PW_CONNTRACK_SOURCE_TRANSLATED);
+	assert_int_equal(e.flags, PW_CONNTRACK_SOURCE_TRANSLATED | PW_CONNTRACK_ESTABLISHED);
 	assert_int_equal(parse_recorded(recorded_udp6, &e), 1);
 	assert_int_equal(e.family, AF_INET6);
 	assert_int_equal(e.protocol, IPPROTO_UDP);

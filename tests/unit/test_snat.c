@@ -209,6 +209,34 @@ static void test_ports_count_once_and_time_wait_apart(void **state)
 	pw_snat_free(snat);
 }
 
+static void test_states(void **state)
+{
+	static const uint8_t flags[] = {PW_CONNTRACK_SYN_SENT, PW_CONNTRACK_ESTABLISHED, PW_CONNTRACK_ESTABLISHED,
+		PW_CONNTRACK_CLOSE_WAIT, PW_CONNTRACK_FIN_WAIT, PW_CONNTRACK_TIME_WAIT, 0};
+	const struct pw_snat_range range = range_of("198.51.100.1", 2000, 2009);
+	struct pw_snat *snat = pw_snat_new(1);
+	struct pw_conntrack_entry e = entry_of("198.51.100.1", 2000, "192.0.2.9", 80);
+	struct pw_pool_key key = {.ns = 1, .kind = PW_KIND_SNAT, .protocol = IPPROTO_TCP, .port = 80};
+	struct pw_owners owners;
+
+	(void)state;
+	assert_int_equal(pw_address_parse(&key.local, "198.51.100.1"), 0);
+	assert_int_equal(pw_address_parse(&key.remote, "192.0.2.9"), 0);
+	pw_snat_begin(snat, &range, 1);
+	for (size_t i = 0; i < sizeof(flags); i++) {
+		e.flags = TRANSLATED | flags[i];
+		e.local_port = (uint16_t)(2000 + i);
+		add(snat, e);
+	}
+	pw_snat_finish(snat);
+	pw_source_owners(pw_snat_source(snat), &key, &owners);
+	assert_int_equal(owners.states.syn_sent, 1);
+	assert_int_equal(owners.states.established, 2);
+	assert_int_equal(owners.states.close_wait, 1);
+	assert_int_equal(owners.states.fin_wait, 1);
+	pw_snat_free(snat);
+}
+
 static void test_the_first_range_that_contains_an_address_counts(void **state)
 {
 	const struct pw_snat_range ranges[] = {range_of("198.51.100.1", 1000, 1009),
@@ -314,9 +342,10 @@ static void test_many_addresses_and_pools(void **state)
 static void assert_owner(struct pw_snat *snat, const char *remote, const char *expected)
 {
 	struct pw_pool_key key = key_of("198.51.100.1", remote, 443);
+	struct pw_pool_states states;
 	char text[PW_OWNER_TEXT_MAX];
 
-	pw_source_owner_text(pw_snat_source(snat), &key, NULL, NULL, text);
+	pw_source_owner_text(pw_snat_source(snat), &key, NULL, NULL, &states, text);
 	assert_string_equal(text, expected);
 }
 
@@ -523,6 +552,7 @@ int main(void)
 		cmocka_unit_test(test_a_pool_with_a_list_of_ports),
 		cmocka_unit_test(test_a_network_stands_for_what_is_seen_translated),
 		cmocka_unit_test(test_ports_count_once_and_time_wait_apart),
+		cmocka_unit_test(test_states),
 		cmocka_unit_test(test_the_first_range_that_contains_an_address_counts),
 		cmocka_unit_test(test_random_entries),
 		cmocka_unit_test(test_many_addresses_and_pools),
