@@ -205,7 +205,8 @@ static bool is_quiet(const struct pw_host *host, const struct pw_namespace *ns)
 	thresholds = *options->policy;
 	thresholds.min_used = UINT32_MAX; /* of the floor, leave the thresholds alone */
 	return options->idle_interval_ms > options->interval_ms && ports < pw_policy_floor(&thresholds, n) &&
-		ns->taken_ms != 0 && pw_clock_boot_ms() - ns->taken_ms < options->idle_interval_ms;
+		ns->taken_ms != 0 && pw_clock_boot_ms() - ns->taken_ms < options->idle_interval_ms &&
+		!pw_monitor_alarmed(options->monitor, ns->index);
 }
 
 /* Fewer entries than these make no SNAT pool that could be listed. */

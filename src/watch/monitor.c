@@ -128,6 +128,13 @@ bool pw_monitor_needs(const struct pw_monitor *m, uint32_t index, enum pw_source
 		rule_reaches(m->policy, ns != NULL ? ns->name : NULL, source);
 }
 
+bool pw_monitor_alarmed(const struct pw_monitor *m, uint32_t index)
+{
+	const struct pw_watched_ns *ns = pw_pools_ns(&m->pools, index);
+
+	return ns != NULL && ns->alarmed;
+}
+
 /* --- taking the numbers of a poll ------------------------------------------------------------------------------- */
 
 struct intake {

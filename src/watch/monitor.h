@@ -91,6 +91,9 @@ void pw_monitor_set_max_flaps(struct pw_monitor *monitor, uint32_t max_flaps);
 /* Shows in the snapshots from now on. */
 void pw_monitor_set_config_failed(struct pw_monitor *monitor, bool failed);
 
+/* Whether a pool of a namespace has an alarm, or is on its way to one: its end must not wait for idle-interval. */
+bool pw_monitor_alarmed(const struct pw_monitor *monitor, uint32_t ns);
+
 /* Step 1: takes a poll into account; the states of pools move. What the poll points to must live until the next one is taken. A
  * poll of which every namespace FAILED counts as a poll error; poll_ms then stays that of the last good one. */
 void pw_monitor_take(struct pw_monitor *monitor, const struct pw_poll *poll);

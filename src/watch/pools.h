@@ -39,6 +39,7 @@ struct pw_watched_ns {
 	const struct pw_ns_poll *poll; /* its part of the poll that is being taken; NULL when it is gone */
 	struct pw_watched_source sources[PW_SOURCES];
 	uint64_t sockets; /* of the last good poll */
+	bool alarmed;     /* a pool of it has an alarm, or is on its way to one */
 	struct pw_ns_row row;
 	char snat_reason[128];
 	uint64_t cookie; /* of the kernel, 0 = not known */

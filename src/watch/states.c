@@ -194,13 +194,17 @@ static void drop_followers(struct pw_monitor *m)
 void pw_monitor_evaluate(struct pw_monitor *m, const struct pw_poll *poll)
 {
 	struct pw_watched *pool, *next;
+	struct pw_watched_ns *ns, *next_ns;
 	bool shared = false;
 
+	HASH_ITER(hh, m->pools.namespaces, ns, next_ns)
+	ns->alarmed = false;
 	HASH_ITER(hh, m->pools.pools, pool, next)
 	{
 		move(m, poll, pool);
 		tell(m, poll, pool);
 		shared = shared || pool->shared;
+		pool->ns->alarmed = pool->ns->alarmed || pw_alarm_pending(&pool->alarm);
 	}
 	if (m->n_events != 0)
 		qsort(m->events, m->n_events, sizeof(*m->events), pw_ranked_compare);

@@ -1088,6 +1088,22 @@ static void namespace_row_tells_the_range(void **unused)
 	assert_int_equal(ns->tw_reuse, PW_TW_REUSE_LOOPBACK);
 }
 
+/* So that idle-interval does not delay the end of an alarm. */
+static void alarmed_namespace_is_known(void **unused)
+{
+	(void)unused;
+	f.policy.defaults.for_polls = 2;
+	fixture_poll_connects(&f, 100);
+	assert_false(pw_monitor_alarmed(f.monitor, 1));
+	fixture_poll_connects(&f, 600);
+	assert_true(pw_monitor_alarmed(f.monitor, 1)); /* on its way */
+	fixture_poll_connects(&f, 600);
+	assert_true(pw_monitor_alarmed(f.monitor, 1));
+	assert_false(pw_monitor_alarmed(f.monitor, 2));
+	fixture_poll_connects(&f, 100);
+	assert_false(pw_monitor_alarmed(f.monitor, 1));
+}
+
 /* --- latency ---------------------------------------------------------------------------------------------------- */
 
 static uint16_t measured[100];
@@ -1379,6 +1395,7 @@ int main(void)
 		TEST(zones_have_names),
 		TEST(owners_are_named),
 		TEST(namespace_row_tells_the_range),
+		TEST(alarmed_namespace_is_known),
 		TEST(latency_is_measured_where_it_hurts),
 		TEST(crawler_leaves_no_trace),
 		TEST(crawler_is_bounded_under_a_catch_all_section),
