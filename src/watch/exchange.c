@@ -674,3 +674,40 @@ uint32_t pw_exchange_last_id(struct pw_exchange *x, const struct pw_pool_key *ke
 	unlock(x);
 	return id;
 }
+
+int pw_exchange_told(struct pw_exchange *x, struct pw_told **told, size_t *n)
+{
+	lock(x);
+	*n = 0;
+	*told = calloc(HASH_CNT(by_key, x->by_key) + 1, sizeof(**told));
+	for (const struct entry *e = x->by_key; *told != NULL && e != NULL; e = e->by_key.next) {
+		struct pw_told *one = &(*told)[*n];
+
+		if (e->acknowledged == PW_STATE_NORMAL)
+			continue;
+		*one = (struct pw_told){e->key, e->acknowledged, e->last_id, ""};
+		snprintf(one->name, sizeof(one->name), "%s", e->sent != NULL ? e->sent->name : e->pending.name);
+		++*n;
+	}
+	unlock(x);
+	return *told != NULL ? 0 : -1;
+}
+
+int pw_exchange_learn(struct pw_exchange *x, const struct pw_told *told)
+{
+	struct member *m;
+	struct entry *e;
+
+	lock(x);
+	e = find_entry(x, &told->key);
+	m = e == NULL ? find_member(x, told->key.ns) : NULL;
+	if (m != NULL)
+		e = add_entry(x, m, &told->key);
+	if (e != NULL) {
+		e->acknowledged = told->state;
+		e->last_id = told->event_id;
+		snprintf(e->pending.name, sizeof(e->pending.name), "%s", told->name);
+	}
+	unlock(x);
+	return e != NULL ? 0 : -1;
+}

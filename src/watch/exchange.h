@@ -66,6 +66,20 @@ enum pw_posted {
 enum pw_posted pw_exchange_post(
 	struct pw_exchange *exchange, const struct pw_event *event, struct pw_pool_key *given_up);
 
+/* What the receiver knows of a pool that is not normal, or (kind 0) of a collector that fails. */
+struct pw_told {
+	struct pw_pool_key key;
+	enum pw_state state; /* acknowledged */
+	uint32_t event_id;   /* of the notification */
+	char name[PW_POOL_NAME_MAX];
+};
+
+/* All of these, in no order, in an array that the caller frees. Returns 0, or -1 when out of memory. */
+int pw_exchange_told(struct pw_exchange *exchange, struct pw_told **told, size_t *n);
+
+/* The receiver was told this by an earlier process. Returns -1 when out of memory. */
+int pw_exchange_learn(struct pw_exchange *exchange, const struct pw_told *told);
+
 /* The id of the last acknowledged or under-way notification of a pool, 0 when none (pwAlarmEventId). */
 uint32_t pw_exchange_last_id(struct pw_exchange *exchange, const struct pw_pool_key *key);
 

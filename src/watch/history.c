@@ -15,10 +15,10 @@
  * it. It counts only when two thirds of the estimates agree on the sign; otherwise what is seen is noise, or a wave
  * of another period, and the growth is 0. docs/forecast.md shows what that is worth. */
 
-#define SLOT_MS 9500    /* a bit below 10 s, so that polls each 10 s get one slot each whatever their jitter */
-#define SLOTS 38        /* the window and one to spare */
-#define WINDOW_S 360    /* six TIME_WAIT periods */
-#define WINDOW_SLOTS 12 /* or so many polls, where the interval is long */
+#define SLOT_MS 9500            /* a bit below 10 s, so that polls each 10 s get one slot each whatever their jitter */
+#define SLOTS PW_HISTORY_POINTS /* the window and one to spare */
+#define WINDOW_S 360            /* six TIME_WAIT periods */
+#define WINDOW_SLOTS 12         /* or so many polls, where the interval is long */
 #define PERIOD_S 60.0f
 #define PERIODS 3
 #define TOLERANCE_S 6.0f /* of the distance between two slots */
@@ -92,6 +92,17 @@ void pw_history_shift(struct pw_history *h, int32_t ports)
 	for (unsigned i = 0; i < SLOTS; i++)
 		h->slots[i].free += (float)ports;
 	h->gathering.free_sum += (int64_t)ports * h->gathering.polls;
+}
+
+unsigned pw_history_points(const struct pw_history *h, struct pw_history_point out[PW_HISTORY_POINTS])
+{
+	for (unsigned i = 0; i < h->n; i++) {
+		const struct slot *slot = &h->slots[(h->newest + SLOTS + 1u - h->n + i) % SLOTS];
+
+		out[i] = (struct pw_history_point){
+			h->first_ms + (uint64_t)slot->time_ds * 100, (uint32_t)lroundf(fmaxf(slot->free, 0))};
+	}
+	return h->n;
 }
 
 /* --- the slots of the window, in order -------------------------------------------------------------------------- */

@@ -22,6 +22,15 @@ void pw_history_add(struct pw_history *history, uint64_t now_ms, uint32_t free);
  * been so all along, since a range that is made larger or smaller is no growth. */
 void pw_history_shift(struct pw_history *history, int32_t ports);
 
+/* What is known of the past, the oldest first: free ports at some moments (the means of slots of 10 s). Adding these to a new
+ * history makes one that tells the same. Returns how many were written. */
+#define PW_HISTORY_POINTS 38
+struct pw_history_point {
+	uint64_t ms;
+	uint32_t free;
+};
+unsigned pw_history_points(const struct pw_history *history, struct pw_history_point out[PW_HISTORY_POINTS]);
+
 struct pw_trend {
 	int32_t growth;              /* as pw_history_growth() */
 	uint32_t time_to_exhaustion; /* as pw_history_time_to_exhaustion() */

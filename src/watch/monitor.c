@@ -59,6 +59,8 @@ void pw_monitor_free(struct pw_monitor *m)
 	pw_rows_clear(&m->rows);
 	free(m->events);
 	free(m->questions);
+	free(m->saved);
+	free(m->learned);
 	free(m->asked);
 	free(m);
 }
@@ -406,6 +408,8 @@ static void take_poll(struct pw_monitor *m, const struct pw_poll *poll)
 			ns->cookie = poll->ns[i].cookie;
 		ns->poll = &poll->ns[i];
 	}
+	if (m->n_saved != 0)
+		pw_state_adopt(m);
 	HASH_ITER(hh, m->pools.namespaces, ns, next)
 	if (ns->poll != NULL)
 		take_ns(m, poll, ns);

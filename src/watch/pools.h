@@ -16,6 +16,7 @@
 #include <uthash.h>
 
 #include "watch/alarm.h"
+#include "watch/exchange.h"
 #include "watch/history.h"
 #include "watch/monitor.h"
 #include "watch/policy.h"
@@ -177,6 +178,30 @@ void pw_rows_clear(struct pw_rows *rows);
 const struct pw_snapshot *pw_rows_build(
 	const struct pw_rows *rows, const struct pw_pools *pools, const struct pw_snapshot *scalars, uint32_t top);
 
+/* --- what survives a restart (state.c) ---------------------------------------------------------------------------- */
+
+/* A pool (or with kind 0 a failing collector) of the time before the start. */
+struct pw_saved {
+	char ns[64];            /* name of its namespace */
+	struct pw_pool_key key; /* ns is 0 */
+	enum pw_state told;
+	uint32_t event_id;
+
+	bool is_pool; /* what follows is known, too */
+	enum pw_state state;
+	enum pw_reason reason;
+	struct pw_alarm alarm;
+	struct timespec since;
+	uint32_t alarm_index, peak;
+	uint64_t state_ms, peak_ms; /* in this boot's CLOCK_BOOTTIME */
+	struct pw_pool_counts counts;
+	unsigned n_points;
+	struct pw_history_point points[PW_HISTORY_POINTS];
+};
+
+/* Gives the namespaces of the poll that is being taken their pools back. */
+void pw_state_adopt(struct pw_monitor *m);
+
 /* --- states (states.c) -------------------------------------------------------------------------------------------- */
 
 struct pw_monitor {
@@ -195,7 +220,11 @@ struct pw_monitor {
 
 	struct pw_ranked *events; /* pools that the last poll has an event of, the most urgent first */
 	size_t n_events, next_event, events_room;
-	bool untold; /* there was no memory for some */
+	bool untold;            /* there was no memory for some */
+	struct pw_saved *saved; /* of before the start; their namespaces have not been there yet */
+	size_t n_saved, saved_room;
+	struct pw_told *learned; /* see pw_state_learned() */
+	size_t n_learned, learned_room;
 	struct pw_question *questions;
 	struct pw_watched **asked; /* the pools that the questions are about */
 	size_t n_questions, questions_room, asked_room;
