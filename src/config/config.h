@@ -21,6 +21,7 @@ struct pw_config {
 	uint32_t idle_interval_ms; /* 0: as poll_interval_ms */
 	enum pw_probe_mode probe;
 	bool connect_failures;
+	char *state_file; /* NULL: in the state directory of the systemd unit, if there is one */
 	struct pw_policy policy;
 	struct {
 		uint32_t max_per_minute, max_flaps, renotify_s;

@@ -116,6 +116,7 @@ const struct pw_setting pw_settings[] = {
 	SETTING("max-rows", PW_NUMBER, pw_config, policy.max_rows, 0, 100000, NULL),
 	SETTING("max-alarms", PW_NUMBER, pw_config, policy.max_alarms, 1, 1000000, NULL),
 	SETTING("linger", PW_NUMBER, pw_config, policy.linger_s, 0, DAY, NULL),
+	SETTING("state-file", PW_TEXT, pw_config, state_file, 0, 4095, ""),
 	SETTING("top", PW_NUMBER, pw_config, policy.top, 1, 1000, NULL),
 	WORDS("backend", PW_WORD, pw_config, backend, backends, "auto"),
 	WORDS("probe", PW_WORD, pw_config, probe, probe_modes, "auto"),

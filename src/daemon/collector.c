@@ -6,11 +6,16 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "daemon/state_file.h"
 #include "kernel/host.h"
 #include "kernel/netns.h"
 #include "kernel/probe.h"
 #include "watch/failure.h"
 #include "watch/monitor.h"
+#include "watch/state.h"
+
+/* How long the end of the daemon waits for its last state to be on the disk. */
+#define SAVE_MS 500
 
 struct pw_collector {
 	const struct pw_config *config;
@@ -26,6 +31,10 @@ struct pw_collector {
 	bool chosen, chose_probing;           /* that is decided, and was said */
 	bool confined;                        /* other namespaces are wanted, and may not be entered: said once */
 	bool omitting;                        /* some active alarms have no row: said once */
+	struct pw_state_file *state_file;     /* or NULL */
+	bool polled;                          /* at least once: before, the file knows more than the monitor */
+	uint64_t saved_ms;                    /* when the state was written last, and ... */
+	uint64_t saved_acknowledged;          /* ... what had been acknowledged then */
 	uint64_t unlogged, unlogged_ms;       /* what the limit of the log left out, as it was said last */
 	uint64_t dropped;                     /* what of the monitor's losses has been logged */
 };
@@ -52,6 +61,83 @@ static void tell_failure(struct pw_collector *collector, struct pw_event *event)
 	event->id = pw_monitor_next_event_id(collector->monitor);
 	event->time = pw_clock_wall();
 	emit(collector, event);
+}
+
+/* --- what survives a restart --- */
+
+/* The state directory of the systemd unit where the configuration names no file; NULL when there is none. */
+static struct pw_state_file *open_state_file(const char *path)
+{
+	const char *directory = getenv("STATE_DIRECTORY");
+	struct pw_state_file *file;
+	struct pw_error err;
+	char name[4200];
+
+	if (path == NULL && (directory == NULL || directory[0] == '\0'))
+		return NULL;
+	snprintf(name, sizeof(name), "%s%s", path != NULL ? path : directory, path != NULL ? "" : "/state");
+	file = pw_state_file_new(name, &err);
+	if (file == NULL)
+		pw_log(LOG_ERR, "%s", err.text);
+	return file;
+}
+
+static void read_state(struct pw_collector *collector)
+{
+	struct pw_error err;
+	size_t len;
+	char *text;
+
+	if (collector->state_file == NULL)
+		return;
+	text = pw_state_file_read(collector->state_file, &len, &err);
+	if (text != NULL &&
+		pw_state_restore(collector->monitor, text, len, pw_clock_boot_ms(), pw_clock_wall(), &err) == 0)
+		pw_log(LOG_INFO, "alarms and event ids of before the restart go on");
+	else if (err.text[0] != '\0')
+		pw_log(LOG_WARNING, "the state of before the restart is ignored: %s", err.text);
+	free(text);
+}
+
+/* What was told is worth a write at the end of each poll, peaks and growth alone one a minute. */
+static void write_state(struct pw_collector *collector, bool always)
+{
+	struct pw_exchange_stats stats;
+	uint64_t now_ms = pw_clock_boot_ms(), since_ms = now_ms - collector->saved_ms;
+	size_t len;
+	char *text;
+
+	if (collector->state_file == NULL || !collector->polled)
+		return;
+	pw_exchange_stats(collector->exchange, &stats);
+	if (!always && since_ms < 60000 && (stats.acknowledged == collector->saved_acknowledged || since_ms < 1000))
+		return;
+	text = pw_state_text(collector->monitor, collector->exchange, &len);
+	if (text == NULL)
+		return;
+	pw_state_file_write(collector->state_file, text, len);
+	collector->saved_ms = now_ms;
+	collector->saved_acknowledged = stats.acknowledged;
+}
+
+void pw_collector_save(struct pw_collector *collector)
+{
+	write_state(collector, true);
+	pw_state_file_close(collector->state_file, SAVE_MS);
+	collector->state_file = NULL;
+}
+
+/* What an earlier process told is known to this one: of pools, and of failing collectors, which are to recover. */
+static void learn(struct pw_collector *collector)
+{
+	struct pw_told told;
+
+	while (pw_state_learned(collector->monitor, &told)) {
+		pw_exchange_learn(collector->exchange, &told);
+		for (size_t i = 0; told.key.kind == 0 && i < collector->host->n; i++)
+			if (collector->host->namespaces[i]->index == told.key.ns)
+				collector->host->namespaces[i]->failure.announced = true;
+	}
 }
 
 /* --- making one --- */
@@ -95,6 +181,8 @@ struct pw_collector *pw_collector_new(const struct pw_config *config, struct pw_
 	collector->config = config;
 	choose_backend(collector, walk, why);
 	pw_collector_set_config(collector, config);
+	collector->state_file = open_state_file(config->state_file);
+	read_state(collector);
 	return collector;
 
 out_of_memory:
@@ -321,6 +409,7 @@ void pw_collector_poll(struct pw_collector *collector)
 			pw_namespace_answer(&questions[i]);
 		questions[i].event_id = pw_exchange_last_id(collector->exchange, &questions[i].key);
 	}
+	learn(collector);
 	while (pw_monitor_event(collector->monitor, &event))
 		emit(collector, &event);
 	snapshot = pw_monitor_build(collector->monitor);
@@ -330,4 +419,6 @@ void pw_collector_poll(struct pw_collector *collector)
 	}
 	follow_limits(collector, snapshot);
 	pw_exchange_publish(collector->exchange, snapshot);
+	collector->polled = true;
+	write_state(collector, false);
 }

@@ -34,4 +34,7 @@ void pw_collector_set_stopping(struct pw_collector *collector, bool (*stopping)(
 /* One poll: publishes a snapshot, posts and logs its events. A failure is logged and counted; the last good numbers stay. */
 void pw_collector_poll(struct pw_collector *collector);
 
+/* The last thing to do after the agent has ended: writes what a restart must know. */
+void pw_collector_save(struct pw_collector *collector);
+
 #endif

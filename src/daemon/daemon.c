@@ -314,8 +314,11 @@ static void stop(struct daemon *d)
 	pw_systemd_notify("STOPPING=1");
 	if (d->agent != NULL && !pw_agent_stop(d->agent, STOP_MS)) {
 		pw_log(LOG_WARNING, "the master agent hangs: ending without it");
+		pw_collector_save(d->collector);
 		_exit(0); /* its thread still uses what would be freed now */
 	}
+	if (d->collector != NULL)
+		pw_collector_save(d->collector);
 	pw_collector_free(d->collector);
 	if (d->walk != NULL)
 		d->walk->free(d->walk);

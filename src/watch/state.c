@@ -99,6 +99,13 @@ static void put_pools(FILE *out, const struct pw_monitor *m, const struct pw_tol
 			put_pool(out, m, pool);
 		fputc('\n', out);
 	}
+	for (size_t i = 0; i < m->n_saved; i++) { /* of namespaces that have not come back yet */
+		if (m->saved[i].told == PW_STATE_NORMAL)
+			continue;
+		fputs("told ", out);
+		put_key(out, m->saved[i].ns, &m->saved[i].key, m->saved[i].told, m->saved[i].event_id);
+		fputc('\n', out);
+	}
 	for (size_t i = 0; i < m->rows.n; i++) {
 		const struct pw_watched *pool = m->rows.pools[i];
 		const struct pw_told wanted = {.key = pool->key};

@@ -16,7 +16,7 @@ class Level:
     """Keeps a pool at a given number of connections."""
 
     def __init__(self, scene, host=THERE, port=8080, name=WEB):
-        self._scene, self._host, self._port, self._name = scene, host, port, name
+        self._scene, self._host, self._port, self.name = scene, host, port, name
         self._groups = []
         scene.load.listen(host, port)
 
@@ -38,7 +38,7 @@ class Level:
     def reach(self, wanted, **columns):
         """As set(), then waits until a poll has seen it and the row has these values."""
         self.set(wanted)
-        return self._scene.until(self._name, used=wanted, **columns)
+        return self._scene.until(self.name, used=wanted, **columns)
 
 
 # --- thresholds ------------------------------------------------------------------------------------------------------
@@ -320,6 +320,75 @@ def test_alarm_and_top_tables(scene, mib):
     assert scene.manager.get("pwWorstUtilization") == 85
     web.reach(10, state="normal")
     equals(lambda: scene.manager.get("pwActiveAlarms"), 1)
+
+
+# --- a restart that remembers ----------------------------------------------------------------------------------------
+
+
+def remembering(scene):
+    return f'state-file = "{scene.workshop.directory}/state"\n'
+
+
+@pytest.mark.parametrize("how", ["stop", "kill"])
+def test_fall_during_a_restart_is_told(scene, how):
+    """What ended meanwhile falls, what goes on is not told again, what is new rises, and event ids go on."""
+    ended, goes_on, new = (Level(scene, port=port, name=connect_pool(HERE, THERE, port)) for port in (8080, 8081, 8082))
+    scene.start(remembering(scene))
+    ended.reach(900, state="critical")
+    goes_on.reach(600, state="warning")
+    told = scene.expect([(ended.name, "normal", "critical"), (goes_on.name, "normal", "warning")])
+    alarm = {row["pwAlarmPoolName"]: index for index, row in scene.manager.table("pwAlarmTable").items()}[goes_on.name]
+    scene.polls(3)  # the file follows within a second
+    eventually(lambda: goes_on.name in held(scene) and ended.name in held(scene) or None)
+    if how == "kill":
+        scene.daemon.kill()
+    else:
+        scene.daemon.stop()
+    ended.set(100)
+    new.set(700)
+    scene.start(remembering(scene))
+    assert "alarms and event ids of before the restart go on" in scene.daemon.log()
+    events = scene.expect([(ended.name, "normal", "critical"), (goes_on.name, "normal", "warning"),
+                           (new.name, "normal", "warning"), (ended.name, "critical", "normal")])
+    ids = [int(event["pwEventId"]) for event in events]
+    assert min(ids[2:]) > max(ids[:2])
+    row = scene.manager.table("pwAlarmTable")[alarm]
+    assert (row["pwAlarmPoolName"], row["pwAlarmEventId"]) == (goes_on.name, told[1]["pwEventId"])
+    assert scene.manager.pool(ended.name)["pwPoolPeak"] == 900
+
+
+def held(scene):
+    """The pools that the state file says were told."""
+    try:
+        lines = (scene.workshop.directory / "state").read_text().splitlines()
+    except FileNotFoundError:
+        return []
+    fields = [line.split() for line in lines if line.startswith(("pool ", "told "))]
+    return [connect_pool(HERE, THERE, int(field[4])) for field in fields if field[11] != "1"]
+
+
+@pytest.mark.parametrize("damage", ["cut", "changed", "directory"])
+def test_broken_state_file_is_ignored(scene, damage):
+    """The daemon says so, begins anew, and writes a whole one."""
+    level = Level(scene)
+    scene.start(remembering(scene))
+    level.reach(600, state="warning")
+    scene.expect([(WEB, "normal", "warning")])
+    scene.daemon.stop()
+    file = scene.workshop.directory / "state"
+    text = file.read_bytes()
+    if damage == "directory":
+        file.unlink()
+        file.mkdir()
+    else:
+        file.write_bytes(text[:-100] if damage == "cut" else text.replace(b" 900 ", b" 901 ").replace(b"=", b"=x", 1))
+    scene.start(remembering(scene))
+    assert "the state of before the restart is ignored" in scene.daemon.log()
+    scene.expect([(WEB, "normal", "warning")] * 2)
+    if damage == "directory":
+        eventually(lambda: "a restart will not know what was notified" in scene.daemon.log() or None)
+    else:
+        eventually(lambda: WEB in held(scene) or None)
 
 
 # --- restarts and failures -------------------------------------------------------------------------------------------

@@ -106,7 +106,7 @@ static void expect_reports(const char *text, const char *reports)
 /* --- mistakes: one case per kind ---------------------------------------------------------------------------------- */
 
 #define TOP_NAMES \
-	"poll-interval, idle-interval, min-used, max-rows, max-alarms, linger, top, backend, probe, connect-failures, " \
+	"poll-interval, idle-interval, min-used, max-rows, max-alarms, linger, state-file, top, backend, probe, connect-failures, " \
 	"warning, critical, exhausted, forecast, pool, ignore, notify, agentx, snmp, namespaces, snat"
 #define POOL_NAMES \
 	"kind, protocol, local, remote, port, namespace, warning, critical, exhausted, forecast, free-below, fast-free-below, " \
@@ -489,6 +489,7 @@ static void assert_defaults(const struct pw_config *c)
 	assert_int_equal(c->policy.min_used, 64);
 	assert_int_equal(c->policy.max_rows, 500);
 	assert_int_equal(c->policy.max_alarms, 10000);
+	assert_null(c->state_file);
 	assert_int_equal(c->policy.linger_s, 600);
 	assert_int_equal(c->policy.top, 10);
 	assert_int_equal(c->policy.n_rules, 0);
@@ -537,7 +538,7 @@ static void test_defaults(void **state)
 static void test_every_setting(void **state)
 {
 	struct pw_config *c = read_good(
-		"poll-interval = 2.5 idle-interval = 0060.25\nmin-used = 0 max-rows = 0 max-alarms = 1 linger = 0 top = 1000\n"
+		"poll-interval = 2.5 idle-interval = 0060.25\nmin-used = 0 max-rows = 0 max-alarms = 1 linger = 0 top = 1000 state-file = /s\n"
 		"probe = Off connect-failures = NO\n"
 		"warning { rise = 20 fall = 10 } critical { rise = 30 fall = 25 } exhausted { fall = 90 } forecast { warn-within = 600 }\n"
 		"notify { for = 3 max-per-minute = 0 max-flaps = 0 renotify = 3600 }\n"
@@ -552,6 +553,7 @@ static void test_every_setting(void **state)
 	assert_int_equal(c->policy.min_used, 1);
 	assert_int_equal(c->policy.max_rows, 0);
 	assert_int_equal(c->policy.max_alarms, 1);
+	assert_string_equal(c->state_file, "/s");
 	assert_int_equal(c->policy.linger_s, 0);
 	assert_int_equal(c->policy.top, 1000);
 	assert_int_equal(c->probe, PW_PROBE_OFF);
