@@ -14,7 +14,8 @@ struct verdict {
 	size_t position;                 /* of the worst */
 	struct pw_row_buffer buffer;     /* it may stand here */
 	enum pw_check_status status;
-	unsigned warning, critical; /* pools in these states */
+	unsigned warning, critical;      /* pools in these states */
+	const struct pw_ns_row *blocked; /* a namespace all of whose ports are denied to new destinations */
 };
 
 static const char *status_name(enum pw_check_status status)
@@ -51,6 +52,12 @@ static void judge(struct verdict *verdict, const struct pw_selection *selection)
 			verdict->status = status;
 			found = true;
 		}
+	}
+	for (size_t i = 0; i < selection->snapshot->n_namespaces; i++) {
+		const struct pw_ns_row *ns = &selection->snapshot->namespaces[i];
+
+		if (ns->high != 0 && !ns->failing && ns->capacity <= ns->blocked)
+			verdict->blocked = ns;
 	}
 	if (found)
 		verdict->worst = pw_selection_row(selection, verdict->position, &verdict->buffer);
@@ -143,9 +150,13 @@ static void print_headline(
 	char name[128];
 
 	fprintf(out, "PORTWATCH %s - ", status_name(verdict->status));
+	if (verdict->blocked != NULL)
+		fprintf(out,
+			"no port is free for a new destination: listeners and bound sockets block %u of %u ports%s",
+			verdict->blocked->blocked, verdict->blocked->capacity, verdict->worst != NULL ? "; " : "");
 	if (verdict->worst != NULL)
 		print_row(out, verdict->worst);
-	else
+	else if (verdict->blocked == NULL)
 		fputs(selection->matched > 0 ? "no pool has a threshold in force" : "no pool holds a port", out);
 	if (failing != NULL && failing->name[0] != '\0')
 		fprintf(out, "; not all sockets of namespace %s could be read",
@@ -179,6 +190,11 @@ enum pw_check_status pw_check_print(FILE *out, const struct pw_selection *select
 	struct verdict verdict;
 
 	judge(&verdict, selection);
+	/* pools of their own kind are told about themselves; where there is none, a new destination would find nothing */
+	if (verdict.worst != NULL && verdict.worst->key.kind != PW_KIND_CONNECT)
+		verdict.blocked = NULL;
+	if (verdict.blocked != NULL)
+		verdict.status = PW_CHECK_CRITICAL;
 	if (failing != NULL && verdict.status == PW_CHECK_OK)
 		verdict.status = PW_CHECK_UNKNOWN;
 	print_headline(out, &verdict, selection, failing);

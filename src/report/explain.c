@@ -13,6 +13,7 @@
 #define TIME_WAIT_SHARE 25
 #define LIVE_SHARE 50
 #define BLOCKED_SHARE 1
+#define STATE_SHARE 25
 #define RESERVED_SHARE 5
 
 /* Seconds that a TIME_WAIT lasts (TCP_TIMEWAIT_LEN). */
@@ -134,6 +135,9 @@ static void tell_slow(const struct matter *m)
 {
 	if (!is_connect(m) || m->counts->fast_free > 0 || m->counts->free == 0)
 		return;
+	if (m->ns->reserved >= (m->ns->high - m->ns->low + 1) / 2 &&
+		m->counts->used + m->counts->blocked < m->ns->reserved)
+		return; /* nearly all of that parity are reserved: they are passed over, and cost little */
 	say(m,
 		"None of the %u free ports has the parity that connect() tries first (that of port %u), so every connect() "
 		"searches half of the range before it finds one: about 50 times slower than below 50 %%.",
@@ -185,16 +189,20 @@ static void tell_reuse(const struct matter *m)
 			"net.ipv4.tcp_tw_reuse = 1) connect() could take these over after %u ms.",
 			m->facts->tw_reuse_delay_ms);
 	else if (m->ns->tw_reuse == PW_TW_REUSE_OFF)
-		say(m, "net.ipv4.tcp_tw_reuse is 0: with 1, connect() takes over a port in TIME_WAIT after %u ms.",
+		say(m,
+			"net.ipv4.tcp_tw_reuse is 0: with 1, connect() takes over a port in TIME_WAIT after %u ms, if the remote "
+			"side uses TCP timestamps.",
 			m->facts->tw_reuse_delay_ms);
 	else if (m->ns->tw_reuse == PW_TW_REUSE_LOOPBACK && !is_loopback(m))
 		say(m,
 			"net.ipv4.tcp_tw_reuse is 2, which helps loopback addresses only: with 1, connect() takes over a port in "
-			"TIME_WAIT after %u ms here too.",
+			"TIME_WAIT after %u ms here too, if the remote side uses TCP timestamps.",
 			m->facts->tw_reuse_delay_ms);
 	else
-		say(m, "%u of these %u can be taken over by connect() right now (net.ipv4.tcp_tw_reuse is %d) and count as free.",
-			m->counts->reusable, m->counts->time_wait, (int)m->ns->tw_reuse);
+		say(m,
+			"%u of these %u can be taken over by connect() right now (net.ipv4.tcp_tw_reuse is %d) and count as free; "
+			"of the others the remote side sends no TCP timestamps, or they are younger than %u ms.",
+			m->counts->reusable, m->counts->time_wait, (int)m->ns->tw_reuse, m->facts->tw_reuse_delay_ms);
 }
 
 static void tell_time_wait(const struct matter *m)
@@ -232,13 +240,43 @@ static uint32_t other_sources(const struct matter *m)
 	return found > 0 ? found - 1 : 0;
 }
 
+/* Each of these has somebody else to mend it, and none is mended by more ports. Returns whether one was told. */
+static bool tell_states(const struct matter *m)
+{
+	const struct pw_pool_states *s = &m->row->states;
+	bool syn = share(s->syn_sent, m->counts->used) >= STATE_SHARE;
+	bool close = share(s->close_wait, m->counts->used) >= STATE_SHARE;
+	bool fin = share(s->fin_wait, m->counts->used) >= STATE_SHARE;
+
+	if (m->row->key.kind == PW_KIND_BIND)
+		return false;
+	if (syn)
+		say(m,
+			"%u of its connections are in SYN_SENT: %s port %u does not answer (a dead server, or a firewall on the "
+			"way). Each try holds its port until it is given up (net.ipv4.tcp_syn_retries: about two minutes). Mend the "
+			"destination, or let the client give up sooner.",
+			s->syn_sent, m->row->remote_text, m->row->key.port);
+	if (close)
+		say(m,
+			"%u of its connections are in CLOSE_WAIT: %s has closed them, and the program here has not. They stay until "
+			"it calls close() or ends: it leaks sockets. More ports only put off the end.",
+			s->close_wait, m->row->remote_text);
+	if (fin)
+		say(m,
+			"%u of its connections are in FIN_WAIT or LAST_ACK: the program here has closed them, and %s does not go "
+			"along. A program that calls shutdown() and keeps the socket holds its port as long as the other side likes; "
+			"after close() it is net.ipv4.tcp_fin_timeout (60 s).",
+			s->fin_wait, m->row->remote_text);
+	return syn || close || fin;
+}
+
 static void tell_destination(const struct matter *m)
 {
 	const struct pw_pool_counts *c = m->counts;
 	uint32_t live = c->used - c->time_wait, others = other_sources(m);
 	char more[96] = "";
 
-	if (!is_connect(m) || share(live, c->used) < LIVE_SHARE)
+	if (tell_states(m) || !is_connect(m) || share(live, c->used) < LIVE_SHARE)
 		return;
 	if (others > 0)
 		snprintf(more, sizeof(more), " (%u other local address%s this destination already)", others,
@@ -263,9 +301,10 @@ static void tell_blocked(const struct matter *m)
 		blocked, share(blocked, m->counts->capacity), bound, others);
 	if (bound > 0)
 		say(m,
-			"A client that binds its local address before connect() should set IP_BIND_ADDRESS_NO_PORT: it then takes "
-			"its port per destination, and the %u ports open up again.",
-			bound);
+			"If these are clients that bind() their local address with port 0 before connect(): with "
+			"IP_BIND_ADDRESS_NO_PORT they take their ports per destination, and the %u open up again. Ports that a "
+			"program chooses itself stay taken: let it choose outside of %u-%u.",
+			bound, m->ns->low, m->ns->high);
 	if (share(others, m->counts->capacity) >= BLOCKED_SHARE)
 		say(m, "Listen on ports outside %u-%u: %u ports of the range go to inbound connections.", m->ns->low,
 			m->ns->high, others);
@@ -298,9 +337,14 @@ static void tell_tcp_bind(const struct matter *m)
 		return;
 	say(m,
 		"bind() with port 0 draws from one pool for each local address, whatever the destination. %u of the %u used ports "
-		"are known to come from bind(). With IP_BIND_ADDRESS_NO_PORT the port is chosen by connect() instead, per "
-		"destination.",
+		"are known to come from bind().",
 		m->counts->bound, m->counts->used);
+	if (m->row->states.established + m->row->states.syn_sent == 0 && m->counts->time_wait == 0)
+		say(m,
+			"None of its sockets is connected: listeners on port 0, or sockets that wait for their use. Close them "
+			"sooner, or spread them over more local addresses.");
+	else
+		say(m, "With IP_BIND_ADDRESS_NO_PORT the port of a client is chosen by connect() instead, per destination.");
 	if (!pw_row_has_threshold(m->row))
 		say(m,
 			"No threshold is in force here: clients that only connect() share ports between destinations and are not "
@@ -314,7 +358,8 @@ static void tell_udp(const struct matter *m)
 	if (pw_address_is_any(&m->row->key.local))
 		say(m,
 			"Each UDP socket that sends or connects without a port of its own takes one that is free on every address: "
-			"%u are gone. Bind such sockets to their local address, or send from fewer of them.",
+			"%u are gone. A resolver that opens a socket for each query runs out so: let it use fewer upstream queries at "
+			"a time, a local cache, or sockets bound to their local address.",
 			m->counts->used);
 	else
 		say(m,

@@ -64,7 +64,7 @@ static void print_namespace(FILE *out, const struct pw_layout *l, const struct p
 		add_part(&parts, "%u usable (%u reserved, %u blocked)", ns->capacity, ns->reserved, ns->blocked);
 	else
 		add_part(&parts, "%u usable (%u blocked)", ns->capacity, ns->blocked);
-	add_part(&parts, "TCP %u (%u TIME_WAIT)", ns->tcp + ns->tcp_time_wait, ns->tcp_time_wait);
+	add_part(&parts, "TCP %u (%u closed)", ns->tcp + ns->tcp_time_wait, ns->tcp_time_wait);
 	add_part(&parts, "UDP %u", ns->udp);
 	print_parts(out, l, &parts);
 }
@@ -137,21 +137,34 @@ static void note(FILE *out, const struct pw_layout *l, const char *format, ...)
 		l->plain ? "# " : "", l->plain ? "# " : "  ");
 }
 
+/* Too small for a row, or beyond max-rows. */
+static const char *why_not_listed(const struct pw_snapshot *snapshot, size_t missing, char *buf, size_t size)
+{
+	if (snapshot->pools_omitted == 0)
+		return "for too few ports";
+	if (snapshot->pools_omitted >= missing)
+		return "since max-rows is reached";
+	snprintf(buf, size, "%u since max-rows is reached, the others for too few ports", snapshot->pools_omitted);
+	return buf;
+}
+
 static void note_rows(FILE *out, const struct pw_layout *l, size_t shown)
 {
 	const struct pw_selection *selection = &l->report->selection;
 	const struct pw_snapshot *snapshot = selection->snapshot;
+	char why[96];
 	size_t known = snapshot->n_pools + (selection->unlisted != NULL ? selection->unlisted->n : 0);
 
 	if (selection->matched > shown)
 		note(out, l, "%zu of %zu pools shown.", shown, selection->matched);
 	else if (selection->matched == 0 && known > 0)
 		note(out, l, "No pool matches the filters.");
-	if (snapshot->pools_seen > known)
-		note(out, l, "Not listed: %zu of %zu pools, %s.", snapshot->pools_seen - known,
-			(size_t)snapshot->pools_seen,
-			l->report->everything ? "which hold reserved ports only"
-					      : "for too few ports. --all shows them");
+	if (snapshot->pools_seen > known && l->report->everything)
+		note(out, l, "Not listed: %zu of %u pools, which hold reserved ports only.",
+			snapshot->pools_seen - known, snapshot->pools_seen);
+	else if (snapshot->pools_seen > known)
+		note(out, l, "Not listed: %zu of %u pools, %s. --all shows them.", snapshot->pools_seen - known,
+			snapshot->pools_seen, why_not_listed(snapshot, snapshot->pools_seen - known, why, sizeof(why)));
 	else if (known == 0)
 		note(out, l, "No pool holds a port.");
 }

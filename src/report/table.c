@@ -197,15 +197,24 @@ static void lay_out(struct pw_layout *l, const struct pw_report *report, const s
 
 /* --- rows ------------------------------------------------------------------------------------------------------------ */
 
-static const char *state_colour(enum pw_state state)
+static bool is_harmless(const struct pw_pool_row *row)
 {
-	switch (state) {
-	case PW_STATE_NORMAL: return "\033[32m";
+	return row->state == PW_STATE_NORMAL && !pw_row_has_threshold(row);
+}
+
+/* No red against green, which one man in twelve cannot tell apart: cyan, yellow, magenta, bold. A pool that cannot
+ * alarm is dim, however full: it does no harm. */
+static const char *row_colour(const struct pw_pool_row *row)
+{
+	if (is_harmless(row))
+		return "\033[2m";
+	switch (row->state) {
+	case PW_STATE_NORMAL: return "\033[36m";
 	case PW_STATE_WARNING: return "\033[33m";
-	case PW_STATE_CRITICAL: return "\033[31m";
+	case PW_STATE_CRITICAL: return "\033[35m";
 	case PW_STATE_EXHAUSTED: break;
 	}
-	return "\033[1;31m";
+	return "\033[1;35m";
 }
 
 /* The text of a cell; of the headers' row where there is no other. */
@@ -243,7 +252,7 @@ static void print_row(FILE *out, const struct pw_layout *l, const struct pw_pool
 
 	for (size_t i = 0; i < N_COLUMNS; i++) {
 		const struct pw_column *column = &columns[i];
-		bool coloured = column->coloured && l->view->colour && row != NULL;
+		bool coloured = l->view->colour && row != NULL && (column->coloured || is_harmless(row));
 		size_t width = column_width(l, column), blanks;
 
 		if (!is_wanted(l, column))
@@ -251,7 +260,7 @@ static void print_row(FILE *out, const struct pw_layout *l, const struct pw_pool
 		format_cell(l, column, row, cell, sizeof(cell));
 		blanks = pw_text_width(cell) < width ? width - pw_text_width(cell) : 0;
 		len += (size_t)snprintf(line + len, sizeof(line) - len, "%s%s%*s%s%*s%s", len > 0 ? " " : "",
-			coloured ? state_colour(row->state) : "", column->right ? (int)blanks : 0, "", cell,
+			coloured ? row_colour(row) : "", column->right ? (int)blanks : 0, "", cell,
 			column->right ? 0 : (int)blanks, "", coloured ? "\033[0m" : "");
 	}
 	while (len > 0 && line[len - 1] == ' ')

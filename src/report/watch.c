@@ -168,10 +168,12 @@ static void wait_until(struct watch *w, uint64_t deadline_ms)
 static int run(struct watch *w, struct pw_error *err)
 {
 	uint64_t due_ms = pw_clock_boot_ms(), now_ms;
+	bool first = true;
 
 	do {
-		if ((w->redraw ? draw(w) : print_below(w, due_ms == 0)) < 0)
+		if ((w->redraw ? draw(w) : print_below(w, first)) < 0)
 			return pw_error_set(err, "standard output: %s", strerror(errno));
+		first = false;
 		now_ms = pw_clock_boot_ms();
 		do
 			due_ms += w->options->watch_ms;

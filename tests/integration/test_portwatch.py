@@ -152,6 +152,20 @@ def test_watch_json_is_a_line_a_poll(host):
     assert [document["pools"][0]["used"] for document in documents] == [600, 600, 600]
 
 
+def test_watch_piped_begins_with_a_poll(host):
+    """No empty line before the first poll, one before each further one."""
+    with host.entered():
+        process = subprocess.Popen([str(program("portwatch")), "--watch=0.1"], stdout=subprocess.PIPE, text=True)
+    try:
+        lines = []
+        while lines.count("\n") < 2:
+            lines.append(process.stdout.readline())
+    finally:
+        process.terminate()
+        process.communicate()
+    assert lines[0].startswith("# ")
+
+
 def test_json_follows_its_schema(host):
     schema = json.loads((SOURCE / "docs" / "portwatch.schema.json").read_text())
     document = json.loads(host.run(program("portwatch"), "--json", "--all").stdout)

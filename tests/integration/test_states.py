@@ -56,5 +56,9 @@ def test_each_state_is_counted(ns, state, address):
     assert row["used"] == COUNT and row["timeWait"] == 0
     assert {name: row[name] for name in SERVERS if name != state} == {name: 0 for name in SERVERS if name != state}
     letter = {"synSent": "S", "established": "E", "closeWait": "C", "finWait": "F"}[state]
+    advice = " ".join(ns.run(program("portwatch"), "--explain", "--remote", address).stdout.split())
+    told = {"synSent": "in SYN_SENT:", "closeWait": "in CLOSE_WAIT:", "finWait": "in FIN_WAIT or LAST_ACK:",
+            "established": "further local address"}
+    assert [name for name, text in told.items() if text in advice] == [state]
     table = ns.run(program("portwatch"), "--remote", address).stdout
     assert f" {letter}{COUNT} " in table

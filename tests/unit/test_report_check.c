@@ -58,6 +58,17 @@ static void test_critical(void **state)
 	expect_answer(&f, PW_CHECK_CRITICAL, "check-critical.txt");
 }
 
+/* Nothing is left for a new destination: critical, also where no pool holds a port. */
+static void test_blocked(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	fixture_init(&f);
+	f.ns[0].blocked = f.ns[0].capacity;
+	expect_answer(&f, PW_CHECK_CRITICAL, "check-blocked.txt");
+}
+
 /* A state outranks the utilization: the pool in warning by its free ports is named, not the fuller one. */
 static void test_free_below(void **state)
 {
@@ -174,6 +185,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ok),
 		cmocka_unit_test(test_critical),
+		cmocka_unit_test(test_blocked),
 		cmocka_unit_test(test_free_below),
 		cmocka_unit_test(test_no_threshold),
 		cmocka_unit_test(test_nothing),

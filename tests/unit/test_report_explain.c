@@ -200,12 +200,52 @@ static void test_blocked(void **state)
 	f.facts[0].bound = 1400;
 	expect_has(&f,
 		LIST("2000 ports of the range (7 %) are closed to every connect(): 1400 by sockets that took their port by bind()",
-			"600 by listeners", "IP_BIND_ADDRESS_NO_PORT", "the 1400 ports open up again",
-			"Listen on ports outside 32768-60999"),
+			"600 by listeners", "IP_BIND_ADDRESS_NO_PORT", "the 1400 open up again",
+			"let it choose outside of 32768-60999", "Listen on ports outside 32768-60999"),
 		NOTHING);
 	one_pool(&f, 15000, 0);
 	f.ns[0].blocked = 200;
 	expect_has(&f, LIST("live connections"), LIST("closed to every connect()"));
+}
+
+/* Three states, three people: none of them is told to add an address. */
+static void test_states(void **state)
+{
+	struct pw_pool_row *row;
+	struct fixture f;
+
+	(void)state;
+	row = one_pool(&f, 15000, 0);
+	row->states = (struct pw_pool_states){.syn_sent = 14000, .established = 1000};
+	expect_has(&f, LIST("14000 of its connections are in SYN_SENT: 198.51.100.9 port 443 does not answer"),
+		LIST("further local address", "CLOSE_WAIT", "FIN_WAIT"));
+	row = one_pool(&f, 15000, 0);
+	row->states = (struct pw_pool_states){.close_wait = 9000, .established = 6000};
+	expect_has(&f, LIST("9000 of its connections are in CLOSE_WAIT", "leaks sockets"),
+		LIST("further local address", "SYN_SENT", "FIN_WAIT"));
+	row = one_pool(&f, 15000, 0);
+	row->states = (struct pw_pool_states){.fin_wait = 8000, .established = 7000};
+	expect_has(&f, LIST("8000 of its connections are in FIN_WAIT or LAST_ACK"),
+		LIST("further local address", "SYN_SENT", "CLOSE_WAIT"));
+	row = one_pool(&f, 15000, 0);
+	row->states = (struct pw_pool_states){.fin_wait = 100, .established = 14900};
+	expect_has(&f, LIST("further local address"), LIST("SYN_SENT", "CLOSE_WAIT", "FIN_WAIT"));
+}
+
+/* Where the ports of that parity are reserved, connect() passes over them and loses no time. */
+static void test_reserved_parity(void **state)
+{
+	struct pw_pool_row *row;
+	struct fixture f;
+
+	(void)state;
+	row = one_pool(&f, 9000, 0);
+	f.ns[0].reserved = 14116;
+	f.ns[0].capacity = row->counts.capacity = 14116;
+	row->counts.free = 5116;
+	row->counts.fast_free = 0;
+	row->counts.utilization = 63;
+	expect_has(&f, LIST("are reserved by"), LIST("50 times slower"));
 }
 
 static void test_slow(void **state)
@@ -347,6 +387,8 @@ int main(void)
 		cmocka_unit_test(test_time_wait),
 		cmocka_unit_test(test_loopback_reuse),
 		cmocka_unit_test(test_blocked),
+		cmocka_unit_test(test_states),
+		cmocka_unit_test(test_reserved_parity),
 		cmocka_unit_test(test_slow),
 		cmocka_unit_test(test_growth),
 		cmocka_unit_test(test_exhausted),
