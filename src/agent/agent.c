@@ -2,6 +2,7 @@
 #include "agent/agent.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -73,10 +74,32 @@ static void on_wake(int fd, void *context)
 	eventfd_read(fd, &count);
 }
 
+/* Whether this host has no UDP port left to give. */
+static bool is_out_of_udp_ports(struct pw_exchange *exchange)
+{
+	const struct pw_snapshot *snapshot = pw_exchange_snapshot(exchange);
+	bool found = false;
+
+	for (size_t i = 0; snapshot != NULL && i < snapshot->n_pools && !found; i++) {
+		const struct pw_pool_row *row = &snapshot->pools[i];
+
+		found = row->key.ns == 1 && row->key.kind == PW_KIND_BIND && row->key.protocol == IPPROTO_UDP &&
+			row->counts.free == 0;
+	}
+	pw_snapshot_unref(snapshot);
+	return found;
+}
+
+/* snmpd makes the sockets of its receivers when it starts, and never again. */
 static void on_session_changed(void *context)
 {
 	struct pw_agent *agent = context;
 
+	if (agent->session.session != NULL && is_out_of_udp_ports(agent->exchange))
+		pw_log(LOG_WARNING,
+			"the AgentX master agent connected while no UDP port is free: if it has just started, it may have "
+			"no socket for its receivers, and drop notifications that it acknowledges; restart it when "
+			"ports are free, or give its receivers a source port (trap2sink -s)");
 	pw_notifier_session_changed(&agent->notifier);
 }
 

@@ -9,7 +9,7 @@ import time
 import pytest
 from agent import fill_backlog
 from harness import PATIENCE, Daemon, eventually
-from scene import connect_pool
+from scene import TRAP_V2C, connect_pool
 
 WEB = connect_pool("127.0.0.1", "127.0.0.1", 8080)
 INTERVAL = 0.2
@@ -114,3 +114,41 @@ def test_a_name_server_that_does_not_answer(scene):
         daemon.signal(signal.SIGTERM)
         assert daemon.wait(10) == 0
         assert time.monotonic() - begun < 2 * PATIENCE
+
+
+UDP = "udp 0.0.0.0 bind"
+WITH_SOURCE_PORT = "trap2sink -s 127.0.0.1:10162 127.0.0.1:162 public"
+
+
+def exhaust_udp(scene):
+    """Sockets on every UDP port of the range, as a leak makes them."""
+    held = []
+    with scene.ns.entered(), contextlib.suppress(OSError):
+        while True:
+            held.append(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            held[-1].connect(("127.0.0.1", 53))
+    return held
+
+
+@pytest.mark.parametrize("source_port", [False, True], ids=["any port", "a source port"])
+def test_snmpd_restarts_while_udp_ports_are_exhausted(make_scene, source_port):
+    """A snmpd that finds no port for its receivers drops notifications that it acknowledges: the log warns. With a source port outside of the range,
+    as the documentation has it, they come through."""
+    scene = make_scene(low=40000, high=40099, snmpd=WITH_SOURCE_PORT if source_port else TRAP_V2C)
+    daemon = scene.start("min-used = 10\n", interval=INTERVAL)
+    held = exhaust_udp(scene)
+    assert len(held) > 90
+    eventually(lambda: UDP in daemon.log())
+    scene.master.kill()
+    held += exhaust_udp(scene)
+    scene.load.listen("127.0.0.1", 8080)
+    scene.load.connect(60, "127.0.0.1", 8080)
+    eventually(lambda: WEB in daemon.log())
+    scene.restart_master()
+    eventually(lambda: "connected while no UDP port is free" in daemon.log())
+    if source_port:
+        eventually(lambda: (WEB, "normal", "warning") in scene.crossings())
+    else:
+        eventually(lambda: "cannot create sink" in scene.master.log())
+    for client in held:
+        client.close()
