@@ -21,11 +21,12 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-/* Of the time that pw_agent_stop() has, the part for the last notifications, and the part after which the connection is cut. */
+/* Of the time that pw_agent_stop() has, the part for the last notifications, and the part after which the connection
+ * is cut. */
 enum { DRAIN_PERCENT = 40, CUT_PERCENT = 70 };
 
-/* Descriptors that must be left at the start: pipes of the library, which does without those that it can't have, and stays deaf without a
- * word; the connection, and what a poll opens. */
+/* Descriptors that must be left at the start: pipes of the library, which does without those that it can't have, and
+ * stays deaf without a word; the connection, and what a poll opens. */
 enum { SPARE_DESCRIPTORS = 12 };
 
 struct pw_agent {
@@ -54,7 +55,7 @@ static bool is_standalone(const struct pw_agent *agent)
 	return agent->options.role == PW_AGENT_STANDALONE;
 }
 
-/* --- in the thread ------------------------------------------------------------------------------------------------- */
+/* --- in the thread ---------------------------------------------------------------------------------------------- */
 
 static void on_exchange(int fd, void *context)
 {
@@ -97,9 +98,9 @@ static void on_session_changed(void *context)
 
 	if (agent->session.session != NULL && is_out_of_udp_ports(agent->exchange))
 		pw_log(LOG_WARNING,
-			"the AgentX master agent connected while no UDP port is free: if it has just started, it may have "
-			"no socket for its receivers, and drop notifications that it acknowledges; restart it when "
-			"ports are free, or give its receivers a source port (trap2sink -s)");
+			"the AgentX master agent connected while no UDP port is free: if it has just started, it may "
+			"have no socket for its receivers, and drop notifications that it acknowledges; restart it "
+			"when ports are free, or give its receivers a source port (trap2sink -s)");
 	pw_notifier_session_changed(&agent->notifier);
 }
 
@@ -230,7 +231,7 @@ static void *run(void *context)
 	return NULL;
 }
 
-/* --- outside ------------------------------------------------------------------------------------------------------- */
+/* --- outside ---------------------------------------------------------------------------------------------------- */
 
 static void free_agent(struct pw_agent *agent)
 {

@@ -23,7 +23,7 @@ void pw_library_isolate(void)
 	netsnmp_ds_set_string(NETSNMP_DS_LIBRARY_ID, NETSNMP_DS_LIB_PERSISTENT_DIR, PW_NO_DIRECTORY);
 }
 
-/* --- timers -------------------------------------------------------------------------------------------------------- */
+/* --- timers ----------------------------------------------------------------------------------------------------- */
 
 static void timer_expired(unsigned alarm, void *context)
 {
@@ -51,7 +51,7 @@ void pw_timer_stop(struct pw_timer *timer)
 	timer->alarm = 0;
 }
 
-/* --- the library's log --------------------------------------------------------------------------------------------- */
+/* --- the library's log ------------------------------------------------------------------------------------------ */
 
 /* Lines a second that pass; a library that reports every packet of a broken peer must not fill the disk. */
 enum { LINES_PER_SECOND = 5 };
@@ -140,7 +140,7 @@ unsigned pw_library_log_errors(char *last, size_t size)
 	return library_log.errors;
 }
 
-/* --- varbinds ------------------------------------------------------------------------------------------------------ */
+/* --- varbinds --------------------------------------------------------------------------------------------------- */
 
 /* A value in the library's own types. */
 struct wire {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* library.h: the headers of net-snmp, and small wrappers around what of it is clumsy; only files of src/agent may include it */
+/* library.h: the headers of net-snmp, and small wrappers around what of it is clumsy; only files of src/agent may
+ * include it */
 #ifndef PW_AGENT_LIBRARY_H
 #define PW_AGENT_LIBRARY_H
 
@@ -40,11 +41,12 @@ static inline bool pw_timer_runs(const struct pw_timer *timer)
 /* Below this nothing can be read or written: where the library is to keep its state, unless it is told otherwise. */
 #define PW_NO_DIRECTORY "/dev/null"
 
-/* Keeps the library from everything outside of our own files: no snmp.conf, no state, no certificates. (MIB files it finds by the
- * environment only: see pw_agent_start().) Before init_agent(). */
+/* Keeps the library from everything outside of our own files: no snmp.conf, no state, no certificates. (MIB files it
+ * finds by the environment only: see pw_agent_start().) Before init_agent(). */
 void pw_library_isolate(void);
 
-/* Sends the library's messages to pw_log(), at most a few a second and none twice in a row. Its chatter (LOG_INFO) needs -d. */
+/* Sends the library's messages to pw_log(), at most a few a second and none twice in a row. Its chatter (LOG_INFO)
+ * needs -d. */
 void pw_library_log_open(void);
 
 /* The errors that the library has logged so far: the only way in which it tells of mistakes in a configuration file. */

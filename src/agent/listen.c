@@ -15,8 +15,9 @@
 
 #define PREFIX "portwatch-listen"
 
-/* Kinds of addresses of which connections can come (TCP over v4 and v6, TLS, Unix); how often the silent ones are looked for, and how often it is
- * said that some had to go; connections that may wait; octets that are read at a time. */
+/* Kinds of addresses of which connections can come (TCP over v4 and v6, TLS, Unix); how often the silent ones are
+ * looked for, and how often it is said that some had to go; connections that may wait; octets that are read at a
+ * time. */
 enum { KINDS_MAX = 8, SWEEP_MS = 5000, COMPLAIN_MS = 60000, BACKLOG = 128, PIECE = 2048 };
 
 struct connection {
@@ -63,7 +64,7 @@ static void complain(const char *why)
 	pw_log(LOG_WARNING, "connections of SNMP clients are refused or ended: %s", why);
 }
 
-/* --- connections ------------------------------------------------------------------------------------------------------ */
+/* --- connections ------------------------------------------------------------------------------------------------ */
 
 static void end(struct connection *c)
 {
@@ -197,7 +198,7 @@ static int close_bounded(netsnmp_transport *t)
 	return listening.kinds[kind_of(t)].close(t);
 }
 
-/* --- addresses -------------------------------------------------------------------------------------------------------- */
+/* --- addresses -------------------------------------------------------------------------------------------------- */
 
 static netsnmp_transport *create(const char *address, int local, const char *unused)
 {

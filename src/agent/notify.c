@@ -8,17 +8,18 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-/* UDP payload of an Ethernet frame (1500 - 20 - 8), and what an SNMPv3 authPriv message adds to its varbinds at most, with engine IDs,
- * user and context names of 32 octets and SHA-512: RFC 3412 6, RFC 3414 2.4. */
+/* UDP payload of an Ethernet frame (1500 - 20 - 8), and what an SNMPv3 authPriv message adds to its varbinds at most,
+ * with engine IDs, user and context names of 32 octets and SHA-512: RFC 3412 6, RFC 3414 2.4. */
 enum { DATAGRAM = 1472, MESSAGE_OVERHEAD = 276 };
 
-/* The pace: snmpd forwards as fast as it is told, and what overruns a receiver's socket buffer is lost without a trace. */
+/* The pace: snmpd forwards as fast as it is told, and what overruns a receiver's socket buffer is lost without a
+ * trace. */
 enum { PACE_US = 2000, BURST = 32 };
 
 /* After a failure to send, memory perhaps, or a connection that has just ended; and after the master refused one. */
 enum { AGAIN_MS = 1000, REFUSED_MS = 5000 };
 
-/* --- varbinds ------------------------------------------------------------------------------------------------------ */
+/* --- varbinds --------------------------------------------------------------------------------------------------- */
 
 static int add_header(netsnmp_variable_list **list, enum pw_event_type type)
 {
@@ -59,7 +60,7 @@ static netsnmp_variable_list *build(const struct pw_event *event)
 	return NULL;
 }
 
-/* --- size in BER --------------------------------------------------------------------------------------------------- */
+/* --- size in BER ------------------------------------------------------------------------------------------------ */
 
 static size_t ber_oid(const oid *name, size_t len)
 {
@@ -109,8 +110,9 @@ static size_t shorten(char *text, size_t excess)
 	return excess > len - keep ? excess - (len - keep) : 0;
 }
 
-/* sysUpTime.0, snmpTrapOID.0 and the objects of a notification; NULL when out of memory. Text, owner and label are cut where an SNMPv3
- * message would not fit into an Ethernet frame otherwise: receivers lose fragments, or refuse larger messages. */
+/* sysUpTime.0, snmpTrapOID.0 and the objects of a notification; NULL when out of memory. Text, owner and label are
+ * cut where an SNMPv3 message would not fit into an Ethernet frame otherwise: receivers lose fragments, or refuse
+ * larger messages. */
 static netsnmp_variable_list *varbinds_of(const struct pw_event *event)
 {
 	netsnmp_variable_list *list = build(event);
@@ -127,7 +129,7 @@ static netsnmp_variable_list *varbinds_of(const struct pw_event *event)
 	return build(&cut);
 }
 
-/* --- to the master --------------------------------------------------------------------------------------------------- */
+/* --- to the master ---------------------------------------------------------------------------------------------- */
 
 static struct pw_slot *free_slot(struct pw_notifier *n)
 {
@@ -151,8 +153,8 @@ static void hold(struct pw_notifier *n, uint64_t ms)
 	n->paced_us = pw_clock_boot_us() + ms * 1000 + BURST * PACE_US;
 }
 
-/* The library also calls this for what was under way when it frees an ended session (that is owed again already, and the slot may
- * belong to a newer one), and when a send fails (the sender tells that itself). */
+/* The library also calls this for what was under way when it frees an ended session (that is owed again already, and
+ * the slot may belong to a newer one), and when a send fails (the sender tells that itself). */
 static int on_answer(int operation, netsnmp_session *session, int request, netsnmp_pdu *pdu, void *magic)
 {
 	struct pw_slot *slot = magic;
@@ -190,7 +192,7 @@ void pw_notifier_session_changed(struct pw_notifier *n)
 		pw_notifier_pump(n);
 }
 
-/* --- sending ------------------------------------------------------------------------------------------------------- */
+/* --- sending ---------------------------------------------------------------------------------------------------- */
 
 static bool ready(struct pw_notifier *n)
 {
@@ -216,7 +218,8 @@ static int send_varbinds(struct pw_notifier *n, uint32_t id, netsnmp_variable_li
 	return 0;
 }
 
-/* Sends one notification, if one is owed. Returns the milliseconds until it is worth trying again: 0 at once, UINT64_MAX never. */
+/* Sends one notification, if one is owed. Returns the milliseconds until it is worth trying again: 0 at once,
+ * UINT64_MAX never. */
 static uint64_t send_one(struct pw_notifier *n)
 {
 	uint64_t now_us = pw_clock_boot_us(), wait_ms = pace_wait_ms(n, now_us);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* notify.h: sends what the exchange owes
  *
- * Through a master agent at most 32 Notify-PDUs are under way, and each is acknowledged. Without a limit a burst dead-locks: snmpd blocks in
- * sending its answers while this process blocks in sending notifications, both socket buffers full. The stand-alone agent sends to the
- * receivers of its include file, without acknowledgement. */
+ * Through a master agent at most 32 Notify-PDUs are under way, and each is acknowledged. Without a limit a burst
+ * dead-locks: snmpd blocks in sending its answers while this process blocks in sending notifications, both socket
+ * buffers full. The stand-alone agent sends to the receivers of its include file, without acknowledgement. */
 #ifndef PW_AGENT_NOTIFY_H
 #define PW_AGENT_NOTIFY_H
 

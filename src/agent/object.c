@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-/* --- rows, found by binary search in the snapshot ------------------------------------------------------------------- */
+/* --- rows, found by binary search in the snapshot --------------------------------------------------------------- */
 
 /* The snapshot is the row of the scalars, and .0 its index. */
 static const void *find_scalars(const struct pw_snapshot *snapshot, bool next, const uint32_t *index, size_t len,
@@ -19,8 +19,8 @@ static const void *find_scalars(const struct pw_snapshot *snapshot, bool next, c
 /* The index of a row, of tables whose index is one number. */
 typedef uint32_t row_number(const struct pw_snapshot *snapshot, size_t position);
 
-/* The position of the row with this index or, with next, of the first one behind it; `count` when there is none. Its index is
- * written to *found. */
+/* The position of the row with this index or, with next, of the first one behind it; `count` when there is none. Its
+ * index is written to *found. */
 static size_t search(const struct pw_snapshot *snapshot, size_t count, row_number *number, bool next,
 	const uint32_t *index, size_t len, uint32_t *found)
 {
@@ -114,7 +114,7 @@ const struct pw_group pw_groups[] = {
 };
 const size_t pw_n_groups = sizeof(pw_groups) / sizeof(pw_groups[0]);
 
-/* --- values ---------------------------------------------------------------------------------------------------------- */
+/* --- values ----------------------------------------------------------------------------------------------------- */
 
 /* The OID that a RowPointer to a pool has: its first accessible column. */
 static void set_pool_row(struct pw_value *value, const struct pw_pool_key *key)
@@ -154,7 +154,7 @@ const uint8_t *pw_notification_objects(enum pw_event_type type, size_t *n)
 	}
 }
 
-/* --- object identifiers ------------------------------------------------------------------------------------------------ */
+/* --- object identifiers ----------------------------------------------------------------------------------------- */
 
 size_t pw_object_path(const struct pw_fields *fields, const struct pw_field *field, uint32_t path[4])
 {
@@ -201,7 +201,8 @@ enum pw_lookup pw_lookup_get(
 	return PW_LOOKUP_NO_OBJECT;
 }
 
-/* Where an OID stands to the path of a group, or of the entry of its table: before it (or short of it) -1, below it 0, behind it 1. */
+/* Where an OID stands to the path of a group, or of the entry of its table: before it (or short of it) -1, below it
+ * 0, behind it 1. */
 static int compare_to_group(const struct pw_fields *fields, const uint32_t *oid, size_t len)
 {
 	const uint32_t path[] = {1, fields->number, 1};

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* object.h: the objects of PORTWATCH-MIB: where they are, and their values; no net-snmp
  *
- * What there is and where its values come from say the descriptions of watch/fields.h; here they get object identifiers. */
+ * What there is and where its values come from say the descriptions of watch/fields.h; here they get object
+ * identifiers. */
 #ifndef PW_AGENT_OBJECT_H
 #define PW_AGENT_OBJECT_H
 

@@ -21,7 +21,7 @@ enum {
 static const uint32_t internet[] = {1, 3, 6, 1};
 enum { INTERNET = sizeof(internet) / sizeof(internet[0]) };
 
-/* --- reading --------------------------------------------------------------------------------------------------------- */
+/* --- reading ---------------------------------------------------------------------------------------------------- */
 
 static uint32_t get32(const struct pw_pdu *pdu, const uint8_t *p)
 {
@@ -98,7 +98,7 @@ int pw_pdu_range(struct pw_pdu *pdu, struct pw_name *start, struct pw_name *end)
 	return get_name(pdu, start) == 0 && get_name(pdu, end) == 0 ? 1 : -1;
 }
 
-/* --- writing --------------------------------------------------------------------------------------------------------- */
+/* --- writing ---------------------------------------------------------------------------------------------------- */
 
 /* Room for n octets, NULL when there is none; either way they count. */
 static uint8_t *reserve(struct pw_response *r, size_t n)

@@ -49,8 +49,8 @@ enum {
 	PW_PDU_PARSE_ERROR = 266
 };
 
-/* Octets of a header; of the start of a Response's payload (sysUpTime, error, index); and of the longest PDU that makes sense: the
- * largest SNMP message is 64 KiB, and a varbind of it grows less than tenfold in AgentX. */
+/* Octets of a header; of the start of a Response's payload (sysUpTime, error, index); and of the longest PDU that
+ * makes sense: the largest SNMP message is 64 KiB, and a varbind of it grows less than tenfold in AgentX. */
 enum { PW_PDU_HEADER = 20, PW_PDU_RESULT = 8, PW_PDU_MAX = PW_PDU_HEADER + (1 << 20) };
 
 /* A PDU that is being read. */
@@ -62,15 +62,15 @@ struct pw_pdu {
 	const uint8_t *at, *end; /* what has not been read of the payload */
 };
 
-/* Reads a header (6.1). The octets of the PDU must stay as long as its payload is read. Returns NULL, or a static text that says what
- * is wrong: this is no AgentX, or no PDU that anybody makes. */
+/* Reads a header (6.1). The octets of the PDU must stay as long as its payload is read. Returns NULL, or a static
+ * text that says what is wrong: this is no AgentX, or no PDU that anybody makes. */
 const char *pw_pdu_header(struct pw_pdu *pdu, const uint8_t *octets);
 
 /* Reads the start of a GetBulk's payload; -1 when it is malformed. */
 int pw_pdu_bulk(struct pw_pdu *pdu, uint16_t *non_repeaters, uint16_t *max_repetitions);
 
-/* Reads the next search range: where it starts, and where it ends (the end itself does not belong to it; the null name is no
- * end). Returns 1, 0 when there is none left, -1 when the PDU is malformed. */
+/* Reads the next search range: where it starts, and where it ends (the end itself does not belong to it; the null
+ * name is no end). Returns 1, 0 when there is none left, -1 when the PDU is malformed. */
 int pw_pdu_range(struct pw_pdu *pdu, struct pw_name *start, struct pw_name *end);
 
 /* What a variable binding says instead of a value (RFC 2741 5.4). */
@@ -91,14 +91,15 @@ void pw_response_begin(
 void pw_response_value(struct pw_response *response, const uint32_t *name, size_t len, const struct pw_value *value);
 void pw_response_exception(struct pw_response *response, const struct pw_name *name, enum pw_exception exception);
 
-/* Makes it one that tells of an error, without variable bindings. `index` counts them from 1; 0 for the whole request. */
+/* Makes it one that tells of an error, without variable bindings. `index` counts them from 1; 0 for the whole
+ * request. */
 void pw_response_error(struct pw_response *response, uint16_t error, uint16_t index);
 
 /* Returns the length of the Response, 0 when it did not fit. */
 size_t pw_response_end(struct pw_response *response);
 
-/* Writes the start of a Response without its variable bindings and its context, PW_PDU_HEADER + PW_PDU_RESULT octets, and returns
- * their number; 0 when it has no such start. */
+/* Writes the start of a Response without its variable bindings and its context, PW_PDU_HEADER + PW_PDU_RESULT octets,
+ * and returns their number; 0 when it has no such start. */
 size_t pw_response_reduce(const struct pw_pdu *pdu, const uint8_t *octets, uint8_t *out);
 
 #endif

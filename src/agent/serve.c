@@ -59,7 +59,7 @@ bool pw_server_next(const struct pw_context *context, const struct pw_name *name
 		pw_lookup_next(context->snapshot, name->id, 0, out);
 }
 
-/* --- AgentX ---------------------------------------------------------------------------------------------------------- */
+/* --- AgentX ----------------------------------------------------------------------------------------------------- */
 
 static void respond_value(struct pw_response *r, const struct pw_context *s, const struct pw_instance *found,
 	const struct pw_name *start, const struct pw_name *end)
@@ -100,7 +100,8 @@ static void respond_next(
 		pw_response_exception(r, start, PW_END_OF_MIB_VIEW);
 }
 
-/* One repetition of a GetBulk is made, as if there were no room for more (RFC 3416 4.2.3): snmpd sends GetNext for each repetition itself. */
+/* One repetition of a GetBulk is made, as if there were no room for more (RFC 3416 4.2.3): snmpd sends GetNext for
+ * each repetition itself. */
 static void respond_ranges(struct pw_response *r, const struct pw_context *s, struct pw_pdu *request)
 {
 	uint16_t non_repeaters = UINT16_MAX, max_repetitions = 1;

@@ -10,10 +10,11 @@
 
 enum { CLOSE_SHUTDOWN = 5 }; /* RFC 2741 6.2.2 */
 
-/* How long the library waits for the answer to the Open-PDU: a busy master may take a second or two, and only this thread waits. */
+/* How long the library waits for the answer to the Open-PDU: a busy master may take a second or two, and only this
+ * thread waits. */
 enum { OPEN_SECONDS = 3 };
-/* Answers are not timed one by one, since a master can be slow for good reasons (an SNMPv3 inform to a silent receiver blocks snmpd for
- * seconds): watch() judges whether it is still there. */
+/* Answers are not timed one by one, since a master can be slow for good reasons (an SNMPv3 inform to a silent
+ * receiver blocks snmpd for seconds): watch() judges whether it is still there. */
 #define ANSWER_US (600L * 1000000)
 /* A master that has said nothing for so many ping intervals, and at least so long, is gone. */
 enum { SILENT_PINGS = 3, SILENT_MIN_MS = 10000 };
@@ -24,7 +25,7 @@ static void attempt(void *context);
 static void watch(void *context);
 static void enlist(void *context);
 
-/* --- open and closed ----------------------------------------------------------------------------------------------- */
+/* --- open and closed -------------------------------------------------------------------------------------------- */
 
 static void set_session(struct pw_session *s, netsnmp_session *session)
 {
@@ -108,7 +109,7 @@ void pw_session_keep(struct pw_session *s)
 	}
 }
 
-/* --- requests to the master ---------------------------------------------------------------------------------------- */
+/* --- requests to the master ------------------------------------------------------------------------------------- */
 
 static netsnmp_pdu *new_pdu(const struct pw_session *s, int type)
 {
@@ -137,8 +138,8 @@ static void synchronize(const netsnmp_pdu *pdu)
 	netsnmp_set_agent_uptime((u_long)pdu->time);
 }
 
-/* Whether this is the answer of the session that is open now. The library calls back for each unanswered request when it frees a
- * session, too, and at a failed send. */
+/* Whether this is the answer of the session that is open now. The library calls back for each unanswered request when
+ * it frees a session, too, and at a failed send. */
 static bool answered(const struct pw_session *s, int operation, const netsnmp_session *session)
 {
 	return operation == NETSNMP_CALLBACK_OP_RECEIVED_MESSAGE && session == s->session;
@@ -174,8 +175,8 @@ static int on_registered(int operation, netsnmp_session *session, int request, n
 	return 1;
 }
 
-/* One registration for the whole subtree. The library would do it for us, but synchronously, and it tells of a refusal only in a line
- * of its log. */
+/* One registration for the whole subtree. The library would do it for us, but synchronously, and it tells of a
+ * refusal only in a line of its log. */
 static void enlist(void *context)
 {
 	struct pw_session *s = context;
@@ -212,8 +213,9 @@ static uint64_t silence_limit(const struct pw_session *s)
 	return limit > SILENT_MIN_MS ? limit : SILENT_MIN_MS;
 }
 
-/* Pings a master that has been silent for an interval, and gives up one that stays silent. Whatever arrives is a sign of life: a
- * master that is busy with our notifications is not pinged, and not given up. Neither is one after a suspend, before it was asked. */
+/* Pings a master that has been silent for an interval, and gives up one that stays silent. Whatever arrives is a sign
+ * of life: a master that is busy with our notifications is not pinged, and not given up. Neither is one after a
+ * suspend, before it was asked. */
 static void watch(void *context)
 {
 	struct pw_session *s = context;
@@ -243,7 +245,7 @@ int pw_session_notify(struct pw_session *s, netsnmp_variable_list *varbinds, snm
 	return send_pdu(s, pdu, done, magic);
 }
 
-/* --- life ---------------------------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------------------------- */
 
 static uint64_t milliseconds(double seconds, uint64_t least)
 {
@@ -281,8 +283,8 @@ int pw_session_open(struct pw_session *s, const struct pw_agent_options *options
 	return 0;
 }
 
-/* Says good-bye and ends the connection, without waiting for an answer. The library's own way, in snmp_shutdown(), waits, and uses
- * freed memory when the connection ends meanwhile. */
+/* Says good-bye and ends the connection, without waiting for an answer. The library's own way, in snmp_shutdown(),
+ * waits, and uses freed memory when the connection ends meanwhile. */
 static void end_session(struct pw_session *s)
 {
 	netsnmp_pdu *pdu = new_pdu(s, PW_PDU_CLOSE);

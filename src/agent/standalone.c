@@ -10,7 +10,7 @@
 #include "agent/listen.h"
 #include "base/log.h"
 
-/* --- PORTWATCH-MIB --------------------------------------------------------------------------------------------------- */
+/* --- PORTWATCH-MIB ---------------------------------------------------------------------------------------------- */
 
 static void name_of(const netsnmp_variable_list *varbind, struct pw_name *name)
 {
@@ -59,7 +59,8 @@ static int handle_mib(netsnmp_mib_handler *handler, netsnmp_handler_registration
 	return SNMP_ERR_NOERROR;
 }
 
-/* One registration for the whole subtree, so that all varbinds of a request are answered from one snapshot, whichever tables they ask for. */
+/* One registration for the whole subtree, so that all varbinds of a request are answered from one snapshot, whichever
+ * tables they ask for. */
 static int open_mib(struct pw_server *server, struct pw_error *err)
 {
 	oid base[MAX_OID_LEN];
@@ -75,7 +76,7 @@ static int open_mib(struct pw_server *server, struct pw_error *err)
 	return 0;
 }
 
-/* --- the system group: sysContact, sysName and sysLocation come from the include file ------------------------------- */
+/* --- the system group: sysContact, sysName and sysLocation come from the include file --------------------------- */
 
 enum {
 	NUMBER_DESCR = 1,
@@ -174,7 +175,7 @@ static int open_system(struct pw_error *err)
 	return 0;
 }
 
-/* --- configuration ------------------------------------------------------------------------------------------------- */
+/* --- configuration ---------------------------------------------------------------------------------------------- */
 
 /* Reads what an earlier run kept, in both passes that the library makes over its files. */
 static void read_state(int pass)
@@ -187,8 +188,9 @@ static void read_state(int pass)
 		read_config(path, read_config_get_handlers(PW_LIBRARY_NAME), pass);
 }
 
-/* The library has made its first pass over the include file, so that it knows `[snmp] persistentDir`: only where that is given are
- * engine ID, engineBoots and users of SNMPv3 read from a file, and written to it. Called before the library makes up an engine ID. */
+/* The library has made its first pass over the include file, so that it knows `[snmp] persistentDir`: only where that
+ * is given are engine ID, engineBoots and users of SNMPv3 read from a file, and written to it. Called before the
+ * library makes up an engine ID. */
 static int after_first_pass(int major, int minor, void *unused, void *context)
 {
 	struct pw_standalone *standalone = context;
@@ -235,7 +237,8 @@ static void allow_loopback(void)
 	netsnmp_config_remember(v4);
 	netsnmp_config_remember(v6);
 	pw_log(LOG_NOTICE,
-		"no access control is configured (snmp { include }): community \"public\" may read, from this host only");
+		"no access control is configured (snmp { include }): community \"public\" may read, "
+		"from this host only");
 }
 
 int pw_standalone_open(struct pw_standalone *standalone, const struct pw_agent_options *options,

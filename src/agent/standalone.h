@@ -10,8 +10,8 @@ struct pw_standalone {
 	bool has_state; /* SNMPv3 state is kept in a file: the include file names a directory for it */
 };
 
-/* Between init_agent() and init_snmp(): listen address, access control, PORTWATCH-MIB, and the system group of SNMPv2-MIB (RFC 3418), which the
- * library leaves to snmpd. */
+/* Between init_agent() and init_snmp(): listen address, access control, PORTWATCH-MIB, and the system group of
+ * SNMPv2-MIB (RFC 3418), which the library leaves to snmpd. */
 int pw_standalone_open(struct pw_standalone *standalone, const struct pw_agent_options *options,
 	struct pw_server *server, struct pw_error *err);
 

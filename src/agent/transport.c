@@ -25,8 +25,8 @@ enum { PATIENCE_MS = 3000 };
 static const char default_port[] = "705"; /* RFC 2741 8.1.1 */
 static const oid domain_oid[] = {1, 3, 6, 1, 4, 1, 8072, 3, 3, 28232};
 
-/* The one connection. The descriptor is shared with the thread that calls pw_transport_cut(): it is closed under the mutex, so
- * that a number that something else has been given in the meantime is never shut down. */
+/* The one connection. The descriptor is shared with the thread that calls pw_transport_cut(): it is closed under the
+ * mutex, so that a number that something else has been given in the meantime is never shut down. */
 static struct {
 	pthread_mutex_t mutex;
 	int fd;          /* -1 = none */
@@ -83,7 +83,7 @@ static const char *why_cut(void)
 	return why;
 }
 
-/* --- addresses ----------------------------------------------------------------------------------------------------- */
+/* --- addresses -------------------------------------------------------------------------------------------------- */
 
 static bool is_port(const char *text)
 {
@@ -146,7 +146,7 @@ char *pw_transport_address(const char *address, struct pw_error *err)
 	return out;
 }
 
-/* --- connect ------------------------------------------------------------------------------------------------------- */
+/* --- connect ---------------------------------------------------------------------------------------------------- */
 
 /* Waits for a descriptor until the deadline; 0, or -1 with errno. */
 static int wait_for(int fd, short events, uint64_t deadline_ms)
@@ -272,7 +272,7 @@ static int connect_tcp(const char *address)
 	return fd;
 }
 
-/* --- the library's functions --------------------------------------------------------------------------------------- */
+/* --- the library's functions ------------------------------------------------------------------------------------ */
 
 /* The end of the stream: because of the master, or of us. Returns -1. */
 static int ended(const char *why)
@@ -283,8 +283,8 @@ static int ended(const char *why)
 	return -1;
 }
 
-/* Sends a PDU as a whole. When the buffer stays full for so long, the master hangs, and what has been sent of a PDU can't be taken
- * back: the connection ends. */
+/* Sends a PDU as a whole. When the buffer stays full for so long, the master hangs, and what has been sent of a PDU
+ * can't be taken back: the connection ends. */
 static int send_whole(int fd, const uint8_t *pdu, size_t left)
 {
 	uint64_t deadline_ms = pw_clock_boot_ms() + PATIENCE_MS;

@@ -31,12 +31,12 @@ struct pw_value {
 	};
 };
 
-/* A number of the value's syntax, which must not be one of TEXT, DATE and ROW. A gauge that does not fit stays at its maximum, and
- * a 32-bit counter wraps around (RFC 2578). */
+/* A number of the value's syntax, which must not be one of TEXT, DATE and ROW. A gauge that does not fit stays at its
+ * maximum, and a 32-bit counter wraps around (RFC 2578). */
 void pw_value_set_number(struct pw_value *value, int64_t number);
 
-/* TEXT: at most PW_TEXT_MAX octets of UTF-8 (RFC 3411, SnmpAdminString). What is no UTF-8 and control characters become question
- * marks; a character is never cut in two. */
+/* TEXT: at most PW_TEXT_MAX octets of UTF-8 (RFC 3411, SnmpAdminString). What is no UTF-8 and control characters
+ * become question marks; a character is never cut in two. */
 void pw_value_set_text(struct pw_value *value, const char *text);
 
 /* DATE: 11 octets, in UTC. */
