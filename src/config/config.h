@@ -34,6 +34,9 @@ struct pw_config {
 		char *include;
 	} snmp; /* NULL = none */
 	struct {
+		char *listen; /* NULL = off */
+	} metrics;
+	struct {
 		bool all;
 		char **names;
 		size_t n_names;

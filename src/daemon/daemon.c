@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "config/config.h"
 #include "daemon/collector.h"
+#include "daemon/metrics.h"
 #include "daemon/options.h"
 #include "daemon/process.h"
 #include "kernel/walk.h"
@@ -49,6 +50,7 @@ struct daemon {
 	struct pw_backend *walk; /* until the collector has it */
 	struct pw_collector *collector;
 	struct pw_agent *agent;
+	struct pw_metrics *metrics; /* NULL = none */
 	int signal_fd, timer_fd;
 	uint64_t polled_ms;       /* when the last poll began, CLOCK_BOOTTIME */
 	uint64_t extra_again_ms;  /* how soon the next poll beside those of the timer may be */
@@ -81,6 +83,8 @@ static void log_restart_settings(const struct daemon *d, const struct pw_config 
 		pw_log(LOG_NOTICE, "the agentx settings changed: they take effect at the next start");
 	if (was->backend != now->backend)
 		pw_log(LOG_NOTICE, "backend changed: it takes effect at the next start");
+	if (texts_differ(was->metrics.listen, now->metrics.listen))
+		pw_log(LOG_NOTICE, "the metrics settings changed: they take effect at the next start");
 	if (d->options.listen != NULL && texts_differ(was->snmp.include, now->snmp.include))
 		pw_log(LOG_NOTICE, "the snmp settings changed: they take effect at the next start");
 }
@@ -142,6 +146,7 @@ static void handle_signals(struct daemon *d)
 static void poll_kernel(struct daemon *d)
 {
 	d->polled_ms = pw_clock_boot_ms();
+	pw_metrics_sweep(d->metrics);
 	pw_collector_poll(d->collector);
 }
 
@@ -302,9 +307,14 @@ static int start(struct daemon *d, struct pw_error *err)
 	pw_collector_set_stopping(d->collector, is_stopping);
 	/* the first poll comes before the agent, so that it never answers without numbers */
 	pw_collector_poll(d->collector);
+	if (d->config->metrics.listen != NULL) {
+		d->metrics = pw_metrics_start(d->config->metrics.listen, d->exchange, err);
+		if (d->metrics == NULL)
+			return -1;
+	}
 	if (start_agent(d, err) < 0)
 		return -1;
-	/* after the agent has become a thread of its own: it is to answer while a poll runs */
+	/* after the others have become threads of their own: they are to answer while a poll runs */
 	pw_schedule_as_batch();
 	return 0;
 }
@@ -312,6 +322,7 @@ static int start(struct daemon *d, struct pw_error *err)
 static void stop(struct daemon *d)
 {
 	pw_systemd_notify("STOPPING=1");
+	pw_metrics_stop(d->metrics);
 	if (d->agent != NULL && !pw_agent_stop(d->agent, STOP_MS)) {
 		pw_log(LOG_WARNING, "the master agent hangs: ending without it");
 		pw_collector_save(d->collector);

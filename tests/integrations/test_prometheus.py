@@ -200,3 +200,27 @@ def test_node_exporter(scene, tmp_path):
     row = scene.manager.pools()[POOL]
     assert free[POOL] == row["pwPoolFree"]
     assert found["node_textfile_scrape_error"][()] == 0
+
+
+def test_scrape_of_the_daemon_itself(scene):
+    """The endpoint without snmpd and snmp_exporter between: Prometheus takes the text, and has the numbers of SNMP."""
+    scene.load.listen("127.0.0.1", 8080)
+    scene.load.connect(300, "127.0.0.1", 8080)
+    scene.start('metrics { listen = "127.0.0.1:9982" }')
+    scene.until(POOL, used=300)
+    directory = scene.workshop.directory
+    job = {"job_name": "portwatch", "scrape_interval": "1s", "scrape_timeout": "1s", "static_configs": [{"targets": ["127.0.0.1:9982"]}]}
+    (directory / "direct.yml").write_text(yaml.safe_dump({"scrape_configs": [job]}))
+    scene.workshop.keep(Process(scene.ns, ["/usr/bin/prometheus", f"--config.file={directory}/direct.yml", f"--storage.tsdb.path={directory}/tsdb",
+                                           f"--web.listen-address={PROMETHEUS}"], directory / "direct.log"))
+
+    def query(expression):
+        answer = json.loads(fetch(scene.ns, f"http://{PROMETHEUS}/api/v1/query?query={urllib.parse.quote(expression)}"))
+        return [(item["metric"], float(item["value"][1])) for item in answer["data"]["result"]]
+
+    eventually(lambda: query("up == 1"), 20)
+    (_, used), = eventually(lambda: query(f'portwatch_pool_used_ports{{pool="{POOL}"}}'), 20)
+    (labels, _), = query(f'portwatch_pool_info{{pool="{POOL}"}}')
+    assert used == 300 and labels["remote"] == "127.0.0.1"
+    polls = query("portwatch_polls_total")[0][1]
+    eventually(lambda: query("portwatch_polls_total")[0][1] > polls, 20)
