@@ -61,6 +61,10 @@ void pw_census_free(struct pw_census *c)
 	free(c->bound_cookies.slot);
 	free(c->bound_cookies_next.slot);
 	free(c->listeners.slot);
+	free(c->binding.slot);
+	free(c->parity_cookies.slot);
+	free(c->stamped.slot);
+	free(c->unstamped.slot);
 	free(c->history.signature);
 	free(c->history.probed_signature);
 	free(c->history.pass_signature);
@@ -100,10 +104,15 @@ void pw_census_begin(struct pw_census *c, const struct pw_range *range)
 
 		c->bound_cookies = c->bound_cookies_next;
 		c->bound_cookies_next = last;
+		for (size_t i = 0; c->parity_holds && i < c->parity_cookies.size; i++)
+			pw_cookies_add(&c->bound_cookies, c->parity_cookies.slot[i]);
 		c->polls_since_pass += c->polls_since_pass < BOUND_PASS_EVERY;
 		shrink(c);
 	}
 	pw_cookies_clear(&c->bound_cookies_next);
+	pw_cookies_clear(&c->parity_cookies);
+	pw_cookies_clear(&c->stamped);
+	pw_cookies_clear(&c->unstamped);
 	c->range = *range;
 	pw_range_capacity(range, &c->capacity);
 	clear_sets(c);
@@ -161,6 +170,7 @@ static uint32_t new_local(struct pw_census *c, const struct pw_socket *s, uint64
 	memcpy(local->address, s->local, sizeof(local->address));
 	local->any = memcmp(s->local, any, sizeof(any)) == 0;
 	local->loopback = is_loopback(s->family, s->local);
+	local->binds = pw_cookies_have(&c->binding, hash | 1);
 	if (local->any || local->zone != 0) {
 		if (!PW_ARRAY_ROOM(c->special, c->size_special, (size_t)c->n_special + 1))
 			return NONE;
@@ -336,6 +346,13 @@ static uint32_t place_tuple(const struct pw_census *c, const struct place *place
 	return lookup_tuple(c, place->local, s->remote, s->remote_port, place->hash);
 }
 
+/* Whether by parity and state it may have come from bind(addr, 0). */
+static inline bool is_of_bind(const struct pw_census *c, const struct pw_socket *s)
+{
+	return ((s->local_port ^ c->range.low) & 1) != 0 && s->state != PW_TIME_WAIT &&
+		(s->flags & (PW_SOCKET_HALF_OPEN | PW_SOCKET_NO_PORT)) == 0;
+}
+
 static inline int add_tuple_socket(struct pw_census *c, const struct place *place, const struct pw_socket *s)
 {
 	uint32_t local = place->local, tuple = place_tuple(c, place, s);
@@ -343,6 +360,8 @@ static inline int add_tuple_socket(struct pw_census *c, const struct place *plac
 	struct tuple *t;
 
 	if (bound && pw_cookies_add(&c->bound_cookies_next, origin(s)) < 0)
+		return -1;
+	if (!bound && c->locals[local].binds && is_of_bind(c, s) && pw_cookies_add(&c->parity_cookies, origin(s)) < 0)
 		return -1;
 	if (tuple == NONE && (tuple = new_tuple(c, local, s, place->hash)) == NONE)
 		return -1;

@@ -50,6 +50,7 @@ struct local {
 	uint8_t family, protocol;
 	uint8_t any;      /* the wildcard address */
 	uint8_t loopback; /* 127/8 or ::1 */
+	uint8_t binds;    /* at the last poll its ambiguous ports had bind()'s parity */
 	uint32_t first_tuple;
 	uint32_t entries;   /* list of the sockets without tuple */
 	uint32_t n_entries; /* of these */
@@ -89,7 +90,8 @@ enum port_bit {
 	PORT_OF_POOL = PORT_NOT_TIME_WAIT | PORT_HARD | PORT_USED,
 	PORT_OUTSIDE = 8, /* not in the set that the pool draws from: reserved, for example */
 	PORT_LISTENING = 16,
-	PORT_BLOCKED = 32
+	PORT_BLOCKED = 32,
+	PORT_SUSPECT = 64
 };
 
 /* The set that pools draw from, as c->ports has it: that of the range, or a list of a `pool` section. */
@@ -101,6 +103,7 @@ struct view {
 	uint16_t low, high; /* the lowest and the highest port */
 	uint32_t capacity, blocked;
 	uint32_t free, free_fast; /* |set - blocked|, and of these with low's parity */
+	uint32_t suspect;         /* |set & suspect| */
 	uint32_t other;           /* ports of the other parity: bind() tries these first */
 };
 
@@ -135,6 +138,13 @@ struct pw_census {
 	struct pw_cookies bound_cookies, bound_cookies_next;
 	struct pw_cookies listeners; /* those of one address, by listener_id() */
 	struct port_history history;
+	/* by parity, see census.h */
+	struct pw_portset by_parity;      /* ports of sockets that came from bind() */
+	struct pw_portset suspect;        /* ambiguous ports that may well be blocked */
+	struct pw_cookies binding;        /* the local addresses of these, as hashes: for the next poll */
+	bool parity_holds;                /* every address that was so is so at this poll too */
+	struct pw_cookies parity_cookies; /* sockets of bind()'s parity on addresses that were so at the last poll */
+	struct pw_cookies stamped, unstamped; /* tuples (position + 1) whose TIME_WAIT sockets were asked about */
 	bool probing, bound_pass, finished;
 	bool read; /* `blocked` was read from the kernel */
 	unsigned polls_since_pass;

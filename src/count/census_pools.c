@@ -25,6 +25,7 @@ struct connect_tally {
 	uint32_t blocked;    /* of the used ones */
 	uint32_t taken;      /* that connect() could have but for this pool */
 	uint32_t taken_fast; /* of these, with low's parity */
+	uint32_t taken_suspect;
 };
 
 /* Each port counts once, whatever is on it. What sits on a listener's port is inbound, and no part of a connect pool.
@@ -32,13 +33,15 @@ struct connect_tally {
 static void connect_tuple(struct pw_census *c, uint32_t tuple, struct connect_tally *tally)
 {
 	struct connect_tally sum = *tally;
+	uint8_t refused = pw_cookies_have(&c->unstamped, (uint64_t)tuple + 1) ? PORT_HARD : 0;
 	uint8_t *ports = c->ports;
 	uint16_t low = c->view.low;
 
 	for (struct pw_list_part part = tuple_entries(c, tuple); part.n != 0; part = pw_list_next(&c->entries, part))
 		for (unsigned i = 0; i < part.n; i++) {
 			uint16_t port = (uint16_t)part.values[i];
-			uint8_t old = ports[port], news = (entry_bits(part.values[i]) | PORT_USED) & ~old;
+			uint8_t old = ports[port];
+			uint8_t news = (entry_bits(part.values[i]) | PORT_USED | refused) & ~old;
 			bool used = (news & PORT_USED) != 0, blocked = (old & PORT_BLOCKED) != 0;
 			bool taken = (news & PORT_HARD) != 0 && !blocked;
 
@@ -50,6 +53,7 @@ static void connect_tuple(struct pw_census *c, uint32_t tuple, struct connect_ta
 			sum.blocked += used & blocked;
 			sum.taken += taken;
 			sum.taken_fast += taken & ~(port ^ low) & 1;
+			sum.taken_suspect += taken & ((old & PORT_SUSPECT) != 0);
 		}
 	*tally = sum;
 }
@@ -107,7 +111,11 @@ static void count_connect(struct pw_census *c, uint32_t tuple, uint32_t plain, s
 		.fast_free = c->view.free_fast - tally.taken_fast};
 	if (!c->view.automatic)
 		out->fast_free = out->free;
+	if (!c->read && !pw_cookies_have(&c->stamped, (uint64_t)tuple + 1))
+		out->doubt = out->reusable;
+	out->doubt += c->view.suspect - tally.taken_suspect;
 	lose_odd_end(c, out);
+	out->doubt = out->doubt < out->free ? out->doubt : out->free;
 	if (tally.used > SMALL_POOL) {
 		clear_ports(c);
 	} else {
@@ -117,8 +125,56 @@ static void count_connect(struct pw_census *c, uint32_t tuple, uint32_t plain, s
 	out->utilization = pw_utilization(out->capacity, out->free);
 }
 
-/* --- bind pools
- * ------------------------------------------------------------------------------------------------------- */
+/* --- TIME_WAIT of unknown peers -------------------------------------------------------------------------------------- */
+
+/* The answer decides something where so many ports would be reusable. */
+#define REUSABLE_MIN 16
+#define REUSABLE_SHARE 16 /* of the capacity: one part in this many */
+
+/* Ports of a pool of which nothing is known but that they are in TIME_WAIT. */
+static size_t reusable_ports(const struct pw_census *c, uint32_t tuple, uint16_t ports[PW_REUSABLE_PORTS])
+{
+	size_t found = 0;
+
+	for (struct pw_list_part part = tuple_entries(c, tuple); part.n != 0; part = pw_list_next(&c->entries, part))
+		for (unsigned i = 0; i < part.n; i++) {
+			uint32_t entry = part.values[i];
+			uint8_t notes = c->ports[(uint16_t)entry];
+
+			if (entry_kind(entry) != ENTRY_TIME_WAIT_REUSABLE ||
+				(notes & (PORT_OUTSIDE | PORT_LISTENING | PORT_BLOCKED | PORT_SUSPECT)) != 0)
+				continue;
+			if (found < PW_REUSABLE_PORTS)
+				ports[found] = (uint16_t)entry;
+			found++;
+		}
+	return found;
+}
+
+static struct pw_pool_key tuple_key(const struct pw_census *c, const struct tuple *t);
+
+void pw_census_each_reusable(struct pw_census *c, size_t pools, pw_reusable_visit *visit, void *context)
+{
+	uint32_t least = c->totals.capacity / REUSABLE_SHARE;
+	uint16_t ports[PW_REUSABLE_PORTS];
+	size_t n;
+
+	if (c->read || c->range.tw_reuse == PW_TW_REUSE_OFF)
+		return;
+	if (least < REUSABLE_MIN)
+		least = REUSABLE_MIN;
+	for (uint32_t i = 0; i < c->n_tuples && pools > 0; i++) {
+		struct pw_pool_key key;
+
+		if (c->tuples[i].count < least || (n = reusable_ports(c, i, ports)) < least)
+			continue;
+		key = tuple_key(c, &c->tuples[i]);
+		visit(&key, ports, n < PW_REUSABLE_PORTS ? n : PW_REUSABLE_PORTS, context);
+		pools--;
+	}
+}
+
+/* --- bind pools ------------------------------------------------------------------------------------------------------- */
 
 /* Who conflicts with bind(address, 0): inet_rcv_saddr_equal() and ipv6_rcv_saddr_equal(). Devices: one side without,
  * or the same. *unless says which entries do not, a mask of their flags. */
@@ -315,23 +371,32 @@ struct walk {
 	void *context;
 };
 
+static struct pw_pool_key tuple_key(const struct pw_census *c, const struct tuple *t)
+{
+	const struct local *local = &c->locals[t->local];
+	struct pw_pool_key key = {.ns = c->ns, .kind = PW_KIND_CONNECT, .protocol = IPPROTO_TCP, .port = t->port};
+
+	tuple_remote(c, t, key.remote.bytes);
+	key.local = local_address(local);
+	key.remote.family = local->family;
+	return key;
+}
+
 static int visit_tuple(struct pw_census *c, uint32_t id, const struct walk *walk)
 {
 	const struct tuple *t = &c->tuples[id];
 	const struct local *local = &c->locals[t->local];
-	struct pw_pool_key key = {.ns = c->ns, .kind = PW_KIND_CONNECT, .protocol = IPPROTO_TCP, .port = t->port};
 	const struct pw_portset *list = NULL;
 	struct pw_pool_counts counts;
+	struct pw_pool_key key;
 	uint32_t plain;
 
 	if (local->zone == 0 && t->count < walk->floor)
 		return 0;
-	tuple_remote(c, t, key.remote.bytes);
+	key = tuple_key(c, t);
 	plain = plain_tuple(c, local, key.remote.bytes, t->port);
 	if (t->count + (plain != NONE ? c->tuples[plain].count : 0u) < walk->floor)
 		return 0;
-	key.local = local_address(local);
-	key.remote.family = local->family;
 	if (c->source.ports != NULL) {
 		list = pw_source_ports(&c->source, &key);
 		if ((list != NULL) != walk->lists)
@@ -445,6 +510,16 @@ static bool use_pool(
 	*plain = plain_tuple(c, local, key->remote.bytes, key->port);
 	use_connect(c, list, *tuple, *plain);
 	return true;
+}
+
+int pw_census_set_stamped(struct pw_census *c, const struct pw_pool_key *key, bool stamped)
+{
+	struct local local = key_local(key);
+	uint32_t tuple = key_tuple(c, &local, key);
+
+	if (tuple == NONE)
+		return 0;
+	return pw_cookies_add(stamped ? &c->stamped : &c->unstamped, (uint64_t)tuple + 1);
 }
 
 void pw_census_pool(struct pw_census *c, const struct pw_pool_key *key, struct pw_pool_counts *out)

@@ -37,13 +37,16 @@ struct pw_pool_key {
 /* The numbers of one pool at one poll, all of them counts of ports. The identity
  * used + blocked + free - reusable = capacity holds, less 1 at most where an odd width loses an end of the range. */
 struct pw_pool_counts {
-	uint32_t capacity;    /* |C|: the range without reserved ports */
-	uint32_t used;        /* |U|: ports of C held by the pool's own sockets, TIME_WAIT included */
-	uint32_t time_wait;   /* of used: ports held by TIME_WAIT sockets only */
-	uint32_t blocked;     /* ports of C outside U that bound sockets deny to this pool; 0 for bind pools */
-	uint32_t reusable;    /* of used: TIME_WAIT ports that would be handed out again now (these are free as well) */
-	uint32_t free;        /* |F|: allocations that would succeed now */
-	uint32_t fast_free;   /* of free: the parity that the kernel tries first */
+	uint32_t capacity;  /* |C|: the range without reserved ports */
+	uint32_t used;      /* |U|: ports of C held by the pool's own sockets, TIME_WAIT included */
+	uint32_t time_wait; /* of used: ports held by TIME_WAIT sockets only */
+	uint32_t blocked;   /* ports of C outside U that bound sockets deny to this pool; 0 for bind pools */
+	uint32_t reusable;  /* of used: TIME_WAIT ports that would be handed out again now (these are free as well) */
+	uint32_t free;      /* |F|: allocations that would succeed now */
+	uint32_t fast_free; /* of free: the parity that the kernel tries first */
+	uint32_t
+		doubt; /* of free: what may not be, for all that is known (connect pools): ambiguous ports that are likely
+				 blocked, and TIME_WAIT whose peer may not have used timestamps */
 	uint32_t utilization; /* percent, rounded down; 100 exactly when free is 0 */
 	/* of used: ports known to be held by bind() without a listener (TCP bind pools: do they alarm?) */
 	uint32_t bound;

@@ -226,7 +226,7 @@ static void set_options(const struct pw_host *host, struct pw_namespace *ns)
 
 	ns->policy = options->policy;
 	ns->probe = options->probe;
-	ns->max_probes = options->max_probes;
+	ns->probe_ms = options->probe_ms;
 	/* others than before are looked at at once, whatever the interval */
 	if (ns->snat.ranges != options->snat || ns->snat.n != options->n_snat)
 		ns->snat_watch.dumped_ms = 0;

@@ -27,7 +27,7 @@ struct pw_host_options {
 	size_t n_names;
 	/* of each namespace; see struct pw_namespace and struct pw_snat_options */
 	bool probe;
-	uint32_t max_probes;
+	uint32_t probe_ms;
 	const struct pw_snat_range *snat;
 	size_t n_snat;
 	uint32_t snat_interval_ms;

@@ -31,8 +31,8 @@ struct pw_namespace {
 	uint64_t entered; /* the inode of the one that the last poll read */
 
 	/* how it is polled; may be set between two polls */
-	bool probe;                         /* ask the allocator about ports in doubt; see pw_probe_available() */
-	uint32_t max_probes;                /* at each poll, 0 = 256: more make a poll slow, by 5 to 10 us each */
+	bool probe;        /* ask the allocator about ports in doubt; see pw_probe_available() */
+	uint32_t probe_ms; /* time for that at each poll; 0: 10 for those that are likely blocked, and 256 others */
 	struct pw_snat_options snat;        /* translated source ports that are watched */
 	const struct pw_policy *policy;     /* whose sections name the ports of their pools; borrowed; NULL: none */
 	struct pw_owner_names *owner_names; /* borrowed; NULL: no pool has an owner */

@@ -21,6 +21,12 @@
 /* /proc/net/udp takes time in the square of its length: 0.2 s here, 17 s with ten times as many. */
 #define PROC_UDP_MAX 10000
 
+/* Time for probes of ports that are likely blocked, at each poll. */
+#define DAEMON_PROBE_MS 10
+
+/* Pools whose TIME_WAIT is asked about at each poll, by 8 probes of 12 us each. */
+#define REUSE_POOLS 64
+
 enum protocol { TCP, UDP, PROTOCOLS };
 
 /* What the functions of one take share. */
@@ -244,16 +250,21 @@ static void probe_part(struct pw_namespace *ns, struct pw_probe *probe, const ui
 			pw_census_set_probed(ns->census, ports[i], answers[i] == PW_PROBE_BLOCKED);
 }
 
+/* The ports, as long as there is time; at each poll of a daemon it is little. */
 static void probe_ports(struct pw_namespace *ns, const uint16_t *ports, size_t n)
 {
 	uint64_t start = pw_clock_boot_us();
+	uint64_t end = start + (ns->probe_ms != 0 ? ns->probe_ms : DAEMON_PROBE_MS) * UINT64_C(1000);
 	struct pw_probe *probe = pw_probe_open();
+	size_t part;
 
 	set_probe_silent(ns, probe == NULL, errno);
 	if (probe == NULL)
 		pw_census_set_probing(ns->census, false);
-	for (size_t done = 0; probe != NULL && done < n; done += PW_PROBES_MAX)
-		probe_part(ns, probe, ports + done, n - done < PW_PROBES_MAX ? n - done : PW_PROBES_MAX);
+	for (size_t done = 0; probe != NULL && done < n && pw_clock_boot_us() < end; done += part) {
+		part = n - done < PW_PROBES_MAX ? n - done : PW_PROBES_MAX;
+		probe_part(ns, probe, ports + done, part);
+	}
 	pw_probe_close(probe);
 	ns->stats.probe_us += pw_clock_boot_us() - start;
 	pw_census_finish(ns->census);
@@ -261,16 +272,38 @@ static void probe_ports(struct pw_namespace *ns, const uint16_t *ports, size_t n
 
 static int probe_ambiguous(struct pw_namespace *ns)
 {
-	size_t max = ns->max_probes != 0 ? ns->max_probes : PW_PROBES_MAX, n;
-	uint16_t *ports = malloc(max * sizeof(*ports));
+	const struct pw_census_totals *totals = pw_census_totals(ns->census);
+	size_t max = totals->ambiguous, n;
+	uint16_t *ports;
 
+	if (max == 0)
+		return 0;
+	if (ns->probe_ms == 0 && max > PW_PROBES_MAX)
+		max = totals->suspect > PW_PROBES_MAX ? totals->suspect : PW_PROBES_MAX;
+	ports = malloc(max * sizeof(*ports));
 	if (ports == NULL)
 		return pw_error_set(&ns->err, "out of memory");
 	n = pw_census_ambiguous(ns->census, ports, max);
-	if (n > 0)
-		probe_ports(ns, ports, n);
+	probe_ports(ns, ports, n);
 	free(ports);
 	return 0;
+}
+
+/* Most of some TIME_WAIT sockets speak for all of the pool. */
+static void ask_reuse(const struct pw_pool_key *key, const uint16_t *ports, size_t n, void *context)
+{
+	struct pw_namespace *ns = context;
+	size_t taken = 0, refused = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		enum pw_probe_answer answer = pw_probe_reuse(key, ports[i]);
+
+		taken += answer == PW_PROBE_FREE;
+		refused += answer == PW_PROBE_BLOCKED;
+	}
+	ns->stats.probes += (uint32_t)n;
+	if (taken + refused > 0)
+		pw_census_set_stamped(ns->census, key, taken > refused);
 }
 
 /* --- a take --- */
@@ -291,6 +324,8 @@ int pw_netlink_take(struct pw_namespace *ns)
 	pw_census_finish(ns->census);
 	if ((!take.proc[TCP] && bound_pass(&take) < 0) || (ns->probe && probe_ambiguous(ns) < 0))
 		return -1;
+	if (ns->probe)
+		pw_census_each_reusable(ns->census, REUSE_POOLS, ask_reuse, ns);
 	ns->taken = true;
 	ns->udp_failed = take.without_udp;
 	if (take.without_udp)

@@ -214,6 +214,24 @@ enum pw_probe_answer pw_probe_port(struct pw_probe *probe, uint16_t port)
 	return PW_PROBE_BLOCKED;
 }
 
+enum pw_probe_answer pw_probe_reuse(const struct pw_pool_key *key, uint16_t port)
+{
+	const union endpoint to = make_endpoint(&key->remote, key->local.zone, key->port);
+	enum pw_probe_answer answer = PW_PROBE_UNKNOWN;
+	int fd = repair_socket(&key->local);
+
+	if (fd < 0)
+		return answer;
+	if (set_port_range(fd, port, port) == 0) {
+		if (connect(fd, &to.any, endpoint_size(&to)) == 0)
+			answer = local_port(fd) == port ? PW_PROBE_FREE : PW_PROBE_UNKNOWN;
+		else if (errno == EADDRNOTAVAIL)
+			answer = PW_PROBE_BLOCKED;
+	}
+	close(fd);
+	return answer;
+}
+
 uint32_t pw_probe_alloc(const struct pw_pool_key *key, bool *exhausted)
 {
 	const union endpoint to = make_endpoint(&key->remote, key->local.zone, key->port);

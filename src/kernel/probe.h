@@ -12,7 +12,7 @@
 
 #include "count/pool.h"
 
-/* Questions at each poll, unless told otherwise. More would make a poll slow; what is left comes at the next polls. */
+/* Questions in a row, before it is looked whether the settings are still the same and time is left. */
 #define PW_PROBES_MAX 256
 
 /* Whether this process may probe (TCP_REPAIR needs CAP_NET_ADMIN) and the kernel can (IP_LOCAL_PORT_RANGE, 6.3). The
@@ -35,6 +35,10 @@ void pw_probe_close(struct pw_probe *probe);
 
 /* Asks about one port of the ephemeral range. Each question is up to two connects to random loopback destinations. */
 enum pw_probe_answer pw_probe_port(struct pw_probe *probe, uint16_t port);
+
+/* Whether connect() of this connect pool would take over a TIME_WAIT socket on this port, which must not be blocked. Where it does, the socket
+ * is gone afterwards and its port free. */
+enum pw_probe_answer pw_probe_reuse(const struct pw_pool_key *key, uint16_t port);
 
 /* Allocates a port for this connect pool and gives it back. Returns the microseconds that it took (at least 1), or 0
  * when it can't be measured: no connect pool of TCP, not permitted, no such address or route. *exhausted: the kernel

@@ -63,6 +63,31 @@ static void judge(struct verdict *verdict, const struct pw_selection *selection)
 		verdict->worst = pw_selection_row(selection, verdict->position, &verdict->buffer);
 }
 
+/* The utilization if nothing is free that may not be. */
+static uint32_t worst_utilization(const struct pw_pool_row *row)
+{
+	return pw_utilization(row->counts.capacity, row->counts.free - row->counts.doubt);
+}
+
+/* Where nothing is known to be wrong, but for a pool that may be: that is not OK. Pools without a row are too small for it. */
+static void doubt(struct verdict *verdict, const struct pw_selection *selection)
+{
+	for (size_t i = 0; i < selection->matched && verdict->status == PW_CHECK_OK; i++) {
+		uint32_t position = selection->pools[i].position;
+		const struct pw_pool_row *row;
+
+		if (position >= selection->snapshot->n_pools)
+			continue;
+		row = &selection->snapshot->pools[position];
+		if (row->counts.doubt == 0 || row->warning_threshold == 0 ||
+			worst_utilization(row) < row->warning_threshold)
+			continue;
+		verdict->status = PW_CHECK_UNKNOWN;
+		verdict->position = i;
+		verdict->worst = row;
+	}
+}
+
 /* A text of others, fit for a plugin's line: '|' would begin the performance data. */
 static char *plain(const char *text, char *buf, size_t size)
 {
@@ -80,6 +105,8 @@ static void print_row(FILE *out, const struct pw_pool_row *row)
 	if (row->label[0] != '\0')
 		fprintf(out, " (%s)", plain(row->label, label, sizeof(label)));
 	fprintf(out, " at %u%%, %u of %u ports free", row->counts.utilization, row->counts.free, row->counts.capacity);
+	if (row->counts.doubt > 0 && worst_utilization(row) >= row->warning_threshold)
+		fprintf(out, " (%u of them not for certain)", row->counts.doubt);
 	if (row->counts.time_wait > 0)
 		fprintf(out, ", %u in TIME_WAIT", row->counts.time_wait);
 	if (row->reason == PW_REASON_FREE)
@@ -195,6 +222,7 @@ enum pw_check_status pw_check_print(FILE *out, const struct pw_selection *select
 		verdict.blocked = NULL;
 	if (verdict.blocked != NULL)
 		verdict.status = PW_CHECK_CRITICAL;
+	doubt(&verdict, selection);
 	if (failing != NULL && verdict.status == PW_CHECK_OK)
 		verdict.status = PW_CHECK_UNKNOWN;
 	print_headline(out, &verdict, selection, failing);

@@ -17,7 +17,8 @@
 #include "kernel/walk.h"
 #include "watch/monitor.h"
 
-#define ALL_PORTS 65536
+/* Time for probes at each poll: some 15,000 ports. */
+#define PROBE_MS 100
 
 struct pw_poller {
 	const struct pw_options *options;
@@ -97,8 +98,7 @@ static void set_host_options(struct pw_poller *poller)
 		host.n_names = config->namespaces.n_names;
 	}
 	/* who insists on probes wants all answers at once */
-	if (config->probe == PW_PROBE_ON && options->probe_given)
-		host.max_probes = ALL_PORTS;
+	host.probe_ms = config->probe == PW_PROBE_ON && options->probe_given ? UINT32_MAX : PROBE_MS;
 	/* Translated ports of the addresses that the configuration names, or of all where it names none, at every poll as far as the
 	 * share of time allows that a dump may take. A record has none. */
 	if (options->record == NULL && options->replay == NULL && !no_snat) {
@@ -239,7 +239,7 @@ static void fill_facts(const struct pw_poller *poller, size_t i)
 	facts->bound = bound_ports(ns->census);
 	facts->unprobed = poller->unprobed;
 	if (facts->unprobed == NULL && facts->doubtful > 0)
-		facts->unprobed = "at most 256 are probed at a poll; --probe=on asks about all";
+		facts->unprobed = "there was no time to probe them; --probe=on takes it";
 }
 
 /* One namespace that can be read is enough; and who watches keeps the last numbers when none can. */

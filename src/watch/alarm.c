@@ -160,13 +160,20 @@ struct pw_alarm_result pw_alarm_step(
 	struct pw_alarm *alarm, const struct pw_thresholds *thresholds, const struct pw_alarm_input *input)
 {
 	struct condition conditions[PW_LEVELS + 1] = {0};
+	struct pw_alarm_input worst = *input;
 	struct pw_alarm_result result;
 	enum pw_alarm_level level, above;
 	bool was_on[PW_LEVELS];
 
+	worst.free -= input->doubt < input->free ? input->doubt : input->free;
+	if (input->doubt != 0)
+		worst.utilization = pw_utilization(input->capacity, worst.free);
 	memcpy(was_on, alarm->on, sizeof(was_on));
 	for (level = PW_LEVEL_EXHAUSTED; level < PW_LEVELS; level++) {
 		conditions[level] = thresholds != NULL ? condition_of(level, thresholds, input) : off();
+		if (thresholds != NULL && input->doubt != 0)
+			conditions[level].falls = conditions[level].falls &&
+				condition_of(level, thresholds, &worst).falls;
 		move(alarm, level, &conditions[level], thresholds != NULL ? thresholds->for_polls : 1);
 	}
 	level = strongest(alarm);

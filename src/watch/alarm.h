@@ -34,6 +34,8 @@ struct pw_alarm_input {
 	uint32_t utilization;        /* percent */
 	uint32_t free, fast_free;    /* ports */
 	uint32_t time_to_exhaustion; /* seconds, PW_NOT_IN_SIGHT */
+	uint32_t capacity,
+		doubt; /* ports; so many of the free ones may not be free: no level is left that these would keep on */
 };
 
 struct pw_alarm_result {

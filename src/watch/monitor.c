@@ -235,7 +235,10 @@ static struct pw_watched *take_matched(
 	struct pw_alarm_input input;
 
 	pw_rule_limit(rule, &limited);
-	input = (struct pw_alarm_input){limited.utilization, limited.free, limited.fast_free, PW_NOT_IN_SIGHT};
+	input = (struct pw_alarm_input){.utilization = limited.utilization,
+		.free = limited.free,
+		.fast_free = limited.fast_free,
+		.time_to_exhaustion = PW_NOT_IN_SIGHT};
 	if (rule == NULL || pw_policy_ignores(m->policy, key, in->ns->name))
 		return NULL;
 	if (thresholds != NULL && pw_alarm_wanted(thresholds, &input))

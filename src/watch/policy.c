@@ -214,6 +214,7 @@ void pw_rule_limit(const struct pw_rule *rule, struct pw_pool_counts *counts)
 	counts->reusable = 0; /* who counts the ports behind us knows nothing of it */
 	counts->free = least(counts->free, left);
 	counts->fast_free = least(counts->fast_free, counts->free);
+	counts->doubt = least(counts->doubt, counts->free);
 	counts->blocked = left - counts->free;
 	counts->utilization = pw_utilization(counts->capacity, counts->free);
 }

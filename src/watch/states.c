@@ -50,7 +50,9 @@ static void step(struct pw_monitor *m, const struct pw_poll *poll, struct pw_wat
 	struct pw_alarm_input input = {.utilization = pool->counts.utilization,
 		.free = pool->counts.free,
 		.fast_free = pool->counts.fast_free,
-		.time_to_exhaustion = PW_NOT_IN_SIGHT};
+		.time_to_exhaustion = PW_NOT_IN_SIGHT,
+		.capacity = pool->counts.capacity,
+		.doubt = pool->counts.doubt};
 
 	if (t != NULL && t->forecast_within != 0)
 		input.time_to_exhaustion = pw_watched_trend(pool)->time_to_exhaustion;

@@ -448,6 +448,108 @@ static void polls_without_probes_go_on(void **state)
 	pw_namespace_free(ns);
 }
 
+/* --- TIME_WAIT --- */
+
+/* Connections of one pool that this side closed first. */
+static void leave_time_wait(int listening, int n)
+{
+	for (int i = 0; i < n; i++) {
+		int client = socket_connected(SOCK_STREAM, "127.0.0.1", 0, "127.0.0.8", 80, OPT_NO_PORT);
+		int peer = socket_accept(listening);
+
+		shutdown(client, SHUT_WR);
+		close(peer);
+		close(client);
+	}
+}
+
+static struct pw_pool_counts poll_time_wait(struct pw_namespace *ns)
+{
+	const struct pw_pool_key key = make_key("127.0.0.1", "127.0.0.8", 80, 0);
+	struct pw_pool_counts counts;
+
+	poll_once(ns);
+	pw_census_pool(ns->census, &key, &counts);
+	return counts;
+}
+
+/* Until all of the pool's sockets are in TIME_WAIT and old enough to be taken over. */
+static void wait_for_time_wait(struct pw_namespace *ns, uint32_t n)
+{
+	const uint64_t deadline = pw_clock_boot_ms() + 20000;
+	const struct timespec pause = {.tv_nsec = 20000000};
+
+	while (poll_time_wait(ns).reusable != n && pw_clock_boot_ms() < deadline)
+		nanosleep(&pause, NULL);
+}
+
+/* connect() takes over TIME_WAIT sockets where both ends used timestamps, which shows nowhere: whether they are used now says nothing. */
+static void time_wait_is_free_where_the_allocator_says_so(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int stamped = 0; stamped < 2; stamped++) {
+		struct pw_namespace *ns = pw_namespace_new(1, "", NULL);
+		struct pw_pool_counts counts;
+		int listening, left;
+
+		netns_enter();
+		netns_loopback(true);
+		netns_sysctl("ipv4/ip_local_port_range", "40000 40063");
+		netns_sysctl("ipv4/tcp_tw_reuse", "1");
+		netns_sysctl("ipv4/tcp_timestamps", stamped ? "1" : "0");
+		listening = keep(f, socket_listening("127.0.0.8", 80, 0));
+		leave_time_wait(listening, 64);
+		netns_sysctl("ipv4/tcp_timestamps", "1");
+		wait_for_time_wait(ns, 64);
+		counts = poll_time_wait(ns); /* nobody is asked */
+		assert_int_equal(counts.free, 64);
+		assert_int_equal(counts.doubt, 64);
+		ns->probe = true;
+		counts = poll_time_wait(ns);
+		assert_int_equal(counts.doubt, 0);
+		assert_int_equal(counts.free, stamped ? 64 : 0);
+		assert_int_equal(counts.utilization, stamped ? 0 : 100);
+		left = socket_try_connect("127.0.0.1", "127.0.0.8", 80, 0);
+		assert_int_equal(left >= 0, stamped);
+		if (left >= 0)
+			keep(f, left);
+		pw_namespace_free(ns);
+		reset_all(f);
+	}
+}
+
+/* --- parity --- */
+
+/* Nothing is asked, since nothing may be: clients that call bind(addr, 0) are known by the parity of their ports, and those of connect() are
+ * left alone. */
+static void parity_tells_binds_ports(void **state)
+{
+	struct fixture *f = *state;
+	struct pw_namespace *ns = pw_namespace_new(1, "", NULL);
+	const struct pw_census_totals *totals = pw_census_totals(ns->census);
+
+	netns_sysctl("ipv4/ip_local_port_range", "40000 40199");
+	for (uint16_t port = 80; port < 84; port++)
+		keep(f, socket_listening("127.0.0.8", port, 0));
+	for (int i = 0; i < 60; i++)
+		keep(f,
+			socket_connected(
+				SOCK_STREAM, "127.0.0.1", 0, "127.0.0.8", (uint16_t)(80 + i % 4), OPT_NO_PORT));
+	for (int i = 0; i < 60; i++)
+		keep(f, socket_connected(SOCK_STREAM, NULL, 0, "127.0.0.8", (uint16_t)(80 + i % 4), 0));
+	poll_once(ns);
+	assert_int_equal(totals->blocked, 0);
+	assert_int_equal(totals->suspect, 0);
+	for (int i = 0; i < 60; i++)
+		keep(f, socket_connected(SOCK_STREAM, "127.0.0.2", 0, "127.0.0.8", (uint16_t)(80 + i % 4), 0));
+	poll_once(ns);
+	assert_int_equal(totals->blocked, 60);
+	for (uint16_t port = 40000; port < 40200; port++)
+		assert_int_equal(pw_portset_has(pw_census_blocked(ns->census), port), really_blocked(port));
+	pw_namespace_free(ns);
+}
+
 #define IN_NETNS(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -463,6 +565,8 @@ int main(void)
 		IN_NETNS(without_privilege),
 		IN_NETNS(polls_with_probes_know_every_blocked_port),
 		IN_NETNS(polls_without_probes_go_on),
+		IN_NETNS(time_wait_is_free_where_the_allocator_says_so),
+		IN_NETNS(parity_tells_binds_ports),
 	};
 	const char *reason;
 

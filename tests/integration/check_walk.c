@@ -52,7 +52,7 @@ static struct pw_namespace *take_by_netlink(void)
 	struct pw_namespace *ns = pw_namespace_new(1, "", NULL);
 
 	ns->probe = true;
-	ns->max_probes = HIGH - LOW + 1;
+	ns->probe_ms = UINT32_MAX;
 	assert_int_equal(pw_namespace_read(ns), PW_READ_OK);
 	assert_int_equal(pw_netlink_take(ns), 0);
 	return ns;

@@ -73,7 +73,7 @@ static int poll_once(struct observer *o, FILE *log)
 		return fprintf(log, "%s: out of memory\n", o->name), -1;
 	o->window.from_us = space_now_us();
 	if (pw_host_poll(o->host) < 0 || o->host->polls[0].status != PW_POLL_COUNTED ||
-		o->host->polls[0].udp_status != PW_POLL_COUNTED)
+		o->host->namespaces[0]->udp_failed)
 		return fprintf(log, "%s: %s\n", o->name, o->host->namespaces[0]->err.text), -1;
 	o->window.to_us = space_now_us();
 	return 0;

@@ -19,7 +19,10 @@ static const struct pw_thresholds usual = {
 static struct pw_alarm_result poll_free(
 	struct pw_alarm *alarm, const struct pw_thresholds *t, uint32_t capacity, uint32_t free_ports)
 {
-	struct pw_alarm_input in = {pw_utilization(capacity, free_ports), free_ports, free_ports, PW_NOT_IN_SIGHT};
+	struct pw_alarm_input in = {.utilization = pw_utilization(capacity, free_ports),
+		.free = free_ports,
+		.fast_free = free_ports,
+		.time_to_exhaustion = PW_NOT_IN_SIGHT};
 
 	return pw_alarm_step(alarm, t, &in);
 }
@@ -32,9 +35,37 @@ static struct pw_alarm_result poll_percent(struct pw_alarm *alarm, const struct 
 
 static struct pw_alarm_result poll_forecast(struct pw_alarm *alarm, const struct pw_thresholds *t, uint32_t seconds)
 {
-	struct pw_alarm_input in = {10, 900, 400, seconds};
+	struct pw_alarm_input in = {.utilization = 10, .free = 900, .fast_free = 400, .time_to_exhaustion = seconds};
 
 	return pw_alarm_step(alarm, t, &in);
+}
+
+/* A pool of 1000 ports of which so many are free, some of these perhaps not. */
+static struct pw_alarm_result poll_doubt(struct pw_alarm *alarm, uint32_t free_ports, uint32_t doubt)
+{
+	struct pw_alarm_input in = {.utilization = pw_utilization(CAPACITY, free_ports),
+		.free = free_ports,
+		.time_to_exhaustion = PW_NOT_IN_SIGHT,
+		.capacity = CAPACITY,
+		.doubt = doubt};
+
+	return pw_alarm_step(alarm, &usual, &in);
+}
+
+/* What may not be free raises no alarm, and ends none. */
+static void doubt_holds_the_falling_edge(void **unused)
+{
+	struct pw_alarm alarm = {0};
+
+	(void)unused;
+	assert_int_equal(poll_doubt(&alarm, 1000, 1000).state, PW_STATE_NORMAL);
+	assert_int_equal(poll_doubt(&alarm, 0, 0).state, PW_STATE_EXHAUSTED);
+	assert_int_equal(poll_doubt(&alarm, 1000, 1000).state, PW_STATE_EXHAUSTED);
+	assert_int_equal(poll_doubt(&alarm, 1000, 850).state, PW_STATE_CRITICAL); /* 150 are free for certain */
+	assert_int_equal(poll_doubt(&alarm, 1000, 600).state, PW_STATE_WARNING);
+	assert_int_equal(poll_doubt(&alarm, 1000, 500).state, PW_STATE_WARNING);
+	assert_int_equal(poll_doubt(&alarm, 1000, 400).state, PW_STATE_NORMAL);
+	assert_int_equal(poll_doubt(&alarm, 1000, 1000).state, PW_STATE_NORMAL);
 }
 
 static void comes_on_at_rise_and_re_arms_at_fall(void **unused)
@@ -155,7 +186,8 @@ static void free_below_has_a_band_of_its_own(void **unused)
 static void fast_free_below_looks_at_the_ports_that_are_tried_first(void **unused)
 {
 	struct pw_thresholds t = {.exhausted_fall = 98, .fast_free_below = 100, .for_polls = 1};
-	struct pw_alarm_input in = {40, 600, 100, PW_NOT_IN_SIGHT};
+	struct pw_alarm_input in = {
+		.utilization = 40, .free = 600, .fast_free = 100, .time_to_exhaustion = PW_NOT_IN_SIGHT};
 	struct pw_alarm alarm = {0};
 	struct pw_alarm_result r;
 
@@ -208,7 +240,7 @@ static void strongest_reason_wins(void **unused)
 {
 	struct pw_thresholds t = usual;
 	struct pw_alarm alarm = {0};
-	struct pw_alarm_input in = {60, 400, 0, 100};
+	struct pw_alarm_input in = {.utilization = 60, .free = 400, .time_to_exhaustion = 100};
 
 	(void)unused;
 	t.free_below = 500;
@@ -372,8 +404,10 @@ static void random_series(void)
 	enum pw_state previous = PW_STATE_NORMAL;
 
 	for (int i = 0; i < 200; i++, free_ports = walk(free_ports)) {
-		struct pw_alarm_input in = {pw_utilization(CAPACITY, free_ports), free_ports, free_ports / 2,
-			chance(3) ? PW_NOT_IN_SIGHT : pick(2000)};
+		struct pw_alarm_input in = {.utilization = pw_utilization(CAPACITY, free_ports),
+			.free = free_ports,
+			.fast_free = free_ports / 2,
+			.time_to_exhaustion = chance(3) ? PW_NOT_IN_SIGHT : pick(2000)};
 		struct pw_alarm before = alarm;
 		struct view views[PW_LEVELS];
 		struct pw_alarm_result r = pw_alarm_step(&alarm, &t, &in);
@@ -399,6 +433,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(comes_on_at_rise_and_re_arms_at_fall),
+		cmocka_unit_test(doubt_holds_the_falling_edge),
 		cmocka_unit_test(first_poll_may_fire_and_jump),
 		cmocka_unit_test(exhausted_is_left_at_its_fall),
 		cmocka_unit_test(exhausted_does_not_flap_between_none_and_one_free),

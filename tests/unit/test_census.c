@@ -291,6 +291,11 @@ static int compare_pool(const struct pw_pool_key *key, const struct pw_pool_coun
 		reference_connect(w, key, &expected);
 	else
 		reference_bind(w, key, &expected);
+	/* of what is in doubt the least is certain */
+	assert_true(counts->doubt <= counts->free);
+	assert_true(key->kind != PW_KIND_CONNECT ||
+		counts->doubt >= (counts->reusable < counts->free ? counts->reusable : counts->free));
+	expected.doubt = counts->doubt;
 	if (memcmp(&expected, counts, sizeof(expected)) != 0)
 		fail_msg(
 			"%s: used %u/%u blocked %u/%u free %u/%u reusable %u/%u time_wait %u/%u fast %u/%u bound %u/%u (got/expected)",
@@ -481,6 +486,175 @@ static void a_socket_with_no_port_set_is_proven_by_a_pass_without_it(void **stat
 	pw_census_finish(census);
 	assert_int_equal(pw_census_totals(census)->ambiguous, 0);
 	assert_int_equal(pw_census_totals(census)->blocked, 0);
+	pw_census_free(census);
+}
+
+/* --- what the parity of ports tells ---------------------------------------------------------------------------------- */
+
+#define WIDE_LOW 30000
+#define WIDE 6000
+
+/* Connections of 10.0.0.1 on every second port from `first` on, spread over so many destinations. */
+static void add_connections(struct pw_census *census, uint16_t first, unsigned n, unsigned destinations, uint8_t state)
+{
+	for (unsigned i = 0; i < n; i++) {
+		struct pw_socket s = connection(first + i * 2u, (uint16_t)(first + i * 2), state);
+
+		s.remote[3] = (uint8_t)(1 + i % destinations);
+		s.expires_ms = state == PW_TIME_WAIT ? 30000 : 0;
+		assert_int_equal(pw_census_add(census, &s, 1), 0);
+	}
+}
+
+static void begin_wide(struct pw_census *census)
+{
+	const struct pw_range range = {.low = WIDE_LOW,
+		.high = WIDE_LOW + WIDE - 1,
+		.tw_reuse = PW_TW_REUSE_ON,
+		.tw_reuse_delay_ms = 1000,
+		.timestamps = true};
+
+	pw_census_begin(census, &range);
+}
+
+static struct pw_pool_counts pool_of(struct pw_census *census, uint8_t kind, uint8_t destination)
+{
+	struct pw_socket s = connection(1, 1, PW_ESTABLISHED);
+	struct pw_pool_key key = {.ns = 1, .kind = kind, .protocol = IPPROTO_TCP};
+	struct pw_pool_counts counts;
+
+	s.remote[3] = destination;
+	key.local = pw_address_make(AF_INET, s.local, 0);
+	if (kind == PW_KIND_CONNECT) {
+		key.remote = pw_address_make(AF_INET, s.remote, 0);
+		key.port = 443;
+	}
+	pw_census_pool(census, &key, &counts);
+	return counts;
+}
+
+static void ports_of_binds_parity_are_blocked(void **state)
+{
+	struct pw_census *census = pw_census_new(1);
+
+	(void)state;
+	begin_wide(census);
+	add_connections(census, WIDE_LOW + 1, 600, 10, PW_ESTABLISHED);
+	pw_census_finish(census);
+	assert_int_equal(pw_census_totals(census)->blocked, 600);
+	assert_int_equal(pw_census_totals(census)->basis, PW_BASIS_INFERRED);
+	assert_int_equal(pool_of(census, PW_KIND_BIND, 0).bound, 600);
+	assert_int_equal(pool_of(census, PW_KIND_CONNECT, 1).free, WIDE - 600);
+	/* once bind() has used up its parity it takes the other one too: which of these are its own is not known */
+	begin_wide(census);
+	add_connections(census, WIDE_LOW + 1, WIDE / 2, 10, PW_ESTABLISHED);
+	add_connections(census, WIDE_LOW, 2000, 10, PW_ESTABLISHED);
+	pw_census_finish(census);
+	assert_int_equal(pw_census_totals(census)->blocked, WIDE / 2);
+	assert_int_equal(pw_census_totals(census)->suspect, 2000);
+	assert_int_equal(pool_of(census, PW_KIND_CONNECT, 1).free, WIDE / 2 - 200);
+	assert_int_equal(pool_of(census, PW_KIND_CONNECT, 1).doubt, 2000 - 200);
+	/* what was known stays known in TIME_WAIT, which shows nothing of itself */
+	begin_wide(census);
+	add_connections(census, WIDE_LOW + 1, 100, 10, PW_TIME_WAIT);
+	pw_census_finish(census);
+	assert_int_equal(pw_census_totals(census)->blocked, 100);
+	pw_census_free(census);
+}
+
+static void connect_alone_is_never_suspected(void **state)
+{
+	struct pw_census *census = pw_census_new(1);
+
+	(void)state;
+	begin_wide(census);
+	add_connections(census, WIDE_LOW, WIDE / 2, 3, PW_ESTABLISHED);
+	pw_census_finish(census);
+	assert_int_equal(pw_census_totals(census)->suspect, 0);
+	/* a destination that has all of connect()'s parity gets the other one */
+	begin_wide(census);
+	add_connections(census, WIDE_LOW, WIDE / 2, 1, PW_ESTABLISHED);
+	add_connections(census, WIDE_LOW + 1, 700, 1, PW_ESTABLISHED);
+	pw_census_finish(census);
+	assert_int_equal(pw_census_totals(census)->blocked, 0);
+	assert_int_equal(pw_census_totals(census)->suspect, 0);
+	assert_int_equal(pool_of(census, PW_KIND_CONNECT, 1).doubt, 0);
+	/* IP_LOCAL_PORT_RANGE knows no parity: suspected, but not blocked */
+	begin_wide(census);
+	add_connections(census, WIDE_LOW, 300, 1, PW_ESTABLISHED);
+	add_connections(census, WIDE_LOW + 1, 300, 1, PW_ESTABLISHED);
+	pw_census_finish(census);
+	assert_int_equal(pw_census_totals(census)->blocked, 0);
+	assert_int_equal(pw_census_totals(census)->suspect, 300);
+	assert_int_equal(pool_of(census, PW_KIND_CONNECT, 1).doubt, 0); /* its own: they are used in any case */
+	assert_int_equal(pool_of(census, PW_KIND_CONNECT, 2).doubt, 300);
+	/* nor where it gives each destination a part of the range */
+	begin_wide(census);
+	for (unsigned i = 0; i < WIDE; i++) {
+		struct pw_socket s = connection(1 + i, (uint16_t)(WIDE_LOW + i), PW_ESTABLISHED);
+
+		s.remote[3] = (uint8_t)(1 + i / 60);
+		assert_int_equal(pw_census_add(census, &s, 1), 0);
+	}
+	pw_census_finish(census);
+	assert_int_equal(pw_census_totals(census)->blocked, 0);
+	/* nor where the oldest connections of one that had all of the range are gone */
+	begin_wide(census);
+	add_connections(census, WIDE_LOW + 2000, 2000, 1, PW_ESTABLISHED);
+	add_connections(census, WIDE_LOW + 1, WIDE / 2, 1, PW_ESTABLISHED);
+	pw_census_finish(census);
+	assert_int_equal(pw_census_totals(census)->blocked, 0);
+	/* nor what is left of a destination that had more than half of the range */
+	begin_wide(census);
+	add_connections(census, WIDE_LOW, 900, 1, PW_ESTABLISHED);
+	add_connections(census, WIDE_LOW + 1, 600, 1, PW_ESTABLISHED);
+	add_connections(census, WIDE_LOW + 1201, 600, 1, PW_TIME_WAIT);
+	pw_census_finish(census);
+	assert_int_equal(pw_census_totals(census)->blocked, 0);
+	pw_census_free(census);
+}
+
+struct asked {
+	struct pw_pool_key key;
+	unsigned pools;
+	size_t ports;
+};
+
+static void ask(const struct pw_pool_key *key, const uint16_t *ports, size_t n, void *context)
+{
+	struct asked *asked = context;
+
+	for (size_t i = 0; i < n; i++)
+		assert_in_range(ports[i], WIDE_LOW, WIDE_LOW + WIDE - 1);
+	asked->key = *key;
+	asked->pools++;
+	asked->ports = n;
+}
+
+static void time_wait_of_unknown_peers_is_in_doubt(void **state)
+{
+	struct pw_census *census = pw_census_new(1);
+	struct asked asked = {.pools = 0};
+
+	(void)state;
+	begin_wide(census);
+	add_connections(census, WIDE_LOW, 1000, 1, PW_TIME_WAIT);
+	pw_census_finish(census);
+	assert_int_equal(pool_of(census, PW_KIND_CONNECT, 1).free, WIDE);
+	assert_int_equal(pool_of(census, PW_KIND_CONNECT, 1).doubt, 1000);
+	pw_census_each_reusable(census, 10, ask, &asked);
+	assert_int_equal(asked.pools, 1);
+	assert_int_equal(asked.ports, PW_REUSABLE_PORTS);
+	assert_int_equal(pw_census_set_stamped(census, &asked.key, true), 0);
+	assert_int_equal(pool_of(census, PW_KIND_CONNECT, 1).free, WIDE);
+	assert_int_equal(pool_of(census, PW_KIND_CONNECT, 1).doubt, 0);
+	begin_wide(census);
+	add_connections(census, WIDE_LOW, 1000, 1, PW_TIME_WAIT);
+	pw_census_finish(census);
+	assert_int_equal(pw_census_set_stamped(census, &asked.key, false), 0);
+	assert_int_equal(pool_of(census, PW_KIND_CONNECT, 1).free, WIDE - 1000);
+	assert_int_equal(pool_of(census, PW_KIND_CONNECT, 1).reusable, 0);
+	assert_int_equal(pool_of(census, PW_KIND_CONNECT, 1).doubt, 0);
 	pw_census_free(census);
 }
 
@@ -675,6 +849,9 @@ int main(void)
 		cmocka_unit_test(a_connection_is_not_accepted_by_a_listener_of_others),
 		cmocka_unit_test(an_answer_holds_until_the_sockets_of_its_port_change),
 		cmocka_unit_test(a_socket_with_no_port_set_is_proven_by_a_pass_without_it),
+		cmocka_unit_test(ports_of_binds_parity_are_blocked),
+		cmocka_unit_test(connect_alone_is_never_suspected),
+		cmocka_unit_test(time_wait_of_unknown_peers_is_in_doubt),
 		cmocka_unit_test(ports_that_were_read_are_in_no_doubt),
 		cmocka_unit_test(an_aborted_dump_leaves_nothing_behind),
 		cmocka_unit_test(a_crawler_makes_no_pools_above_the_floor),

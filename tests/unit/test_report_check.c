@@ -49,6 +49,24 @@ static void test_ok(void **state)
 	expect_answer(&f, PW_CHECK_OK, "check-ok.txt");
 }
 
+/* Most of it counts as free and may not be: that is no all-clear. */
+static void test_doubt(void **state)
+{
+	struct fixture f;
+	struct pw_pool_row *row;
+
+	(void)state;
+	fixture_init(&f);
+	fixture_pool(&f, IPPROTO_TCP, "10.0.0.1", "10.0.0.8", 443, 1000, 0);
+	row = fixture_pool(&f, IPPROTO_TCP, "10.0.0.1", "10.0.0.9", 443, 20000, 20000);
+	row->counts.free = row->counts.capacity;
+	row->counts.reusable = row->counts.doubt = 20000;
+	row->counts.utilization = 0;
+	row->state = PW_STATE_NORMAL;
+	row->reason = PW_REASON_NONE;
+	expect_answer(&f, PW_CHECK_UNKNOWN, "check-doubt.txt");
+}
+
 static void test_critical(void **state)
 {
 	struct fixture f;
@@ -184,6 +202,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ok),
+		cmocka_unit_test(test_doubt),
 		cmocka_unit_test(test_critical),
 		cmocka_unit_test(test_blocked),
 		cmocka_unit_test(test_free_below),
