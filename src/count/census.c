@@ -538,6 +538,12 @@ struct pw_source *pw_census_source(struct pw_census *c)
 	return &c->source;
 }
 
+void pw_census_listening(const struct pw_census *c, struct pw_portset *out)
+{
+	*out = c->listening;
+	pw_portset_intersect(out, &c->capacity);
+}
+
 const struct pw_census_totals *pw_census_totals(const struct pw_census *c)
 {
 	return &c->totals;

@@ -95,6 +95,9 @@ void pw_census_each_reusable(struct pw_census *census, size_t pools, pw_reusable
 int pw_census_set_stamped(struct pw_census *census, const struct pw_pool_key *key, bool stamped);
 
 const struct pw_census_totals *pw_census_totals(const struct pw_census *census);
+/* The ports of the capacity that have a TCP listener: a service that restarts may find its port taken. */
+void pw_census_listening(const struct pw_census *census, struct pw_portset *out);
+
 const struct pw_range *pw_census_range(const struct pw_census *census);
 
 /* The ports that no connect() of this namespace can get (a subset of the capacity set). */

@@ -377,6 +377,25 @@ static void tell_doubt(const struct matter *m)
 			m->facts->doubtful, m->facts->unprobed);
 }
 
+/* Whatever the pool: the next restart of such a service may fail with EADDRINUSE. */
+static void tell_listeners(const struct matter *m)
+{
+	char ports[PW_LISTENERS_SHOWN * 6 + 16] = "";
+	size_t len = 0;
+
+	for (uint32_t i = 0; i < m->facts->listening && i < PW_LISTENERS_SHOWN; i++)
+		len += (size_t)snprintf(
+			ports + len, sizeof(ports) - len, "%s%u", i > 0 ? "," : "", m->facts->listeners[i]);
+	if (m->facts->listening > PW_LISTENERS_SHOWN)
+		snprintf(ports + len, sizeof(ports) - len, ",...");
+	if (len > 0)
+		say(m,
+			"Services listen on %u %s inside of %u-%u that %s not reserved (%s): when one restarts, a connect() may have "
+			"taken its port. Reserve what they always use: net.ipv4.ip_local_reserved_ports.",
+			m->facts->listening, m->facts->listening == 1 ? "port" : "ports", m->ns->low, m->ns->high,
+			m->facts->listening == 1 ? "is" : "are", ports);
+}
+
 static void advise(const struct matter *m)
 {
 	static void (*const parts[])(const struct matter *m) = {tell_exhausted, tell_snat, tell_owner, tell_slow,
@@ -409,5 +428,6 @@ void pw_explain_print(FILE *out, const struct pw_report *report, const struct pw
 		say(&m, "That is far from the end (%u %%): nothing needs to be done.", m.counts->utilization);
 	else
 		advise(&m);
+	tell_listeners(&m);
 	tell_doubt(&m);
 }

@@ -222,6 +222,20 @@ static bool asks_for_snat(const struct pw_poller *poller)
 	return poller->config->snat.n_ranges > 0 || (poller->options->match.kinds & (1u << PW_KIND_SNAT)) != 0;
 }
 
+static void fill_listeners(const struct pw_namespace *ns, struct pw_facts *facts)
+{
+	struct pw_portset listening;
+
+	pw_census_listening(ns->census, &listening);
+	for (uint32_t port = ns->range.low; port <= ns->range.high; port++) {
+		if (!pw_portset_has(&listening, (uint16_t)port))
+			continue;
+		if (facts->listening < PW_LISTENERS_SHOWN)
+			facts->listeners[facts->listening] = (uint16_t)port;
+		facts->listening++;
+	}
+}
+
 static void fill_facts(const struct pw_poller *poller, size_t i)
 {
 	const struct pw_namespace *ns = poller->host->namespaces[i];
@@ -237,6 +251,7 @@ static void fill_facts(const struct pw_poller *poller, size_t i)
 	facts->tw_reuse_delay_ms = ns->range.tw_reuse_delay_ms;
 	facts->doubtful = pw_census_totals(ns->census)->ambiguous;
 	facts->bound = bound_ports(ns->census);
+	fill_listeners(ns, facts);
 	facts->unprobed = poller->unprobed;
 	if (facts->unprobed == NULL && facts->doubtful > 0)
 		facts->unprobed = "there was no time to probe them; --probe=on takes it";

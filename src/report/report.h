@@ -11,17 +11,21 @@
 #include "report/pace.h"
 #include "report/select.h"
 
+#define PW_LISTENERS_SHOWN 8
+
 /* What is known about a namespace beyond its row in the snapshot. */
 struct pw_facts {
-	uint32_t ns;                /* its index */
-	const char *name;           /* "" = the own one */
-	uint32_t doubtful;          /* ports of the capacity whose sockets may or may not block them */
-	uint32_t bound;             /* of the blocked ports: known to be held by bind() without a listener */
-	bool timestamps;            /* net.ipv4.tcp_timestamps */
-	uint32_t tw_reuse_delay_ms; /* net.ipv4.tcp_tw_reuse_delay */
-	const char *unprobed;       /* why the allocator was not asked about all ports in doubt; NULL when it was */
-	const char *no_snat;        /* why asked for SNAT pools are not known; NULL when they are */
-	const char *error;          /* what went wrong at this poll, "" for nothing */
+	uint32_t ns;        /* its index */
+	const char *name;   /* "" = the own one */
+	uint32_t doubtful;  /* ports of the capacity whose sockets may or may not block them */
+	uint32_t bound;     /* of the blocked ports: known to be held by bind() without a listener */
+	uint32_t listening; /* ports of the capacity with a listener: not reserved, so that connect() may take them */
+	uint16_t listeners[PW_LISTENERS_SHOWN]; /* the lowest of them */
+	bool timestamps;                        /* net.ipv4.tcp_timestamps */
+	uint32_t tw_reuse_delay_ms;             /* net.ipv4.tcp_tw_reuse_delay */
+	const char *unprobed; /* why the allocator was not asked about all ports in doubt; NULL when it was */
+	const char *no_snat;  /* why asked for SNAT pools are not known; NULL when they are */
+	const char *error;    /* what went wrong at this poll, "" for nothing */
 };
 
 struct pw_report {

@@ -62,3 +62,16 @@ def test_each_state_is_counted(ns, state, address):
     assert [name for name, text in told.items() if text in advice] == [state]
     table = ns.run(program("portwatch"), "--remote", address).stdout
     assert f" {letter}{COUNT} " in table
+
+
+def test_listeners_inside_the_range_are_named(workshop):
+    """A service on a port that connect() may take; once it is reserved nothing is said."""
+    ns = workshop.namespace(ip_local_port_range="40000 40399")
+    with ns.entered():
+        service = socket.create_server(("127.0.0.1", 40123))
+        server = serve("127.0.0.1")
+        client = connect("127.0.0.1")
+    with service, server, client:
+        assert "not reserved (40123)" in " ".join(ns.run(program("portwatch"), "--explain").stdout.split())
+        ns.sysctl("ipv4/ip_local_reserved_ports", "40123")
+        assert "40123" not in ns.run(program("portwatch"), "--explain").stdout

@@ -208,6 +208,28 @@ static void test_blocked(void **state)
 	expect_has(&f, LIST("live connections"), LIST("closed to every connect()"));
 }
 
+/* Told also where nothing else needs to be done. */
+static void test_listeners(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	one_pool(&f, 2000, 2000);
+	f.facts[0].listening = 2;
+	f.facts[0].listeners[0] = 33060;
+	f.facts[0].listeners[1] = 50051;
+	expect_has(&f,
+		LIST("nothing needs to be done", "2 ports inside of 32768-60999 that are not reserved (33060,50051)"),
+		NOTHING);
+	one_pool(&f, 2000, 2000);
+	f.facts[0].listening = 9;
+	for (uint16_t i = 0; i < PW_LISTENERS_SHOWN; i++)
+		f.facts[0].listeners[i] = 40000 + i;
+	expect_has(&f, LIST("(40000,40001,40002,40003,40004,40005,40006,40007,...)"), NOTHING);
+	one_pool(&f, 2000, 2000);
+	expect_has(&f, LIST("nothing needs to be done"), LIST("not reserved"));
+}
+
 /* Three states, three people: none of them is told to add an address. */
 static void test_states(void **state)
 {
@@ -387,6 +409,7 @@ int main(void)
 		cmocka_unit_test(test_time_wait),
 		cmocka_unit_test(test_loopback_reuse),
 		cmocka_unit_test(test_blocked),
+		cmocka_unit_test(test_listeners),
 		cmocka_unit_test(test_states),
 		cmocka_unit_test(test_reserved_parity),
 		cmocka_unit_test(test_slow),
