@@ -104,6 +104,20 @@ static const void *find_alarm(const struct pw_snapshot *snapshot, bool next, con
 	return at < snapshot->n_alarms ? &snapshot->alarms[at] : NULL;
 }
 
+static uint32_t label_number(const struct pw_snapshot *snapshot, size_t position)
+{
+	return snapshot->labels[position].index;
+}
+
+static const void *find_label(const struct pw_snapshot *snapshot, bool next, const uint32_t *index, size_t len,
+	uint32_t *found, size_t *found_len)
+{
+	size_t at = search(snapshot, snapshot->n_labels, label_number, next, index, len, found);
+
+	*found_len = 1;
+	return at < snapshot->n_labels ? &snapshot->labels[at] : NULL;
+}
+
 const struct pw_group pw_groups[] = {
 	{&pw_agent_fields, find_scalars},
 	{&pw_namespace_fields, find_ns},
@@ -111,6 +125,7 @@ const struct pw_group pw_groups[] = {
 	{&pw_top_fields, find_top},
 	{&pw_alarm_fields, find_alarm},
 	{&pw_event_fields, NULL},
+	{&pw_label_fields, find_label},
 };
 const size_t pw_n_groups = sizeof(pw_groups) / sizeof(pw_groups[0]);
 

@@ -139,6 +139,12 @@ int pw_json_print(FILE *out, const struct pw_selection *selection, uint64_t now_
 		put_fields(&w, &pw_namespace_fields, &context, &snapshot->namespaces[i]);
 		put(&w, "}", 1);
 	}
+	put_text(&w, "],\"labels\":[");
+	for (size_t i = 0; i < snapshot->n_labels; i++) {
+		put(&w, ",", i > 0);
+		put_fields(&w, &pw_label_fields, &context, &snapshot->labels[i]);
+		put(&w, "}", 1);
+	}
 	put_text(&w, "],\"pools\":[");
 	for (size_t i = 0; i < selection->n; i++) {
 		put(&w, ",", i > 0);

@@ -152,6 +152,10 @@ static const void *get_row(struct rows *rows, size_t i, char labels[LABELS_MAX])
 		add_label(labels, "netns", snapshot->namespaces[i].name);
 		return &snapshot->namespaces[i];
 	}
+	if (rows->fields == &pw_label_fields) {
+		add_label(labels, "label", snapshot->labels[i].name);
+		return &snapshot->labels[i];
+	}
 	pool = pw_selection_row(rows->selection, i, &rows->buffer);
 	add_label(labels, "netns", ns_name(snapshot, pool->key.ns));
 	add_label(labels, "pool", pool->name);
@@ -235,6 +239,10 @@ int pw_openmetrics_print(
 	rows.prefix = "portwatch_namespace";
 	rows.fields = &pw_namespace_fields;
 	rows.n = context->snapshot->n_namespaces;
+	print_rows(out, &rows, counters);
+	rows.prefix = "portwatch_label";
+	rows.fields = &pw_label_fields;
+	rows.n = context->snapshot->n_labels;
 	print_rows(out, &rows, counters);
 	rows.prefix = "portwatch_pool";
 	rows.fields = &pw_pool_fields;

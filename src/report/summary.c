@@ -115,11 +115,35 @@ static void print_worst(FILE *out, const struct pw_layout *l)
 	pw_text_wrap(out, text, l->view->width, l->plain ? "# " : "", l->plain ? "# " : "  ");
 }
 
+/* Of labels with several pools: that of one is in its row. A small screen is the table's. */
+static void print_labels(FILE *out, const struct pw_layout *l)
+{
+	const struct pw_snapshot *snapshot = l->report->selection.snapshot;
+	size_t room = l->plain ? SIZE_MAX : l->view->height == 0 || l->view->height >= 24 ? MAX_NAMESPACES : 0;
+	char name[64];
+
+	for (size_t i = 0; i < snapshot->n_labels && room > 0; i++) {
+		const struct pw_label_row *row = &snapshot->labels[i];
+		struct parts parts = {.n = 0};
+
+		if (row->pools < 2)
+			continue;
+		room--;
+		add_part(&parts, "label %s", pw_text_safe(row->name, l->view->unicode, name, sizeof(name)));
+		add_part(&parts, "%u pools", row->pools);
+		add_part(&parts, "%llu of %llu ports free", (unsigned long long)row->free,
+			(unsigned long long)row->capacity);
+		add_part(&parts, "worst %u%%", row->worst_utilization);
+		print_parts(out, l, &parts);
+	}
+}
+
 void pw_print_summary(FILE *out, const struct pw_layout *l)
 {
 	if (l->report->watching)
 		print_clock(out, l);
 	print_namespaces(out, l);
+	print_labels(out, l);
 	print_worst(out, l);
 }
 

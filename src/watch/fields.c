@@ -379,6 +379,22 @@ static const struct pw_field event_fields[] = {
 #undef KEPT_IN
 FIELDS(pw_event_fields, "pwEvent", 6, false, false, event_fields);
 
+/* --- labels -------------------------------------------------------------------------------------------------------------- */
+
+#define KEPT_IN struct pw_label_row
+static const struct pw_field label_fields[] = {
+	FIELD(1, "index", UNSIGNED32, NO_UNIT, "Place of the first section with this title", IN(index), .index = true),
+	FIELD(2, "name", TEXT, NO_UNIT, "The title of the pool sections", IN(name)),
+	FIELD(3, "pools", GAUGE32, "pools", "Pools that the sections have thresholds for", IN(pools)),
+	FIELD(4, "capacity", GAUGE32, "ports", "Ports that these pools can have", IN(capacity)),
+	FIELD(5, "used", GAUGE32, "ports", "Ports that their sockets hold", IN(used)),
+	FIELD(6, "free", GAUGE32, "ports", "Allocations that would succeed now", IN(free)),
+	FIELD(7, "worstUtilization", GAUGE32, "percent", "The highest utilization of these pools",
+		IN(worst_utilization)),
+};
+#undef KEPT_IN
+FIELDS(pw_label_fields, "pwLabel", 7, true, true, label_fields);
+
 /* --- reading ------------------------------------------------------------------------------------------------------------- */
 
 void pw_field_read(

@@ -87,9 +87,10 @@ struct pw_fields {
 	size_t n;
 };
 
-/* Their rows: struct pw_snapshot, pw_ns_row, pw_pool_row (twice), pw_alarm_row, pw_event. */
+/* Their rows: struct pw_snapshot, pw_ns_row, pw_pool_row (twice), pw_alarm_row, pw_event,
+ * pw_label_row. */
 extern const struct pw_fields pw_agent_fields, pw_namespace_fields, pw_pool_fields, pw_top_fields, pw_alarm_fields,
-	pw_event_fields;
+	pw_event_fields, pw_label_fields;
 
 /* Reads a field whose storage is not PW_IN_NONE. `row` must be of the kind that its table has. Texts live as long as the row. */
 void pw_field_read(

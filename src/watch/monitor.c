@@ -47,6 +47,8 @@ struct pw_monitor *pw_monitor_new(const struct pw_policy *policy, struct timespe
 	m->epoch = 1;
 	m->pools.max = watched_max(policy);
 	m->scalars.start_time = start_time;
+	if (pw_labels_set(&m->labels, policy) < 0)
+		m->scalars.dropped++;
 	pw_share_set(&m->pools.log, LOG_LINES); /* without memory for it the log has no limit */
 	return m;
 }
@@ -57,6 +59,7 @@ void pw_monitor_free(struct pw_monitor *m)
 		return;
 	pw_pools_clear(&m->pools);
 	pw_rows_clear(&m->rows);
+	pw_labels_clear(&m->labels);
 	free(m->events);
 	free(m->questions);
 	free(m->saved);
@@ -79,6 +82,8 @@ void pw_monitor_set_policy(struct pw_monitor *m, const struct pw_policy *policy)
 	m->policy = policy;
 	m->epoch++;
 	m->pools.max = watched_max(policy);
+	if (pw_labels_set(&m->labels, policy) < 0)
+		m->scalars.dropped++;
 	HASH_ITER(hh, m->pools.pools, pool, next)
 	{
 		apply_policy(m, pool);
@@ -202,11 +207,20 @@ static int larger_first(const void *a, const void *b)
 /* Only max_rows of the small pools can get a row. */
 static void cut_small(struct intake *in)
 {
-	const size_t max = in->monitor->policy->max_rows;
+	struct pw_monitor *m = in->monitor;
+	const size_t max = m->policy->max_rows;
 
 	if (in->n_small <= max)
 		return;
 	qsort(in->small, in->n_small, sizeof(*in->small), larger_first);
+	for (size_t i = max; i < in->n_small; i++) { /* the others are watched, and add_labels() counts them */
+		struct newcomer *pool = &in->small[i];
+		const struct pw_rule *rule = pw_policy_rule(m->policy, &pool->key, in->ns->name);
+
+		pw_rule_limit(rule, &pool->counts);
+		if (rule != NULL && pw_policy_thresholds(m->policy, rule, &pool->key, false) != NULL)
+			pw_labels_add(&m->labels, rule, &pool->counts);
+	}
 	in->monitor->refused += (uint32_t)(in->n_small - max);
 	in->n_small = max;
 }
@@ -480,6 +494,16 @@ static void trim(struct pw_monitor *m)
 		pw_pools_remove(&m->pools, pool);
 }
 
+/* Pools without new numbers count with their last ones. */
+static void add_labels(struct pw_monitor *m)
+{
+	struct pw_watched *pool, *next;
+
+	HASH_ITER(hh, m->pools.pools, pool, next)
+	if (pool->rule != NULL && pool->thresholds != NULL)
+		pw_labels_add(&m->labels, pool->rule, &pool->counts);
+}
+
 void pw_monitor_take(struct pw_monitor *m, const struct pw_poll *poll)
 {
 	pw_pools_sweep(&m->pools);
@@ -488,8 +512,10 @@ void pw_monitor_take(struct pw_monitor *m, const struct pw_poll *poll)
 	m->n_events = m->next_event = m->n_questions = 0;
 	m->untold = false;
 	take_scalars(m, poll);
+	pw_labels_start(&m->labels);
 	take_poll(m, poll);
 	pw_monitor_evaluate(m, poll);
+	add_labels(m);
 	if (!m->untold) /* what has ended must not be forgotten before it is told */
 		expire(m, poll);
 	m->chosen = pw_rows_choose(&m->rows, &m->pools, m->policy, m->epoch, poll->now_ms) == 0;
@@ -652,7 +678,7 @@ const struct pw_snapshot *pw_monitor_build(struct pw_monitor *m)
 
 	take_answers(m);
 	if (m->chosen)
-		snapshot = pw_rows_build(&m->rows, &m->pools, &m->scalars, m->policy->top);
+		snapshot = pw_rows_build(&m->rows, &m->pools, &m->labels, &m->scalars, m->policy->top);
 	if (snapshot == NULL)
 		m->scalars.dropped++;
 	return snapshot;

@@ -18,6 +18,7 @@
 #include "watch/alarm.h"
 #include "watch/exchange.h"
 #include "watch/history.h"
+#include "watch/labels.h"
 #include "watch/monitor.h"
 #include "watch/policy.h"
 #include "watch/share.h"
@@ -173,10 +174,10 @@ int pw_rows_choose(
 	struct pw_rows *rows, struct pw_pools *pools, const struct pw_policy *policy, uint32_t epoch, uint64_t now_ms);
 void pw_rows_clear(struct pw_rows *rows);
 
-/* A snapshot with these rows, the namespaces, the first `top` ranks and the alarms; the scalars that these don't give are
+/* A snapshot with these rows, the namespaces, the labels, the first `top` ranks and the alarms; the scalars that these don't give are
  * copied from `scalars` (texts as well). One reference; NULL when out of memory. */
-const struct pw_snapshot *pw_rows_build(
-	const struct pw_rows *rows, const struct pw_pools *pools, const struct pw_snapshot *scalars, uint32_t top);
+const struct pw_snapshot *pw_rows_build(const struct pw_rows *rows, const struct pw_pools *pools,
+	const struct pw_labels *labels, const struct pw_snapshot *scalars, uint32_t top);
 
 /* --- what survives a restart (state.c) ---------------------------------------------------------------------------- */
 
@@ -210,6 +211,7 @@ struct pw_monitor {
 	uint32_t renotify_s, max_flaps;
 	struct pw_pools pools;
 	struct pw_rows rows;
+	struct pw_labels labels;
 	bool chosen;                /* the rows are those of the last poll */
 	struct pw_snapshot scalars; /* what the next snapshot says beside its tables */
 	uint64_t poll_number;

@@ -179,8 +179,8 @@ static void build_namespaces(struct pw_snapshot *s, struct pw_arena *arena, cons
 	s->n_namespaces = n;
 }
 
-const struct pw_snapshot *pw_rows_build(
-	const struct pw_rows *rows, const struct pw_pools *pools, const struct pw_snapshot *scalars, uint32_t top)
+const struct pw_snapshot *pw_rows_build(const struct pw_rows *rows, const struct pw_pools *pools,
+	const struct pw_labels *labels, const struct pw_snapshot *scalars, uint32_t top)
 {
 	struct pw_arena *arena;
 	struct pw_snapshot *s = pw_snapshot_new(&arena);
@@ -193,6 +193,7 @@ const struct pw_snapshot *pw_rows_build(
 	build_top(s, arena, rows, top);
 	build_alarms(s, arena, rows);
 	build_namespaces(s, arena, pools);
+	pw_labels_build(labels, s, arena);
 	if (!arena->failed)
 		return s;
 	pw_snapshot_unref(s);

@@ -61,6 +61,15 @@ struct pw_alarm_row {
 	uint32_t event_id;     /* of its last notification */
 };
 
+/* A row of pwLabelTable: the pools added up that the `pool` sections of one title have thresholds for. */
+struct pw_label_row {
+	uint32_t index; /* place of the first of the sections in the file, from 1 */
+	const char *name;
+	uint32_t pools;
+	uint64_t capacity, used, free;
+	uint32_t worst_utilization; /* percent */
+};
+
 struct pw_snapshot {
 	uint32_t generation; /* pwGeneration: differs between two snapshots that follow each other */
 	uint64_t poll_ms;    /* end of the last complete poll; 0 before the first */
@@ -89,6 +98,8 @@ struct pw_snapshot {
 	uint32_t top_ranks; /* ranks to show; those from n_top on are empty */
 	const struct pw_alarm_row *alarms;
 	size_t n_alarms;
+	const struct pw_label_row *labels; /* by index */
+	size_t n_labels;
 };
 
 /* A new, empty snapshot with one reference, for whoever builds one; NULL when out of memory. What it points to goes

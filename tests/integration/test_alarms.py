@@ -192,6 +192,21 @@ def test_a_slice_of_the_range(scene):
     scene.until(WEB, state="exhausted", used=99, free=0)
 
 
+def test_labels_add_up_their_pools(scene):
+    """One backend with two addresses: what is left to it, in a table and on the command's screen."""
+    near, far = Level(scene), Level(scene, "127.0.0.2", name="")
+    scene.start('pool "backend" { kind = connect  remote = { "127.0.0.0/8" }  port = { 8080 } }\npool "idle" { kind = snat }\n')
+    near.set(300)
+    far.set(600)
+    eventually(lambda: scene.manager.pool(connect_pool(HERE, "127.0.0.2", 8080))["pwPoolUsed"] == 600 or None)
+    rows = eventually(lambda: scene.manager.table("pwLabelTable"))
+    assert list(rows) == ["1", "2"] or list(rows) == [(1,), (2,)]
+    first, second = rows.values()
+    assert first == {"pwLabelName": "backend", "pwLabelPools": 2, "pwLabelCapacity": 2000, "pwLabelUsed": 900,
+                     "pwLabelFree": 1100, "pwLabelWorstUtilization": 60}
+    assert (second["pwLabelName"], second["pwLabelPools"], second["pwLabelFree"]) == ("idle", 0, 0)
+
+
 # --- sections --------------------------------------------------------------------------------------------------------
 
 

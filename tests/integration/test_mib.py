@@ -56,6 +56,7 @@ def test_members_of_the_json_document(known):
     """Names, types, and the names of values, in the order of the program; what an object must have is all of it."""
     schema = json.loads((SOURCE / "docs" / "portwatch.schema.json").read_text())
     parts = {"pwNs": schema["properties"]["namespaces"]["items"], "pwPool": schema["properties"]["pools"]["items"],
+             "pwLabel": schema["properties"]["labels"]["items"],
              "pw": schema}
     words = {}
     for name, _, word in known["value"]:
@@ -65,7 +66,7 @@ def test_members_of_the_json_document(known):
                    for table, name, kind in known["member"] if table == prefix}
         described = {name: text.get("enum") or text["type"] for name, text in part["properties"].items()}
         if part is schema:
-            assert described.pop("namespaces") == described.pop("pools") == "array"
+            assert described.pop("namespaces") == described.pop("pools") == described.pop("labels") == "array"
         assert members and described == members
         assert set(part["required"]) == set(part["properties"])
 

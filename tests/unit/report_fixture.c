@@ -15,6 +15,9 @@
 
 void fixture_init(struct fixture *f)
 {
+	static const struct pw_label_row labels[] = {
+		{1, "payment gateway", 1, 28232, 28220, 0, 100}, {2, "backends", 3, 84696, 24000, 60696, 85}};
+
 	memset(f, 0, sizeof(*f));
 	f->ns[0] = (struct pw_ns_row){.index = 1,
 		.snat_status = PW_SOURCE_OFF,
@@ -35,6 +38,8 @@ void fixture_init(struct fixture *f)
 		.pools = f->pools,
 		.namespaces = f->ns,
 		.n_namespaces = 1,
+		.labels = labels,
+		.n_labels = 2,
 		.connect_failures_reason = ""};
 	f->report = (struct pw_report){.facts = f->facts,
 		.n_facts = 1,

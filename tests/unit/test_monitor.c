@@ -591,6 +591,47 @@ static void capacity_of_a_section_is_what_counts(void **unused)
 	assert_int_equal(row(FIXTURE_POOL)->counts.free, 600);
 }
 
+/* Two destinations of one label, one of another; the TCP bind pool that the sections match as well has no thresholds. */
+static void labels_add_their_pools_up(void **unused)
+{
+	struct pw_cidr net = cidr("10.0.0.0/24");
+	uint16_t ports[] = {80, 443, 81};
+	char labels[][8] = {"web", "web", "other"};
+	struct pw_rule rules[3];
+
+	(void)unused;
+	for (size_t i = 0; i < 3; i++)
+		rules[i] = (struct pw_rule){.match = {.remote = &net, .n_remote = 1, .ports = &ports[i], .n_ports = 1},
+			.label = labels[i],
+			.thresholds = f.policy.defaults};
+	f.policy.rules = rules;
+	f.policy.n_rules = 3;
+	fixture_connects(&f, "10.0.0.1", "10.0.0.2", 80, 600);
+	fixture_connects(&f, "10.0.0.1", "10.0.0.2", 443, 10); /* too few for a row of its own */
+	fixture_poll(&f);
+	assert_int_equal(f.snapshot->n_labels, 2);
+	assert_int_equal(f.snapshot->labels[0].index, 1);
+	assert_string_equal(f.snapshot->labels[0].name, "web");
+	assert_int_equal(f.snapshot->labels[0].pools, 2);
+	assert_int_equal(f.snapshot->labels[0].capacity, 2000);
+	assert_int_equal(f.snapshot->labels[0].used, 610);
+	assert_int_equal(f.snapshot->labels[0].free, 1390);
+	assert_int_equal(f.snapshot->labels[0].worst_utilization, 60);
+	assert_int_equal(f.snapshot->labels[1].index, 3);
+	assert_string_equal(f.snapshot->labels[1].name, "other");
+	assert_int_equal(f.snapshot->labels[1].pools, 0);
+	f.policy.max_rows = 0; /* what finds no place counts all the same */
+	fixture_connects(&f, "10.0.0.1", "10.0.0.2", 80, 600);
+	fixture_connects(&f, "10.0.0.1", "10.0.0.2", 443, 10);
+	fixture_poll(&f);
+	assert_int_equal(f.snapshot->labels[0].pools, 2);
+	assert_int_equal(f.snapshot->labels[0].used, 610);
+	f.policy.n_rules = 0;
+	pw_monitor_set_policy(f.monitor, &f.policy);
+	fixture_poll(&f);
+	assert_int_equal(f.snapshot->n_labels, 0);
+}
+
 static void growth_outlives_a_change_of_the_range(void **unused)
 {
 	(void)unused;
@@ -1371,6 +1412,7 @@ int main(void)
 		TEST(udp_bind_pools_alarm),
 		TEST(free_ports_alarm),
 		TEST(capacity_of_a_section_is_what_counts),
+		TEST(labels_add_their_pools_up),
 		TEST(growth_outlives_a_change_of_the_range),
 		TEST(forecast_alarms),
 		TEST(rows_begin_at_min_used),

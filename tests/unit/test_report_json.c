@@ -60,9 +60,9 @@ static void test_empty(void **state)
 	text = fixture_capture(print, &f.report);
 	assert_non_null(strstr(text, "\"pools\":[]}\n"));
 	free(text);
-	f.snapshot.n_namespaces = 0;
+	f.snapshot.n_namespaces = f.snapshot.n_labels = 0;
 	text = fixture_capture(print, &f.report);
-	assert_non_null(strstr(text, "\"namespaces\":[],\"pools\":[]}\n"));
+	assert_non_null(strstr(text, "\"namespaces\":[],\"labels\":[],\"pools\":[]}\n"));
 	free(text);
 	fixture_free(&f);
 }

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "watch/labels.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char *label_of(const struct pw_rule *rule)
+{
+	return rule->label != NULL ? rule->label : "";
+}
+
+/* The first section with the title of this one. */
+static size_t first_of(const struct pw_policy *policy, size_t rule)
+{
+	size_t first = 0;
+
+	while (strcmp(label_of(&policy->rules[first]), label_of(&policy->rules[rule])) != 0)
+		first++;
+	return first;
+}
+
+int pw_labels_set(struct pw_labels *labels, const struct pw_policy *policy)
+{
+	pw_labels_clear(labels);
+	if (policy->n_rules == 0)
+		return 0;
+	labels->rules = policy->rules;
+	labels->row_of = calloc(policy->n_rules, sizeof(*labels->row_of));
+	labels->rows = calloc(policy->n_rules, sizeof(*labels->rows));
+	if (labels->row_of == NULL || labels->rows == NULL) {
+		pw_labels_clear(labels);
+		return -1;
+	}
+	for (size_t i = 0; i < policy->n_rules; i++) {
+		size_t first = first_of(policy, i);
+
+		labels->row_of[i] = first == i ? (uint32_t)labels->n : labels->row_of[first];
+		if (first == i)
+			labels->rows[labels->n++] = (struct pw_label_row){
+				.index = (uint32_t)i + 1, .name = label_of(&policy->rules[i])};
+	}
+	return 0;
+}
+
+void pw_labels_clear(struct pw_labels *labels)
+{
+	free(labels->row_of);
+	free(labels->rows);
+	*labels = (struct pw_labels){0};
+}
+
+void pw_labels_start(struct pw_labels *labels)
+{
+	for (size_t i = 0; i < labels->n; i++)
+		labels->rows[i] = (struct pw_label_row){.index = labels->rows[i].index, .name = labels->rows[i].name};
+}
+
+void pw_labels_add(struct pw_labels *labels, const struct pw_rule *rule, const struct pw_pool_counts *counts)
+{
+	struct pw_label_row *row;
+
+	if (labels->n == 0)
+		return;
+	row = &labels->rows[labels->row_of[rule - labels->rules]];
+	row->pools++;
+	row->capacity += counts->capacity;
+	row->used += counts->used;
+	row->free += counts->free;
+	if (counts->utilization > row->worst_utilization)
+		row->worst_utilization = counts->utilization;
+}
+
+void pw_labels_build(const struct pw_labels *labels, struct pw_snapshot *snapshot, struct pw_arena *arena)
+{
+	struct pw_label_row *rows = pw_arena_array(arena, labels->n, sizeof(*rows));
+
+	for (size_t i = 0; rows != NULL && i < labels->n; i++) {
+		rows[i] = labels->rows[i];
+		rows[i].name = pw_arena_text(arena, labels->rows[i].name);
+	}
+	snapshot->labels = rows;
+	snapshot->n_labels = rows != NULL ? labels->n : 0;
+}
