@@ -25,6 +25,7 @@
 struct bench {
 	struct pw_host *host;
 	struct pw_namespace *ns;
+	bool walks; /* the backend is bpf */
 	struct pw_policy policy;
 	struct pw_monitor *monitor;
 	const struct pw_snapshot *snapshot;
@@ -36,6 +37,7 @@ struct result {
 	uint64_t read_us, update_us; /* CPU: until the census was finished; monitor and snapshot */
 	uint64_t bytes, sockets;
 	uint64_t bound_us, probe_us, walks, passes, probes, retries;
+	uint64_t walk_us, longest_run_us; /* bpf: CPU time of the programs; the longest run of all polls */
 	uint32_t pools, visited, doubtful;
 };
 
@@ -89,6 +91,14 @@ static void read_sockets(struct bench *bench, struct result *result)
 		fail("sockets", &bench->ns->err);
 	add_stats(result, &bench->ns->stats);
 	result->read_us += usage_since(start).cpu_us;
+	if (bench->walks) {
+		struct pw_walk_stats stats;
+
+		pw_walk_stats(bench->host->backend, &stats);
+		result->walk_us += stats.run_ns / 1000;
+		if (stats.longest_run_ns / 1000 > result->longest_run_us)
+			result->longest_run_us = stats.longest_run_ns / 1000;
+	}
 }
 
 static void visit_pools(struct bench *bench, struct result *result)
@@ -155,12 +165,14 @@ static unsigned long resident_kib(void)
 static void print_result(const struct result *r)
 {
 	printf("cpu_us=%llu wall_us=%llu bytes=%llu read_us=%llu update_us=%llu bound_us=%llu probe_us=%llu walks=%llu passes=%llu "
-	       "probes=%llu retries=%llu sockets=%llu pools=%u visited=%u doubtful=%u rss_kib=%lu\n",
+	       "probes=%llu retries=%llu walk_us=%llu longest_run_us=%llu sockets=%llu pools=%u visited=%u doubtful=%u "
+	       "rss_kib=%lu\n",
 		(unsigned long long)r->total.cpu_us, (unsigned long long)r->total.wall_us, (unsigned long long)r->bytes,
 		(unsigned long long)r->read_us, (unsigned long long)r->update_us, (unsigned long long)r->bound_us,
 		(unsigned long long)r->probe_us, (unsigned long long)r->walks, (unsigned long long)r->passes,
-		(unsigned long long)r->probes, (unsigned long long)r->retries, (unsigned long long)r->sockets, r->pools,
-		r->visited, r->doubtful, resident_kib());
+		(unsigned long long)r->probes, (unsigned long long)r->retries, (unsigned long long)r->walk_us,
+		(unsigned long long)r->longest_run_us, (unsigned long long)r->sockets, r->pools, r->visited,
+		r->doubtful, resident_kib());
 	fflush(stdout);
 }
 
@@ -185,6 +197,7 @@ static void open_bench(struct bench *bench, const char *how)
 	bench->host->backend = pw_walk_backend(&err);
 	if (bench->host->backend == NULL)
 		fail("backend", &err);
+	bench->walks = true;
 	pw_walk_set_owners(bench->host->backend, strcmp(how, "bpf") == 0);
 }
 

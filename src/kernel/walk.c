@@ -31,6 +31,12 @@ void pw_walk_set_owners(struct pw_backend *backend, bool owners)
 	(void)owners;
 }
 
+void pw_walk_stats(const struct pw_backend *backend, struct pw_walk_stats *out)
+{
+	(void)backend;
+	*out = (struct pw_walk_stats){0};
+}
+
 #else
 
 #include <bpf/bpf.h>
@@ -43,6 +49,7 @@ void pw_walk_set_owners(struct pw_backend *backend, bool owners)
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/array.h"
@@ -60,6 +67,7 @@ struct walk {
 	const uint64_t *records; /* WALK_WORDS of them, mapped */
 	bool owners;
 	/* of a take */
+	struct pw_walk_stats stats;
 	struct target *targets; /* one a namespace that is wanted */
 	size_t n, room;
 };
@@ -124,12 +132,28 @@ static int load(struct walk *walk, struct pw_error *err)
 	return 0;
 }
 
-static int run(const struct bpf_program *program, struct pw_error *err)
+static uint64_t cpu_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static int run(struct walk *walk, const struct bpf_program *program, struct pw_error *err)
 {
 	LIBBPF_OPTS(bpf_test_run_opts, options);
+	uint64_t start = cpu_ns(), took;
 	int rc = bpf_prog_test_run_opts(bpf_program__fd(program), &options);
 
-	return rc == 0 ? 0 : pw_error_set(err, "BPF: %s: %s", bpf_program__name(program), strerror(-rc));
+	if (rc != 0)
+		return pw_error_set(err, "BPF: %s: %s", bpf_program__name(program), strerror(-rc));
+	took = cpu_ns() - start;
+	walk->stats.runs++;
+	walk->stats.run_ns += took;
+	if (took > walk->stats.longest_run_ns)
+		walk->stats.longest_run_ns = took;
+	return 0;
 }
 
 /* --- records into sockets --- */
@@ -256,7 +280,7 @@ static int walk_table(
 	job->owners = walk->owners;
 	for (uint64_t first = 0; first <= mask; first = job->next) {
 		job->first = (uint32_t)first;
-		if (run(programs[pass], err) < 0)
+		if (run(walk, programs[pass], err) < 0)
 			return -1;
 		*table_failed = job->cut || (job->full && job->width == 1);
 		if (*table_failed)
@@ -317,7 +341,7 @@ static int list_namespaces(struct walk *walk, struct pw_error *err)
 	if (fd < 0)
 		return pw_error_set(err, "socket: %s", strerror(errno));
 	walk->bpf->bss->job.fd = fd;
-	rc = run(walk->bpf->progs.list_namespaces, err);
+	rc = run(walk, walk->bpf->progs.list_namespaces, err);
 	close(fd);
 	return rc;
 }
@@ -395,8 +419,11 @@ static void take(struct pw_backend *backend, struct pw_namespace *const *wanted,
 {
 	struct walk *walk = (struct walk *)backend;
 	struct pw_error err;
-	int rc = list_namespaces(walk, &err);
+	int rc;
 
+	walk->stats = (struct pw_walk_stats){0};
+	walk->bpf->bss->job.redone = walk->bpf->bss->job.seen = 0;
+	rc = list_namespaces(walk, &err);
 	for (size_t i = 0; i < n && rc == 0; i++) {
 		wanted[i]->udp_failed = false;
 		add_target(walk, wanted[i]);
@@ -448,6 +475,15 @@ struct pw_backend *pw_walk_backend(struct pw_error *err)
 void pw_walk_set_owners(struct pw_backend *backend, bool owners)
 {
 	((struct walk *)backend)->owners = owners;
+}
+
+void pw_walk_stats(const struct pw_backend *backend, struct pw_walk_stats *out)
+{
+	const struct walk *walk = (const struct walk *)backend;
+
+	*out = walk->stats;
+	out->redone = walk->bpf->bss->job.redone;
+	out->seen = walk->bpf->bss->job.seen;
 }
 
 #endif

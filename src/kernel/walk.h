@@ -7,6 +7,7 @@
 #define PW_KERNEL_WALK_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/error.h"
 #include "kernel/backend.h"
@@ -18,6 +19,17 @@ struct pw_backend *pw_walk_backend(struct pw_error *err);
 
 /* Whether this kernel wants CAP_BPF for each take as well: before 5.19. */
 bool pw_walk_needs_privilege(void);
+
+/* What the last take was; times are CPU time. */
+struct pw_walk_stats {
+	uint32_t runs;
+	uint32_t redone; /* batches of buckets that were read again, since a socket moved */
+	uint64_t seen;   /* entries of the tables, wanted or not */
+	uint64_t run_ns; /* in the kernel */
+	uint64_t longest_run_ns;
+};
+
+void pw_walk_stats(const struct pw_backend *backend, struct pw_walk_stats *out);
 
 /* Whether every take reads the control group and the user of each socket, as at the start. It makes the walk half as dear again. */
 void pw_walk_set_owners(struct pw_backend *backend, bool owners);
