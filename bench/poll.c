@@ -176,7 +176,7 @@ static void print_result(const struct result *r)
 	fflush(stdout);
 }
 
-/* `how`: "" (netlink), "probe" (with probes), "bpf" or "bpf-unowned" (without owners). */
+/* `how`: "" (netlink), "probe" (with probes), "bpf", "bpf-unowned" (without owners) or "bpf-helper" (as before 6.2, without owners). */
 static void open_bench(struct bench *bench, const char *how)
 {
 	const bool probe = strcmp(how, "probe") == 0;
@@ -194,7 +194,7 @@ static void open_bench(struct bench *bench, const char *how)
 	pw_host_set_options(bench->host, &options);
 	if (strncmp(how, "bpf", 3) != 0)
 		return;
-	bench->host->backend = pw_walk_backend(&err);
+	bench->host->backend = strcmp(how, "bpf-helper") == 0 ? pw_walk_backend_by_helper(&err) : pw_walk_backend(&err);
 	if (bench->host->backend == NULL)
 		fail("backend", &err);
 	bench->walks = true;

@@ -34,7 +34,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define AF_INET6 10
 #define STATE_CLOSE 7
 #define STATE_NEW_SYN_RECV 12
-#define DEPTH 3     /* steps that all chains of a batch take side by side */
+#define DEPTH 16    /* steps that all chains of a batch take side by side */
 #define ROUNDS 3    /* times that a batch is read at most */
 #define SEGMENT 128 /* steps of a chain that are verified together */
 #define SEGMENTS 128
@@ -100,7 +100,31 @@ static __always_inline __u32 load32(__u64 address)
 	return value;
 }
 
+static __always_inline __u16 load16(__u64 address)
+{
+	__u16 value = 0;
+
+	if (direct)
+		return CAST(sock_common, address - OFFSET(sock_common, skc_num))->skc_num;
+	bpf_probe_read_kernel(&value, sizeof(value), (void *)address);
+	return value;
+}
+
+static __always_inline __u8 load8(__u64 address)
+{
+	__u8 value = 0;
+
+	if (direct)
+		return CAST(sock_common, address - OFFSET(sock_common, skc_state))->skc_state;
+	bpf_probe_read_kernel(&value, sizeof(value), (void *)address);
+	return value;
+}
+
 /* --- records --- */
+
+/* The namespace of the socket before is that of most. */
+__u64 last_net;
+struct walk_filter last;
 
 static __always_inline __u64 *reserve(__u32 words)
 {
@@ -115,14 +139,11 @@ static __always_inline __u64 *reserve(__u32 words)
 	return buffer + at;
 }
 
-static __always_inline __u64 head(__u32 ns, __u16 local_port, __u16 remote_port, __u8 state, __u8 flags)
+static __always_inline void put_head(__u64 *out, __u16 local_port, __u16 remote_port, __u8 state, __u8 flags)
 {
-	return ns | (__u64)local_port << 16 | (__u64)remote_port << 32 | (__u64)state << 48 | (__u64)flags << 56;
+	*(struct walk_head *)out = (struct walk_head){
+		.ns = last.index, .local_port = local_port, .remote_port = remote_port, .state = state, .flags = flags};
 }
-
-/* The namespace of the socket before is that of most. */
-__u64 last_net;
-struct walk_filter last;
 
 static __always_inline bool wanted(__u64 net, __u16 port)
 {
@@ -168,76 +189,70 @@ static __always_inline __u64 control_group(__u64 sk)
 	return cgroup ? load64(load64(cgroup + OFFSET(cgroup, kn)) + OFFSET(kernfs_node, id)) : 0;
 }
 
-/* What of a socket's common part decides; its first 112 octets hold all of it on every kernel. */
-struct common {
-	__u64 addresses; /* IPv4: remote, local */
-	__u64 net;
-	__u32 ports; /* remote, local */
-	__u32 device;
-	__u16 family;
-	__u8 state;
-	__u8 v6only;
-};
+/* A socket's common part where loads take a helper: one call copies it. All that is read of it lies in front of the pointer to the next
+ * socket, on every kernel, or is that pointer. */
+__u64 image[16];
 
-static __always_inline void read_directly(__u64 sk, struct common *c)
+static __always_inline void copy_image(__u64 sk)
 {
-	struct sock_common *common = CAST(sock_common, sk);
-
-	c->ports = common->skc_dport | (__u32)common->skc_num << 16;
-	c->net = load64(sk + OFFSET(sock_common, skc_net));
-	c->family = common->skc_family;
-	c->state = common->skc_state;
-	c->device = common->skc_bound_dev_if;
-	c->addresses = load64(sk + OFFSET(sock_common, skc_daddr));
-	c->v6only = BPF_CORE_READ_BITFIELD(common, skc_ipv6only);
+	if (!direct)
+		bpf_probe_read_kernel(image, sizeof(image), (void *)sk);
 }
 
-static __always_inline void read_by_helper(__u64 sk, struct common *c)
+#define MEMBER(sk, member) (direct ? CAST(sock_common, sk)->member : ((struct sock_common *)image)->member)
+
+/* A pointer in it, as a number. */
+#define POINTER(sk, member) \
+	(direct ? load64((sk) + OFFSET(sock_common, member)) : (__u64)((struct sock_common *)image)->member)
+
+/* 64 bits of it from some member on. */
+#define MEMBER64(sk, member) \
+	(direct ? load64((sk) + OFFSET(sock_common, member)) : *(__u64 *)&((struct sock_common *)image)->member)
+
+static __always_inline bool is_v6only(__u64 sk)
 {
 	struct sock_common *common = (void *)sk;
 
-	c->ports = BPF_CORE_READ(common, skc_dport) | (__u32)BPF_CORE_READ(common, skc_num) << 16;
-	c->net = (__u64)BPF_CORE_READ(common, skc_net.net);
-	c->family = BPF_CORE_READ(common, skc_family);
-	c->state = BPF_CORE_READ(common, skc_state);
-	c->device = BPF_CORE_READ(common, skc_bound_dev_if);
-	bpf_probe_read_kernel(&c->addresses, sizeof(c->addresses), &common->skc_daddr);
-	c->v6only = BPF_CORE_READ_BITFIELD_PROBED(common, skc_ipv6only);
+	return direct ? BPF_CORE_READ_BITFIELD(CAST(sock_common, sk), skc_ipv6only)
+		      : BPF_CORE_READ_BITFIELD_PROBED(common, skc_ipv6only);
 }
 
-static __always_inline __u64 *put_addresses(__u64 *out, __u64 sk, const struct common *c)
+/* Of an IPv4 socket both addresses are side by side, the remote one first. */
+static __always_inline __u64 *put_addresses(__u64 *out, __u64 sk, bool v6)
 {
-	if (c->family != AF_INET6) {
-		*out = c->addresses;
+	if (!v6) {
+		*out = MEMBER64(sk, skc_daddr);
 		return out + 1;
 	}
-	out[0] = load64(sk + OFFSET(sock_common, skc_v6_rcv_saddr));
-	out[1] = load64(sk + OFFSET(sock_common, skc_v6_rcv_saddr) + 8);
-	out[2] = load64(sk + OFFSET(sock_common, skc_v6_daddr));
-	out[3] = load64(sk + OFFSET(sock_common, skc_v6_daddr) + 8);
+	out[0] = MEMBER64(sk, skc_v6_rcv_saddr.in6_u.u6_addr32[0]);
+	out[1] = MEMBER64(sk, skc_v6_rcv_saddr.in6_u.u6_addr32[2]);
+	out[2] = MEMBER64(sk, skc_v6_daddr.in6_u.u6_addr32[0]);
+	out[3] = MEMBER64(sk, skc_v6_daddr.in6_u.u6_addr32[2]);
 	return out + 4;
 }
 
 /* Writes the record of a wanted socket. Returns false when it became another one meanwhile. */
-static __always_inline bool emit(__u64 sk, const struct common *c)
+static __always_inline bool emit(__u64 sk, __u64 net, __u16 port, __u8 state)
 {
-	__u32 before = job.words, port = c->ports >> 16, stamp;
+	__u32 before = job.words, device = MEMBER(sk, skc_bound_dev_if), stamp;
 	__u64 *out = reserve(WALK_RECORD_WORDS), *at;
-	__u8 state = c->state, flags = c->v6only ? WALK_V6ONLY : 0;
+	__u16 remote_port = MEMBER(sk, skc_dport);
+	bool v6 = MEMBER(sk, skc_family) == AF_INET6;
+	__u8 flags = v6 ? WALK_V6 : 0;
 
 	if (!out)
 		return true;
-	if (c->family == AF_INET6)
-		flags |= WALK_V6;
-	at = put_addresses(out + 1, sk, c);
-	if (c->device) {
+	if (v6 && is_v6only(sk))
+		flags |= WALK_V6ONLY;
+	at = put_addresses(out + 1, sk, v6);
+	if (device) {
 		flags |= WALK_DEVICE;
-		*at++ = c->device;
+		*at++ = device;
 	}
 	if (state == WALK_STATE_TIME_WAIT) {
 		stamp = load32(sk + OFFSET(tcp_timewait_sock, tw_ts_recent_stamp));
 		/* an orphan in FIN_WAIT2 is one of these, too */
-		state = load32(sk + OFFSET(inet_timewait_sock, tw_substate)) & 0xff;
+		state = load8(sk + OFFSET(inet_timewait_sock, tw_substate));
 		flags |= WALK_TIME_WAIT | (stamp ? WALK_TIMESTAMPS : 0);
 		*at++ = time_wait_age(sk, stamp);
 	} else if (job.owners && load64(sk + OFFSET(sock, sk_socket))) {
@@ -247,10 +262,11 @@ static __always_inline bool emit(__u64 sk, const struct common *c)
 		at[1] = load32(sk + OFFSET(sock, sk_uid));
 		at += 2;
 	}
-	*out = head(last.index, port, c->ports & 0xffff, state, flags);
+	put_head(out, port, remote_port, state, flags);
 	job.words = before + (at - out);
-	if (load32(sk + OFFSET(sock_common, skc_dport)) == c->ports &&
-		load64(sk + OFFSET(sock_common, skc_net)) == c->net)
+	if (load16(sk + OFFSET(sock_common, skc_num)) == port &&
+		load16(sk + OFFSET(sock_common, skc_dport)) == remote_port &&
+		load64(sk + OFFSET(sock_common, skc_net)) == net)
 		return true;
 	job.words = before;
 	return false;
@@ -267,22 +283,23 @@ __u32 udp_bucket;
 /* Looks at the socket with this node, and returns the next node. A global function is verified once, not once for each path to it. */
 __noinline __u64 step(__u64 node)
 {
-	__u64 sk = node - OFFSET(sock_common, skc_nulls_node);
-	struct common c = {};
+	__u64 sk = node - OFFSET(sock_common, skc_nulls_node), net;
+	__u16 port;
+	__u8 state;
 
 	job.seen++;
-	if (direct)
-		read_directly(sk, &c);
-	else
-		read_by_helper(sk, &c);
-	if (wanted(c.net, c.ports >> 16) && c.state != STATE_NEW_SYN_RECV) {
+	copy_image(sk);
+	net = POINTER(sk, skc_net.net);
+	port = MEMBER(sk, skc_num);
+	if (wanted(net, port)) {
+		state = MEMBER(sk, skc_state);
 		/* udp_hashfn() */
-		if (udp_bucket != NO_BUCKET && (((c.ports >> 16) + last.hash_mix) & job.mask) != udp_bucket)
+		if (udp_bucket != NO_BUCKET && ((port + last.hash_mix) & job.mask) != udp_bucket)
 			moved = 1;
-		else if (!emit(sk, &c))
+		else if (state != STATE_NEW_SYN_RECV && !emit(sk, net, port, state))
 			moved = 1;
 	}
-	return load64(node);
+	return POINTER(sk, skc_nulls_node.next);
 }
 
 /* Asks for what the next step will read, without waiting for it. */
@@ -353,53 +370,73 @@ static __always_inline void go_on(__u64 node, __u32 bucket, enum ending ending)
 	}
 }
 
-/* The cache misses of all chains overlap: first their nodes are touched, then each takes a step, and only what is longer is followed to its
- * end. */
-static __always_inline int side_by_side(__u32 first, __u32 size, __u32 offset, enum ending ending, bool udp)
+/* One step of each open chain. The cache misses of all overlap: first their nodes are touched. */
+static __always_inline int step_all(enum ending ending, bool udp)
+{
+	left = open;
+	for (__u32 i = 0; i < WALK_BUCKETS && i < left; i++)
+		touch(nodes[i]);
+	open = 0;
+	for (__u32 i = 0; i < WALK_BUCKETS && i < left; i++) {
+		if (udp)
+			udp_bucket = buckets[i];
+		go_on(step(nodes[i]), buckets[i], ending);
+	}
+	return open;
+}
+
+__noinline int step_tcp(void)
+{
+	return step_all(NUMBER, false);
+}
+
+__noinline int step_listening(void)
+{
+	return step_all(LISTENING_NUMBER, false);
+}
+
+__noinline int step_udp(void)
+{
+	return step_all(ZERO, true);
+}
+
+/* All chains of a batch; what is longer than most is followed to its end at last. Returns whether they have to be read again. */
+static __always_inline int side_by_side(
+	__u32 first, __u32 size, __u32 offset, enum ending ending, int (*step_each)(void))
 {
 	left = read_heads(first, size);
 	open = moved = 0;
 	udp_bucket = NO_BUCKET;
 	for (__u32 i = 0; i < WALK_BUCKETS && i < left; i++)
 		go_on(head_at(i, size, offset), first + i, ending);
-	for (int depth = 0; depth < DEPTH; depth++) {
-		left = open;
-		for (__u32 i = 0; i < WALK_BUCKETS && i < left; i++)
-			touch(nodes[i]);
-		open = 0;
-		for (__u32 i = 0; i < WALK_BUCKETS && i < left; i++) {
-			if (udp)
-				udp_bucket = buckets[i];
-			go_on(step(nodes[i]), buckets[i], ending);
-		}
-	}
+	for (int depth = 0; depth < DEPTH; depth++)
+		if (!step_each())
+			return moved;
 	left = open;
+	open = 0;
 	for (__u32 i = 0; i < WALK_BUCKETS && i < left; i++) {
-		if (udp)
+		if (ending == ZERO)
 			udp_bucket = buckets[i];
-		nodes[i] = rest(nodes[i]);
-		if (!is_end(nodes[i]))
-			job.cut = 1;
-		else
-			go_on(nodes[i], buckets[i], ending);
+		go_on(rest(nodes[i]), buckets[i], ending);
 	}
+	job.cut |= open != 0;
 	return moved;
 }
 
 __noinline int tcp_batch(__u32 first)
 {
-	return side_by_side(first, sizeof(__u64), 0, NUMBER, false);
+	return side_by_side(first, sizeof(__u64), 0, NUMBER, step_tcp);
 }
 
 __noinline int udp_batch(__u32 first)
 {
-	return side_by_side(first, bpf_core_type_size(struct udp_hslot), OFFSET(udp_hslot, head), ZERO, true);
+	return side_by_side(first, bpf_core_type_size(struct udp_hslot), OFFSET(udp_hslot, head), ZERO, step_udp);
 }
 
 __noinline int listening_batch(__u32 first)
 {
 	return side_by_side(first, bpf_core_type_size(struct inet_listen_hashbucket),
-		OFFSET(inet_listen_hashbucket, nulls_head), LISTENING_NUMBER, false);
+		OFFSET(inet_listen_hashbucket, nulls_head), LISTENING_NUMBER, step_listening);
 }
 
 /* --- ports, as connect() and bind() see them --- */
@@ -407,17 +444,18 @@ __noinline int listening_batch(__u32 first)
 /* A socket among the owners of a port. Only what is bound but not connected is in no other table. */
 __noinline __u64 owner(__u64 node)
 {
-	__u64 sk = node - OFFSET(sock_common, skc_bind_node);
-	struct common c = {};
+	__u64 sk = node - OFFSET(sock_common, skc_bind_node), net;
+	__u16 port;
 
 	job.seen++;
-	if (direct)
-		read_directly(sk, &c);
-	else
-		read_by_helper(sk, &c);
-	if (c.state == STATE_CLOSE && wanted(c.net, c.ports >> 16) && !emit(sk, &c))
+	copy_image(sk);
+	if (MEMBER(sk, skc_state) != STATE_CLOSE)
+		return POINTER(sk, skc_bind_node.next);
+	net = POINTER(sk, skc_net.net);
+	port = MEMBER(sk, skc_num);
+	if (wanted(net, port) && !emit(sk, net, port, STATE_CLOSE))
 		moved = 1;
-	return load64(node);
+	return POINTER(sk, skc_bind_node.next);
 }
 
 /* A server may have any number of connections on a port that it listens on. The port is blocked by then, and with it its address (before
@@ -434,6 +472,9 @@ __noinline int owners_by_address(__u64 node)
 {
 	__u32 end = job.seen + 2 * OWNERS;
 
+	/* a global function is verified whether it is called or not */
+	if (!bpf_core_field_exists(((struct inet_bind2_bucket *)0)->bhash_node))
+		return 0;
 	for (int i = 0; i < ADDRESSES && node && (__s32)(job.seen - end) < 0; i++) {
 		__u64 bucket2 = node - OFFSET(inet_bind2_bucket, bhash_node);
 
@@ -449,20 +490,20 @@ __noinline __u64 bind_bucket(__u64 node, __u32 at)
 	struct inet_bind_bucket *tb = (void *)(node - OFFSET(inet_bind_bucket, node));
 	__u64 bucket = (__u64)tb, net, *out;
 	__u16 port;
-	__s8 reuse = load32(bucket + OFFSET(inet_bind_bucket, fastreuse));
-	__s8 reuseport = load32(bucket + OFFSET(inet_bind_bucket, fastreuseport));
+	__s8 reuse = load8(bucket + OFFSET(inet_bind_bucket, fastreuse));
+	__s8 reuseport = load8(bucket + OFFSET(inet_bind_bucket, fastreuseport));
 
 	job.seen++;
 	/* __inet_hash_connect() passes such a port over, whatever the destination */
 	if (reuse < 0 && reuseport < 0)
 		return load64(node);
 	net = load64(bucket + OFFSET(inet_bind_bucket, ib_net));
-	port = load32(bucket + OFFSET(inet_bind_bucket, port));
+	port = load16(bucket + OFFSET(inet_bind_bucket, port));
 	if (!wanted(net, port) || ((port + last.hash_mix) & job.mask) != at)
 		return load64(node);
 	out = reserve(1);
 	if (out)
-		*out = head(last.index, port, 0, 0, WALK_BLOCKED);
+		put_head(out, port, 0, 0, WALK_BLOCKED);
 	if (bpf_core_field_exists(tb->bhash2))
 		owners_by_address(load64(bucket + OFFSET(inet_bind_bucket, bhash2)));
 	else

@@ -21,6 +21,11 @@ bool pw_walk_needs_privilege(void)
 
 struct pw_backend *pw_walk_backend(struct pw_error *err)
 {
+	return pw_walk_backend_by_helper(err);
+}
+
+struct pw_backend *pw_walk_backend_by_helper(struct pw_error *err)
+{
 	pw_error_set(err, "built without BPF");
 	return NULL;
 }
@@ -108,7 +113,7 @@ static bool kernel_has(const char *function)
 	return has;
 }
 
-static int load(struct walk *walk, struct pw_error *err)
+static int load(struct walk *walk, bool direct, struct pw_error *err)
 {
 	void *records;
 
@@ -117,7 +122,7 @@ static int load(struct walk *walk, struct pw_error *err)
 	walk->bpf = walk_bpf__open();
 	if (walk->bpf == NULL)
 		return pw_error_set(err, "BPF: %s", strerror(errno));
-	walk->bpf->rodata->direct = kernel_has("bpf_rdonly_cast");
+	walk->bpf->rodata->direct = direct && kernel_has("bpf_rdonly_cast");
 	if (walk_bpf__load(walk->bpf) != 0) {
 		int cause = errno;
 
@@ -456,7 +461,7 @@ static void walk_free(struct pw_backend *backend)
 	free(walk);
 }
 
-struct pw_backend *pw_walk_backend(struct pw_error *err)
+static struct pw_backend *open_backend(bool direct, struct pw_error *err)
 {
 	struct walk *walk = calloc(1, sizeof(*walk));
 
@@ -466,10 +471,20 @@ struct pw_backend *pw_walk_backend(struct pw_error *err)
 	}
 	walk->backend = (struct pw_backend){.name = "bpf", .take = take, .free = walk_free};
 	walk->owners = true;
-	if (load(walk, err) == 0)
+	if (load(walk, direct, err) == 0)
 		return &walk->backend;
 	walk_free(&walk->backend);
 	return NULL;
+}
+
+struct pw_backend *pw_walk_backend(struct pw_error *err)
+{
+	return open_backend(true, err);
+}
+
+struct pw_backend *pw_walk_backend_by_helper(struct pw_error *err)
+{
+	return open_backend(false, err);
 }
 
 void pw_walk_set_owners(struct pw_backend *backend, bool owners)

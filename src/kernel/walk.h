@@ -17,6 +17,9 @@
  * without libbpf. Free it by its own free(). */
 struct pw_backend *pw_walk_backend(struct pw_error *err);
 
+/* The same as it is on kernels before 6.2, where every load takes the call of a helper. */
+struct pw_backend *pw_walk_backend_by_helper(struct pw_error *err);
+
 /* Whether this kernel wants CAP_BPF for each take as well: before 5.19. */
 bool pw_walk_needs_privilege(void);
 
