@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "kernel/host.h"
+#include "kernel/walk.h"
 #include "space.h"
 
 #define PROBES_A_POLL 256
@@ -26,17 +27,38 @@ static int set_net_admin(bool on)
 	return (int)syscall(SYS_capset, &header, data);
 }
 
+static bool reads_by_bpf;
+
+void observers_read_by_bpf(void)
+{
+	reads_by_bpf = true;
+}
+
+/* What reads the bind buckets needs no probe. */
+static int use_walk(struct observer *o)
+{
+	struct pw_error err;
+	struct pw_backend *walk = pw_walk_backend(&err);
+
+	if (walk != NULL && pw_host_set_backend(o->host, walk, &err) == 0)
+		return 0;
+	fprintf(stderr, "oracle: %s\n", err.text);
+	return -1;
+}
+
 static void begin(struct observer *o)
 {
-	const struct pw_host_options options = {.probe = o->probe};
+	const bool reads = o->probe && reads_by_bpf;
+	const struct pw_host_options options = {.probe = o->probe && !reads};
 	const struct pw_namespace *ns;
 
 	o->host = pw_host_new();
 	ns = o->host != NULL ? pw_host_add(o->host, PW_OWN_INDEX, "", NULL) : NULL;
 	if (ns == NULL)
 		return;
-	o->census = ns->census;
 	pw_host_set_options(o->host, &options);
+	if (!reads || use_walk(o) == 0)
+		o->census = ns->census;
 }
 
 static void end(struct observer *o)
@@ -79,6 +101,11 @@ static int poll_once(struct observer *o, FILE *log)
 	return 0;
 }
 
+static bool is_known(const struct pw_census_totals *totals)
+{
+	return totals->basis == (reads_by_bpf ? PW_BASIS_READ : PW_BASIS_PROBED);
+}
+
 static int poll_until_known(struct observer *o, FILE *log)
 {
 	const struct pw_census_totals *totals = pw_census_totals(o->census);
@@ -87,10 +114,10 @@ static int poll_until_known(struct observer *o, FILE *log)
 	if (poll_once(o, log) < 0)
 		return -1;
 	polls = totals->ambiguous / PROBES_A_POLL + 8; /* a probe can be unanswered now and then */
-	while (o->probe && totals->basis != PW_BASIS_PROBED && polls-- > 0)
+	while (o->probe && !is_known(totals) && polls-- > 0)
 		if (poll_once(o, log) < 0)
 			return -1;
-	if (!o->probe || totals->basis == PW_BASIS_PROBED)
+	if (!o->probe || is_known(totals))
 		return 0;
 	fprintf(log, "%s: %u ports stay in doubt\n", o->name, totals->ambiguous);
 	return -1;

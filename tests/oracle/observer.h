@@ -21,6 +21,9 @@ struct observer {
 	struct window window;     /* of its last poll; to_us is its end */
 };
 
+/* Those with probes read by BPF instead, before the first begin. */
+void observers_read_by_bpf(void);
+
 void observers_begin(struct observer observers[OBSERVERS]);
 void observers_end(struct observer observers[OBSERVERS]);
 

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "exam.h"
+#include "observer.h"
 #include "random.h"
 #include "scenario.h"
 
@@ -26,6 +27,7 @@
 struct options {
 	const char *scenario; /* NULL: the mix; "all": each in turn */
 	const char *command;
+	const char *backend; /* "bpf": what is probed otherwise is read from the kernel */
 	unsigned populations;
 	unsigned jobs;
 	uint64_t seed;
@@ -255,7 +257,7 @@ static int prepare_jobs(const struct options *options, struct job *jobs)
 static void usage(FILE *out)
 {
 	fprintf(out,
-		"usage: oracle [-n POPULATIONS] [-s SEED] [-S SCENARIO|all] [-j JOBS] [-b PORTWATCH] [-v]\n"
+		"usage: oracle [-n POPULATIONS] [-s SEED] [-S SCENARIO|all] [-j JOBS] [-b PORTWATCH] [-B bpf|netlink] [-v]\n"
 		"       oracle -r SEED-OF-A-POPULATION [-S SCENARIO] [-v]\n"
 		"scenarios:\n");
 	for (unsigned i = 0; i < n_scenarios; i++)
@@ -275,13 +277,14 @@ static int parse(int argc, char **argv, struct options *options)
 {
 	*options = (struct options){
 		.scenario = scenario_mix->name, .populations = 100, .jobs = 3, .seed = random_seed()};
-	for (int c; (c = getopt(argc, argv, "n:s:S:j:b:r:vh")) != -1;) {
+	for (int c; (c = getopt(argc, argv, "n:s:S:j:b:B:r:vh")) != -1;) {
 		switch (c) {
 		case 'n': options->populations = (unsigned)strtoul(optarg, NULL, 0); break;
 		case 's': options->seed = strtoull(optarg, NULL, 0); break;
 		case 'S': options->scenario = optarg; break;
 		case 'j': options->jobs = (unsigned)strtoul(optarg, NULL, 0); break;
 		case 'b': options->command = optarg; break;
+		case 'B': options->backend = optarg; break;
 		case 'v': options->verbose = true; break;
 		case 'r':
 			options->replay = true;
@@ -316,6 +319,8 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	raise_limits();
+	if (options.backend != NULL && strcmp(options.backend, "bpf") == 0)
+		observers_read_by_bpf();
 	if (prepare_jobs(&options, jobs) < 0 || options.jobs > 64) {
 		perror("memory");
 		return 2;
