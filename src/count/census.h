@@ -9,12 +9,14 @@
  * ..., finish] -> each / pool / totals. A dump that has to be repeated starts again with begin. What is known about
  * bound sockets (cookies, answers of probes) lives on from poll to poll.
  *
- * A TCP socket is connect-owned when connect() gave it its port, and else bound: by bind(), listen() or accept(). A port with a bound socket is
- * blocked for every connect() (__inet_hash_connect()). Where a socket's state does not show what it is, its port is ambiguous.
+ * A TCP socket is connect-owned when connect() gave it its port, and else bound: by bind(), listen() or accept(). A
+ * port with a bound socket is blocked for every connect() (__inet_hash_connect()). Where a socket's state does not
+ * show what it is, its port is ambiguous.
  *
- * Parity tells much about these: connect() takes low's parity until it is used up for its destination, bind(addr, 0) the other one
- * until that is used up for its address. Sockets of bind()'s parity whose destination has most of connect()'s left, and that have no
- * or few like them of the other parity at their address, came from bind() (or from accept(), or an explicit bind: all of them block). */
+ * Parity tells much about these: connect() takes low's parity until it is used up for its destination, bind(addr, 0)
+ * the other one until that is used up for its address. Sockets of bind()'s parity whose destination has most of
+ * connect()'s left, and that have no or few like them of the other parity at their address, came from bind() (or
+ * from accept(), or an explicit bind: all of them block). */
 #ifndef PW_COUNT_CENSUS_H
 #define PW_COUNT_CENSUS_H
 
@@ -85,8 +87,8 @@ size_t pw_census_ambiguous(const struct pw_census *census, uint16_t *ports, size
  * the last one. */
 void pw_census_set_probed(struct pw_census *census, uint16_t port, bool blocked);
 
-/* Calls `visit` for connect pools, `pools` at most, with many TIME_WAIT ports that are reusable only if their peer used timestamps, which is
- * not known, and with some of these ports. */
+/* Calls `visit` for connect pools, `pools` at most, with many TIME_WAIT ports that are reusable only if their peer
+ * used timestamps, which is not known, and with some of these ports. */
 #define PW_REUSABLE_PORTS 8
 typedef void pw_reusable_visit(const struct pw_pool_key *key, const uint16_t *ports, size_t n, void *context);
 void pw_census_each_reusable(struct pw_census *census, size_t pools, pw_reusable_visit *visit, void *context);

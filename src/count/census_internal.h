@@ -167,7 +167,8 @@ static inline enum entry_kind entry_kind(uint32_t entry)
 	return entry >> ENTRY_KIND_SHIFT & (ENTRY_KINDS - 1);
 }
 
-/* PORT_NOT_TIME_WAIT and PORT_HARD of an entry, for the innermost loops: two bits for each kind, nothing is looked up. */
+/* PORT_NOT_TIME_WAIT and PORT_HARD of an entry, for the innermost loops: two bits for each kind, nothing is looked
+ * up. */
 static inline uint8_t entry_bits(uint32_t entry)
 {
 	return 0xfff8u >> (entry >> (ENTRY_KIND_SHIFT - 1) & 2 * (ENTRY_KINDS - 1)) & (PORT_NOT_TIME_WAIT | PORT_HARD);

@@ -125,7 +125,8 @@ static void count_connect(struct pw_census *c, uint32_t tuple, uint32_t plain, s
 	out->utilization = pw_utilization(out->capacity, out->free);
 }
 
-/* --- TIME_WAIT of unknown peers -------------------------------------------------------------------------------------- */
+/* --- TIME_WAIT of unknown peers
+ * -------------------------------------------------------------------------------------- */
 
 /* The answer decides something where so many ports would be reusable. */
 #define REUSABLE_MIN 16
@@ -174,7 +175,8 @@ void pw_census_each_reusable(struct pw_census *c, size_t pools, pw_reusable_visi
 	}
 }
 
-/* --- bind pools ------------------------------------------------------------------------------------------------------- */
+/* --- bind pools
+ * ------------------------------------------------------------------------------------------------------- */
 
 /* Who conflicts with bind(address, 0): inet_rcv_saddr_equal() and ipv6_rcv_saddr_equal(). Devices: one side without,
  * or the same. *unless says which entries do not, a mask of their flags. */

@@ -42,8 +42,9 @@ static void classify_ports(struct pw_census *c)
 
 /* --- parity --- */
 
-/* So many sockets say something about their address; of as many destinations, none with more than half of them: what is left of one that had
- * more than half of the range looks the same when its oldest connections end first. Where one destination has most, its own pool tells. */
+/* So many sockets say something about their address; of as many destinations, none with more than half of them: what
+ * is left of one that had more than half of the range looks the same when its oldest connections end first. Where
+ * one destination has most, its own pool tells. */
 #define EVIDENCE_MIN 16
 #define DESTINATIONS_MIN 3
 
@@ -131,7 +132,8 @@ static struct pw_list_part entries_of(const struct pw_census *c, uint32_t tuple)
 	return pw_list_first(&c->entries, &c->tuples[tuple].entries, c->tuples[tuple].count);
 }
 
-/* Whether a destination's ports fill a part of the range: IP_LOCAL_PORT_RANGE gives such slices, and bind() spreads ports over all of it. */
+/* Whether a destination's ports fill a part of the range: IP_LOCAL_PORT_RANGE gives such slices, and bind() spreads
+ * ports over all of it. */
 static bool is_slice(const struct pw_census *c, struct pw_list_part part)
 {
 	uint32_t width = (uint32_t)c->range.high - c->range.low + 1, low = UINT16_MAX, high = 0, n = 0;
@@ -197,8 +199,8 @@ static bool has_of_bind(const struct pw_census *c)
 	return (found & parity_mask(c->range.low + 1u)) != 0;
 }
 
-/* Finds the ports that are blocked by all that parity tells, and those that may be. On a host that only calls connect() there is nothing to
- * be looked at, as long as no destination has half of the range. */
+/* Finds the ports that are blocked by all that parity tells, and those that may be. On a host that only calls
+ * connect() there is nothing to be looked at, as long as no destination has half of the range. */
 static void infer_parity(struct pw_census *c)
 {
 	const unsigned low = c->range.low & 1;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* backend.h: where the sockets of network namespaces come from
  *
- * A backend fills the censuses of all namespaces that a poll wants: one after the other, each from the inside (netlink.h), or all of them at
- * one go. It hands sockets on in batches, so that a census is called once per 64 of them and none is copied. */
+ * A backend fills the censuses of all namespaces that a poll wants: one after the other, each from the inside
+ * (netlink.h), or all of them at one go. It hands sockets on in batches, so that a census is called once per 64 of
+ * them and none is copied. */
 #ifndef PW_KERNEL_BACKEND_H
 #define PW_KERNEL_BACKEND_H
 
@@ -17,9 +18,9 @@ struct pw_namespace;
 struct pw_backend {
 	const char *name; /* as the configuration has it */
 	bool inside;      /* wants one namespace at a time, with the thread in it */
-	/* Takes the sockets with a local port in ns->range: from pw_census_begin() to pw_census_finish() of ns->census, with all that is
-	 * known about ports. Sets ns->taken, or ns->err, and ns->udp_failed with ns->err where UDP alone could not be had; adds what it
-	 * cost to ns->stats. */
+	/* Takes the sockets with a local port in ns->range: from pw_census_begin() to pw_census_finish() of
+	 * ns->census, with all that is known about ports. Sets ns->taken, or ns->err, and ns->udp_failed with
+	 * ns->err where UDP alone could not be had; adds what it cost to ns->stats. */
 	void (*take)(struct pw_backend *backend, struct pw_namespace *const *wanted, size_t n);
 	void (*free)(struct pw_backend *backend);
 };

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* bind_table.h: whether a poll has to look for sockets that are bound but not connected
  *
- * The kernel keeps them in no other place than the table of bound ports (bhash2), and to find them it walks every socket
- * in it: 15 % of a dump of clients, half of a dump of a server (tcp_diag_dump(), TCPF_BOUND_INACTIVE). A socket becomes
- * one of them by bind(), or when its connection is reset; either changes the number of sockets that the namespace holds
- * but no protocol counts as in use. So the walk is left out while that number stays what it was when a walk found none. */
+ * The kernel keeps them in no other place than the table of bound ports (bhash2), and to find them it walks every
+ * socket in it: 15 % of a dump of clients, half of a dump of a server (tcp_diag_dump(), TCPF_BOUND_INACTIVE). A
+ * socket becomes one of them by bind(), or when its connection is reset; either changes the number of sockets that
+ * the namespace holds but no protocol counts as in use. So the walk is left out while that number stays what it was
+ * when a walk found none. */
 #ifndef PW_KERNEL_BIND_TABLE_H
 #define PW_KERNEL_BIND_TABLE_H
 

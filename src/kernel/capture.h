@@ -23,8 +23,8 @@
 
 #define PW_CAPTURE_VERSION 1
 
-/* Makes *input write down in `file` all that is read from it. Takes over what it was. Errors of the file show in ferror(). Returns 0, or -1
- * when out of memory: then *input is as before. */
+/* Makes *input write down in `file` all that is read from it. Takes over what it was. Errors of the file show in
+ * ferror(). Returns 0, or -1 when out of memory: then *input is as before. */
 int pw_capture_start(struct pw_input *input, FILE *file);
 
 /* Ends the file and makes *input again what it was. */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* conntrack.h: the connection tracking table of a network namespace, by ctnetlink
  *
- * The dump is never filtered in the kernel: one that matches little keeps a CPU from every other task for the whole walk
- * (ctnetlink_dump_table() runs with softirqs off until a message is full), 35 ms where an unfiltered one takes 1 ms at a time. All of it
- * needs CAP_NET_ADMIN (nfnetlink_rcv()) but the number of entries. */
+ * The dump is never filtered in the kernel: one that matches little keeps a CPU from every other task for the whole
+ * walk (ctnetlink_dump_table() runs with softirqs off until a message is full), 35 ms where an unfiltered one takes
+ * 1 ms at a time. All of it needs CAP_NET_ADMIN (nfnetlink_rcv()) but the number of entries. */
 #ifndef PW_KERNEL_CONNTRACK_H
 #define PW_KERNEL_CONNTRACK_H
 
@@ -31,13 +31,13 @@ int pw_conntrack_parse_stats(const struct nlmsghdr *message, uint32_t *insert_fa
 enum pw_dump_status pw_conntrack_dump(
 	struct pw_input *input, struct pw_snat *snat, struct pw_take_stats *stats, struct pw_error *err);
 
-/* Packets that were dropped because no entry could be made for them, of all CPUs since the namespace was made (modulo 2^32):
- * when no source port is free, the packet is dropped and counted here. */
+/* Packets that were dropped because no entry could be made for them, of all CPUs since the namespace was made
+ * (modulo 2^32): when no source port is free, the packet is dropped and counted here. */
 enum pw_dump_status pw_conntrack_failures(
 	struct pw_input *input, uint32_t *insert_failed, struct pw_take_stats *stats, struct pw_error *err);
 
-/* The number of entries in the table, in constant time and without privilege. Returns 0; -1 with an error, also where there is no
- * connection tracking. */
+/* The number of entries in the table, in constant time and without privilege. Returns 0; -1 with an error, also
+ * where there is no connection tracking. */
 int pw_conntrack_count(struct pw_input *input, uint32_t *entries, struct pw_error *err);
 
 #endif

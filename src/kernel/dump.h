@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* dump.h: reads a netlink dump to its end, whatever its messages are (sock_diag, ctnetlink)
  *
- * Inline, with the handler of a message a constant: a dump has a message for each socket, and the compiler makes one loop of it. */
+ * Inline, with the handler of a message a constant: a dump has a message for each socket, and the compiler makes one
+ * loop of it. */
 #ifndef PW_KERNEL_DUMP_H
 #define PW_KERNEL_DUMP_H
 
@@ -151,8 +152,8 @@ static inline enum pw_step pw_dump_receive(const struct pw_dump *dump, struct pw
 	return step;
 }
 
-/* Sends the request of a dump and hands every message of the wanted type to `take`. Counts messages and bytes in dump->stats; fills
- * dump->err unless it returns PW_STEP_DONE. */
+/* Sends the request of a dump and hands every message of the wanted type to `take`. Counts messages and bytes in
+ * dump->stats; fills dump->err unless it returns PW_STEP_DONE. */
 static inline enum pw_step pw_dump_run(const struct pw_dump *dump, struct pw_input *input, enum pw_stream stream,
 	const void *request, size_t len, pw_dump_take *take)
 {

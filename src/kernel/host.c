@@ -152,8 +152,8 @@ static void drop_until(struct pw_host *host, size_t first, uint32_t index)
 	host->n -= at - first;
 }
 
-/* Brings the namespaces in line with those that are there and wanted. Both lists are in the order in which these were found, so what stands
- * between two that match has gone. */
+/* Brings the namespaces in line with those that are there and wanted. Both lists are in the order in which these
+ * were found, so what stands between two that match has gone. */
 static void find_namespaces(struct pw_host *host)
 {
 	const struct pw_host_options *options = &host->options;
@@ -184,8 +184,8 @@ static void find_namespaces(struct pw_host *host)
 
 /* --- what is needed --- */
 
-/* Whether the socket counts alone show that no sockets need be taken: nothing can be listed, or (with idle-interval) nothing can be near a
- * threshold and they were taken recently enough. */
+/* Whether the socket counts alone show that no sockets need be taken: nothing can be listed, or (with idle-interval)
+ * nothing can be near a threshold and they were taken recently enough. */
 static bool is_quiet(const struct pw_host *host, const struct pw_namespace *ns)
 {
 	const struct pw_host_options *options = &host->options;

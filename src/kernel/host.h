@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* host.h: the network namespaces of this host, polled together
  *
- * Finds those that are wanted, enters each, reads settings and socket counts, leaves out what shows no need of more, has a backend take the
- * sockets, and looks at translated ports. What it found is for pw_monitor_take(). */
+ * Finds those that are wanted, enters each, reads settings and socket counts, leaves out what shows no need of more,
+ * has a backend take the sockets, and looks at translated ports. What it found is for pw_monitor_take(). */
 #ifndef PW_KERNEL_HOST_H
 #define PW_KERNEL_HOST_H
 
@@ -35,7 +35,8 @@ struct pw_host_options {
 	const struct pw_monitor *monitor;
 	const struct pw_policy *policy;
 	uint32_t interval_ms, idle_interval_ms; /* far from every threshold sockets are taken on the second */
-	/* each may be NULL: asked between two namespaces, true gives the poll up; told before a namespace that has gone is forgotten */
+	/* each may be NULL: asked between two namespaces, true gives the poll up; told before a namespace that has
+	 * gone is forgotten */
 	bool (*stopping)(void);
 	void (*gone)(struct pw_namespace *ns, void *context);
 	void *context;
@@ -57,19 +58,20 @@ struct pw_host {
 struct pw_host *pw_host_new(void);
 void pw_host_free(struct pw_host *host);
 
-/* Adds a namespace that is polled whether it is there or not, before the first poll; see pw_namespace_new(). Borrowed; NULL when out of
- * memory. */
+/* Adds a namespace that is polled whether it is there or not, before the first poll; see pw_namespace_new().
+ * Borrowed; NULL when out of memory. */
 struct pw_namespace *pw_host_add(struct pw_host *host, uint32_t index, const char *name, const char *path);
 
-/* Takes sockets from this backend instead of netlink, and takes it over. One take of the first namespace, which has been added, is compared
- * with one of netlink first. Returns 0, or -1 with an error when they deviate: then the host stays as it is, and the backend is gone. */
+/* Takes sockets from this backend instead of netlink, and takes it over. One take of the first namespace, which has
+ * been added, is compared with one of netlink first. Returns 0, or -1 with an error when they deviate: then the host
+ * stays as it is, and the backend is gone. */
 int pw_host_set_backend(struct pw_host *host, struct pw_backend *backend, struct pw_error *err);
 
 /* From the next poll on. */
 void pw_host_set_options(struct pw_host *host, const struct pw_host_options *options);
 
-/* One poll: fills host->polls, which is valid until the next. What fails, fails for its namespace. Returns 0, or -1 when the poll was
- * given up, since half of the namespaces would look like the end of all alarms in the others. */
+/* One poll: fills host->polls, which is valid until the next. What fails, fails for its namespace. Returns 0, or -1
+ * when the poll was given up, since half of the namespaces would look like the end of all alarms in the others. */
 int pw_host_poll(struct pw_host *host);
 
 #endif

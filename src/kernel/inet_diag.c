@@ -35,7 +35,8 @@ static uint16_t stream_message_type(enum pw_stream stream)
 	return is_udp(stream) ? SOCK_DIAG_BY_FAMILY : TCPDIAG_GETSOCK;
 }
 
-/* TIME_WAIT is among the states, and that of a bound but unconnected socket, for which the kernel walks a second table. */
+/* TIME_WAIT is among the states, and that of a bound but unconnected socket, for which the kernel walks a second
+ * table. */
 static uint32_t stream_states(enum pw_stream stream)
 {
 	return stream == PW_STREAM_DUMP_HASHED ? ~(UINT32_C(1) << STATE_BOUND_INACTIVE) : ~UINT32_C(0);
@@ -96,8 +97,8 @@ size_t pw_inet_diag_request(enum pw_stream stream, uint16_t low, uint16_t high, 
 
 /* --- attributes --- */
 
-/* Which attributes a message has, in their order, and where the values are that are wanted. The sockets of one sort all have the same, so
- * this is found out once; after that it takes a comparison of the headers. */
+/* Which attributes a message has, in their order, and where the values are that are wanted. The sockets of one sort
+ * all have the same, so this is found out once; after that it takes a comparison of the headers. */
 #define LAYOUT_ATTRIBUTES 10
 
 struct layout {
@@ -157,7 +158,8 @@ static void layout_attribute(struct layout *layout, size_t at, const struct nlat
 		attribute->nla_len - (size_t)NLA_HDRLEN);
 }
 
-/* A walk of our own: the library's calls back for each attribute. Returns 0, or -1 when an attribute ends behind the message. */
+/* A walk of our own: the library's calls back for each attribute. Returns 0, or -1 when an attribute ends behind the
+ * message. */
 static int layout_learn(struct layout *layout, const uint8_t *p, size_t len)
 {
 	struct nlattr attribute;

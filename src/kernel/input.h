@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* input.h: where the bytes come from: the running kernel, a capture, or a test
  *
- * Everything that is read of a network namespace is one of these streams. The parsers know nothing but this interface, so a
- * capture runs through the very same code as the kernel does, and a test can make any read fail. */
+ * Everything that is read of a network namespace is one of these streams. The parsers know nothing but this
+ * interface, so a capture runs through the very same code as the kernel does, and a test can make any read fail. */
 #ifndef PW_KERNEL_INPUT_H
 #define PW_KERNEL_INPUT_H
 
@@ -81,9 +81,9 @@ enum pw_read_status {
 	PW_READ_GONE    /* the namespace does not exist any more (ip_local_port_range: ENOENT) */
 };
 
-/* The running kernel. Opens the setting files of the calling thread's network namespace and keeps them, and nothing else: a netlink socket
- * or another /proc file would keep a deleted namespace alive. Returns 0, or -1 with errno (ENOENT: there is no
- * ip_local_port_range) and the path in *path. Free the input in both cases. */
+/* The running kernel. Opens the setting files of the calling thread's network namespace and keeps them, and nothing
+ * else: a netlink socket or another /proc file would keep a deleted namespace alive. Returns 0, or -1 with errno
+ * (ENOENT: there is no ip_local_port_range) and the path in *path. Free the input in both cases. */
 int pw_input_kernel(struct pw_input *input, const char **path);
 
 static inline int pw_input_open(struct pw_input *input, enum pw_stream stream, const void *request, size_t len)

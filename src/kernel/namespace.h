@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* namespace.h: one network namespace that is polled
  *
- * A poll enters it, reads settings and socket counts, lets a backend take its sockets, reads the connection tracking table, leaves it, and
- * answers the monitor's questions about it (names of interfaces and owners, latency of an allocation). Between two polls only descriptors
- * of settings stay open. */
+ * A poll enters it, reads settings and socket counts, lets a backend take its sockets, reads the connection tracking
+ * table, leaves it, and answers the monitor's questions about it (names of interfaces and owners, latency of an
+ * allocation). Between two polls only descriptors of settings stay open. */
 #ifndef PW_KERNEL_NAMESPACE_H
 #define PW_KERNEL_NAMESPACE_H
 
@@ -27,7 +27,7 @@ struct pw_namespace {
 	char name[64];  /* "" = the own one */
 	char path[300]; /* into it, for pw_netns_enter(); "" = the thread is in it already */
 
-	uint64_t inode; /* which one must be behind the path; 0 = any */
+	uint64_t inode;   /* which one must be behind the path; 0 = any */
 	uint64_t entered; /* the inode of the one that the last poll read */
 
 	/* how it is polled; may be set between two polls */
@@ -69,7 +69,8 @@ void pw_namespace_free(struct pw_namespace *ns);
 enum pw_read_status pw_namespace_enter(const struct pw_namespace *ns, struct pw_error *err);
 void pw_namespace_leave(const struct pw_namespace *ns);
 
-/* Inside: reads settings and socket counts, after opening the input where that has not been done. Fills ns->err unless PW_READ_OK. */
+/* Inside: reads settings and socket counts, after opening the input where that has not been done. Fills ns->err
+ * unless PW_READ_OK. */
 enum pw_read_status pw_namespace_read(struct pw_namespace *ns);
 
 /* When no sockets are to be taken: an empty census for the range that was read. */

@@ -189,7 +189,8 @@ static int fill(struct take *take)
 
 /* --- ambiguous ports --- */
 
-/* The sockets that are bound to an explicit port. A capture always has them: to who replays it ports may be ambiguous that are not to us. */
+/* The sockets that are bound to an explicit port. A capture always has them: to who replays it ports may be
+ * ambiguous that are not to us. */
 static int bound_pass(struct take *take)
 {
 	struct pw_namespace *ns = take->ns;

@@ -36,8 +36,8 @@ void pw_probe_close(struct pw_probe *probe);
 /* Asks about one port of the ephemeral range. Each question is up to two connects to random loopback destinations. */
 enum pw_probe_answer pw_probe_port(struct pw_probe *probe, uint16_t port);
 
-/* Whether connect() of this connect pool would take over a TIME_WAIT socket on this port, which must not be blocked. Where it does, the socket
- * is gone afterwards and its port free. */
+/* Whether connect() of this connect pool would take over a TIME_WAIT socket on this port, which must not be blocked.
+ * Where it does, the socket is gone afterwards and its port free. */
 enum pw_probe_answer pw_probe_reuse(const struct pw_pool_key *key, uint16_t port);
 
 /* Allocates a port for this connect pool and gives it back. Returns the microseconds that it took (at least 1), or 0

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* snat_watch.h: when the connection tracking table of a namespace is dumped, and what of it is known in between
  *
- * An entry costs some microseconds and a gateway can have millions, so the table is dumped on a period of its own. In between two cheap
- * numbers are looked at: that of the entries (nothing is dumped while they are too few for any pool to be listed) and that of the
- * packets for which no entry could be made (as soon as it moves, a pool may be full). */
+ * An entry costs some microseconds and a gateway can have millions, so the table is dumped on a period of its own.
+ * In between two cheap numbers are looked at: that of the entries (nothing is dumped while they are too few for any
+ * pool to be listed) and that of the packets for which no entry could be made (as soon as it moves, a pool may be
+ * full). */
 #ifndef PW_KERNEL_SNAT_WATCH_H
 #define PW_KERNEL_SNAT_WATCH_H
 
@@ -40,9 +41,9 @@ struct pw_snat_watch {
 	struct pw_error err;
 };
 
-/* One poll, in the namespace that the thread is in. Returns the source, valid until the next poll; NULL where nothing is watched, or out of
- * memory. `ns` is the pwNsIndex, now_ms CLOCK_BOOTTIME. A failure shows in the source's status and reason, and keeps the numbers of the last
- * good dump. stats may be NULL. */
+/* One poll, in the namespace that the thread is in. Returns the source, valid until the next poll; NULL where
+ * nothing is watched, or out of memory. `ns` is the pwNsIndex, now_ms CLOCK_BOOTTIME. A failure shows in the
+ * source's status and reason, and keeps the numbers of the last good dump. stats may be NULL. */
 struct pw_source *pw_snat_watch_poll(struct pw_snat_watch *watch, struct pw_input *input,
 	const struct pw_snat_options *options, uint32_t ns, uint64_t now_ms, struct pw_take_stats *stats);
 

@@ -24,8 +24,8 @@ int pw_sockstat_parse(const char *sockstat, const char *sockstat6, struct pw_soc
 /* Reads and parses both. */
 enum pw_read_status pw_sockstat_read(struct pw_input *input, struct pw_sockstat *out, struct pw_error *err);
 
-/* Takes the text of /proc/net/protocols: the sockets that the protocols have in use, added up. Returns 0, or -1 when it is
- * not understood. */
+/* Takes the text of /proc/net/protocols: the sockets that the protocols have in use, added up. Returns 0, or -1 when
+ * it is not understood. */
 int pw_protocols_parse(const char *text, int64_t *sockets);
 
 /* The sockets that are held but that no protocol has in use: TCP and UDP sockets without a connection, a listener or a

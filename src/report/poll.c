@@ -99,8 +99,8 @@ static void set_host_options(struct pw_poller *poller)
 	}
 	/* who insists on probes wants all answers at once */
 	host.probe_ms = config->probe == PW_PROBE_ON && options->probe_given ? UINT32_MAX : PROBE_MS;
-	/* Translated ports of the addresses that the configuration names, or of all where it names none, at every poll as far as the
-	 * share of time allows that a dump may take. A record has none. */
+	/* Translated ports of the addresses that the configuration names, or of all where it names none, at every
+	 * poll as far as the share of time allows that a dump may take. A record has none. */
 	if (options->record == NULL && options->replay == NULL && !no_snat) {
 		bool named = config->snat.n_ranges > 0;
 

@@ -10,16 +10,16 @@
 
 struct pw_poller;
 
-/* Prepares polls of the namespaces that the options name. Options and configuration are borrowed. With options->record the file is
- * made (mode 0600: it holds addresses). NULL with an error. */
+/* Prepares polls of the namespaces that the options name. Options and configuration are borrowed. With
+ * options->record the file is made (mode 0600: it holds addresses). NULL with an error. */
 struct pw_poller *pw_poller_new(const struct pw_options *options, const struct pw_config *config, struct pw_error *err);
 
 /* Deletes an unfinished record file. NULL is allowed. */
 void pw_poller_free(struct pw_poller *poller);
 
-/* One poll. Fills everything of *report but the selection, and returns the snapshot with one reference for the caller, or NULL
- * with an error when no namespace could be read. report->facts live until the next poll; report->unlisted is made anew and must be
- * released with pw_unlisted_clear(), on failure too. */
+/* One poll. Fills everything of *report but the selection, and returns the snapshot with one reference for the
+ * caller, or NULL with an error when no namespace could be read. report->facts live until the next poll;
+ * report->unlisted is made anew and must be released with pw_unlisted_clear(), on failure too. */
 const struct pw_snapshot *pw_poller_poll(struct pw_poller *poller, struct pw_report *report, struct pw_error *err);
 
 /* Ends the record. Returns 0, also without one, or -1 with an error when it could not be written in full. */
