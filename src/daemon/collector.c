@@ -34,7 +34,7 @@ struct pw_collector {
 	struct pw_state_file *state_file;     /* or NULL */
 	bool polled;                          /* at least once: before, the file knows more than the monitor */
 	uint64_t saved_ms;                    /* when the state was written last, and ... */
-	uint64_t saved_acknowledged;          /* ... what had been acknowledged then */
+	uint64_t saved_changes;               /* ... what had been told and owed then */
 	uint64_t unlogged, unlogged_ms;       /* what the limit of the log left out, as it was said last */
 	uint64_t dropped;                     /* what of the monitor's losses has been logged */
 };
@@ -99,7 +99,7 @@ static void read_state(struct pw_collector *collector)
 	free(text);
 }
 
-/* What was told is worth a write at the end of each poll, peaks and growth alone one a minute. */
+/* What was told, or may be before the next poll, is worth a write at the end of each; peaks and growth one a minute. */
 static void write_state(struct pw_collector *collector, bool always)
 {
 	struct pw_exchange_stats stats;
@@ -110,14 +110,14 @@ static void write_state(struct pw_collector *collector, bool always)
 	if (collector->state_file == NULL || !collector->polled)
 		return;
 	pw_exchange_stats(collector->exchange, &stats);
-	if (!always && since_ms < 60000 && (stats.acknowledged == collector->saved_acknowledged || since_ms < 1000))
+	if (!always && since_ms < 60000 && stats.changes == collector->saved_changes)
 		return;
-	text = pw_state_text(collector->monitor, collector->exchange, &len);
+	text = pw_state_text(collector->monitor, collector->exchange, always, &len);
 	if (text == NULL)
 		return;
 	pw_state_file_write(collector->state_file, text, len);
 	collector->saved_ms = now_ms;
-	collector->saved_acknowledged = stats.acknowledged;
+	collector->saved_changes = stats.changes;
 }
 
 void pw_collector_save(struct pw_collector *collector)
@@ -235,8 +235,8 @@ void pw_collector_set_config_failed(struct pw_collector *collector, bool failed)
 
 /* --- polling --- */
 
-/* Whether other namespaces are to be watched. Without the privilege each of them would fail at every poll: then only the own one is
- * watched, and that is said once. */
+/* Whether other namespaces are to be watched. Without the privilege each of them would fail at every poll: then only
+ * the own one is watched, and that is said once. */
 static bool watches_others(struct pw_collector *collector)
 {
 	const struct pw_config *config = collector->config;

@@ -71,8 +71,9 @@ bool pw_alarm_pending(const struct pw_alarm *alarm);
 struct pw_alarm_result pw_alarm_step(
 	struct pw_alarm *alarm, const struct pw_thresholds *thresholds, const struct pw_alarm_input *input);
 
-/* Flapping is damped as routes are in BGP (RFC 2439): each rise costs a penalty that halves every 5 minutes; above max_flaps
- * penalties the pool is held, below half of that it is free again, which takes 10 minutes at most. Zeroed = steady. */
+/* Flapping is damped as routes are in BGP (RFC 2439): each rise costs a penalty that halves every 5 minutes; above
+ * max_flaps penalties the pool is held, below half of that it is free again, which takes 10 minutes at most. Zeroed =
+ * steady. */
 struct pw_flap {
 	uint32_t penalty;
 	uint64_t ms; /* at this time */
@@ -83,8 +84,8 @@ struct pw_flap {
 /* Takes one poll into account. max_flaps = 0: nothing is ever held. */
 void pw_flap_step(struct pw_flap *flap, bool rose, uint64_t now_ms, uint32_t max_flaps);
 
-/* How bad it is about a pool, as a number: the order of rows and ranks. Pools with thresholds in force come before those without,
- * then the higher utilization, the fewer free ports and the more used ones. Less than 2^57. */
+/* How bad it is about a pool, as a number: the order of rows and ranks. Pools with thresholds in force come before
+ * those without, then the higher utilization, the fewer free ports and the more used ones. Less than 2^57. */
 uint64_t pw_badness(const struct pw_pool_counts *counts, bool in_force);
 
 #endif

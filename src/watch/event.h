@@ -52,9 +52,9 @@ struct pw_event {
 	uint32_t failures; /* since the last notification */
 };
 
-/* How urgent a rising or falling event is, as a number. What gets worse comes before what gets better, and that before what
- * is only repeated; then by the ports at stake (those that are gone, times how severe it is), so that a pool of two ports does not go
- * before one of thousands; then by state and utilization. */
+/* How urgent a rising or falling event is, as a number. What gets worse comes before what gets better, and that
+ * before what is only repeated; then by the ports at stake (those that are gone, times how severe it is), so that a
+ * pool of two ports does not go before one of thousands; then by state and utilization. */
 uint64_t pw_event_urgency(const struct pw_event *event);
 
 /* Longest text of pw_event_text(), the final NUL included. */

@@ -28,7 +28,8 @@ enum { KIND_COLLECTOR = 0, KIND_CONNECTS = 255 };
 #define URGENCY_COLLECTOR (UINT64_C(7) << 60)
 
 /* What the receiver knows of one pool, and what it has still to learn. An entry waits (has a place in the heap of its
- * namespace), is in flight, or owes nothing; one that owes nothing is kept only while the receiver believes in an alarm. */
+ * namespace), is in flight, or owes nothing; one that owes nothing is kept only while the receiver believes in an
+ * alarm. */
 struct entry {
 	struct pw_pool_key key;
 	struct member *member;
@@ -36,6 +37,7 @@ struct entry {
 	uint32_t last_id;
 	bool has_pending; /* `pending` is the newest state, not yet sent */
 	bool repeat;      /* and is owed although the receiver knows this state */
+	bool uncertain;   /* `acknowledged` is a guess, since a restart */
 	bool in_flight;
 	struct pw_event *sent; /* taken and not acknowledged: under way, or waiting to go again */
 	struct pw_event pending;
@@ -73,10 +75,11 @@ struct pw_exchange {
 	struct pw_share rate;
 	uint64_t epoch; /* of the last time that the rate limit held something back */
 	size_t fresh;   /* waiting entries that no such time has counted yet */
-	uint64_t acknowledged, suppressed;
+	uint64_t acknowledged, suppressed, changes;
 };
 
-/* --- the waiting entries of a namespace ----------------------------------------------------------------------------- */
+/* --- the waiting entries of a namespace
+ * ----------------------------------------------------------------------------- */
 
 static bool goes_before(const struct entry *a, const struct entry *b)
 {
@@ -153,7 +156,8 @@ static void start_waiting(struct pw_exchange *x, struct entry *e)
 	heap_up(m->heap, e);
 }
 
-/* --- entries -------------------------------------------------------------------------------------------------------- */
+/* --- entries
+ * -------------------------------------------------------------------------------------------------------- */
 
 static bool is_pool(const struct pw_pool_key *key)
 {
@@ -267,9 +271,11 @@ static struct entry *add_entry(struct pw_exchange *x, struct member *m, const st
 	return e;
 }
 
-/* --- posting -------------------------------------------------------------------------------------------------------- */
+/* --- posting
+ * -------------------------------------------------------------------------------------------------------- */
 
-/* The state that an event tells of. A failing collector is an alarm like others; failing connects have no state, each is owed. */
+/* The state that an event tells of. A failing collector is an alarm like others; failing connects have no state, each
+ * is owed. */
 static enum pw_state event_state(const struct pw_event *event)
 {
 	switch (event->type) {
@@ -296,10 +302,11 @@ static bool always_owed(const struct pw_event *event)
 		(event->type == PW_EVENT_RISING && event->state == event->previous);
 }
 
-/* Compares what is to be told with what the receiver knows, when nothing is under way: queues the entry, or frees it. */
+/* Compares what is to be told with what the receiver knows, when nothing is under way: queues the entry, or frees
+ * it. */
 static void settle(struct pw_exchange *x, struct entry *e)
 {
-	if (e->has_pending && !e->repeat && event_state(&e->pending) == e->acknowledged)
+	if (e->has_pending && !e->repeat && !e->uncertain && event_state(&e->pending) == e->acknowledged)
 		e->has_pending = false;
 	if (e->has_pending && is_pool(&e->key))
 		pw_event_set_previous(&e->pending, e->acknowledged);
@@ -330,6 +337,7 @@ static void put(struct pw_exchange *x, struct entry *e, const struct pw_event *e
 	e->pending = *event;
 	e->pending.failures = earlier < UINT32_MAX - event->failures ? earlier + event->failures : UINT32_MAX;
 	e->has_pending = true;
+	x->changes++;
 	e->repeat = always_owed(event);
 	if (e->sent == NULL)
 		settle(x, e);
@@ -361,7 +369,8 @@ static enum pw_posted post(struct pw_exchange *x, const struct pw_event *event, 
 	return PW_POSTED_INSTEAD;
 }
 
-/* --- sending -------------------------------------------------------------------------------------------------------- */
+/* --- sending
+ * -------------------------------------------------------------------------------------------------------- */
 
 static unsigned direction(const struct member *m)
 {
@@ -469,6 +478,7 @@ static bool take(struct pw_exchange *x, uint64_t now_ms, struct pw_event *out, u
 	stop_waiting(x, e);
 	pw_share_take(&x->rate, &m->user, now_ms);
 	e->in_flight = true;
+	x->changes++;
 	e->last_id = e->sent_id;
 	x->n_in_flight++;
 	*out = *e->sent;
@@ -491,7 +501,9 @@ static void acknowledge(struct pw_exchange *x, uint32_t id)
 	if (e == NULL)
 		return;
 	e->acknowledged = event_state(e->sent);
+	e->uncertain = false;
 	x->acknowledged++;
+	x->changes++;
 	stop_waiting(x, e);
 	forget_sent(x, e);
 	settle(x, e);
@@ -506,7 +518,8 @@ static void send_again(struct pw_exchange *x, struct entry *e)
 	start_waiting(x, e);
 }
 
-/* --- what both threads call ----------------------------------------------------------------------------------------- */
+/* --- what both threads call
+ * ----------------------------------------------------------------------------------------- */
 
 struct pw_exchange *pw_exchange_new(size_t max_entries)
 {
@@ -659,7 +672,8 @@ void pw_exchange_stats(struct pw_exchange *x, struct pw_exchange_stats *out)
 	*out = (struct pw_exchange_stats){.acknowledged = x->acknowledged,
 		.suppressed = x->suppressed,
 		.owed = x->n_waiting + x->n_in_flight,
-		.in_flight = x->n_in_flight};
+		.in_flight = x->n_in_flight,
+		.changes = x->changes};
 	unlock(x);
 }
 
@@ -675,7 +689,19 @@ uint32_t pw_exchange_last_id(struct pw_exchange *x, const struct pw_pool_key *ke
 	return id;
 }
 
-int pw_exchange_told(struct pw_exchange *x, struct pw_told **told, size_t *n)
+/* Another state than the acknowledged one that the receiver may know; the acknowledged one when that is certain. */
+static enum pw_state maybe_told(const struct entry *e, bool agent_ended)
+{
+	if (e->sent != NULL && event_state(e->sent) != e->acknowledged)
+		return event_state(e->sent);
+	if (!agent_ended && e->has_pending && event_state(&e->pending) != e->acknowledged)
+		return event_state(&e->pending);
+	if (!e->uncertain)
+		return e->acknowledged;
+	return e->acknowledged != PW_STATE_NORMAL ? PW_STATE_NORMAL : PW_STATE_WARNING;
+}
+
+int pw_exchange_told(struct pw_exchange *x, bool agent_ended, struct pw_told **told, size_t *n)
 {
 	lock(x);
 	*n = 0;
@@ -683,9 +709,9 @@ int pw_exchange_told(struct pw_exchange *x, struct pw_told **told, size_t *n)
 	for (const struct entry *e = x->by_key; *told != NULL && e != NULL; e = e->by_key.next) {
 		struct pw_told *one = &(*told)[*n];
 
-		if (e->acknowledged == PW_STATE_NORMAL)
+		*one = (struct pw_told){e->key, e->acknowledged, maybe_told(e, agent_ended), e->last_id, ""};
+		if (e->key.kind == KIND_CONNECTS || (one->state == PW_STATE_NORMAL && one->maybe == PW_STATE_NORMAL))
 			continue;
-		*one = (struct pw_told){e->key, e->acknowledged, e->last_id, ""};
 		snprintf(one->name, sizeof(one->name), "%s", e->sent != NULL ? e->sent->name : e->pending.name);
 		++*n;
 	}
@@ -705,6 +731,7 @@ int pw_exchange_learn(struct pw_exchange *x, const struct pw_told *told)
 		e = add_entry(x, m, &told->key);
 	if (e != NULL) {
 		e->acknowledged = told->state;
+		e->uncertain = told->maybe != told->state;
 		e->last_id = told->event_id;
 		snprintf(e->pending.name, sizeof(e->pending.name), "%s", told->name);
 	}

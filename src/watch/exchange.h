@@ -1,25 +1,27 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* exchange.h: what passes between the collector thread and the agent thread: the latest snapshot, and notifications
  *
- * One lock over all of it, an eventfd that wakes the agent, and nothing that waits: whatever a master does to the agent, the
- * collector goes on.
+ * One lock over all of it, an eventfd that wakes the agent, and nothing that waits: whatever a master does to the
+ * agent, the collector goes on.
  *
- * What is owed is state, not a queue. Per pool the exchange keeps the newest state and the last one that the receiver (the
- * master agent) acknowledged, and owes one notification as long as they differ. The collector posts; the agent takes, sends, and
- * reports what became of it.
+ * What is owed is state, not a queue. Per pool the exchange keeps the newest state and the last one that the receiver
+ * (the master agent) acknowledged, and owes one notification as long as they differ. The collector posts; the agent
+ * takes, sends, and reports what became of it.
  *
- * Rules (tests/model/outbox.pml proves the first five for every order of events, tests/unit/test_exchange.c tries them all):
- *  - one_under_way: one notification per pool is under way at a time; newer states wait behind it, only the newest is kept;
- *  - again_unchanged: what was under way when the connection was lost is sent again first, with the same id, time and values;
+ * Rules (tests/model/outbox.pml proves the first five for every order of events, tests/unit/test_exchange.c tries
+ * them all):
+ *  - one_under_way: one notification per pool is under way at a time, newer states wait behind it, the newest is kept;
+ *  - again_unchanged: what was under way when the connection was lost is sent again first, the same id and values;
  *  - nothing_of_nothing: a rise and fall of which nothing was under way or acknowledged sends nothing;
  *  - fall_after_rise: a falling notification goes out only after an acknowledged rising one;
  *  - chained: its previous state is the last acknowledged one;
- *  - most_urgent_first: collector failures, then what gets worse, what gets better, and last what the receiver knows already
+ *  - most_urgent_first: collector failures, then what gets worse, what gets better, last what is known already
  *    (renotify); within each, pw_event_urgency();
- *  - fair: at most max_per_minute are taken in any minute (0: no limit), divided between namespaces as share.h says; what is held
+ *  - fair: at most max_per_minute are taken in any minute (0: no limit), divided as share.h says; what is held
  *    back stays owed, and those that go meanwhile say in their text how many are held back;
- *  - bounded: pools of the own namespace take at most max_entries, those of all others as many again, each as share.h says. When
- *    there is no room the less urgent one has to wait: whoever posts is told, and posts it again after the next poll. */
+ *  - bounded: pools of the own namespace take at most max_entries, those of all others as many again (share.h). When
+ *    there is no room the less urgent one has to wait: whoever posts is told, and posts it again after the next
+ * poll. */
 #ifndef PW_WATCH_EXCHANGE_H
 #define PW_WATCH_EXCHANGE_H
 
@@ -37,6 +39,7 @@ struct pw_exchange_stats {
 	uint64_t suppressed; /* pwNotificationsSuppressed: notifications that the rate limit held back for some time */
 	size_t owed;         /* pools and others that still owe one, under way included */
 	size_t in_flight;
+	uint64_t changes; /* of all this, and of what the receiver was told; another number says that there were some */
 };
 
 /* NULL when out of memory or descriptors. */
@@ -61,8 +64,8 @@ enum pw_posted {
 	PW_NOT_POSTED      /* no room, or no memory */
 };
 
-/* A state changed (or is repeated by `renotify`, then event->state == event->previous). The event is copied. *given_up is set with
- * PW_POSTED_INSTEAD. */
+/* A state changed (or is repeated by `renotify`, then event->state == event->previous). The event is copied.
+ * *given_up is set with PW_POSTED_INSTEAD. */
 enum pw_posted pw_exchange_post(
 	struct pw_exchange *exchange, const struct pw_event *event, struct pw_pool_key *given_up);
 
@@ -70,14 +73,17 @@ enum pw_posted pw_exchange_post(
 struct pw_told {
 	struct pw_pool_key key;
 	enum pw_state state; /* acknowledged */
+	enum pw_state maybe; /* another one where that is not certain: it was under way; else the same */
 	uint32_t event_id;   /* of the notification */
 	char name[PW_POOL_NAME_MAX];
 };
 
-/* All of these, in no order, in an array that the caller frees. Returns 0, or -1 when out of memory. */
-int pw_exchange_told(struct pw_exchange *exchange, struct pw_told **told, size_t *n);
+/* All of these, in no order, in an array that the caller frees. What waits may be sent at any moment, unless the
+ * agent has ended. Returns 0, or -1 when out of memory. */
+int pw_exchange_told(struct pw_exchange *exchange, bool agent_ended, struct pw_told **told, size_t *n);
 
-/* The receiver was told this by an earlier process. Returns -1 when out of memory. */
+/* The receiver was told this by an earlier process; where `maybe` differs it is told the next state in any case.
+ * Returns -1 when out of memory. */
 int pw_exchange_learn(struct pw_exchange *exchange, const struct pw_told *told);
 
 /* The id of the last acknowledged or under-way notification of a pool, 0 when none (pwAlarmEventId). */
@@ -88,8 +94,9 @@ uint32_t pw_exchange_last_id(struct pw_exchange *exchange, const struct pw_pool_
 /* The latest snapshot with a reference for the caller, or NULL before the first. */
 const struct pw_snapshot *pw_exchange_snapshot(struct pw_exchange *exchange);
 
-/* Takes the next one to send, marks it as under way and copies it to *out. Returns false when none may go now; *wait_ms (if not
- * NULL) then says in how many milliseconds it is worth asking again, UINT32_MAX when nothing waits for time to pass. */
+/* Takes the next one to send, marks it as under way and copies it to *out. Returns false when none may go now;
+ * *wait_ms (if not NULL) then says in how many milliseconds it is worth asking again, UINT32_MAX when nothing waits
+ * for time to pass. */
 bool pw_exchange_take(struct pw_exchange *exchange, uint64_t now_ms, struct pw_event *out, uint32_t *wait_ms);
 
 /* The receiver took the notification with this id. */

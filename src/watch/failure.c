@@ -42,7 +42,8 @@ bool pw_failure_end(struct pw_failure *failure, uint32_t ns, const char *ns_name
 	return announced;
 }
 
-/* --- failing connects ----------------------------------------------------------------------------------------------- */
+/* --- failing connects
+ * ----------------------------------------------------------------------------------------------- */
 
 /* The position of a process, or where it would be added. */
 static size_t find_process(const struct pw_failing_processes *processes, uint32_t pid)

@@ -27,8 +27,8 @@ struct pw_failure {
 bool pw_failure_step(
 	struct pw_failure *failure, uint32_t ns, const char *ns_name, const char *error, struct pw_event *out);
 
-/* The source is not watched any more: a failure that was announced ends with it. Returns true when there is something to
- * notify, as pw_failure_step() does. */
+/* The source is not watched any more: a failure that was announced ends with it. Returns true when there is something
+ * to notify, as pw_failure_step() does. */
 bool pw_failure_end(struct pw_failure *failure, uint32_t ns, const char *ns_name, struct pw_event *out);
 
 /* Between two notifications of failing connects. */
@@ -62,8 +62,8 @@ struct pw_failing {
 	uint64_t notified_ms; /* 0 = never */
 };
 
-/* Takes one poll into account: the counter of failed connects since the start, and the processes that they were sampled from. Returns
- * true when there is something to notify, *out as above: the text names the processes. */
+/* Takes one poll into account: the counter of failed connects since the start, and the processes that they were
+ * sampled from. Returns true when there is something to notify, *out as above: the text names the processes. */
 bool pw_failing_step(struct pw_failing *failing, uint64_t total, const struct pw_failing_processes *processes,
 	uint64_t now_ms, struct pw_event *out);
 

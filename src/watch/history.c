@@ -27,8 +27,8 @@
 #define MIN_POINTS 4 /* fewer can't make as many estimates */
 #define MAX_S 1e9f   /* further away than 30 years is not in sight */
 
-/* The share of the estimates that must have the sign of the growth. A step 80 to 120 s after the first poll reaches it, until
- * STEP_PERIODS are covered: so long more is wanted. */
+/* The share of the estimates that must have the sign of the growth. A step 80 to 120 s after the first poll reaches
+ * it, until STEP_PERIODS are covered: so long more is wanted. */
 #define AGREE_NUM 2
 #define AGREE_DEN 3
 #define STEP_PERIODS 4

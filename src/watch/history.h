@@ -22,8 +22,8 @@ void pw_history_add(struct pw_history *history, uint64_t now_ms, uint32_t free);
  * been so all along, since a range that is made larger or smaller is no growth. */
 void pw_history_shift(struct pw_history *history, int32_t ports);
 
-/* What is known of the past, the oldest first: free ports at some moments (the means of slots of 10 s). Adding these to a new
- * history makes one that tells the same. Returns how many were written. */
+/* What is known of the past, the oldest first: free ports at some moments (the means of slots of 10 s). Adding these
+ * to a new history makes one that tells the same. Returns how many were written. */
 #define PW_HISTORY_POINTS 38
 struct pw_history_point {
 	uint64_t ms;

@@ -18,8 +18,8 @@
 /* Allocations measured in one poll. */
 #define LATENCIES 16
 
-/* Pools that rose a few times of late are remembered though they have no row: else those that flap would be new each time. One rise
- * is no matter. */
+/* Pools that rose a few times of late are remembered though they have no row: else those that flap would be new each
+ * time. One rise is no matter. */
 #define FLAP_FORGOTTEN 1001
 
 /* A pool that is not watched yet. */
@@ -420,7 +420,7 @@ static void take_poll(struct pw_monitor *m, const struct pw_poll *poll)
 			continue;
 		}
 		if (ns->cookie != 0 && poll->ns[i].cookie != 0 && ns->cookie != poll->ns[i].cookie)
-			continue; /* another one of the same name: the old one ends with this poll, the new one begins with the next */
+			continue; /* another one of the same name: the old one ends now, that one begins later */
 		if (poll->ns[i].cookie != 0)
 			ns->cookie = poll->ns[i].cookie;
 		ns->poll = &poll->ns[i];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* monitor.h: what lasts from poll to poll: alarm states, history, peaks, listed rows
  *
- * One thread, no I/O. A poll goes in steps: the host hands in the numbers (take), answers what the monitor wants to know of some
- * pools beside them (questions), fetches the events, and gets the snapshot (build). */
+ * One thread, no I/O. A poll goes in steps: the host hands in the numbers (take), answers what the monitor wants to
+ * know of some pools beside them (questions), fetches the events, and gets the snapshot (build). */
 #ifndef PW_WATCH_MONITOR_H
 #define PW_WATCH_MONITOR_H
 
@@ -32,8 +32,7 @@ enum pw_poll_status {
 struct pw_ns_poll {
 	uint32_t index;   /* pwNsIndex */
 	const char *name; /* "" = the daemon's own */
-	uint64_t
-		cookie; /* of the kernel (SO_NETNS_COOKIE): another one is another namespace, whatever its name; 0 = not known */
+	uint64_t cookie;  /* SO_NETNS_COOKIE: another one is another namespace, whatever its name; 0 = not known */
 	enum pw_poll_status status;
 	struct pw_census *census;              /* its range and totals are valid with COUNTED and QUIET */
 	uint32_t tcp, tcp_time_wait, udp;      /* sockets of the whole namespace (sockstat), not only of the range */
@@ -85,7 +84,8 @@ void pw_monitor_set_policy(struct pw_monitor *monitor, const struct pw_policy *p
 /* Seconds after which an active alarm is notified again, 0 = never. */
 void pw_monitor_set_renotify(struct pw_monitor *monitor, uint32_t seconds);
 
-/* Rises of a pool within some minutes after which its changes are held (see struct pw_flap); 0, as at the start: never. */
+/* Rises of a pool within some minutes after which its changes are held (see struct pw_flap); 0, as at the start:
+ * never. */
 void pw_monitor_set_max_flaps(struct pw_monitor *monitor, uint32_t max_flaps);
 
 /* Shows in the snapshots from now on. */
@@ -94,20 +94,22 @@ void pw_monitor_set_config_failed(struct pw_monitor *monitor, bool failed);
 /* Whether a pool of a namespace has an alarm, or is on its way to one: its end must not wait for idle-interval. */
 bool pw_monitor_alarmed(const struct pw_monitor *monitor, uint32_t ns);
 
-/* Step 1: takes a poll into account; the states of pools move. What the poll points to must live until the next one is taken. A
- * poll of which every namespace FAILED counts as a poll error; poll_ms then stays that of the last good one. */
+/* Step 1: takes a poll into account; the states of pools move. What the poll points to must live until the next one
+ * is taken. A poll of which every namespace FAILED counts as a poll error; poll_ms then stays that of the last good
+ * one. */
 void pw_monitor_take(struct pw_monitor *monitor, const struct pw_poll *poll);
 
-/* Step 2: what the host is to answer, in place, before it goes on. Returns how many there are; *questions is the monitor's, and
- * valid until the next poll is taken. Latency is wanted of at most 16 pools, the worst in warning or worse with more than 2 free
- * ports. */
+/* Step 2: what the host is to answer, in place, before it goes on. Returns how many there are; *questions is the
+ * monitor's, and valid until the next poll is taken. Latency is wanted of at most 16 pools, the worst in warning or
+ * worse with more than 2 free ports. */
 size_t pw_monitor_questions(struct pw_monitor *monitor, struct pw_question **questions);
 
-/* Step 3: the events of the poll, one a call, the most urgent first. Returns false at the end. A host that has no use for them
- * need not ask. */
+/* Step 3: the events of the poll, one a call, the most urgent first. Returns false at the end. A host that has no use
+ * for them need not ask. */
 bool pw_monitor_event(struct pw_monitor *monitor, struct pw_event *event);
 
-/* An event of this pool could not be stored, or was given up again before anybody was told: it comes again after the next poll. */
+/* An event of this pool could not be stored, or was given up again before anybody was told: it comes again after the
+ * next poll. */
 void pw_monitor_repost(struct pw_monitor *monitor, const struct pw_pool_key *key);
 
 /* Step 4: a new snapshot with one reference, or NULL when out of memory. */
@@ -117,8 +119,8 @@ const struct pw_snapshot *pw_monitor_build(struct pw_monitor *monitor);
  * monitor. */
 uint32_t pw_monitor_next_event_id(struct pw_monitor *monitor);
 
-/* Whether a namespace has rows of a source's pools that need numbers (listed, configured, lingering or alarmed), or a `pool` section
- * may match something of it: if so it must count at each poll. */
+/* Whether a namespace has rows of a source's pools that need numbers (listed, configured, lingering or alarmed), or a
+ * `pool` section may match something of it: if so it must count at each poll. */
 bool pw_monitor_needs(const struct pw_monitor *monitor, uint32_t ns, enum pw_source_id source);
 
 #endif

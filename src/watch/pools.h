@@ -75,6 +75,7 @@ struct pw_watched {
 	struct pw_alarm_result result; /* after the last poll */
 	enum pw_state previous;        /* before it */
 	enum pw_state posted;          /* what the last event said */
+	enum pw_state maybe;           /* before the start, until something is told: what that may have been, else 0 */
 	uint64_t state_ms;
 	uint32_t alarm_index; /* while it has an active alarm, else 0 */
 	struct timespec alarm_since;
@@ -168,14 +169,15 @@ struct pw_rows {
 };
 
 /* Chooses: the active alarms, the oldest first, at most max_alarms; then without alarm those that the policy names
- * exactly (`epoch`), and the worst of the others up to max_rows. Sets `listed` and `position` of every pool. now_ms tells
- * which pools only linger: these are not counted as omitted. Returns 0, or -1 when out of memory: there are no rows then. */
+ * exactly (`epoch`), and the worst of the others up to max_rows. Sets `listed` and `position` of every pool. now_ms
+ * tells which pools only linger: these are not counted as omitted. Returns 0, or -1 when out of memory: there are no
+ * rows then. */
 int pw_rows_choose(
 	struct pw_rows *rows, struct pw_pools *pools, const struct pw_policy *policy, uint32_t epoch, uint64_t now_ms);
 void pw_rows_clear(struct pw_rows *rows);
 
-/* A snapshot with these rows, the namespaces, the labels, the first `top` ranks and the alarms; the scalars that these don't give are
- * copied from `scalars` (texts as well). One reference; NULL when out of memory. */
+/* A snapshot with these rows, the namespaces, the labels, the first `top` ranks and the alarms; the scalars that these
+ * don't give are copied from `scalars` (texts as well). One reference; NULL when out of memory. */
 const struct pw_snapshot *pw_rows_build(const struct pw_rows *rows, const struct pw_pools *pools,
 	const struct pw_labels *labels, const struct pw_snapshot *scalars, uint32_t top);
 
@@ -183,9 +185,9 @@ const struct pw_snapshot *pw_rows_build(const struct pw_rows *rows, const struct
 
 /* A pool (or with kind 0 a failing collector) of the time before the start. */
 struct pw_saved {
-	char ns[64];            /* name of its namespace */
-	struct pw_pool_key key; /* ns is 0 */
-	enum pw_state told;
+	char ns[64];               /* name of its namespace */
+	struct pw_pool_key key;    /* ns is 0 */
+	enum pw_state told, maybe; /* see struct pw_told */
 	uint32_t event_id;
 
 	bool is_pool; /* what follows is known, too */

@@ -8,8 +8,8 @@
 
 /* --- choosing ----------------------------------------------------------------------------------------------------- */
 
-/* Alarms come first, the oldest of them in front, so that alarms that have a row keep it; then the pools that the policy names
- * exactly, then the worst; between equals rows stay where they are. */
+/* Alarms come first, the oldest of them in front, so that alarms that have a row keep it; then the pools that the
+ * policy names exactly, then the worst; between equals rows stay where they are. */
 static uint64_t candidate_rank(const struct pw_watched *pool, uint32_t epoch)
 {
 	if (pw_watched_alarmed(pool))

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* share.h: a limit a minute, divided between network namespaces
  *
- * Whoever may make a network namespace can make its pools cross thresholds as often as they like. What these take must not
- * be missing when a pool of the host itself crosses one: one half of the limit is for the host's own namespace alone, and of
- * the other half a namespace may take half of what the others leave. So there is always some left for the next one. */
+ * Whoever may make a network namespace can make its pools cross thresholds as often as they like. What these take
+ * must not be missing when a pool of the host itself crosses one: one half of the limit is for the host's own
+ * namespace alone, and of the other half a namespace may take half of what the others leave. So there is always some
+ * left for the next one. */
 #ifndef PW_WATCH_SHARE_H
 #define PW_WATCH_SHARE_H
 
@@ -30,8 +31,8 @@ struct pw_share {
 	struct pw_share_taken *taken; /* the last n of at most max */
 };
 
-/* Changes the limit; what was taken in the last minute counts on. More than 100,000 are no limit. Returns -1 when out of memory:
- * nothing has changed then. */
+/* Changes the limit; what was taken in the last minute counts on. More than 100,000 are no limit. Returns -1 when out
+ * of memory: nothing has changed then. */
 int pw_share_set(struct pw_share *share, uint32_t max);
 void pw_share_clear(struct pw_share *share);
 

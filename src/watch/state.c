@@ -45,14 +45,14 @@ static void put_address(FILE *out, const struct pw_address *address)
 		fprintf(out, "%02x", address->bytes[i]);
 }
 
-static void put_key(
-	FILE *out, const char *ns_name, const struct pw_pool_key *key, enum pw_state told, uint32_t event_id)
+static void put_key(FILE *out, const char *ns_name, const struct pw_pool_key *key, enum pw_state told,
+	enum pw_state maybe, uint32_t event_id)
 {
 	put_name(out, ns_name);
 	fprintf(out, " %u %u %u", key->kind, key->protocol, key->port);
 	put_address(out, &key->local);
 	put_address(out, &key->remote);
-	fprintf(out, " %d %" PRIu32, (int)told, event_id);
+	fprintf(out, " %d %" PRIu32 " %d", (int)told, event_id, (int)maybe);
 }
 
 static void put_pool(FILE *out, const struct pw_monitor *m, const struct pw_watched *pool)
@@ -94,16 +94,17 @@ static void put_pools(FILE *out, const struct pw_monitor *m, const struct pw_tol
 		const struct pw_watched *pool = pw_pools_find(&m->pools, &told[i].key);
 
 		fputs(pool != NULL ? "pool " : "told ", out);
-		put_key(out, ns_of(m, &told[i]), &told[i].key, told[i].state, told[i].event_id);
+		put_key(out, ns_of(m, &told[i]), &told[i].key, told[i].state, told[i].maybe, told[i].event_id);
 		if (pool != NULL)
 			put_pool(out, m, pool);
 		fputc('\n', out);
 	}
 	for (size_t i = 0; i < m->n_saved; i++) { /* of namespaces that have not come back yet */
-		if (m->saved[i].told == PW_STATE_NORMAL)
+		if (m->saved[i].told == PW_STATE_NORMAL && m->saved[i].maybe == PW_STATE_NORMAL)
 			continue;
 		fputs("told ", out);
-		put_key(out, m->saved[i].ns, &m->saved[i].key, m->saved[i].told, m->saved[i].event_id);
+		put_key(out, m->saved[i].ns, &m->saved[i].key, m->saved[i].told, m->saved[i].maybe,
+			m->saved[i].event_id);
 		fputc('\n', out);
 	}
 	for (size_t i = 0; i < m->rows.n; i++) {
@@ -113,19 +114,19 @@ static void put_pools(FILE *out, const struct pw_monitor *m, const struct pw_tol
 		if (n_told != 0 && bsearch(&wanted, told, n_told, sizeof(*told), by_key) != NULL)
 			continue;
 		fputs("pool ", out);
-		put_key(out, pool->ns->name, &pool->key, PW_STATE_NORMAL, 0);
+		put_key(out, pool->ns->name, &pool->key, PW_STATE_NORMAL, PW_STATE_NORMAL, 0);
 		put_pool(out, m, pool);
 		fputc('\n', out);
 	}
 }
 
-char *pw_state_text(const struct pw_monitor *m, struct pw_exchange *exchange, size_t *len)
+char *pw_state_text(const struct pw_monitor *m, struct pw_exchange *exchange, bool agent_ended, size_t *len)
 {
 	struct pw_told *told = NULL;
 	size_t n_told;
 	char *text = NULL;
 	FILE *out;
-	bool failed = pw_exchange_told(exchange, &told, &n_told) < 0;
+	bool failed = pw_exchange_told(exchange, agent_ended, &told, &n_told) < 0;
 
 	out = failed ? NULL : open_memstream(&text, len);
 	if (out == NULL) {
@@ -216,7 +217,8 @@ static void address(struct fields *f, struct pw_address *out)
 	}
 }
 
-/* When something of this age at the time of writing was, in CLOCK_BOOTTIME; what was before the last boot is as old as that. */
+/* When something of this age at the time of writing was, in CLOCK_BOOTTIME; what was before the last boot is as old
+ * as that. */
 static uint64_t moment(struct fields *f, uint64_t at_ms, uint64_t now_ms)
 {
 	uint64_t age = number(f, 0, UINT64_MAX / 2) + (now_ms - at_ms);
@@ -234,6 +236,7 @@ static void read_key(struct fields *f, struct pw_saved *s)
 	address(f, &s->key.remote);
 	s->told = (enum pw_state)number(f, PW_STATE_NORMAL, PW_STATE_EXHAUSTED);
 	s->event_id = (uint32_t)number(f, 0, UINT32_MAX);
+	s->maybe = (enum pw_state)number(f, PW_STATE_NORMAL, PW_STATE_EXHAUSTED);
 }
 
 /* at_ms: the time of writing, in terms of now_ms. */
@@ -348,7 +351,9 @@ static void adopt_pool(struct pw_monitor *m, struct pw_watched_ns *ns, const str
 {
 	struct pw_watched *pool = pw_pools_find(&m->pools, &s->key);
 
-	if (pool == NULL && (s->told != PW_STATE_NORMAL || !pw_policy_ignores(m->policy, &s->key, ns->name)))
+	if (pool == NULL &&
+		(s->told != PW_STATE_NORMAL || s->maybe != PW_STATE_NORMAL ||
+			!pw_policy_ignores(m->policy, &s->key, ns->name)))
 		pool = pw_pools_add(&m->pools, ns, &s->key);
 	if (pool == NULL)
 		return;
@@ -357,6 +362,7 @@ static void adopt_pool(struct pw_monitor *m, struct pw_watched_ns *ns, const str
 	pool->result.state = s->state;
 	pool->result.reason = s->reason;
 	pool->posted = s->told;
+	pool->maybe = s->maybe != s->told ? s->maybe : (enum pw_state)0;
 	pool->alarm = s->alarm;
 	pool->alarm_index = s->alarm_index;
 	pool->alarm_since = s->since;
@@ -388,8 +394,9 @@ static void adopt(struct pw_monitor *m, struct pw_watched_ns *ns)
 		s->key.ns = ns->index;
 		if (s->key.kind != 0)
 			adopt_pool(m, ns, s);
-		if (s->told != PW_STATE_NORMAL && PW_ARRAY_ROOM(m->learned, m->learned_room, m->n_learned + 1)) {
-			m->learned[m->n_learned] = (struct pw_told){s->key, s->told, s->event_id, ""};
+		if ((s->told != PW_STATE_NORMAL || s->maybe != PW_STATE_NORMAL) &&
+			PW_ARRAY_ROOM(m->learned, m->learned_room, m->n_learned + 1)) {
+			m->learned[m->n_learned] = (struct pw_told){s->key, s->told, s->maybe, s->event_id, ""};
 			pw_pool_name(&s->key, NULL, ns->name, m->learned[m->n_learned++].name);
 		}
 	}
@@ -412,8 +419,17 @@ void pw_state_adopt(struct pw_monitor *m)
 
 bool pw_state_learned(struct pw_monitor *m, struct pw_told *told)
 {
+	const struct pw_watched *pool;
+	enum pw_state now;
+
 	if (m->n_learned == 0)
 		return false;
 	*told = m->learned[--m->n_learned];
+	pool = pw_pools_find(&m->pools, &told->key);
+	now = pool != NULL ? pool->result.state : PW_STATE_NORMAL;
+	if (told->maybe != told->state && told->state == now) { /* as states.c decides for the event */
+		told->state = told->maybe;
+		told->maybe = now;
+	}
 	return true;
 }

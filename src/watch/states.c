@@ -98,9 +98,9 @@ static void move(struct pw_monitor *m, const struct pw_poll *poll, struct pw_wat
 
 /* --- what is told ------------------------------------------------------------------------------------------------- */
 
-/* What is told is the state, not each change: whatever was not stored, for want of room or memory, is told at a later poll. Of a
- * pool that flaps only that it gets worse than it was ever told, until it has been steady. */
-static void tell(struct pw_monitor *m, const struct pw_poll *poll, struct pw_watched *pool)
+/* What is told is the state, not each change: whatever was not stored, for want of room or memory, is told at a later
+ * poll. Of a pool that flaps only that it gets worse than it was ever told, until it has been steady. */
+static void tell_change(struct pw_monitor *m, const struct pw_poll *poll, struct pw_watched *pool)
 {
 	struct pw_event event = {.counts = pool->counts, .state = pool->result.state, .previous = pool->posted};
 	const bool repeats = pw_watched_alarmed(pool) && pool->posted != PW_STATE_NORMAL && m->renotify_s != 0 &&
@@ -117,6 +117,14 @@ static void tell(struct pw_monitor *m, const struct pw_poll *poll, struct pw_wat
 		return;
 	}
 	m->events[m->n_events++] = (struct pw_ranked){pw_event_urgency(&event), pool};
+}
+
+static void tell(struct pw_monitor *m, const struct pw_poll *poll, struct pw_watched *pool)
+{
+	if (pool->maybe != 0 && pool->result.state == pool->posted)
+		pool->posted = pool->maybe; /* what the receiver believes is not certain: it is told */
+	pool->maybe = (enum pw_state)0;
+	tell_change(m, poll, pool);
 }
 
 /* A shortage that several pools share: of an address, or of a whole namespace. */
@@ -160,8 +168,8 @@ static void lead(struct cause *cause, struct pw_watched *pool, enum pw_state sta
 	cause->leader = pool;
 }
 
-/* One cause makes one alarm: of pools that share it the first that was told speaks for the others, as long as none is worse. The pool
- * of all bind() calls of the address speaks for its destinations. */
+/* One cause makes one alarm: of pools that share it the first that was told speaks for the others, as long as none is
+ * worse. The pool of all bind() calls of the address speaks for its destinations. */
 static void drop_followers(struct pw_monitor *m)
 {
 	struct cause *causes = NULL, *cause, *next_cause;
