@@ -136,6 +136,11 @@ static void set_pool_row(struct pw_value *value, const struct pw_pool_key *key)
 {
 	uint32_t below[4 + PW_POOL_INDEX_MAX] = {1, 3, 1, 8}; /* pwPoolName */
 
+	if (key->ns == 0) { /* no pool: zeroDotZero */
+		value->oid[0] = value->oid[1] = 0;
+		value->len = 2;
+		return;
+	}
 	pw_value_set_row(value, below, 4 + pw_pool_index(key, below + 4));
 }
 
@@ -158,7 +163,7 @@ const uint8_t *pw_notification_objects(enum pw_event_type type, size_t *n)
 {
 	static const uint8_t crossing[] = {
 		1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22};
-	static const uint8_t connects[] = {1, 2, 22, 23};
+	static const uint8_t connects[] = {1, 2, 3, 7, 8, 9, 21, 22, 23};
 	static const uint8_t collector[] = {1, 2, 22};
 
 	switch (type) {

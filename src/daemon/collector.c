@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -25,6 +26,7 @@ struct pw_collector {
 	struct pw_connect_events *events;
 	struct pw_failing failing;
 	struct pw_connect_events_poll failed; /* of the last poll */
+	uint64_t own_inode;                   /* of the own network namespace */
 	bool (*stopping)(void);               /* or NULL */
 	bool walks;                           /* sockets are read by BPF */
 	bool probing;                         /* ports in doubt are probed */
@@ -168,10 +170,12 @@ struct pw_collector *pw_collector_new(const struct pw_config *config, struct pw_
 	struct pw_connect_events *events, struct pw_backend *walk, const char *why, struct pw_error *err)
 {
 	struct pw_collector *collector = calloc(1, sizeof(*collector));
+	struct stat st;
 
 	if (collector == NULL)
 		goto out_of_memory;
 	collector->exchange = exchange;
+	collector->own_inode = stat("/proc/self/ns/net", &st) == 0 ? st.st_ino : 0;
 	collector->events = events;
 	collector->monitor = pw_monitor_new(&config->policy, pw_clock_wall());
 	collector->host = pw_host_new();
@@ -361,6 +365,34 @@ static void log_counting(const struct pw_connect_events_poll *was, const struct 
 			now->reason);
 }
 
+/* The watched namespace behind an inode number, or NULL. */
+static const struct pw_namespace *find_namespace(const struct pw_collector *collector, uint64_t inode)
+{
+	const struct pw_host *host = collector->host;
+
+	for (size_t i = 0; i < host->n; i++)
+		if (inode == (i == 0 ? collector->own_inode : host->namespaces[i]->inode))
+			return host->namespaces[i];
+	return NULL;
+}
+
+/* Before the poll of the host: pools that refused are looked at in it. */
+static void follow_refusals(struct pw_collector *collector, const struct pw_connect_events_poll *now)
+{
+	for (size_t i = 0; i < now->n; i++) {
+		const struct pw_refusals *refusals = &now->pools[i];
+		const struct pw_namespace *ns = refusals->netns != 0 ? find_namespace(collector, refusals->netns)
+								     : NULL;
+		struct pw_pool_key key = refusals->key;
+
+		if (ns == NULL)
+			continue;
+		key.ns = ns->index;
+		pw_monitor_failed(collector->monitor, &key, refusals->count, refusals->last_ms);
+		pw_failing_pool(&collector->failing, &key, ns->name, refusals->count);
+	}
+}
+
 static void follow_connects(struct pw_collector *collector)
 {
 	struct pw_connect_events_poll now;
@@ -369,6 +401,7 @@ static void follow_connects(struct pw_collector *collector)
 	pw_connect_events_poll(collector->events, collector->config->connect_failures, &now);
 	log_counting(&collector->failed, &now);
 	collector->failed = now;
+	follow_refusals(collector, &now);
 	if (pw_failing_step(&collector->failing, now.total, &now.processes, pw_clock_boot_ms(), &event))
 		tell_failure(collector, &event);
 }
@@ -388,12 +421,12 @@ void pw_collector_poll(struct pw_collector *collector)
 	struct pw_event event;
 	size_t n;
 
+	follow_connects(collector);
 	set_host_options(collector);
 	if (pw_host_poll(host) < 0)
 		return;
 	for (size_t i = 0; i < host->n; i++)
 		follow_namespace(collector, host->namespaces[i], &host->polls[i]);
-	follow_connects(collector);
 	poll.connect_failures = collector->failed.total;
 	poll.connect_failures_counting = collector->failed.counting;
 	poll.connect_failures_reason = collector->failed.reason;

@@ -97,8 +97,9 @@ char *pw_event_text(const struct pw_event *event, char *buf, size_t size)
 	if (event->type == PW_EVENT_RISING || event->type == PW_EVENT_FALLING)
 		put_pool(&line, event);
 	else if (event->type == PW_EVENT_CONNECT_FAILING)
-		put(&line, "connects fail for want of a port: %u since the last notification%s%s, event %u",
-			event->failures, event->text[0] != '\0' ? ", " : "", event->text, event->id);
+		put(&line, "connects fail for want of a port: %u since the last notification%s%s%s%s, event %u",
+			event->failures, event->name[0] != '\0' ? ", mostly of " : "", event->name,
+			event->text[0] != '\0' ? ", " : "", event->text, event->id);
 	else if (event->type == PW_EVENT_COLLECTOR_FAILED)
 		put(&line, "the collector fails: %s, event %u", event->text, event->id);
 	else

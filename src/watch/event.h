@@ -33,7 +33,7 @@ struct pw_event {
 	struct timespec time; /* wall time of the poll */
 	bool logged;          /* the log needs no line: it has one, or too many */
 
-	/* of rising and falling */
+	/* of rising and falling; key, name and addresses of failing connects too, if their pool is known */
 	struct pw_pool_key key;
 	char name[PW_POOL_NAME_MAX];
 	char local_text[PW_ADDRESS_TEXT_MAX];

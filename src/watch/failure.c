@@ -104,6 +104,15 @@ static void put_processes(const struct pw_failing_processes *processes, char *bu
 		snprintf(buf + len, size - len, "%s", others);
 }
 
+void pw_failing_pool(struct pw_failing *failing, const struct pw_pool_key *key, const char *ns_name, uint64_t count)
+{
+	if (count <= failing->pool_failures)
+		return;
+	failing->pool = *key;
+	failing->pool_failures = count;
+	pw_pool_name(key, NULL, ns_name, failing->pool_name);
+}
+
 bool pw_failing_step(struct pw_failing *failing, uint64_t total, const struct pw_failing_processes *processes,
 	uint64_t now_ms, struct pw_event *out)
 {
@@ -119,6 +128,10 @@ bool pw_failing_step(struct pw_failing *failing, uint64_t total, const struct pw
 	*out = (struct pw_event){.type = PW_EVENT_CONNECT_FAILING,
 		.failures = failing->failures < UINT32_MAX ? (uint32_t)failing->failures : UINT32_MAX};
 	put_processes(&failing->processes, out->text, sizeof(out->text));
+	out->key = failing->pool;
+	snprintf(out->name, sizeof(out->name), "%s", failing->pool_name);
+	pw_address_text(&failing->pool.local, NULL, out->local_text);
+	pw_address_text(&failing->pool.remote, NULL, out->remote_text);
 	*failing = (struct pw_failing){.total = total, .notified_ms = now_ms};
 	return true;
 }

@@ -59,11 +59,18 @@ struct pw_failing {
 	uint64_t total; /* of the last step */
 	uint64_t failures;
 	struct pw_failing_processes processes;
-	uint64_t notified_ms; /* 0 = never */
+	uint64_t notified_ms;    /* 0 = never */
+	struct pw_pool_key pool; /* that failed most in one poll; ns 0 = not known */
+	char pool_name[PW_POOL_NAME_MAX];
+	uint64_t pool_failures;
 };
 
+/* Before pw_failing_step(): `count` of these failures were of this pool. */
+void pw_failing_pool(struct pw_failing *failing, const struct pw_pool_key *key, const char *ns_name, uint64_t count);
+
 /* Takes one poll into account: the counter of failed connects since the start, and the processes that they were
- * sampled from. Returns true when there is something to notify, *out as above: the text names the processes. */
+ * sampled from. Returns true when there is something to notify, *out as above: it names the pool that failed most, if
+ * one is known, and in its text the processes. */
 bool pw_failing_step(struct pw_failing *failing, uint64_t total, const struct pw_failing_processes *processes,
 	uint64_t now_ms, struct pw_event *out);
 

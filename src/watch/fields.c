@@ -166,9 +166,9 @@ static const struct pw_field agent_fields[] = {
 	FIELD(10, "poolsOmitted", GAUGE32, "pools", "Pools that max-rows keeps out of the list", IN(pools_omitted)),
 	SNMP(11, "worstUtilization", GAUGE32, "percent", "Utilization of the worst pool", CALL(get_worst_utilization)),
 	SNMP(12, "worstPoolName", TEXT, NO_UNIT, "The worst pool", CALL(get_worst_name)),
-	SNMP(13, "connectFailures", COUNTER64, "failures", "Calls of connect() that found no port",
+	SNMP(13, "connectFailures", COUNTER64, "failures", "Allocations that failed for want of a port",
 		IN(connect_failures)),
-	SNMP(14, "connectFailuresStatus", ENUM, NO_UNIT, "Whether failing calls of connect() are counted",
+	SNMP(14, "connectFailuresStatus", ENUM, NO_UNIT, "Whether allocations that fail are counted",
 		CALL_WORD(get_failures_status, failures_status_name)),
 	SNMP(15, "notificationsSent", COUNTER64, "notifications", "Notifications that arrived", CALL(get_sent)),
 	SNMP(16, "notificationsSuppressed", COUNTER64, "notifications", "Notifications that the rate limit held back",
@@ -179,7 +179,7 @@ static const struct pw_field agent_fields[] = {
 		CALL_WORD(get_config_status, config_status_name)),
 	SNMP(20, "generation", COUNTER32, NO_UNIT, "Changes with every poll", IN(generation)),
 	SNMP(21, "startTime", DATE, NO_UNIT, "When the counters were 0", IN(start_time)),
-	SNMP(22, "connectFailuresReason", TEXT, NO_UNIT, "Why failing calls of connect() are not counted",
+	SNMP(22, "connectFailuresReason", TEXT, NO_UNIT, "Which allocations that fail are not counted, and why",
 		IN(connect_failures_reason)),
 };
 #undef KEPT_IN
@@ -220,6 +220,7 @@ static const struct pw_field namespace_fields[] = {
 	FIELD(14, "snatFailures", COUNTER64, "failures", "Packets that found no connection tracking entry",
 		IN(snat_failures)),
 	FIELD(15, "snatStatus", ENUM, NO_UNIT, "Whether SNAT pools are known", WORD(snat_status, snat_status_name)),
+	FIELD(17, "failures", COUNTER64, "failures", "Allocations that failed for want of a port", IN(failures)),
 	FIELD(16, "snatReason", TEXT, NO_UNIT, "Why SNAT pools are not known", IN(snat_reason)),
 };
 #undef KEPT_IN
@@ -235,6 +236,13 @@ static void get_peak_age(const struct pw_context *context, const void *row, stru
 static void get_state_age(const struct pw_context *context, const void *row, struct pw_field_value *value)
 {
 	value->number = age_ms(context, ((const struct pw_pool_row *)row)->state_ms) / 1000;
+}
+
+static void get_failure_age(const struct pw_context *context, const void *row, struct pw_field_value *value)
+{
+	const struct pw_pool_row *pool = row;
+
+	value->number = pool->failed_ms == 0 ? UINT32_MAX : age_ms(context, pool->failed_ms) / 1000;
 }
 
 #define KEPT_IN struct pw_pool_row
@@ -280,6 +288,9 @@ static const struct pw_field pool_fields[] = {
 		IN(critical_threshold)),
 	FIELD(32, "freeThreshold", GAUGE32, "ports", "Fewer free ports are a warning; 0 is none", IN(free_threshold)),
 	FIELD(30, "basis", ENUM, NO_UNIT, "How the blocked ports are known", WORD(basis, pw_basis_name)),
+	FIELD(38, "failures", COUNTER64, "failures", "Allocations that failed for want of a port", IN(failures)),
+	FIELD(39, "failureAge", GAUGE32, "seconds", "Since the last of these; 4294967295 is never",
+		CALL(get_failure_age)),
 	FIELD(33, "label", TEXT, NO_UNIT, "The pool section that matches", IN(label)),
 	FIELD(28, "owner", TEXT, NO_UNIT, "Who holds most of the sockets", IN(owner)),
 };

@@ -194,6 +194,25 @@ static struct pw_watched *watch(const struct intake *in, const struct pw_pool_ke
 	return pool;
 }
 
+void pw_monitor_failed(struct pw_monitor *m, const struct pw_pool_key *key, uint64_t count, uint64_t last_ms)
+{
+	const struct pw_poll poll = {.now_ms = last_ms};
+	const struct intake in = {.monitor = m, .poll = &poll, .ns = pw_pools_ns(&m->pools, key->ns)};
+	struct pw_watched *pool;
+
+	if (in.ns == NULL)
+		return;
+	in.ns->failures += count;
+	pool = pw_pools_find(&m->pools, key);
+	if (pool == NULL)
+		pool = watch(&in, key);
+	if (pool == NULL)
+		return;
+	pool->failures += count;
+	pool->failed_ms = last_ms;
+	pool->failed_poll = m->poll_number + 1;
+}
+
 /* The key decides between equals, so that the same pools win whatever their order. */
 static int larger_first(const void *a, const void *b)
 {

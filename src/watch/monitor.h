@@ -94,6 +94,11 @@ void pw_monitor_set_config_failed(struct pw_monitor *monitor, bool failed);
 /* Whether a pool of a namespace has an alarm, or is on its way to one: its end must not wait for idle-interval. */
 bool pw_monitor_alarmed(const struct pw_monitor *monitor, uint32_t ns);
 
+/* Before a poll is taken: `count` allocations of a pool failed for want of a port, the last at `last_ms`
+ * (CLOCK_BOOTTIME). A pool of a namespace that is watched then gets numbers at that poll and a row, however small it
+ * is. */
+void pw_monitor_failed(struct pw_monitor *monitor, const struct pw_pool_key *key, uint64_t count, uint64_t last_ms);
+
 /* Step 1: takes a poll into account; the states of pools move. What the poll points to must live until the next one
  * is taken. A poll of which every namespace FAILED counts as a poll error; poll_ms then stays that of the last good
  * one. */

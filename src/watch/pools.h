@@ -46,6 +46,7 @@ struct pw_watched_ns {
 	char snat_reason[128];
 	uint64_t cookie; /* of the kernel, 0 = not known */
 	struct pw_share_user log;
+	uint64_t failures; /* allocations that failed, of all its pools */
 	UT_hash_handle hh;
 	struct pw_watched_ns *next_removed;
 };
@@ -70,6 +71,8 @@ struct pw_watched {
 	uint64_t peak_ms;
 	uint64_t worthy_ms; /* when it last was worth a row of itself */
 	uint32_t latency_us;
+	uint64_t failures, failed_ms; /* allocations that failed, and when the last did; 0 = never */
+	uint64_t failed_poll;         /* the number of the poll after it */
 
 	struct pw_alarm alarm;
 	struct pw_alarm_result result; /* after the last poll */

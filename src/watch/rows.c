@@ -98,6 +98,8 @@ static void build_pool(struct pw_arena *arena, struct pw_watched *pool, struct p
 		.warning_threshold = t != NULL ? t->warning.rise : 0,
 		.critical_threshold = t != NULL ? t->critical.rise : 0,
 		.free_threshold = t != NULL ? t->free_below : 0,
+		.failures = pool->failures,
+		.failed_ms = pool->failed_ms,
 	};
 	row->remote_text = pw_arena_text(arena, pw_address_text(&pool->key.remote, NULL, address));
 }
@@ -167,6 +169,7 @@ static void build_namespaces(struct pw_snapshot *s, struct pw_arena *arena, cons
 	for (const struct pw_watched_ns *ns = pools->namespaces; rows != NULL && ns != NULL; ns = ns->hh.next) {
 		rows[n] = ns->row;
 		rows[n].index = ns->index;
+		rows[n].failures = ns->failures;
 		rows[n].snat_reason = pw_arena_text(arena, ns->snat_reason);
 		rows[n++].name = pw_arena_text(arena, ns->name);
 		s->sockets_seen += ns->sockets;

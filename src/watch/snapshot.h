@@ -35,6 +35,8 @@ struct pw_pool_row {
 	enum pw_basis basis;
 	uint32_t warning_threshold, critical_threshold; /* percent, 0 = none in force */
 	uint32_t free_threshold;                        /* ports, 0 = none */
+	uint64_t failures;  /* allocations that failed for want of a port since the pool is known */
+	uint64_t failed_ms; /* when the last did, 0 = never */
 };
 
 /* A row of pwNamespaceTable. */
@@ -47,6 +49,7 @@ struct pw_ns_row {
 	uint32_t blocked;
 	enum pw_basis basis;
 	bool failing;
+	uint64_t failures; /* allocations that failed for want of a port, as far as their pools are known */
 	uint64_t snat_failures;
 	enum pw_source_status snat_status;
 	const char *snat_reason; /* why SNAT pools are not known, else "" */

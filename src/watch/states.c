@@ -25,8 +25,8 @@ static bool bound_holds(const struct pw_monitor *m, const struct pw_watched *poo
 static bool is_worthy(const struct pw_monitor *m, const struct pw_watched *pool)
 {
 	return pool->counts.used >= pw_watched_floor(m, pool->ns, &pool->key, &pool->counts) ||
-		(pool->rule != NULL && pool->counts.used != 0) || pool->exact_epoch == m->epoch ||
-		pw_watched_alarmed(pool);
+		(pool->rule != NULL && pool->counts.used != 0) || pool->failed_poll == m->poll_number ||
+		pool->exact_epoch == m->epoch || pw_watched_alarmed(pool);
 }
 
 /* Whether so many blocked ports alone make an alarm, and none would not. */

@@ -69,6 +69,18 @@ def test_failing_connects_are_counted_and_notified(full, prefix):
     assert "connects fail for want of a port: " in log and name in log
 
 
+def test_the_pool_that_fails_is_told(full, prefix):
+    start_counting(full, prefix)
+    fail(full, 5)
+    name = f"tcp {HERE} -> {HERE}:{PORT}"
+    row = eventually(lambda: (row := full.manager.pool(name))["pwPoolFailures"] == 5 and row)
+    assert row["pwPoolFailureAge"] < 60
+    assert full.manager.table("pwNamespaceTable")["1"]["pwNsFailures"] == 5
+    event = eventually(lambda: next((e for e in failing(full) if e["pwEventPoolName"] == name), None))
+    assert (event["pwEventLocalText"], event["pwEventRemoteText"], event["pwEventPort"]) == (HERE, HERE, PORT)
+    assert event["pwEventPool"].endswith(".1.1.6.1.4.127.0.0.1.1.4.127.0.0.1.8080")
+
+
 def test_an_unprivileged_daemon_goes_on(full, prefix):
     """-u gives up root; the programs were loaded, or the tracepoint was looked up, before. A reload switches the counting off and on."""
     full.workshop.directory.chmod(0o755)

@@ -129,8 +129,9 @@ def test_traphandle_leaves_others_alone(scene, script):
     assert handle("." + mib.oid["pwCollectorFailed"], error) == 'lb1: the collector fails: out of "memory"\n'
     assert handle("." + mib.oid["pwCollectorRecovered"], error).startswith("lb1: the collector works again")
     failing = f'.{mib.oid["pwEventFailures"]}.0 7'
-    assert handle("." + mib.oid["pwConnectFailing"], failing, error) == \
-        'lb1: 7 calls of connect() failed for want of a port: out of "memory"\n'
+    pool = f'.{mib.oid["pwEventPoolName"]}.0 "tcp 10.0.0.1 -> 10.0.0.9:443"'
+    assert handle("." + mib.oid["pwConnectFailing"], pool, failing, error) == \
+        'lb1: 7 calls of connect() failed for want of a port, mostly of tcp 10.0.0.1 -> 10.0.0.9:443: out of "memory"\n'
 
 
 SNMPTT = """

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -156,6 +157,32 @@ static void lists_of_cpus(void **state)
 
 #define TEST(test) cmocka_unit_test_setup(test, start)
 
+static void the_pool_that_failed_most_is_named(void **state)
+{
+	struct pw_pool_key key = {.kind = PW_KIND_CONNECT, .protocol = IPPROTO_TCP, .ns = 2, .port = 80};
+	char text[PW_EVENT_TEXT_MAX];
+
+	(void)state;
+	assert_int_equal(pw_address_parse(&key.local, "10.0.0.1"), 0);
+	assert_int_equal(pw_address_parse(&key.remote, "10.0.0.9"), 0);
+	pw_failing_pool(&failing, &key, "blue", 3);
+	key.port = 443;
+	pw_failing_pool(&failing, &key, "blue", 5);
+	key.port = 8080;
+	pw_failing_pool(&failing, &key, "blue", 4);
+	assert_true(step(12, 1000));
+	assert_string_equal(event.name, "tcp 10.0.0.1 -> 10.0.0.9:443@blue");
+	assert_string_equal(event.local_text, "10.0.0.1");
+	assert_string_equal(event.remote_text, "10.0.0.9");
+	assert_int_equal(event.key.port, 443);
+	pw_event_text(&event, text, sizeof(text));
+	assert_non_null(strstr(text, "12 since the last notification, mostly of tcp 10.0.0.1 -> 10.0.0.9:443@blue"));
+	assert_false(step(12, 2000));
+	assert_true(step(13, 100000)); /* of which nothing is known */
+	assert_string_equal(event.name, "");
+	assert_int_equal(event.key.ns, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -166,6 +193,7 @@ int main(void)
 		TEST(who_failed_most_comes_first),
 		TEST(those_that_do_not_fit_are_others),
 		TEST(processes_add_up_until_they_are_told),
+		TEST(the_pool_that_failed_most_is_named),
 		TEST(lists_of_cpus),
 	};
 

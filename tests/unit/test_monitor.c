@@ -1382,6 +1382,38 @@ static void tables_and_events_agree(void **unused)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
 
+/* A pool that refused has a row at once, however small, and keeps its count. */
+static void pools_that_refuse_are_shown(void **state)
+{
+	struct pw_pool_key key = {.kind = PW_KIND_CONNECT, .protocol = IPPROTO_TCP, .ns = 1, .port = 443};
+	const struct pw_pool_row *row;
+
+	(void)state;
+	pw_address_parse(&key.local, "10.0.0.1");
+	pw_address_parse(&key.remote, "10.0.0.9");
+	fixture_poll_connects(&f, 3);
+	assert_null(fixture_row(&f, FIXTURE_POOL));
+	pw_monitor_failed(f.monitor, &key, 5, f.poll.now_ms + 500);
+	assert_true(pw_monitor_needs(f.monitor, 1, PW_SOURCE_SOCKETS));
+	fixture_poll_connects(&f, 3);
+	row = fixture_row(&f, FIXTURE_POOL);
+	assert_non_null(row);
+	assert_int_equal(row->failures, 5);
+	assert_int_equal(row->failed_ms + 9500, f.poll.now_ms);
+	assert_int_equal(row->counts.used, 3);
+	assert_int_equal(f.snapshot->namespaces[0].failures, 5);
+	pw_monitor_failed(f.monitor, &key, 2, f.poll.now_ms);
+	fixture_poll_connects(&f, 0);
+	assert_int_equal(fixture_row(&f, FIXTURE_POOL)->failures, 7);
+	key.ns = 7; /* one that is not watched */
+	pw_monitor_failed(f.monitor, &key, 1, f.poll.now_ms);
+	fixture_poll_connects(&f, 0);
+	assert_int_equal(f.snapshot->namespaces[0].failures, 7);
+	for (unsigned i = 0; i < 70; i++) /* linger is over */
+		fixture_poll_connects(&f, 0);
+	assert_null(fixture_row(&f, FIXTURE_POOL));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1443,6 +1475,7 @@ int main(void)
 		TEST(crawler_is_bounded_under_a_catch_all_section),
 		TEST(five_thousand_at_once),
 		TEST(tables_and_events_agree),
+		TEST(pools_that_refuse_are_shown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -36,8 +36,8 @@ class PortwatchNotification implements SnmptrapHandler
                 $this->pool($trap, $name == 'pwPoolRising' ? 'rises to' : 'falls to');
                 break;
             case 'pwConnectFailing':
-                $trap->log(sprintf('%s calls of connect() failed for want of a port: %s', $this->value($trap, 'pwEventFailures'),
-                    $this->value($trap, 'pwEventText')), Severity::Error);
+                $trap->log(sprintf('%s calls of connect() failed for want of a port, mostly of %s: %s', $this->value($trap, 'pwEventFailures'),
+                    $this->value($trap, 'pwEventPoolName'), $this->value($trap, 'pwEventText')), Severity::Error);
                 break;
             case 'pwCollectorFailed':
                 $trap->log('portwatchd: the collector fails: ' . $this->value($trap, 'pwEventText'), Severity::Error);
