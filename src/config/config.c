@@ -101,6 +101,12 @@ static void read_snat(struct reader *r, const struct pw_node *section)
 	finish_thresholds(r, section, sound, &policy->snat);
 }
 
+static void read_conntrack(struct reader *r, const struct pw_node *section)
+{
+	if (section != NULL)
+		finish_thresholds(r, section, store(r, section, r->config), &r->config->policy.conntrack);
+}
+
 /* --- pool and ignore --- */
 
 static bool names_remote(const struct pw_match *m)
@@ -221,6 +227,7 @@ static void read_settings(struct reader *r, const struct pw_node *file)
 			"\"idle-interval\" is %g seconds, expected 0 or at least the poll-interval of %g",
 			c->idle_interval_ms / 1000.0, c->poll_interval_ms / 1000.0);
 	read_snat(r, pw_node_find(file, "snat"));
+	read_conntrack(r, pw_node_find(file, "conntrack"));
 	r->defaults_wrong = r->mistakes.n > 0;
 	read_rules(r, file);
 }

@@ -108,6 +108,11 @@ static const struct pw_setting snat_settings[] = {
 	THRESHOLD_SECTIONS(offsetof(struct pw_config, policy.snat)),
 	END};
 
+static const struct pw_setting conntrack_settings[] = {
+	SECTION("warning", PW_SECTION, offsetof(struct pw_config, policy.conntrack.warning), severity_settings),
+	SECTION("critical", PW_SECTION, offsetof(struct pw_config, policy.conntrack.critical), severity_settings),
+	END};
+
 static const struct pw_word backends[] = {
 	{"auto", PW_BACKEND_AUTO}, {"bpf", PW_BACKEND_BPF}, {"netlink", PW_BACKEND_NETLINK}, {NULL, 0}};
 static const struct pw_word probe_modes[] = {{"auto", PW_PROBE_AUTO}, {"on", PW_PROBE_ON}, {"off", PW_PROBE_OFF}, {NULL, 0}};
@@ -133,6 +138,7 @@ const struct pw_setting pw_settings[] = {
 	SECTION("metrics", PW_SECTION, 0, metrics_settings),
 	SECTION("namespaces", PW_SECTION, 0, namespaces_settings),
 	SECTION("snat", PW_HEIR_SECTION, 0, snat_settings),
+	SECTION("conntrack", PW_HEIR_SECTION, 0, conntrack_settings),
 	END};
 
 /* clang-format on */

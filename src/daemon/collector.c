@@ -262,6 +262,8 @@ static void end_failure(struct pw_namespace *ns, void *context)
 
 	if (pw_failure_end(&ns->failure, ns->index, ns->name, &event))
 		tell_failure(context, &event);
+	if (pw_conntrack_end(&ns->conntrack, ns->index, ns->name, &event))
+		tell_failure(context, &event);
 }
 
 static void set_host_options(struct pw_collector *collector)
@@ -314,7 +316,16 @@ static void follow_snat(struct pw_namespace *ns)
 	ns->snat_status = status;
 }
 
-static void follow_namespace(struct pw_collector *collector, struct pw_namespace *ns, const struct pw_ns_poll *poll)
+static void follow_conntrack(struct pw_collector *collector, struct pw_namespace *ns, struct pw_ns_poll *poll)
+{
+	struct pw_event events[PW_CONNTRACK_EVENTS];
+	size_t n = pw_namespace_follow_conntrack(ns, &collector->config->policy.conntrack, poll, events);
+
+	for (size_t i = 0; i < n; i++)
+		tell_failure(collector, &events[i]);
+}
+
+static void follow_namespace(struct pw_collector *collector, struct pw_namespace *ns, struct pw_ns_poll *poll)
 {
 	const struct pw_take_stats *stats = &ns->stats;
 
@@ -322,6 +333,7 @@ static void follow_namespace(struct pw_collector *collector, struct pw_namespace
 		return;
 	follow_failure(collector, ns, poll->status == PW_POLL_FAILED || ns->udp_failed);
 	follow_snat(ns);
+	follow_conntrack(collector, ns, poll);
 	if (poll->status == PW_POLL_COUNTED && pw_log_enabled(LOG_DEBUG))
 		pw_log(LOG_DEBUG,
 			"%sdump: %u messages, %u bytes, %u retries in %llu us; %u not-AUTO passes in %llu us; %u probes in %llu us",

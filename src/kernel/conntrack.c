@@ -215,15 +215,17 @@ int pw_conntrack_parse(const struct nlmsghdr *message, struct pw_conntrack_entry
 	return rc;
 }
 
-int pw_conntrack_parse_stats(const struct nlmsghdr *message, uint32_t *insert_failed)
+int pw_conntrack_parse_stats(const struct nlmsghdr *message, struct pw_conntrack_stats *stats)
 {
-	struct span attributes, failed;
+	struct span attributes, failed, drop;
 	uint8_t family;
 
 	if (message_attributes(message, &family, &attributes) < 0 ||
-		need(attributes, CTA_STATS_INSERT_FAILED, 4, &failed) < 0)
+		need(attributes, CTA_STATS_INSERT_FAILED, 4, &failed) < 0 ||
+		need(attributes, CTA_STATS_DROP, 4, &drop) < 0)
 		return -1;
-	*insert_failed += number32(failed);
+	stats->insert_failed += number32(failed);
+	stats->full += number32(drop); /* before Linux 5.10 with those of insert_failed */
 	return 0;
 }
 
@@ -262,31 +264,40 @@ enum pw_dump_status pw_conntrack_dump(
 	return pw_dump_status(pw_dump_run(&dump, input, PW_STREAM_DUMP_CONNTRACK, request, len, take_entry));
 }
 
-enum pw_dump_status pw_conntrack_failures(
-	struct pw_input *input, uint32_t *insert_failed, struct pw_take_stats *stats, struct pw_error *err)
+enum pw_dump_status pw_conntrack_stats(
+	struct pw_input *input, struct pw_conntrack_stats *out, struct pw_take_stats *stats, struct pw_error *err)
 {
 	alignas(struct nlmsghdr) uint8_t request[PW_CONNTRACK_REQUEST_MAX];
 	size_t len = pw_conntrack_request(PW_STREAM_DUMP_CONNTRACK_STATS, request);
 	const struct pw_dump dump = {.what = "connection tracking counters",
 		.type = message_type(IPCTNL_MSG_CT_GET_STATS_CPU),
-		.context = insert_failed,
+		.context = out,
 		.stats = stats,
 		.err = err};
 
-	*insert_failed = 0;
+	*out = (struct pw_conntrack_stats){0};
 	return pw_dump_status(pw_dump_run(&dump, input, PW_STREAM_DUMP_CONNTRACK_STATS, request, len, take_stats));
 }
 
-int pw_conntrack_count(struct pw_input *input, uint32_t *entries, struct pw_error *err)
+static int read_number(
+	struct pw_input *input, enum pw_stream stream, const char *name, uint32_t *number, struct pw_error *err)
 {
 	char text[32];
-	ssize_t n = pw_input_text(input, PW_STREAM_CONNTRACK_COUNT, text, sizeof(text));
+	ssize_t n = pw_input_text(input, stream, text, sizeof(text));
 
 	if (n == -ENOENT)
 		return pw_error_set(err, "the kernel has no connection tracking here (nf_conntrack)");
 	if (n < 0)
-		return pw_error_set(err, "net.netfilter.nf_conntrack_count: %s", strerror((int)-n));
-	if (pw_sysctl_parse_number(text, UINT32_MAX, entries) < 0)
-		return pw_error_set(err, "net.netfilter.nf_conntrack_count: not understood: '%.30s'", text);
+		return pw_error_set(err, "net.netfilter.%s: %s", name, strerror((int)-n));
+	if (pw_sysctl_parse_number(text, UINT32_MAX, number) < 0)
+		return pw_error_set(err, "net.netfilter.%s: not understood: '%.30s'", name, text);
 	return 0;
+}
+
+int pw_conntrack_size(struct pw_input *input, uint32_t *entries, uint32_t *maximum, struct pw_error *err)
+{
+	*entries = *maximum = 0;
+	if (read_number(input, PW_STREAM_CONNTRACK_COUNT, "nf_conntrack_count", entries, err) < 0)
+		return -1;
+	return read_number(input, PW_STREAM_CONNTRACK_MAX, "nf_conntrack_max", maximum, err);
 }

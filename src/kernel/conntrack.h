@@ -24,20 +24,25 @@ size_t pw_conntrack_request(enum pw_stream stream, void *buf);
 /* Takes one entry of the table apart. Returns 1; 0 when it is neither TCP nor UDP; -1 when it is malformed. */
 int pw_conntrack_parse(const struct nlmsghdr *message, struct pw_conntrack_entry *out);
 
-/* Takes the counters of one CPU apart: adds its insert_failed. Returns 0, or -1 when they are malformed. */
-int pw_conntrack_parse_stats(const struct nlmsghdr *message, uint32_t *insert_failed);
+/* Packets that were dropped since the namespace was made, modulo 2^32. */
+struct pw_conntrack_stats {
+	uint32_t insert_failed; /* no entry could be made: no source port was free, or another packet came first */
+	uint32_t full;          /* the table was full */
+};
+
+/* Takes the counters of one CPU apart and adds them. Returns 0, or -1 when they are malformed. */
+int pw_conntrack_parse_stats(const struct nlmsghdr *message, struct pw_conntrack_stats *stats);
 
 /* Dumps the table into `snat`, between its begin and its finish. */
 enum pw_dump_status pw_conntrack_dump(
 	struct pw_input *input, struct pw_snat *snat, struct pw_take_stats *stats, struct pw_error *err);
 
-/* Packets that were dropped because no entry could be made for them, of all CPUs since the namespace was made
- * (modulo 2^32): when no source port is free, the packet is dropped and counted here. */
-enum pw_dump_status pw_conntrack_failures(
-	struct pw_input *input, uint32_t *insert_failed, struct pw_take_stats *stats, struct pw_error *err);
+/* The counters of all CPUs. */
+enum pw_dump_status pw_conntrack_stats(
+	struct pw_input *input, struct pw_conntrack_stats *out, struct pw_take_stats *stats, struct pw_error *err);
 
-/* The number of entries in the table, in constant time and without privilege. Returns 0; -1 with an error, also
- * where there is no connection tracking. */
-int pw_conntrack_count(struct pw_input *input, uint32_t *entries, struct pw_error *err);
+/* The number of entries in the table and the most that it can have (0: no limit), in constant time and without privilege. Returns 0; -1 with an
+ * error and zeros, also where there is no connection tracking. */
+int pw_conntrack_size(struct pw_input *input, uint32_t *entries, uint32_t *maximum, struct pw_error *err);
 
 #endif

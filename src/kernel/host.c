@@ -232,6 +232,7 @@ static void set_options(const struct pw_host *host, struct pw_namespace *ns)
 		ns->snat_watch.dumped_ms = 0;
 	ns->snat = (struct pw_snat_options){.ranges = options->snat,
 		.n = options->n_snat,
+		.size = ns->path[0] == '\0' && !ns->replayed,
 		.interval_ms = options->snat_interval_ms,
 		.floor = snat_floor(host, ns)};
 }

@@ -42,6 +42,7 @@ static const char *const text_paths[PW_STREAM_COUNT] = {
 	[PW_STREAM_PROTOCOLS] = "/proc/thread-self/net/protocols",
 	/* no setting: it is read on a long period only, and a descriptor would have to be there for good */
 	[PW_STREAM_CONNTRACK_COUNT] = "/proc/sys/net/netfilter/nf_conntrack_count",
+	[PW_STREAM_CONNTRACK_MAX] = "/proc/sys/net/netfilter/nf_conntrack_max",
 };
 
 static int open_text(struct kernel *kernel, enum pw_stream stream)

@@ -39,7 +39,8 @@ enum pw_stream {
 	PW_STREAM_DUMP_CONNTRACK = 17,       /* its table */
 	PW_STREAM_DUMP_CONNTRACK_STATS = 18, /* its counters, a message a CPU */
 	PW_STREAM_CONNTRACK_COUNT = 19,      /* /proc/sys/net/netfilter/nf_conntrack_count */
-	PW_STREAM_COUNT = 20
+	PW_STREAM_CONNTRACK_MAX = 20,        /* /proc/sys/net/netfilter/nf_conntrack_max */
+	PW_STREAM_COUNT = 21
 };
 
 #define PW_STREAM_SETTINGS 5 /* the first ones are settings */
@@ -48,7 +49,8 @@ enum pw_stream {
 /* Whether a stream gives netlink datagrams; the others give text. */
 static inline bool pw_stream_is_dump(enum pw_stream stream)
 {
-	return stream >= PW_STREAM_FIRST_DUMP && stream != PW_STREAM_PROTOCOLS && stream != PW_STREAM_CONNTRACK_COUNT;
+	return stream >= PW_STREAM_FIRST_DUMP && stream != PW_STREAM_PROTOCOLS && stream != PW_STREAM_CONNTRACK_COUNT &&
+		stream != PW_STREAM_CONNTRACK_MAX;
 }
 
 /* Whether it speaks to nfnetlink; the other dumps speak to sock_diag. */

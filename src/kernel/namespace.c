@@ -198,6 +198,7 @@ void pw_namespace_result(struct pw_namespace *ns, struct pw_ns_poll *out)
 		.name = ns->name,
 		.status = PW_POLL_FAILED,
 		.census = ns->census,
+		.conntrack = {.state = PW_STATE_NORMAL},
 		.sources = {sockets, ns->translated},
 		.ifname = ns->replayed ? NULL : name_interface,
 		.alloc_latency = ns->probe ? measure_latency : NULL,
@@ -214,4 +215,14 @@ void pw_namespace_result(struct pw_namespace *ns, struct pw_ns_poll *out)
 	out->udp = ns->counts.udp;
 	if (ns->empty || ns->taken)
 		out->status = ns->empty ? PW_POLL_QUIET : PW_POLL_COUNTED;
+}
+
+size_t pw_namespace_follow_conntrack(struct pw_namespace *ns, const struct pw_thresholds *thresholds,
+	struct pw_ns_poll *poll, struct pw_event events[PW_CONNTRACK_EVENTS])
+{
+	size_t n = pw_conntrack_step(&ns->conntrack, &ns->snat_watch.counts, ns->translated, thresholds, ns->index,
+		ns->name, pw_clock_boot_ms(), events);
+
+	poll->conntrack = ns->conntrack.row;
+	return n;
 }

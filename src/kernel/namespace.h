@@ -59,6 +59,7 @@ struct pw_namespace {
 	struct pw_failure failure;
 	bool failing;
 	enum pw_source_status snat_status;
+	struct pw_conntrack conntrack;
 };
 
 /* Zeroed but for name, path ("" or NULL: stays where the thread is) and an empty census. NULL when out of memory. */
@@ -81,6 +82,10 @@ void pw_namespace_read_snat(struct pw_namespace *ns);
 
 /* Answers what a monitor wants to know of a pool, between its taking of this poll and the next poll. */
 void pw_namespace_answer(struct pw_question *question);
+
+/* After pw_namespace_result(): takes its connection tracking table into account, for poll->conntrack. Returns the events (pw_conntrack_step()). */
+size_t pw_namespace_follow_conntrack(struct pw_namespace *ns, const struct pw_thresholds *thresholds,
+	struct pw_ns_poll *poll, struct pw_event events[PW_CONNTRACK_EVENTS]);
 
 /* What the monitor is told of this poll. Valid until the next poll. */
 void pw_namespace_result(struct pw_namespace *ns, struct pw_ns_poll *out);

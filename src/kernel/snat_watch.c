@@ -15,19 +15,24 @@ void pw_snat_watch_clear(struct pw_snat_watch *watch)
 	*watch = (struct pw_snat_watch){0};
 }
 
-/* Adds what was counted since the last poll; the kernel's own number began before us. A smaller number is that of
- * counters that began anew (a CPU went offline, the module was loaded again), not of a wrap: 2^32 packets between
- * two polls are none. */
-static bool count_failures(struct pw_snat_watch *watch, uint32_t now)
+/* Adds what was counted since the last poll; the kernel's own number began before us. A smaller number is that of counters that began anew
+ * (a CPU went offline, the module was loaded again), not of a wrap: 2^32 packets between two polls are none. */
+static void count(uint64_t *total, uint32_t *last, uint32_t now, bool first)
 {
-	uint32_t more = now >= watch->last_failures ? now - watch->last_failures : now;
+	if (!first)
+		*total += now >= *last ? now - *last : now;
+	*last = now;
+}
 
-	if (!watch->has_failures)
-		more = 0;
-	watch->failures += more;
-	watch->last_failures = now;
-	watch->has_failures = true;
-	return more != 0;
+/* Returns whether entries could not be made since the last poll. */
+static bool count_stats(struct pw_snat_watch *watch, const struct pw_conntrack_stats *now)
+{
+	const uint64_t before = watch->counts.failures;
+
+	count(&watch->counts.failures, &watch->last.insert_failed, now->insert_failed, !watch->has_stats);
+	count(&watch->counts.drops, &watch->last.full, now->full, !watch->has_stats);
+	watch->has_stats = true;
+	return watch->counts.failures != before;
 }
 
 static bool is_due(
@@ -101,20 +106,18 @@ static int say_what_is_needed(struct pw_snat_watch *watch)
 static int poll(struct pw_snat_watch *watch, struct pw_input *input, const struct pw_snat_options *options,
 	uint64_t now_ms, bool *fresh, struct pw_take_stats *stats)
 {
-	uint32_t entries, failures;
+	struct pw_conntrack_stats counters;
 	bool moved;
 
-	if (pw_conntrack_count(input, &entries, &watch->err) < 0)
-		return -1;
-	switch (pw_conntrack_failures(input, &failures, stats, &watch->err)) {
-	case PW_DUMP_OK: moved = count_failures(watch, failures); break;
+	switch (pw_conntrack_stats(input, &counters, stats, &watch->err)) {
+	case PW_DUMP_OK: moved = count_stats(watch, &counters); break;
 	case PW_DUMP_AGAIN: moved = false; break; /* the next poll reads them */
 	case PW_DUMP_UNAVAILABLE: return say_what_is_needed(watch);
 	default: return -1;
 	}
 	if (!is_due(watch, options, now_ms, moved))
 		return watch->failed ? -1 : 0;
-	*fresh = take_dump(watch, input, options, entries, now_ms, stats) == 0;
+	*fresh = take_dump(watch, input, options, watch->counts.entries, now_ms, stats) == 0;
 	return *fresh ? 0 : -1;
 }
 
@@ -125,17 +128,21 @@ struct pw_source *pw_snat_watch_poll(struct pw_snat_watch *watch, struct pw_inpu
 	struct pw_source *source;
 	int rc;
 
-	if (options->n == 0) {
+	if (options->n == 0)
 		pw_snat_watch_clear(watch);
+	if (options->n == 0 && !options->size)
 		return NULL;
-	}
+	rc = pw_conntrack_size(input, &watch->counts.entries, &watch->counts.maximum, &watch->err);
+	if (options->n == 0)
+		return NULL;
 	if (watch->snat == NULL && (watch->snat = pw_snat_new(ns)) == NULL)
 		return NULL;
 	source = pw_snat_source(watch->snat);
 	source->fresh = false;
-	rc = poll(watch, input, options, now_ms, &source->fresh, stats != NULL ? stats : &unused);
+	if (rc == 0)
+		rc = poll(watch, input, options, now_ms, &source->fresh, stats != NULL ? stats : &unused);
 	source->status = rc == 0 ? PW_SOURCE_COUNTING : PW_SOURCE_UNAVAILABLE;
 	source->reason = rc == 0 ? "" : watch->err.text;
-	source->failures = watch->failures;
+	source->failures = watch->counts.failures;
 	return source;
 }

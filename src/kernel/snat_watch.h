@@ -13,15 +13,18 @@
 
 #include "base/error.h"
 #include "kernel/backend.h"
+#include "kernel/conntrack.h"
 #include "kernel/input.h"
 #include "count/snat.h"
+#include "watch/conntrack.h"
 
 /* A dump may take one part in this many of the time, whatever the interval is. */
 #define PW_SNAT_SHARE 20
 
 struct pw_snat_options {
 	const struct pw_snat_range *ranges; /* borrowed */
-	size_t n;                           /* 0: nothing is watched */
+	size_t n;                           /* 0: none are watched */
+	bool size;                          /* also then the size of the table is read */
 	uint32_t interval_ms;               /* between two dumps */
 	pw_pool_ports *ports;               /* see struct pw_source */
 	void *ports_context;
@@ -34,10 +37,10 @@ struct pw_snat_watch {
 	struct pw_snat *snat; /* NULL until the first numbers */
 	uint64_t dumped_ms;   /* end of the last dump (or of what stood for it), 0 = none */
 	uint32_t took_ms;
-	uint32_t last_failures; /* as the kernel counts them */
-	bool has_failures;
-	bool failed;       /* the last dump: what `snat` holds is incomplete */
-	uint64_t failures; /* since the first poll */
+	bool failed;                       /* the last dump: what `snat` holds is incomplete */
+	struct pw_conntrack_counts counts; /* of the last poll; the counters since the first one */
+	struct pw_conntrack_stats last;    /* as the kernel counts them */
+	bool has_stats;
 	struct pw_error err;
 };
 

@@ -293,6 +293,7 @@ const struct pw_snapshot *pw_poller_poll(struct pw_poller *poller, struct pw_rep
 	const struct pw_options *options = poller->options;
 	struct pw_poll poll = {.connect_failures_reason = "counted by portwatchd only"};
 	const struct pw_snapshot *snapshot;
+	struct pw_event unused[PW_CONNTRACK_EVENTS];
 	struct pw_question *questions;
 	size_t n;
 
@@ -305,6 +306,9 @@ const struct pw_snapshot *pw_poller_poll(struct pw_poller *poller, struct pw_rep
 	poll.now_ms = pw_clock_boot_ms();
 	poll.wall = pw_clock_wall();
 	poll.interval_ms = options->watch_ms != 0 ? options->watch_ms : poller->config->poll_interval_ms;
+	for (size_t i = 0; i < poller->host->n; i++)
+		pw_namespace_follow_conntrack(poller->host->namespaces[i], &poller->config->policy.conntrack,
+			&poller->host->polls[i], unused);
 	pw_monitor_take(poller->monitor, &poll);
 	n = pw_monitor_questions(poller->monitor, &questions);
 	for (size_t i = 0; i < n; i++)

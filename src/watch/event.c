@@ -28,6 +28,7 @@ int pw_event_priority(const struct pw_event *event)
 {
 	switch (event->type) {
 	case PW_EVENT_FALLING:
+	case PW_EVENT_CONNTRACK_FALLING:
 	case PW_EVENT_COLLECTOR_RECOVERED: return LOG_NOTICE;
 	case PW_EVENT_COLLECTOR_FAILED: return LOG_ERR;
 	default: return LOG_WARNING;
@@ -100,6 +101,13 @@ char *pw_event_text(const struct pw_event *event, char *buf, size_t size)
 		put(&line, "connects fail for want of a port: %u since the last notification%s%s%s%s, event %u",
 			event->failures, event->name[0] != '\0' ? ", mostly of " : "", event->name,
 			event->text[0] != '\0' ? ", " : "", event->text, event->id);
+	else if (event->type == PW_EVENT_SNAT_FAILING || event->type == PW_EVENT_SNAT_RACING)
+		put(&line,
+			"translated connections lose their first packet: %u since the last notification, %s, event %u",
+			event->failures, event->text, event->id);
+	else if (event->type == PW_EVENT_CONNTRACK_RISING || event->type == PW_EVENT_CONNTRACK_FALLING)
+		put(&line, "%s: %s, was %s, utilization %u %%, event %u", event->text, pw_state_name(event->state),
+			pw_state_name(event->previous), event->counts.utilization, event->id);
 	else if (event->type == PW_EVENT_COLLECTOR_FAILED)
 		put(&line, "the collector fails: %s, event %u", event->text, event->id);
 	else

@@ -17,7 +17,11 @@ enum pw_event_type {
 	PW_EVENT_FALLING = 2,
 	PW_EVENT_CONNECT_FAILING = 3,
 	PW_EVENT_COLLECTOR_FAILED = 4,
-	PW_EVENT_COLLECTOR_RECOVERED = 5
+	PW_EVENT_COLLECTOR_RECOVERED = 5,
+	PW_EVENT_SNAT_FAILING = 6,
+	PW_EVENT_SNAT_RACING = 7,
+	PW_EVENT_CONNTRACK_RISING = 8,
+	PW_EVENT_CONNTRACK_FALLING = 9
 };
 
 /* A threshold, and what it is a threshold of: percent of utilization, free ports, or seconds to exhaustion. */
@@ -56,6 +60,13 @@ struct pw_event {
  * before what is only repeated; then by the ports at stake (those that are gone, times how severe it is), so that a
  * pool of two ports does not go before one of thousands; then by state and utilization. */
 uint64_t pw_event_urgency(const struct pw_event *event);
+
+/* Whether it tells of things that happen, and has no state: each is owed, and those that wait for the master add up. */
+static inline bool pw_event_is_count(const struct pw_event *event)
+{
+	return event->type == PW_EVENT_CONNECT_FAILING || event->type == PW_EVENT_SNAT_FAILING ||
+		event->type == PW_EVENT_SNAT_RACING;
+}
 
 /* Longest text of pw_event_text(), the final NUL included. */
 #define PW_EVENT_TEXT_MAX 1024

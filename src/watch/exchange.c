@@ -20,7 +20,10 @@
 #define NOT_WAITING SIZE_MAX
 
 /* What makes an entry that is no pool's, in the place of its kind. */
-enum { KIND_COLLECTOR = 0, KIND_CONNECTS = 255 };
+enum {
+	KIND_COLLECTOR = 0,
+	KIND_OTHERS = 128 /* and the type of the event */
+};
 
 /* Above what pw_event_urgency() says of pools: these go first. */
 #define URGENCY_CONNECTS (UINT64_C(5) << 60)
@@ -138,7 +141,7 @@ static uint64_t urgency_of(const struct entry *e)
 		return URGENCY_COLLECTOR;
 	if (e->sent != NULL)
 		return URGENCY_AGAIN;
-	return e->key.kind == KIND_CONNECTS ? URGENCY_CONNECTS : pw_event_urgency(&e->pending);
+	return e->key.kind >= KIND_OTHERS ? URGENCY_CONNECTS : pw_event_urgency(&e->pending);
 }
 
 static void start_waiting(struct pw_exchange *x, struct entry *e)
@@ -161,7 +164,7 @@ static void start_waiting(struct pw_exchange *x, struct entry *e)
 
 static bool is_pool(const struct pw_pool_key *key)
 {
-	return key->kind != KIND_COLLECTOR && key->kind != KIND_CONNECTS;
+	return key->kind != KIND_COLLECTOR && key->kind < KIND_OTHERS;
 }
 
 static void forget_sent(struct pw_exchange *x, struct entry *e)
@@ -280,7 +283,9 @@ static enum pw_state event_state(const struct pw_event *event)
 {
 	switch (event->type) {
 	case PW_EVENT_RISING:
-	case PW_EVENT_FALLING: return event->state;
+	case PW_EVENT_FALLING:
+	case PW_EVENT_CONNTRACK_RISING:
+	case PW_EVENT_CONNTRACK_FALLING: return event->state;
 	case PW_EVENT_COLLECTOR_FAILED: return PW_STATE_EXHAUSTED;
 	default: return PW_STATE_NORMAL;
 	}
@@ -291,15 +296,25 @@ static struct pw_pool_key event_key(const struct pw_event *event)
 	switch (event->type) {
 	case PW_EVENT_RISING:
 	case PW_EVENT_FALLING: return event->key;
-	case PW_EVENT_CONNECT_FAILING: return (struct pw_pool_key){.kind = KIND_CONNECTS, .ns = OWN_NS};
-	default: return (struct pw_pool_key){.kind = KIND_COLLECTOR, .ns = event->key.ns};
+	case PW_EVENT_COLLECTOR_FAILED:
+	case PW_EVENT_COLLECTOR_RECOVERED: return (struct pw_pool_key){.kind = KIND_COLLECTOR, .ns = event->key.ns};
+	case PW_EVENT_CONNECT_FAILING:
+		return (struct pw_pool_key){.kind = KIND_OTHERS + PW_EVENT_CONNECT_FAILING, .ns = OWN_NS};
+	case PW_EVENT_CONNTRACK_FALLING:
+		return (struct pw_pool_key){.kind = KIND_OTHERS + PW_EVENT_CONNTRACK_RISING, .ns = event->key.ns};
+	default: return (struct pw_pool_key){.kind = (uint8_t)(KIND_OTHERS + event->type), .ns = event->key.ns};
 	}
 }
 
 static bool always_owed(const struct pw_event *event)
 {
-	return event->type == PW_EVENT_CONNECT_FAILING ||
-		(event->type == PW_EVENT_RISING && event->state == event->previous);
+	return pw_event_is_count(event) || (event->type == PW_EVENT_RISING && event->state == event->previous);
+}
+
+static void set_table_previous(struct pw_event *event, enum pw_state previous)
+{
+	event->previous = previous;
+	event->type = event->state < previous ? PW_EVENT_CONNTRACK_FALLING : PW_EVENT_CONNTRACK_RISING;
 }
 
 /* Compares what is to be told with what the receiver knows, when nothing is under way: queues the entry, or frees
@@ -310,6 +325,8 @@ static void settle(struct pw_exchange *x, struct entry *e)
 		e->has_pending = false;
 	if (e->has_pending && is_pool(&e->key))
 		pw_event_set_previous(&e->pending, e->acknowledged);
+	else if (e->has_pending && e->key.kind == KIND_OTHERS + PW_EVENT_CONNTRACK_RISING)
+		set_table_previous(&e->pending, e->acknowledged);
 	if (e->has_pending)
 		start_waiting(x, e);
 	else if (e->acknowledged == PW_STATE_NORMAL)
@@ -330,7 +347,7 @@ static void put(struct pw_exchange *x, struct entry *e, const struct pw_event *e
 {
 	uint32_t earlier = 0;
 
-	if (event->type == PW_EVENT_CONNECT_FAILING)
+	if (pw_event_is_count(event))
 		earlier = e->has_pending ? e->pending.failures : 0;
 	else if (always_owed(event) && will_tell(e, event->state))
 		return;
@@ -349,7 +366,7 @@ static enum pw_posted post(struct pw_exchange *x, const struct pw_event *event, 
 	struct entry *e = find_entry(x, &key), *less = NULL;
 	struct member *m;
 
-	if (e == NULL && event_state(event) == PW_STATE_NORMAL && event->type != PW_EVENT_CONNECT_FAILING)
+	if (e == NULL && event_state(event) == PW_STATE_NORMAL && !pw_event_is_count(event))
 		return PW_POSTED; /* of what ended here the receiver has never heard */
 	if (e == NULL) {
 		m = find_member(x, key.ns);
@@ -710,7 +727,7 @@ int pw_exchange_told(struct pw_exchange *x, bool agent_ended, struct pw_told **t
 		struct pw_told *one = &(*told)[*n];
 
 		*one = (struct pw_told){e->key, e->acknowledged, maybe_told(e, agent_ended), e->last_id, ""};
-		if (e->key.kind == KIND_CONNECTS || (one->state == PW_STATE_NORMAL && one->maybe == PW_STATE_NORMAL))
+		if (e->key.kind >= KIND_OTHERS || (one->state == PW_STATE_NORMAL && one->maybe == PW_STATE_NORMAL))
 			continue;
 		snprintf(one->name, sizeof(one->name), "%s", e->sent != NULL ? e->sent->name : e->pending.name);
 		++*n;

@@ -222,6 +222,15 @@ static const struct pw_field namespace_fields[] = {
 	FIELD(15, "snatStatus", ENUM, NO_UNIT, "Whether SNAT pools are known", WORD(snat_status, snat_status_name)),
 	FIELD(17, "failures", COUNTER64, "failures", "Allocations that failed for want of a port", IN(failures)),
 	FIELD(16, "snatReason", TEXT, NO_UNIT, "Why SNAT pools are not known", IN(snat_reason)),
+	FIELD(18, "snatRaces", COUNTER64, "failures",
+		"Packets that lost a race for a port, while no SNAT pool was full", IN(conntrack.races)),
+	FIELD(19, "conntrackEntries", GAUGE32, "entries", "Entries of the connection tracking table",
+		IN(conntrack.entries)),
+	FIELD(20, "conntrackMaximum", GAUGE32, "entries", "Entries that it can have, 0: no limit",
+		IN(conntrack.maximum)),
+	FIELD(21, "conntrackState", ENUM, NO_UNIT, "Its state by the thresholds in force",
+		WORD(conntrack.state, pw_state_name)),
+	FIELD(22, "conntrackDrops", COUNTER64, "packets", "Packets dropped because it was full", IN(conntrack.drops)),
 };
 #undef KEPT_IN
 FIELDS(pw_namespace_fields, "pwNs", 2, true, true, namespace_fields);

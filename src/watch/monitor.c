@@ -381,6 +381,7 @@ static void take_snat_row(struct pw_watched_ns *ns)
 	const struct pw_source *source = ns->poll->sources[PW_SOURCE_SNAT];
 	const char *reason = source != NULL && source->reason != NULL ? source->reason : "";
 
+	ns->row.conntrack = ns->poll->conntrack;
 	ns->row.snat_failures = source != NULL ? source->failures : 0;
 	ns->row.snat_status = source != NULL ? source->status : PW_SOURCE_OFF;
 	snprintf(ns->snat_reason, sizeof(ns->snat_reason), "%s", reason);

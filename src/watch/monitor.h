@@ -36,6 +36,7 @@ struct pw_ns_poll {
 	enum pw_poll_status status;
 	struct pw_census *census;              /* its range and totals are valid with COUNTED and QUIET */
 	uint32_t tcp, tcp_time_wait, udp;      /* sockets of the whole namespace (sockstat), not only of the range */
+	struct pw_conntrack_row conntrack;     /* its connection tracking table */
 	struct pw_source *sources[PW_SOURCES]; /* NULL: is not asked for; its pools, if there were any, end */
 	/* For the host that answers questions; the monitor calls none of them. Any may be NULL. */
 	const char *(*ifname)(uint32_t ifindex, void *context);                  /* the name of an interface, or NULL */

@@ -13,6 +13,7 @@ void pw_policy_defaults(struct pw_policy *policy)
 		 * search gives up after 248 tries (nf_nat_l4proto_unique_tuple()): measured, the first fails at 88 to
 		 * 99 percent */
 		.snat = {.warning = {70, 65}, .critical = {85, 80}, .exhausted_fall = 98, .for_polls = 1},
+		.conntrack = {.warning = {80, 75}, .critical = {95, 90}, .exhausted_fall = 99, .for_polls = 1},
 		.min_used = 64,
 		.max_rows = 500,
 		.max_alarms = 10000,

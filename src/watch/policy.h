@@ -54,8 +54,9 @@ struct pw_rule {
 
 struct pw_policy {
 	struct pw_thresholds defaults;
-	struct pw_thresholds snat; /* of SNAT pools */
-	struct pw_rule *rules;     /* `pool` sections in file order: the first match wins */
+	struct pw_thresholds snat;      /* of SNAT pools */
+	struct pw_thresholds conntrack; /* of connection tracking tables: warning, critical and exhausted only */
+	struct pw_rule *rules;          /* `pool` sections in file order: the first match wins */
 	size_t n_rules;
 	struct pw_match *ignore;
 	size_t n_ignore;

@@ -13,6 +13,7 @@
 
 #include "base/arena.h"
 #include "count/pool.h"
+#include "watch/conntrack.h"
 #include "count/range.h"
 #include "count/snat.h"
 
@@ -53,6 +54,7 @@ struct pw_ns_row {
 	uint64_t snat_failures;
 	enum pw_source_status snat_status;
 	const char *snat_reason; /* why SNAT pools are not known, else "" */
+	struct pw_conntrack_row conntrack;
 };
 
 /* A row of pwAlarmTable. */

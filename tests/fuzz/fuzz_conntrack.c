@@ -40,7 +40,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct pw_take_stats stats = {0};
 	struct pw_error err = {""};
 	enum pw_dump_status status;
-	uint32_t failed;
+	struct pw_conntrack_stats counters;
 
 	if (size == 0)
 		return 0;
@@ -48,7 +48,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (data[0] % 2 == 0)
 		status = dump_table(&input, &stats, &err);
 	else
-		status = pw_conntrack_failures(&input, &failed, &stats, &err);
+		status = pw_conntrack_stats(&input, &counters, &stats, &err);
 	fuzz_must((status == PW_DUMP_OK) == (err.text[0] == '\0'));
 	fuzz_must(stats.bytes <= size);
 	return 0;

@@ -82,7 +82,7 @@ def test_notifications(mib, known):
     """Each notification carries the objects of the MIB, in its order."""
     expected = {mib.oid[name]: objects for name, objects in mib.carries.items() if mib.oid[name].startswith(
         mib.oid["pwNotifications"] + ".")}
-    assert len(expected) == 5
+    assert len(expected) == 9
     assert {oid: objects for oid, *objects in known["notification"]} == expected
 
 

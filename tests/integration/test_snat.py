@@ -3,11 +3,14 @@
 
 import json
 import os
+import pathlib
 import socket
+import subprocess
+import sys
 
 import pytest
 
-from harness import Daemon, equals, eventually, program
+from harness import PATIENCE, Daemon, equals, eventually, program
 from scene import Scene
 
 GATEWAY, SERVER, WEB = "198.51.100.1", "198.51.100.9", 80
@@ -93,6 +96,7 @@ def pool(remote=SERVER, local=GATEWAY, protocol="tcp", port=WEB, suffix=""):
 
 SNAT = f'oifname "out" meta nfproto ipv4 meta l4proto tcp snat ip to {GATEWAY}:{LOW}-{LOW + SIZE - 1}'
 WATCH = f'snat {{ addresses = "{GATEWAY}:{LOW}-{LOW + SIZE - 1}"  interval = 1 }}\nmin-used = 1\nlinger = 0\n'
+MAXIMUM = pathlib.Path("/proc/sys/net/netfilter/nf_conntrack_max")
 MASQUERADE = 'oifname "out" masquerade'
 
 
@@ -203,6 +207,113 @@ def test_lost_packets_make_it_look_at_once(workshop, scene):
     network.connect(SIZE - 40)
     network.begin()
     scene.until(pool(), used=SIZE, state="exhausted")
+
+
+def told(scene, name):
+    """The notifications of this kind so far."""
+    return [event for event in scene.notifications() if event["notification"] == name]
+
+
+def test_no_port_left_is_told(workshop, scene):
+    """Where a pool is full, lost packets are a want of ports, and the pool is named."""
+    network = Network(workshop, scene.ns, SNAT)
+    scene.start(WATCH)
+    network.connect(SIZE)
+    scene.until(pool(), used=SIZE)
+    network.begin()
+    event = eventually(lambda: told(scene, "pwSnatFailing"))[0]
+    assert pool() in event["pwEventText"] and "100 %" in event["pwEventText"]
+    assert event["pwEventFailures"] >= 1
+    row = ns_row(scene)
+    assert row["pwNsSnatFailures"] >= 1 and row["pwNsSnatRaces"] == 0
+    assert not told(scene, "pwSnatRacing")
+    assert "translated connections lose their first packet" in scene.daemon.log()
+
+
+# Sends datagrams from one port after the other, each as soon as its twin is as far: two processes share the pages of a file.
+RACER = """
+import mmap, os, socket, sys
+path, me, rounds, server = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+cpus = sorted(os.sched_getaffinity(0))
+os.sched_setaffinity(0, {cpus[me % len(cpus)]})
+with open(path, "r+b") as file:
+    turns = memoryview(mmap.mmap(file.fileno(), 8192)).cast("Q")
+mine, other = 512 * me, 512 * (1 - me)
+for turn in range(1, rounds + 1):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("0.0.0.0", 2000 + turn))
+        sock.connect((server, 53))
+        send = sock.send
+        turns[mine] = turn
+        spins = 0
+        while turns[other] < turn:
+            spins += 1
+            if spins % 100000 == 0:
+                os.sched_yield()
+        send(b"?")
+"""
+
+
+def race(workshop, clients, rounds):
+    """Both clients send from the same ports at the same moments, a bounded number of times."""
+    meeting = workshop.directory / "meeting"
+    meeting.write_bytes(bytes(8192))
+    racers = []
+    for number, client in enumerate(clients):
+        with client.entered():
+            racers.append(subprocess.Popen([sys.executable, "-c", RACER, meeting, str(number), str(rounds), SERVER]))
+    for racer in racers:
+        assert racer.wait(120 * PATIENCE) == 0
+
+
+def test_a_race_is_no_want_of_ports(workshop, scene):
+    """Two clients behind one address use the same port at once: the second entry clashes with the first, while all other ports are free."""
+    network = Network(workshop, scene.ns, MASQUERADE)
+    other = workshop.namespace()
+    link(scene.ns, "in2", ["10.2.0.1/24"], other, "eth0", ["10.2.0.2/24"])
+    other.run("ip", "route", "add", "default", "via", "10.2.0.1")
+    scene.start(f'snat {{ addresses = "{GATEWAY}"  interval = 1 }}')
+    for _ in range(20):
+        race(workshop, (network.client, other), 500)
+        scene.polls()
+        if ns_row(scene)["pwNsSnatFailures"]:
+            break
+    else:
+        pytest.skip("no packet lost a race on this machine")
+    event = eventually(lambda: told(scene, "pwSnatRacing"))[0]
+    assert "random-fully" in event["pwEventText"]
+    eventually(lambda: ns_row(scene)["pwNsSnatRaces"] == ns_row(scene)["pwNsSnatFailures"])
+    assert not told(scene, "pwSnatFailing")
+
+
+def test_a_full_table_is_told(workshop, scene):
+    """The connection tracking table has thresholds of its own, also where no translated address is watched."""
+    network = Network(workshop, scene.ns, MASQUERADE)
+    maximum = int(MAXIMUM.read_text(encoding="ascii"))
+    entries = maximum // 100 + 200
+    if not 0 < entries < 60000:
+        pytest.skip(f"one percent of this machine's table is too much: {maximum} entries")
+    scene.start("conntrack {\n\twarning { rise = 1  fall = 0 }\n\tcritical { rise = 0 }\n}")
+    assert ns_row(scene)["pwNsConntrackState"] == "normal"
+    with network.client.entered(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        for port in range(1000, 1000 + entries):
+            sock.sendto(b"?", (SERVER, port))
+    event = eventually(lambda: told(scene, "pwConntrackRising"))[0]
+    assert (event["pwEventState"], event["pwEventPreviousState"], event["pwEventThreshold"]) == ("warning", "normal", 1)
+    assert event["pwEventUsed"] >= maximum // 100 and event["pwEventCapacity"] == maximum
+    assert f"of {maximum} entries" in event["pwEventText"]
+    assert ns_row(scene)["pwNsConntrackState"] == "warning"
+
+
+def test_the_size_of_the_table(workshop, scene):
+    network = Network(workshop, scene.ns, MASQUERADE)
+    scene.start()
+    network.connect(50)
+    eventually(lambda: 50 <= ns_row(scene)["pwNsConntrackEntries"] < 100)
+    assert ns_row(scene)["pwNsConntrackMaximum"] == int(MAXIMUM.read_text(encoding="ascii"))
+    assert ns_row(scene)["pwNsConntrackState"] == "normal"
+    document = json.loads(scene.ns.run(program("portwatch"), "--json").stdout)
+    assert 50 <= document["namespaces"][0]["conntrackEntries"] < 100
 
 
 def test_without_the_privilege_the_reason_is_said(workshop, scene):

@@ -22,6 +22,7 @@ void fixture_init(struct fixture *f)
 	f->ns[0] = (struct pw_ns_row){.index = 1,
 		.snat_status = PW_SOURCE_OFF,
 		.snat_reason = "",
+		.conntrack = {.state = PW_STATE_NORMAL},
 		.name = "",
 		.low = 32768,
 		.high = 60999,

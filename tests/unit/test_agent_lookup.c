@@ -100,7 +100,10 @@ static struct pw_snapshot *random_snapshot(void)
 	s->namespaces = ns;
 	s->n_namespaces = pick(3);
 	for (uint32_t i = 0; i < s->n_namespaces; i++)
-		ns[i] = (struct pw_ns_row){.index = (i + 1) * (1 + pick(2)) + 10 * i, .name = "", .snat_reason = ""};
+		ns[i] = (struct pw_ns_row){.index = (i + 1) * (1 + pick(2)) + 10 * i,
+			.name = "",
+			.snat_reason = "",
+			.conntrack = {.state = PW_STATE_NORMAL}};
 	s->top = top;
 	s->n_top = s->n_pools;
 	s->top_ranks = pick(6);

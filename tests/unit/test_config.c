@@ -107,7 +107,7 @@ static void expect_reports(const char *text, const char *reports)
 
 #define TOP_NAMES \
 	"poll-interval, idle-interval, min-used, max-rows, max-alarms, linger, state-file, top, backend, probe, connect-failures, " \
-	"warning, critical, exhausted, forecast, pool, ignore, notify, agentx, snmp, metrics, namespaces, snat"
+	"warning, critical, exhausted, forecast, pool, ignore, notify, agentx, snmp, metrics, namespaces, snat, conntrack"
 #define POOL_NAMES \
 	"kind, protocol, local, remote, port, namespace, warning, critical, exhausted, forecast, free-below, fast-free-below, " \
 	"ports, capacity, for"
@@ -514,6 +514,7 @@ static void assert_defaults(const struct pw_config *c)
 	assert_int_equal(c->namespaces.n_names, 0);
 	assert_int_equal(c->snat.n_ranges, 0);
 	assert_thresholds(&c->policy.snat, (&(struct pw_thresholds){{70, 65}, {85, 80}, 98, 0, 0, 0, 1}));
+	assert_thresholds(&c->policy.conntrack, (&(struct pw_thresholds){{80, 75}, {95, 90}, 99, 0, 0, 0, 1}));
 	assert_int_equal(c->snat.interval_s, 60);
 }
 

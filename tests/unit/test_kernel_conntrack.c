@@ -119,14 +119,15 @@ static void test_recorded_entries(void **state)
 static void test_recorded_counters(void **state)
 {
 	struct datagram datagram = {.len = 0};
-	uint32_t failed = 5;
+	struct pw_conntrack_stats sum = {.insert_failed = 5, .full = 1};
 
 	(void)state;
 	if (!recorded_here())
 		skip();
 	put_recorded(&datagram, TYPE_STATS, recorded_stats);
-	assert_int_equal(pw_conntrack_parse_stats((const struct nlmsghdr *)(const void *)datagram.bytes, &failed), 0);
-	assert_int_equal(failed, 12);
+	assert_int_equal(pw_conntrack_parse_stats((const struct nlmsghdr *)(const void *)datagram.bytes, &sum), 0);
+	assert_int_equal(sum.insert_failed, 12);
+	assert_int_equal(sum.full, 1);
 }
 
 /* Cut anywhere, and with any byte changed, it is an entry, none, or malformed, and nothing is read beyond it (sanitizers). */
@@ -253,15 +254,21 @@ static void script_entries(struct fake *fake, unsigned n)
 }
 
 /* One CPU's counters. */
-static void script_failures(struct fake *fake, uint8_t failed)
+static void script_stats(struct fake *fake, uint8_t failed, uint8_t full)
 {
-	const uint8_t number[4] = {0, 0, 0, failed};
+	const uint8_t number[4] = {0, 0, 0, failed}, drop[4] = {0, 0, 0, full};
 	struct maker m = {.len = sizeof(struct nfgenmsg)};
 	struct datagram datagram = {.len = 0};
 
 	put_attribute(&m, CTA_STATS_INSERT_FAILED, number, sizeof(number));
+	put_attribute(&m, CTA_STATS_DROP, drop, sizeof(drop));
 	datagram_put(&datagram, TYPE_STATS, NLM_F_MULTI, m.bytes, m.len);
 	fake_dump(fake, PW_STREAM_DUMP_CONNTRACK_STATS, &datagram);
+}
+
+static void script_failures(struct fake *fake, uint8_t failed)
+{
+	script_stats(fake, failed, 0);
 }
 
 /* --- when a dump is made --- */
@@ -280,6 +287,7 @@ static void start(struct case_ *c)
 {
 	memset(c, 0, sizeof(*c));
 	c->fake = fake_new();
+	fake_text(c->fake, PW_STREAM_CONNTRACK_MAX, "1000\n");
 	c->input = fake_input(c->fake);
 	c->range = (struct pw_snat_range){.low = 2000, .high = 2009};
 	assert_int_equal(pw_cidr_parse(&c->range.addresses, "198.51.100.1", NULL), 0);
@@ -406,7 +414,46 @@ static void test_off(void **state)
 	c.options.n = 0;
 	poll_after(&c, 1000);
 	assert_null(c.poll);
-	assert_int_equal(c.fake->total_opened, 3);
+	assert_int_equal(c.fake->total_opened, 4);
+	stop(&c);
+}
+
+/* The size of the table is for everybody, whether translated addresses are watched or not. */
+static void test_size(void **state)
+{
+	struct case_ c;
+
+	(void)state;
+	start(&c);
+	fake_text(c.fake, PW_STREAM_CONNTRACK_COUNT, "4\n");
+	c.options.n = 0;
+	c.options.size = true;
+	poll_after(&c, 0);
+	assert_null(c.poll);
+	assert_int_equal(c.watch.counts.entries, 4);
+	assert_int_equal(c.watch.counts.maximum, 1000);
+	assert_int_equal(c.fake->total_opened, 2);
+	stop(&c);
+}
+
+static void test_packets_that_find_the_table_full(void **state)
+{
+	struct case_ c;
+
+	(void)state;
+	start(&c);
+	fake_text(c.fake, PW_STREAM_CONNTRACK_COUNT, "4\n");
+	script_stats(c.fake, 3, 5); /* before our time */
+	script_entries(c.fake, 4);
+	poll_after(&c, 0);
+	assert_int_equal(c.watch.counts.drops, 0);
+	script_stats(c.fake, 4, 12);
+	poll_after(&c, 1000);
+	assert_int_equal(c.watch.counts.drops, 7);
+	assert_int_equal(c.watch.counts.failures, 1);
+	script_stats(c.fake, 0, 2); /* began anew */
+	poll_after(&c, 1000);
+	assert_int_equal(c.watch.counts.drops, 9);
 	stop(&c);
 }
 
@@ -491,6 +538,8 @@ int main(void)
 		cmocka_unit_test(test_dumps_at_once_when_packets_find_no_entry),
 		cmocka_unit_test(test_few_entries_need_no_dump),
 		cmocka_unit_test(test_off),
+		cmocka_unit_test(test_size),
+		cmocka_unit_test(test_packets_that_find_the_table_full),
 		cmocka_unit_test(test_unavailable),
 		cmocka_unit_test(test_dump_is_made_again),
 		cmocka_unit_test(test_failed_dump),

@@ -9,5 +9,9 @@ return [
         'PORTWATCH-MIB::pwConnectFailing' => \LibreNMS\Snmptrap\Handlers\PortwatchNotification::class,
         'PORTWATCH-MIB::pwCollectorFailed' => \LibreNMS\Snmptrap\Handlers\PortwatchNotification::class,
         'PORTWATCH-MIB::pwCollectorRecovered' => \LibreNMS\Snmptrap\Handlers\PortwatchNotification::class,
+        'PORTWATCH-MIB::pwSnatFailing' => \LibreNMS\Snmptrap\Handlers\PortwatchNotification::class,
+        'PORTWATCH-MIB::pwSnatRacing' => \LibreNMS\Snmptrap\Handlers\PortwatchNotification::class,
+        'PORTWATCH-MIB::pwConntrackRising' => \LibreNMS\Snmptrap\Handlers\PortwatchNotification::class,
+        'PORTWATCH-MIB::pwConntrackFalling' => \LibreNMS\Snmptrap\Handlers\PortwatchNotification::class,
     ],
 ];

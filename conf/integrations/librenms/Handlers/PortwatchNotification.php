@@ -39,6 +39,15 @@ class PortwatchNotification implements SnmptrapHandler
                 $trap->log(sprintf('%s calls of connect() failed for want of a port, mostly of %s: %s', $this->value($trap, 'pwEventFailures'),
                     $this->value($trap, 'pwEventPoolName'), $this->value($trap, 'pwEventText')), Severity::Error);
                 break;
+            case 'pwSnatFailing':
+            case 'pwSnatRacing':
+                $trap->log(sprintf('%s packets of translated connections were dropped: %s', $this->value($trap, 'pwEventFailures'),
+                    $this->value($trap, 'pwEventText')), $name == 'pwSnatFailing' ? Severity::Error : Severity::Warning);
+                break;
+            case 'pwConntrackRising':
+            case 'pwConntrackFalling':
+                $trap->log($this->value($trap, 'pwEventText'), $name == 'pwConntrackRising' ? Severity::Warning : Severity::Ok);
+                break;
             case 'pwCollectorFailed':
                 $trap->log('portwatchd: the collector fails: ' . $this->value($trap, 'pwEventText'), Severity::Error);
                 break;
