@@ -36,10 +36,12 @@ static struct {
 	uint64_t lost; /* lines, since the last time that this was said */
 } logger = {.mutex = PTHREAD_MUTEX_INITIALIZER, .target = PW_LOG_STDERR, .max = LOG_INFO, .fd = STDERR_FILENO};
 
-/* --- where it goes -------------------------------------------------------------------------------------------------- */
+/* --- where it goes
+ * -------------------------------------------------------------------------------------------------- */
 
-/* Stderr is shared with others, whose writes must not fail because ours may not wait: a pipe or a terminal is opened a second time
- * instead. Where that can't be, is_ready() has to do. A regular file has no reader, and its offset is shared as well. */
+/* Stderr is shared with others, whose writes must not fail because ours may not wait: a pipe or a terminal is opened
+ * a second time instead. Where that can't be, is_ready() has to do. A regular file has no reader, and its offset is
+ * shared as well. */
 static void open_stderr(void)
 {
 	struct stat st;
@@ -88,7 +90,8 @@ bool pw_log_enabled(int priority)
 	return priority <= logger.max;
 }
 
-/* --- writing without waiting ---------------------------------------------------------------------------------------- */
+/* --- writing without waiting
+ * ---------------------------------------------------------------------------------------- */
 
 static bool is_ready(int fd)
 {
@@ -113,8 +116,8 @@ static ssize_t write_some(const char *text, size_t len)
 	return n;
 }
 
-/* Writes what is left of a line, of which *done bytes are written. Returns 1 when all of it is, 0 when the rest must wait, -1 when nobody can
- * read it. */
+/* Writes what is left of a line, of which *done bytes are written. Returns 1 when all of it is, 0 when the rest must
+ * wait, -1 when nobody can read it. */
 static int write_line(const char *line, size_t len, size_t *done)
 {
 	ssize_t n = -1;
@@ -156,7 +159,8 @@ static size_t compose(int priority, const char *text, char line[LINE_MAX_SIZE])
 	return (size_t)n;
 }
 
-/* --- the buffer ----------------------------------------------------------------------------------------------------- */
+/* --- the buffer
+ * ----------------------------------------------------------------------------------------------------- */
 
 static void flush(void)
 {

@@ -13,8 +13,8 @@
 
 struct pw_collector;
 
-/* Prepares the polls of the daemon's own network namespace. `walk` is the BPF backend, and taken over; NULL when there is none, for the
- * reason `why`. Everything else is borrowed. NULL with an error. */
+/* Prepares the polls of the daemon's own network namespace. `walk` is the BPF backend, and taken over; NULL when
+ * there is none, for the reason `why`. Everything else is borrowed. NULL with an error. */
 struct pw_collector *pw_collector_new(const struct pw_config *config, struct pw_exchange *exchange,
 	struct pw_connect_events *events, struct pw_backend *walk, const char *why, struct pw_error *err);
 void pw_collector_free(struct pw_collector *collector);
@@ -28,10 +28,12 @@ void pw_collector_set_config(struct pw_collector *collector, const struct pw_con
 /* Whether the last reload was refused: the snapshots say so. */
 void pw_collector_set_config_failed(struct pw_collector *collector, bool failed);
 
-/* Asked between two namespaces: a poll of many of them is given up, and leaves nothing, once this says true. NULL, as at the start: never. */
+/* Asked between two namespaces: a poll of many of them is given up, and leaves nothing, once this says true. NULL, as
+ * at the start: never. */
 void pw_collector_set_stopping(struct pw_collector *collector, bool (*stopping)(void));
 
-/* One poll: publishes a snapshot, posts and logs its events. A failure is logged and counted; the last good numbers stay. */
+/* One poll: publishes a snapshot, posts and logs its events. A failure is logged and counted; the last good numbers
+ * stay. */
 void pw_collector_poll(struct pw_collector *collector);
 
 /* The last thing to do after the agent has ended: writes what a restart must know. */

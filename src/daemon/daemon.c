@@ -30,13 +30,15 @@
  * end of the daemon: whoever stops it expects that within 2 s. */
 #define STOP_MS 1500
 
-/* Pools of which notifications can be owed, at least: max-alarms may be smaller, but limits the rows of the tables only. */
+/* Pools of which notifications can be owed, at least: max-alarms may be smaller, but limits the rows of the tables
+ * only. */
 #define OWED_MIN 10000
 
 /* Whoever sends one SIGHUP after the other has one reload a second. */
 #define RELOAD_MS 1000
 
-/* An allocation that fails has a poll at once, so that pool and process are seen while they are there; at most one a second. */
+/* An allocation that fails has a poll at once, so that pool and process are seen while they are there; at most one a
+ * second. */
 #define EXTRA_MS 1000
 
 /* How soon what the log or systemd did not take is tried again. */
@@ -60,7 +62,8 @@ struct daemon {
 	bool stop;
 };
 
-/* --- configuration --------------------------------------------------------------------------------------------------- */
+/* --- configuration
+ * --------------------------------------------------------------------------------------------------- */
 
 static bool texts_differ(const char *a, const char *b)
 {
@@ -127,7 +130,8 @@ static void reload(struct daemon *d)
 	pw_log(LOG_INFO, "configuration reloaded");
 }
 
-/* --- the loop ----------------------------------------------------------------------------------------------------------- */
+/* --- the loop
+ * ----------------------------------------------------------------------------------------------------------- */
 
 static void handle_signals(struct daemon *d)
 {
@@ -150,7 +154,8 @@ static void poll_kernel(struct daemon *d)
 	pw_collector_poll(d->collector);
 }
 
-/* Asked between two namespaces: whether a signal that ends the daemon waits to be read. A poll of many is a sign of life as well. */
+/* Asked between two namespaces: whether a signal that ends the daemon waits to be read. A poll of many is a sign of
+ * life as well. */
 static bool is_stopping(void)
 {
 	sigset_t pending;
@@ -222,7 +227,8 @@ static void loop(struct daemon *d)
 	}
 }
 
-/* --- start and stop ------------------------------------------------------------------------------------------------------ */
+/* --- start and stop
+ * ------------------------------------------------------------------------------------------------------ */
 
 /* Before any thread: all of them inherit that signals come by descriptor only. */
 static int block_signals(struct pw_error *err)

@@ -27,12 +27,13 @@ struct pw_daemon_options {
 /* Reads the arguments; texts are borrowed from argv. Says what is wrong with them on stderr (action PW_DAEMON_USAGE). */
 void pw_daemon_options(struct pw_daemon_options *out, int argc, char **argv);
 
-/* Reads the configuration file; the default one may be missing, as every setting has a default. NULL when it has mistakes, which are said in the
- * log or on stderr. */
+/* Reads the configuration file; the default one may be missing, as every setting has a default. NULL when it has
+ * mistakes, which are said in the log or on stderr. */
 struct pw_config *pw_daemon_read_config(const struct pw_daemon_options *options, bool to_log);
 
-/* A daemon leaves the directory that it was started in; a reload must find the file all the same. Makes its path absolute; it stays what it is
- * beyond that, as a symbolic link may point to another file by then. Returns 0, or -1 with an error. */
+/* A daemon leaves the directory that it was started in; a reload must find the file all the same. Makes its path
+ * absolute; it stays what it is beyond that, as a symbolic link may point to another file by then. Returns 0, or -1
+ * with an error. */
 int pw_daemon_keep_config_path(struct pw_daemon_options *options, struct pw_error *err);
 
 /* With the rights that are left after -u: says in the log when the file can't be read again. */

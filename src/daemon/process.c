@@ -22,7 +22,8 @@
 #include "base/log.h"
 #include "base/number.h"
 
-/* --- background ----------------------------------------------------------------------------------------------------- */
+/* --- background
+ * ----------------------------------------------------------------------------------------------------- */
 
 static void wait_for_child(int fd)
 {
@@ -73,7 +74,8 @@ void pw_detach_done(int fd, int status)
 	close(fd);
 }
 
-/* --- privileges ----------------------------------------------------------------------------------------------------- */
+/* --- privileges
+ * ----------------------------------------------------------------------------------------------------- */
 
 /* Older headers lack it. */
 #ifndef CAP_PERFMON
@@ -83,7 +85,8 @@ void pw_detach_done(int fd, int status)
 #define CAP_BPF 39
 #endif
 
-/* What needs a capability that a process in a container may lack is reported as unavailable later, and no reason not to start. */
+/* What needs a capability that a process in a container may lack is reported as unavailable later, and no reason not
+ * to start. */
 static int add_if_permitted(cap_t caps, cap_t now, bool wanted, cap_value_t capability)
 {
 	cap_flag_value_t permitted = CAP_CLEAR;
@@ -149,10 +152,12 @@ int pw_privileges_reduce(const struct pw_privileges *keep, struct pw_error *err)
 	return pw_error_set(err, "capabilities: %s", strerror(errno));
 }
 
-/* --- scheduling ----------------------------------------------------------------------------------------------------- */
+/* --- scheduling
+ * ----------------------------------------------------------------------------------------------------- */
 
-/* A running thread keeps the CPU from one that wakes up for the rest of its slice, unless the slice of the other is shorter
- * (kernel/sched/fair.c, PREEMPT_SHORT). This is the longest that can be asked for; the default is a few milliseconds. */
+/* A running thread keeps the CPU from one that wakes up for the rest of its slice, unless the slice of the other is
+ * shorter (kernel/sched/fair.c, PREEMPT_SHORT). This is the longest that can be asked for; the default is a few
+ * milliseconds. */
 #define LONGEST_SLICE_NS 100000000
 
 void pw_schedule_as_batch(void)
@@ -169,7 +174,8 @@ void pw_schedule_as_batch(void)
 	pw_log(LOG_DEBUG, "polls compete for the CPU with everything else: %s", strerror(errno));
 }
 
-/* --- systemd -------------------------------------------------------------------------------------------------------- */
+/* --- systemd
+ * -------------------------------------------------------------------------------------------------------- */
 
 bool pw_systemd_notify(const char *state)
 {

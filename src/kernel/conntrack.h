@@ -41,8 +41,8 @@ enum pw_dump_status pw_conntrack_dump(
 enum pw_dump_status pw_conntrack_stats(
 	struct pw_input *input, struct pw_conntrack_stats *out, struct pw_take_stats *stats, struct pw_error *err);
 
-/* The number of entries in the table and the most that it can have (0: no limit), in constant time and without privilege. Returns 0; -1 with an
- * error and zeros, also where there is no connection tracking. */
+/* The number of entries in the table and the most that it can have (0: no limit), in constant time and without
+ * privilege. Returns 0; -1 with an error and zeros, also where there is no connection tracking. */
 int pw_conntrack_size(struct pw_input *input, uint32_t *entries, uint32_t *maximum, struct pw_error *err);
 
 #endif

@@ -83,7 +83,8 @@ void pw_namespace_read_snat(struct pw_namespace *ns);
 /* Answers what a monitor wants to know of a pool, between its taking of this poll and the next poll. */
 void pw_namespace_answer(struct pw_question *question);
 
-/* After pw_namespace_result(): takes its connection tracking table into account, for poll->conntrack. Returns the events (pw_conntrack_step()). */
+/* After pw_namespace_result(): takes its connection tracking table into account, for poll->conntrack. Returns the
+ * events (pw_conntrack_step()). */
 size_t pw_namespace_follow_conntrack(struct pw_namespace *ns, const struct pw_thresholds *thresholds,
 	struct pw_ns_poll *poll, struct pw_event events[PW_CONNTRACK_EVENTS]);
 

@@ -72,7 +72,8 @@ void pw_owner_names_free(struct pw_owner_names *names)
 	free(names);
 }
 
-/* --- what a path is called ------------------------------------------------------------------------------------------ */
+/* --- what a path is called
+ * ------------------------------------------------------------------------------------------ */
 
 static bool ends_with(const char *text, size_t len, const char *end)
 {
@@ -90,7 +91,8 @@ static bool is_user_manager(const char *text, size_t len)
 	return strncmp(text, "user@", 5) == 0 && ends_with(text, len, ".service");
 }
 
-/* The container's id in a component such as docker-ID.scope, cri-containerd-ID.scope, kubepods-...:cri-containerd:ID or ID, or NULL. */
+/* The container's id in a component such as docker-ID.scope, cri-containerd-ID.scope, kubepods-...:cri-containerd:ID
+ * or ID, or NULL. */
 static const char *container_id(const char *text, size_t len)
 {
 	size_t digits = 0;
@@ -132,8 +134,8 @@ static void name_path(const char *path, char *buf, size_t size)
 		snprintf(buf, size, "...%s", path + len - (size - 4));
 }
 
-/* What a part of a path is called: by the first container in it, else its first unit, of a user's manager the first one below; *named says
- * whether there was either. Without them it is the whole part, or the user's manager. */
+/* What a part of a path is called: by the first container in it, else its first unit, of a user's manager the first
+ * one below; *named says whether there was either. Without them it is the whole part, or the user's manager. */
 static void name_part(const char *path, size_t len, char *buf, size_t size, bool *named)
 {
 	const char *unit = NULL, *at = path, *end = path + len;
@@ -171,7 +173,8 @@ void pw_cgroup_name(const char *path, size_t of_root, const char *user, char *bu
 	pw_utf8_clean(buf, size, buf);
 }
 
-/* --- users ---------------------------------------------------------------------------------------------------------- */
+/* --- users
+ * ---------------------------------------------------------------------------------------------------------- */
 
 static void read_user(uint32_t uid, char *name, size_t size)
 {
@@ -212,7 +215,8 @@ static const char *find_user(struct pw_owner_names *names, uint32_t uid)
 	return user->name;
 }
 
-/* --- the walk ------------------------------------------------------------------------------------------------------- */
+/* --- the walk
+ * ------------------------------------------------------------------------------------------------------- */
 
 struct walk {
 	struct pw_owner_names *names;
@@ -350,7 +354,8 @@ static const struct group *find_group(struct pw_owner_names *names, uint64_t id)
 	return found;
 }
 
-/* --- both ----------------------------------------------------------------------------------------------------------- */
+/* --- both
+ * ----------------------------------------------------------------------------------------------------------- */
 
 void pw_owner_names_find(struct pw_owner_names *names, uint64_t cgroup, uint32_t uid, char *buf, size_t size)
 {

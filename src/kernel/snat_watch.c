@@ -15,8 +15,9 @@ void pw_snat_watch_clear(struct pw_snat_watch *watch)
 	*watch = (struct pw_snat_watch){0};
 }
 
-/* Adds what was counted since the last poll; the kernel's own number began before us. A smaller number is that of counters that began anew
- * (a CPU went offline, the module was loaded again), not of a wrap: 2^32 packets between two polls are none. */
+/* Adds what was counted since the last poll; the kernel's own number began before us. A smaller number is that of
+ * counters that began anew (a CPU went offline, the module was loaded again), not of a wrap: 2^32 packets between two
+ * polls are none. */
 static void count(uint64_t *total, uint32_t *last, uint32_t now, bool first)
 {
 	if (!first)

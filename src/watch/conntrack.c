@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A search for a port gives up after 248 tries, so that larger pools lose packets before they are full: measured from 88 percent on. Smaller
- * ones are searched to their end; some ports may have come back before the pool is counted. */
+/* A search for a port gives up after 248 tries, so that larger pools lose packets before they are full: measured from
+ * 88 percent on. Smaller ones are searched to their end; some ports may have come back before the pool is counted. */
 #define TRIES 248
 #define FULL_PERCENT 85
 #define FULL_SMALL_PERCENT 95
@@ -34,7 +34,8 @@ static void describe(struct pw_event *event, enum pw_event_type type, uint32_t n
 	snprintf(event->text, sizeof(event->text), "%s%s", ns_name, ns_name[0] != '\0' ? ": " : "");
 }
 
-/* --- packets that are dropped --------------------------------------------------------------------------------------- */
+/* --- packets that are dropped
+ * --------------------------------------------------------------------------------------- */
 
 static void tell_cause(struct pw_conntrack *c, enum pw_conntrack_cause cause, const struct fullest *fullest,
 	uint64_t now_ms, struct pw_event *event)
@@ -75,7 +76,8 @@ static size_t follow_failures(struct pw_conntrack *c, struct pw_source *source, 
 	return 1;
 }
 
-/* --- the table ------------------------------------------------------------------------------------------------------ */
+/* --- the table
+ * ------------------------------------------------------------------------------------------------------ */
 
 static size_t tell_state(struct pw_conntrack *c, enum pw_state state, const struct pw_alarm_result *result, uint32_t ns,
 	const char *ns_name, struct pw_event *event)

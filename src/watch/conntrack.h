@@ -3,9 +3,10 @@
  *
  * Its counters say that packets were dropped, not why. No entry can be made
  *  - when source NAT finds no port (nf_nat_l4proto_unique_tuple()): a pool is full, or nearly so;
- *  - when two packets chose the same port at the same moment and one of them came second (nf_ct_resolve_clash()): a race, at any use;
- *  - when the table itself is full (nf_conntrack_max), for whatever packet.
- * The first two share a counter; the fullest pool tells them apart. */
+ *  - when two packets chose the same port at the same moment and one of them came second (nf_ct_resolve_clash()): a
+ *    race, at any use;
+ *  - when the table itself is full (nf_conntrack_max), for whatever packet. The first two share a counter; the
+ *    fullest pool tells them apart. */
 #ifndef PW_WATCH_CONNTRACK_H
 #define PW_WATCH_CONNTRACK_H
 
@@ -46,13 +47,15 @@ struct pw_conntrack {
 /* Events that one step can make. */
 #define PW_CONNTRACK_EVENTS (PW_CAUSES + 1)
 
-/* Takes one poll into account. `source` counts the namespace's SNAT pools (NULL: none are watched), `ns` is its pwNsIndex and ns_name its name
- * ("" = the daemon's own). Returns how many events there are to be told: they are complete but for id and time. */
+/* Takes one poll into account. `source` counts the namespace's SNAT pools (NULL: none are watched), `ns` is its
+ * pwNsIndex and ns_name its name ("" = the daemon's own). Returns how many events there are to be told: they are
+ * complete but for id and time. */
 size_t pw_conntrack_step(struct pw_conntrack *conntrack, const struct pw_conntrack_counts *counts,
 	struct pw_source *source, const struct pw_thresholds *thresholds, uint32_t ns, const char *ns_name,
 	uint64_t now_ms, struct pw_event events[PW_CONNTRACK_EVENTS]);
 
-/* The namespace is not watched any more: an alarm of its table ends with it. Returns whether there is an event to be told. */
+/* The namespace is not watched any more: an alarm of its table ends with it. Returns whether there is an event to be
+ * told. */
 bool pw_conntrack_end(struct pw_conntrack *conntrack, uint32_t ns, const char *ns_name, struct pw_event *event);
 
 #endif
