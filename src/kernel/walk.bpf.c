@@ -698,7 +698,7 @@ static __always_inline void describe_settings(struct walk_net *out, struct net *
 	__u64 range = (__u64)&net->ipv4.ip_local_ports;
 	__u32 low_high = 0;
 
-	if (bpf_core_field_size(net->ipv4.ip_local_ports.range) == 2 * sizeof(int)) {
+	if (!bpf_core_field_exists(((struct local_ports *)0)->range)) {
 		int ends[2] = {};
 
 		bpf_probe_read_kernel(ends, sizeof(ends), (void *)(range + OFFSET(local_ports___before_6_8, range)));

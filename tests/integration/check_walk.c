@@ -179,6 +179,14 @@ static void the_same_as_netlink(void **state)
 	populate();
 	read = take_by_walk();
 	dumped = take_by_netlink();
+	/* before 6.8 netlink does not show what is bound and no more, and is no judge of the ports */
+	if (pw_census_totals(dumped->census)->tcp_bound == 0) {
+		assert_int_equal(pw_census_totals(read->census)->tcp,
+			pw_census_totals(dumped->census)->tcp + pw_census_totals(read->census)->tcp_bound);
+		pw_namespace_free(read);
+		pw_namespace_free(dumped);
+		skip();
+	}
 	assert_int_equal(pw_census_totals(read->census)->tcp, pw_census_totals(dumped->census)->tcp);
 	assert_int_equal(pw_census_totals(read->census)->udp, pw_census_totals(dumped->census)->udp);
 	assert_int_equal(pw_census_totals(read->census)->tcp_bound, pw_census_totals(dumped->census)->tcp_bound);
