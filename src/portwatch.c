@@ -18,7 +18,8 @@
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
-/* A failure goes where its reader looks: a monitoring system reads standard output and knows the status UNKNOWN only. */
+/* A failure goes where its reader looks: a monitoring system reads standard output and knows the status UNKNOWN only.
+ */
 static int fail(const struct pw_options *options, int status, const struct pw_error *err)
 {
 	if (options->format == PW_FORMAT_CHECK)

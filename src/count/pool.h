@@ -44,9 +44,8 @@ struct pw_pool_counts {
 	uint32_t reusable;  /* of used: TIME_WAIT ports that would be handed out again now (these are free as well) */
 	uint32_t free;      /* |F|: allocations that would succeed now */
 	uint32_t fast_free; /* of free: the parity that the kernel tries first */
-	uint32_t
-		doubt; /* of free: what may not be, for all that is known (connect pools): ambiguous ports that are likely
-				 blocked, and TIME_WAIT whose peer may not have used timestamps */
+	uint32_t doubt;     /* of free: what may not be, for all that is known (connect pools): ambiguous ports that are
+			       likely     blocked, and TIME_WAIT whose peer may not have used timestamps */
 	uint32_t utilization; /* percent, rounded down; 100 exactly when free is 0 */
 	/* of used: ports known to be held by bind() without a listener (TCP bind pools: do they alarm?) */
 	uint32_t bound;

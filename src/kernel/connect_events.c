@@ -142,8 +142,8 @@ static void unload_bpf(struct pw_connect_events *events)
 	events->bpf = NULL;
 }
 
-/* Linux 5.10 attaches a program to a function once and not again: there new ones are loaded, for which the capability was kept. Returns 0 or an
- * errno. */
+/* Linux 5.10 attaches a program to a function once and not again: there new ones are loaded, for which the capability
+ * was kept. Returns 0 or an errno. */
 static int attach(struct pw_connect_events *events)
 {
 	int error = events->attached ? 0 : -events_bpf__attach(events->bpf);
@@ -214,8 +214,8 @@ static uint64_t subtract_seen(const struct pw_connect_events *events, const stru
 	return seen != NULL && seen->count <= count ? count - seen->count : count;
 }
 
-/* Reads the map. A pool that has been quiet since the last time is taken out; a refusal in just that moment would be missing in the pool's
- * number, not in the total. */
+/* Reads the map. A pool that has been quiet since the last time is taken out; a refusal in just that moment would be
+ * missing in the pool's number, not in the total. */
 static void take_pools(struct pw_connect_events *events)
 {
 	const int map = bpf_map__fd(events->bpf->maps.pools);

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* connect_events.h: allocations of the whole host that failed for want of a port, as the kernel itself tells
  *
- * By a BPF program on the tracepoint sock:inet_sock_set_state (events.bpf.c) where one may be loaded, else by perf events on the same
- * tracepoint with a filter in the kernel. Neither makes other system calls slower: the tracepoint fires when the state of a TCP
- * connection changes. Counted is each TCP connect() that found no port: blocking or not, by io_uring, MSG_FASTOPEN, TCP_FASTOPEN_CONNECT, MPTCP;
- * IPv4, IPv6 and mapped; in every network namespace and container. Not what is refused, times out, is closed while it connects, has no
- * route, or connects twice between the same addresses and ports; and no probe of portwatch. One gap: a socket that had a port before,
- * and then was disconnected, is taken for one that has it still.
+ * By a BPF program on the tracepoint sock:inet_sock_set_state (events.bpf.c) where one may be loaded, else by perf
+ * events on the same tracepoint with a filter in the kernel. Neither makes other system calls slower: the tracepoint
+ * fires when the state of a TCP connection changes. Counted is each TCP connect() that found no port: blocking or not,
+ * by io_uring, MSG_FASTOPEN, TCP_FASTOPEN_CONNECT, MPTCP; IPv4, IPv6 and mapped; in every network namespace and
+ * container. Not what is refused, times out, is closed while it connects, has no route, or connects twice between the
+ * same addresses and ports; and no probe of portwatch. One gap: a socket that had a port before, and then was
+ * disconnected, is taken for one that has it still.
  *
- * bind() to port 0 (EADDRINUSE) and UDP's automatic bind (EAGAIN) are counted where the kernel lets BPF programs follow its functions (fexit). */
+ * bind() to port 0 (EADDRINUSE) and UDP's automatic bind (EAGAIN) are counted where the kernel lets BPF programs follow
+ * its functions (fexit). */
 #ifndef PW_KERNEL_CONNECT_EVENTS_H
 #define PW_KERNEL_CONNECT_EVENTS_H
 
@@ -46,19 +48,21 @@ struct pw_connect_events_poll {
 /* How it may be counted. */
 enum pw_connect_events_use { PW_EVENTS_AUTO, PW_EVENTS_BPF, PW_EVENTS_PERF };
 
-/* Loads the programs, which needs CAP_BPF and CAP_PERFMON (or root), or looks up the tracepoint, which needs root: call it before root
- * is given up. Counts nothing yet. NULL when out of memory. */
+/* Loads the programs, which needs CAP_BPF and CAP_PERFMON (or root), or looks up the tracepoint, which needs root: call
+ * it before root is given up. Counts nothing yet. NULL when out of memory. */
 struct pw_connect_events *pw_connect_events_new(enum pw_connect_events_use use);
 void pw_connect_events_free(struct pw_connect_events *events);
 
-/* One poll: begins to count where that was not done (perf events need CAP_PERFMON for it, and for each CPU that comes), and takes
- * what was counted. Not `wanted`: ends the counting. The total stays whatever happens. */
+/* One poll: begins to count where that was not done (perf events need CAP_PERFMON for it, and for each CPU that comes),
+ * and takes what was counted. Not `wanted`: ends the counting. The total stays whatever happens. */
 void pw_connect_events_poll(struct pw_connect_events *events, bool wanted, struct pw_connect_events_poll *out);
 
-/* Becomes readable (POLLIN) when an allocation fails, until the next poll; -1 = nothing of the kind. It may change at each poll. */
+/* Becomes readable (POLLIN) when an allocation fails, until the next poll; -1 = nothing of the kind. It may change at
+ * each poll. */
 int pw_connect_events_fd(const struct pw_connect_events *events);
 
-/* Which capabilities the polls need: CAP_BPF and CAP_PERFMON with BPF before Linux 5.19, and none since; CAP_PERFMON with perf events. */
+/* Which capabilities the polls need: CAP_BPF and CAP_PERFMON with BPF before Linux 5.19, and none since; CAP_PERFMON
+ * with perf events. */
 bool pw_connect_events_needs_bpf(const struct pw_connect_events *events);
 bool pw_connect_events_needs_perfmon(const struct pw_connect_events *events);
 

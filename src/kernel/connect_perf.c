@@ -25,9 +25,11 @@
 #define TRACEPOINT "events/sock/inet_sock_set_state/"
 static const char *const tracepoints[] = {"/sys/kernel/tracing/" TRACEPOINT, "/sys/kernel/debug/tracing/" TRACEPOINT};
 
-/* A connect() that found no port: SYN_SENT to CLOSE, and no port (events.bpf.c). The probes of portwatch look the same. */
+/* A connect() that found no port: SYN_SENT to CLOSE, and no port (events.bpf.c). The probes of portwatch look the same.
+ */
 #define FILTER \
-	"oldstate == 2 && newstate == 7 && sport == 0 && protocol == 6 && comm != \"portwatch\" && comm != \"portwatchd\""
+	"oldstate == 2 && newstate == 7 && sport == 0 && protocol == 6 && comm != \"portwatch\" && comm != " \
+	"\"portwatchd\""
 
 #define ONLINE "/sys/devices/system/cpu/online"
 
@@ -65,7 +67,8 @@ struct pw_connect_perf {
 	void *context;
 };
 
-/* --- texts of the kernel -------------------------------------------------------------------------------------------- */
+/* --- texts of the kernel --------------------------------------------------------------------------------------------
+ */
 
 /* Reads the first line of a small file. Returns 0 or an errno. */
 static int read_line(const char *path, char *buf, size_t size)
@@ -122,7 +125,8 @@ static bool has_cpu(const struct pw_cpus *cpus, int cpu)
 	return (cpus->word[cpu / 64] >> (cpu % 64) & 1) != 0;
 }
 
-/* Reads where the members are, from lines such as "	field:__u16 sport;	offset:24;	size:2;	signed:0;". Returns 0 or an errno. */
+/* Reads where the members are, from lines such as "	field:__u16 sport;	offset:24;	size:2; signed:0;".
+ * Returns 0 or an errno. */
 static int read_format(struct pw_connect_perf *perf, const char *directory)
 {
 	char path[100], line[200], name[64];
@@ -176,12 +180,14 @@ static int find_tracepoint(struct pw_connect_perf *perf, struct pw_error *err)
 		return 0;
 	if (error == ENOENT)
 		return pw_error_set(err,
-			"tracefs is not mounted at /sys/kernel/tracing, or the kernel has no tracepoint sock:inet_sock_set_state");
+			"tracefs is not mounted at /sys/kernel/tracing, or the kernel has no tracepoint "
+			"sock:inet_sock_set_state");
 	return pw_error_set(err, "%sid: %s%s", tracepoints[0], strerror(error),
 		error == EACCES ? " (reading it needs root or CAP_DAC_READ_SEARCH)" : "");
 }
 
-/* --- one counter ---------------------------------------------------------------------------------------------------- */
+/* --- one counter ----------------------------------------------------------------------------------------------------
+ */
 
 static size_t ring_size(size_t pages)
 {
@@ -211,7 +217,8 @@ static int open_counter(int tracepoint, int cpu)
 	return -1;
 }
 
-/* Without a ring (RLIMIT_MEMLOCK, perf_event_mlock_kb) no pool and no name is known, and the counter counts all the same. */
+/* Without a ring (RLIMIT_MEMLOCK, perf_event_mlock_kb) no pool and no name is known, and the counter counts all the
+ * same. */
 static void map_ring(struct pw_connect_perf *perf, struct counter *counter)
 {
 	struct epoll_event readable = {.events = EPOLLIN};
@@ -257,7 +264,8 @@ static bool read_counter(struct counter *counter)
 	return runs;
 }
 
-/* --- samples -------------------------------------------------------------------------------------------------------- */
+/* --- samples --------------------------------------------------------------------------------------------------------
+ */
 
 /* What the kernel says of a process that is being taken down (perf_event_pid_type()). */
 #define PID_DEAD UINT32_MAX
@@ -335,7 +343,8 @@ static void take_samples(const struct pw_connect_perf *perf, const struct counte
 	__atomic_store_n(&counter->ring->data_tail, head, __ATOMIC_RELEASE);
 }
 
-/* --- all of them ---------------------------------------------------------------------------------------------------- */
+/* --- all of them ----------------------------------------------------------------------------------------------------
+ */
 
 struct pw_connect_perf *pw_connect_perf_new(pw_connect_perf_sample *sample, void *context)
 {
@@ -379,8 +388,8 @@ void pw_connect_perf_free(struct pw_connect_perf *perf)
 	free(perf);
 }
 
-/* Reads the counters, and lets go of those that do not run any more or whose CPU has gone. CPUs with a counter are taken out of `missing`,
- * which begins as the CPUs that are online. */
+/* Reads the counters, and lets go of those that do not run any more or whose CPU has gone. CPUs with a counter are
+ * taken out of `missing`, which begins as the CPUs that are online. */
 static void read_all(struct pw_connect_perf *perf, struct pw_cpus *missing)
 {
 	size_t kept = 0;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* events.bpf.c: counts what fails for want of a port, by pool
  *
- * Each program runs in the context of the process that is refused: its id, name, control group and namespace are those of the caller. The
- * tracepoint fires at changes of a TCP connection's state and at nothing else, so other system calls don't get slower. */
+ * Each program runs in the context of the process that is refused: its id, name, control group and namespace are those
+ * of the caller. The tracepoint fires at changes of a TCP connection's state and at nothing else, so other system calls
+ * don't get slower. */
 #include "walk_linux.h"
 
 #include <bpf/bpf_core_read.h>
@@ -64,7 +65,8 @@ static __always_inline void describe_remote(struct events_pool *pool, struct soc
 		pool->remote[i] = common->skc_v6_daddr.in6_u.u6_addr32[i];
 }
 
-/* Two processors that find the map without the pool at the same time both come to count: the second update of the two fails. */
+/* Two processors that find the map without the pool at the same time both come to count: the second update of the two
+ * fails. */
 static __always_inline struct events_failures *find(const struct events_pool *pool)
 {
 	static const struct events_failures none;
@@ -95,10 +97,11 @@ static __always_inline void count(const struct events_pool *pool)
 	bpf_ringbuf_output(&processes, &process, sizeof(process), 0);
 }
 
-/* tcp_v4_connect() and tcp_v6_connect() set the state back when inet_hash_connect() finds no port. What is refused, times out or is closed
- * while it connects comes here too, but has had a port, and mostly has an error. A socket with a port that connects to where it already is
- * connected has one as well. Probes use TCP_REPAIR, which no one else combines with an automatic port. The connection of an MPTCP socket is
- * a TCP socket of its own, and the state of the MPTCP socket (protocol 262) follows. */
+/* tcp_v4_connect() and tcp_v6_connect() set the state back when inet_hash_connect() finds no port. What is refused,
+ * times out or is closed while it connects comes here too, but has had a port, and mostly has an error. A socket with a
+ * port that connects to where it already is connected has one as well. Probes use TCP_REPAIR, which no one else
+ * combines with an automatic port. The connection of an MPTCP socket is a TCP socket of its own, and the state of the
+ * MPTCP socket (protocol 262) follows. */
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(state_changed, struct sock *sk, int old_state, int new_state)
 {

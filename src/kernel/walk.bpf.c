@@ -1,25 +1,26 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* walk.bpf.c: walks the kernel's socket tables, all network namespaces at once
  *
- * The programs are attached nowhere: walk.c runs them one by one (BPF_PROG_TEST_RUN), so nothing gets slower while nobody looks. Each run
- * looks at some buckets, writes what is wanted to the buffer, and says where it got to.
+ * The programs are attached nowhere: walk.c runs them one by one (BPF_PROG_TEST_RUN), so nothing gets slower while
+ * nobody looks. Each run looks at some buckets, writes what is wanted to the buffer, and says where it got to.
  *
- * Nothing is locked, and no reference is taken. The kernel holds rcu_read_lock() around a run. Why that is safe, and what is seen:
+ * Nothing is locked, and no reference is taken. The kernel holds rcu_read_lock() around a run. Why that is safe, and
+ * what is seen:
  *
  *  - Loads can't fault: bpf_rdonly_cast() and bpf_probe_read_kernel() give 0 for memory that is not there.
- *  - TCP and UDP sockets come from slabs of type SLAB_TYPESAFE_BY_RCU: within a run the memory of a socket stays that of a socket, but may
- *    become another one. So ports and namespace are read before and after the rest; when they differ, the record is thrown away and the batch
- *    is read again.
- *  - A socket that moves to another bucket takes the walk with it. The last pointer of a chain of the TCP tables is no address but the number
- *    of its bucket (a nulls list): a chain that ends with another number is read again. In the UDP table, whose chains end in 0, a socket
- *    that is met in another bucket than that of its port tells the same. Three times at most; then what was found stands, and only
- *    sockets that came or went in that moment can be missing.
- *  - A socket that leaves its chain keeps its next pointer, so what stays behind it is still found. A socket that stays is thus seen in
- *    each walk. It can be seen twice if another one left and came back to the head of the same chain; pools are sets of ports, and take no
- *    notice.
+ *  - TCP and UDP sockets come from slabs of type SLAB_TYPESAFE_BY_RCU: within a run the memory of a socket stays that
+ * of a socket, but may become another one. So ports and namespace are read before and after the rest; when they differ,
+ * the record is thrown away and the batch is read again.
+ *  - A socket that moves to another bucket takes the walk with it. The last pointer of a chain of the TCP tables is no
+ * address but the number of its bucket (a nulls list): a chain that ends with another number is read again. In the UDP
+ * table, whose chains end in 0, a socket that is met in another bucket than that of its port tells the same. Three
+ * times at most; then what was found stands, and only sockets that came or went in that moment can be missing.
+ *  - A socket that leaves its chain keeps its next pointer, so what stays behind it is still found. A socket that stays
+ * is thus seen in each walk. It can be seen twice if another one left and came back to the head of the same chain;
+ * pools are sets of ports, and take no notice.
  *  - Bind buckets are freed at once before Linux 6.18. One is believed only if its port belongs to the bucket at hand.
- *  - A run ends after some sockets, wherever it is in a table, and the next one goes on there: nothing that others do makes a run long. Only
- *    the chains of one batch are never left in the middle. */
+ *  - A run ends after some sockets, wherever it is in a table, and the next one goes on there: nothing that others do
+ * makes a run long. Only the chains of one batch are never left in the middle. */
 #include <stdbool.h>
 
 #include "walk_linux.h"
@@ -69,8 +70,9 @@ struct {
 
 /* Buckets that are looked at together. */
 __u64 heads[WALK_BUCKETS * WALK_BUCKET_SIZE / sizeof(__u64)];
-/* The chains among them that have not ended: their next nodes, and their buckets. The numbers are volatile, and read anew each time that they
- * end a loop: a load from memory means nothing to the verifier, which so looks at each iteration once, not once for each number. */
+/* The chains among them that have not ended: their next nodes, and their buckets. The numbers are volatile, and read
+ * anew each time that they end a loop: a load from memory means nothing to the verifier, which so looks at each
+ * iteration once, not once for each number. */
 __u64 nodes[WALK_BUCKETS];
 __u32 buckets[WALK_BUCKETS];
 volatile __u32 open, left;
@@ -160,8 +162,8 @@ static __always_inline bool wanted(__u64 net, __u16 port)
 
 /* --- one socket --- */
 
-/* Whether tcp_twsk_unique() would let go of it is for user space to say. Before 6.14 the kernel compares whole seconds, the moment of the
- * last timestamp with now: then the age is 0 or the greatest. */
+/* Whether tcp_twsk_unique() would let go of it is for user space to say. Before 6.14 the kernel compares whole seconds,
+ * the moment of the last timestamp with now: then the age is 0 or the greatest. */
 static __always_inline __u64 time_wait_age(__u64 sk, __u32 stamp)
 {
 	__u64 now = bpf_ktime_get_ns();
@@ -189,8 +191,8 @@ static __always_inline __u64 control_group(__u64 sk)
 	return cgroup ? load64(load64(cgroup + OFFSET(cgroup, kn)) + OFFSET(kernfs_node, id)) : 0;
 }
 
-/* A socket's common part where loads take a helper: one call copies it. All that is read of it lies in front of the pointer to the next
- * socket, on every kernel, or is that pointer. */
+/* A socket's common part where loads take a helper: one call copies it. All that is read of it lies in front of the
+ * pointer to the next socket, on every kernel, or is that pointer. */
 __u64 image[16];
 
 static __always_inline void copy_image(__u64 sk)
@@ -280,7 +282,8 @@ __u64 ignored;
 __u32 udp_bucket;
 #define NO_BUCKET 0xffffffff
 
-/* Looks at the socket with this node, and returns the next node. A global function is verified once, not once for each path to it. */
+/* Looks at the socket with this node, and returns the next node. A global function is verified once, not once for each
+ * path to it. */
 __noinline __u64 step(__u64 node)
 {
 	__u64 sk = node - OFFSET(sock_common, skc_nulls_node), net;
@@ -336,7 +339,8 @@ __noinline __u64 rest(__u64 node)
 
 /* --- batches of buckets --- */
 
-/* Reads the heads of some buckets at once. Returns how many: there may be less of them from the first one to the end of the table. */
+/* Reads the heads of some buckets at once. Returns how many: there may be less of them from the first one to the end of
+ * the table. */
 static __always_inline __u32 read_heads(__u32 first, __u32 size)
 {
 	__u32 n = job.mask - first < job.width ? job.mask - first + 1 : job.width;
@@ -400,7 +404,8 @@ __noinline int step_udp(void)
 	return step_all(ZERO, true);
 }
 
-/* All chains of a batch; what is longer than most is followed to its end at last. Returns whether they have to be read again. */
+/* All chains of a batch; what is longer than most is followed to its end at last. Returns whether they have to be read
+ * again. */
 static __always_inline int side_by_side(
 	__u32 first, __u32 size, __u32 offset, enum ending ending, int (*step_each)(void))
 {
@@ -458,8 +463,9 @@ __noinline __u64 owner(__u64 node)
 	return POINTER(sk, skc_bind_node.next);
 }
 
-/* A server may have any number of connections on a port that it listens on. The port is blocked by then, and with it its address (before
- * 6.8: one of its addresses) is in use: whether a socket that is only bound is among them as well makes no difference. */
+/* A server may have any number of connections on a port that it listens on. The port is blocked by then, and with it
+ * its address (before 6.8: one of its addresses) is in use: whether a socket that is only bound is among them as well
+ * makes no difference. */
 __noinline int owners(__u64 node)
 {
 	for (int i = 0; i < OWNERS && node; i++)
@@ -528,14 +534,15 @@ enum table { TCP, UDP, LISTENING };
 /* job.seen at which the run ends. */
 __u32 enough;
 
-/* Whether the run has to end here: at the end of the table, when it has looked at enough, or when the buffer is half full. */
+/* Whether the run has to end here: at the end of the table, when it has looked at enough, or when the buffer is half
+ * full. */
 static __always_inline bool at_end(__u32 bucket)
 {
 	return bucket > job.mask || (__s32)(job.seen - enough) >= 0 || job.words > WALK_WORDS / 2;
 }
 
-/* After a part of a table has been read that began with so many words: whether there was room for it. What does not fit even into an empty
- * buffer is told by job.full. */
+/* After a part of a table has been read that began with so many words: whether there was room for it. What does not fit
+ * even into an empty buffer is told by job.full. */
 static __always_inline bool fitted(__u32 before)
 {
 	if (!job.full)

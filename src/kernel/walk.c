@@ -270,7 +270,8 @@ static void take_records(struct walk *walk, enum pass pass)
 
 /* --- tables --- */
 
-/* Walks a whole table in pieces. Returns 0, or -1 with an error: of the kernel, or, with *table_failed, of this table alone. */
+/* Walks a whole table in pieces. Returns 0, or -1 with an error: of the kernel, or, with *table_failed, of this table
+ * alone. */
 static int walk_table(
 	struct walk *walk, enum pass pass, uint64_t table, uint32_t mask, bool *table_failed, struct pw_error *err)
 {
@@ -364,7 +365,8 @@ static int sink(void *context, const struct pw_socket *sockets, size_t n)
 	return pw_census_add(context, sockets, n);
 }
 
-/* Tells the programs which ports of a namespace are wanted. Addresses of namespaces are used again, so none is kept until the next take. */
+/* Tells the programs which ports of a namespace are wanted. Addresses of namespaces are used again, so none is kept
+ * until the next take. */
 static int add_target(struct walk *walk, struct pw_namespace *ns)
 {
 	const struct walk_net *net = find_net(walk, ns->entered);

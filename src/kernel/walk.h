@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* walk.h: the backend that reads the kernel's socket tables by BPF
  *
- * One walk over each table serves all namespaces, costs a fraction of a netlink dump, and leaves nothing in doubt: it sees the bind buckets
- * that connect() and bind() themselves ask (walk.bpf.c). */
+ * One walk over each table serves all namespaces, costs a fraction of a netlink dump, and leaves nothing in doubt: it
+ * sees the bind buckets that connect() and bind() themselves ask (walk.bpf.c). */
 #ifndef PW_KERNEL_WALK_H
 #define PW_KERNEL_WALK_H
 
@@ -12,9 +12,9 @@
 #include "base/error.h"
 #include "kernel/backend.h"
 
-/* Loads the programs: about 130 ms, with CAP_BPF and CAP_PERFMON. Both may be given up afterwards on Linux 5.19 and newer; before, a take needs
- * CAP_BPF. NULL with an error where this kernel, its lockdown or the missing privilege refuses, or where portwatch was built
- * without libbpf. Free it by its own free(). */
+/* Loads the programs: about 130 ms, with CAP_BPF and CAP_PERFMON. Both may be given up afterwards on Linux 5.19 and
+ * newer; before, a take needs CAP_BPF. NULL with an error where this kernel, its lockdown or the missing privilege
+ * refuses, or where portwatch was built without libbpf. Free it by its own free(). */
 struct pw_backend *pw_walk_backend(struct pw_error *err);
 
 /* The same as it is on kernels before 6.2, where every load takes the call of a helper. */
@@ -34,7 +34,8 @@ struct pw_walk_stats {
 
 void pw_walk_stats(const struct pw_backend *backend, struct pw_walk_stats *out);
 
-/* Whether every take reads the control group and the user of each socket, as at the start. It makes the walk half as dear again. */
+/* Whether every take reads the control group and the user of each socket, as at the start. It makes the walk half as
+ * dear again. */
 void pw_walk_set_owners(struct pw_backend *backend, bool owners);
 
 #endif

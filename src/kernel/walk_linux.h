@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* walk_linux.h: the kernel's types that walk.bpf.c and events.bpf.c touch, and of these only the members that they touch
+/* walk_linux.h: the kernel's types that walk.bpf.c and events.bpf.c touch, and of these only the members that they
+ * touch
  *
- * The loader moves every offset to that of the running kernel (CO-RE), so the order here means nothing. A member that not every kernel has
- * is asked for by bpf_core_field_exists() first; a type that changed has a second form, ___NAME, which the loader takes for the same. */
+ * The loader moves every offset to that of the running kernel (CO-RE), so the order here means nothing. A member that
+ * not every kernel has is asked for by bpf_core_field_exists() first; a type that changed has a second form, ___NAME,
+ * which the loader takes for the same. */
 #ifndef PW_KERNEL_WALK_LINUX_H
 #define PW_KERNEL_WALK_LINUX_H
 

@@ -69,7 +69,8 @@ static uint32_t worst_utilization(const struct pw_pool_row *row)
 	return pw_utilization(row->counts.capacity, row->counts.free - row->counts.doubt);
 }
 
-/* Where nothing is known to be wrong, but for a pool that may be: that is not OK. Pools without a row are too small for it. */
+/* Where nothing is known to be wrong, but for a pool that may be: that is not OK. Pools without a row are too small for
+ * it. */
 static void doubt(struct verdict *verdict, const struct pw_selection *selection)
 {
 	for (size_t i = 0; i < selection->matched && verdict->status == PW_CHECK_OK; i++) {
@@ -149,8 +150,8 @@ static void print_gauge(FILE *out, const char *label, uint32_t value, uint32_t m
 	fprintf(out, " %s=%u;;;0;%u", label, value, max);
 }
 
-/* label=value[unit];warn;crit;min;max. The labels are always the same, whichever pool is the worst: graphs go by them. In the
- * range syntax of the guidelines "N:" alerts below N, which is what a minimum of free ports is. */
+/* label=value[unit];warn;crit;min;max. The labels are always the same, whichever pool is the worst: graphs go by them.
+ * In the range syntax of the guidelines "N:" alerts below N, which is what a minimum of free ports is. */
 static void print_performance(FILE *out, const struct verdict *verdict, const struct pw_selection *selection)
 {
 	struct pw_pool_row none = {.counts = empty_pool(selection->snapshot)};
@@ -217,7 +218,8 @@ enum pw_check_status pw_check_print(FILE *out, const struct pw_selection *select
 	struct verdict verdict;
 
 	judge(&verdict, selection);
-	/* pools of their own kind are told about themselves; where there is none, a new destination would find nothing */
+	/* pools of their own kind are told about themselves; where there is none, a new destination would find nothing
+	 */
 	if (verdict.worst != NULL && verdict.worst->key.kind != PW_KIND_CONNECT)
 		verdict.blocked = NULL;
 	if (verdict.blocked != NULL)

@@ -9,7 +9,8 @@
 /* Below this utilization nothing is wrong that advice could mend. */
 #define QUIET_BELOW 25
 
-/* A TIME_WAIT share, a live share, a share of blocked and of reserved ports from which they are worth a sentence (percent). */
+/* A TIME_WAIT share, a live share, a share of blocked and of reserved ports from which they are worth a sentence
+ * (percent). */
 #define TIME_WAIT_SHARE 25
 #define LIVE_SHARE 50
 #define BLOCKED_SHARE 1
@@ -93,7 +94,9 @@ static void tell_exhausted(const struct matter *m)
 	if (m->counts->free > 0)
 		return;
 	if (key->kind == PW_KIND_CONNECT)
-		say(m, "Right now connect() from %s to %s port %u fails with EADDRNOTAVAIL (\"Cannot assign requested address\").",
+		say(m,
+			"Right now connect() from %s to %s port %u fails with EADDRNOTAVAIL (\"Cannot assign requested "
+			"address\").",
 			m->row->local_text, m->row->remote_text, key->port);
 	else if (key->kind == PW_KIND_BIND)
 		say(m, "Right now bind() to %s with port 0 fails with EADDRINUSE (\"Address already in use\")%s.",
@@ -112,19 +115,26 @@ static void tell_snat(const struct matter *m)
 		return;
 	if (m->counts->free == 0)
 		say(m,
-			"Right now the first packet of each further connection through %s to %s port %u is dropped: the client "
+			"Right now the first packet of each further connection through %s to %s port %u is dropped: "
+			"the client "
 			"waits for an answer until it gives up.",
 			row->local_text, row->remote_text, row->key.port);
 	else if (m->counts->capacity > 128 && m->counts->utilization >= 85)
-		say(m, "The search for a free port gives up after 248 tries, and fails now and then although %u are free.",
+		say(m,
+			"The search for a free port gives up after 248 tries, and fails now and then although %u are "
+			"free.",
 			m->counts->free);
 	say(m,
-		"%u connections through %s to this address and port hold a port each, those of this host itself included. "
-		"A further address in the NAT rule, a wider port range in it, or a further address or port of the destination "
+		"%u connections through %s to this address and port hold a port each, those of this host itself "
+		"included. "
+		"A further address in the NAT rule, a wider port range in it, or a further address or port of the "
+		"destination "
 		"gives as many more.",
 		m->counts->used, row->local_text);
 	if (m->counts->time_wait > 0)
-		say(m, "%u of them are closed and wait for net.netfilter.nf_conntrack_tcp_timeout_time_wait to pass: lower it.",
+		say(m,
+			"%u of them are closed and wait for net.netfilter.nf_conntrack_tcp_timeout_time_wait to pass: "
+			"lower it.",
 			m->counts->time_wait);
 	if (m->ns->snat_failures > 0)
 		say(m, "%llu packets found no entry since the start (insert_failed).",
@@ -139,7 +149,8 @@ static void tell_slow(const struct matter *m)
 		m->counts->used + m->counts->blocked < m->ns->reserved)
 		return; /* nearly all of that parity are reserved: they are passed over, and cost little */
 	say(m,
-		"None of the %u free ports has the parity that connect() tries first (that of port %u), so every connect() "
+		"None of the %u free ports has the parity that connect() tries first (that of port %u), so every "
+		"connect() "
 		"searches half of the range before it finds one: about 50 times slower than below 50 %%.",
 		m->counts->free, m->ns->low);
 }
@@ -181,26 +192,32 @@ static void tell_owner(const struct matter *m)
 static void tell_reuse(const struct matter *m)
 {
 	if (!is_connect(m))
-		say(m, "A port in TIME_WAIT is refused to bind() for the whole %u s, whatever net.ipv4.tcp_tw_reuse says.",
+		say(m,
+			"A port in TIME_WAIT is refused to bind() for the whole %u s, whatever net.ipv4.tcp_tw_reuse "
+			"says.",
 			TIME_WAIT_S);
 	else if (!m->facts->timestamps)
 		say(m,
-			"net.ipv4.tcp_timestamps is 0, and without timestamps no port in TIME_WAIT is handed out again: with 1 (and "
+			"net.ipv4.tcp_timestamps is 0, and without timestamps no port in TIME_WAIT is handed out "
+			"again: with 1 (and "
 			"net.ipv4.tcp_tw_reuse = 1) connect() could take these over after %u ms.",
 			m->facts->tw_reuse_delay_ms);
 	else if (m->ns->tw_reuse == PW_TW_REUSE_OFF)
 		say(m,
-			"net.ipv4.tcp_tw_reuse is 0: with 1, connect() takes over a port in TIME_WAIT after %u ms, if the remote "
+			"net.ipv4.tcp_tw_reuse is 0: with 1, connect() takes over a port in TIME_WAIT after %u ms, if "
+			"the remote "
 			"side uses TCP timestamps.",
 			m->facts->tw_reuse_delay_ms);
 	else if (m->ns->tw_reuse == PW_TW_REUSE_LOOPBACK && !is_loopback(m))
 		say(m,
-			"net.ipv4.tcp_tw_reuse is 2, which helps loopback addresses only: with 1, connect() takes over a port in "
+			"net.ipv4.tcp_tw_reuse is 2, which helps loopback addresses only: with 1, connect() takes over "
+			"a port in "
 			"TIME_WAIT after %u ms here too, if the remote side uses TCP timestamps.",
 			m->facts->tw_reuse_delay_ms);
 	else
 		say(m,
-			"%u of these %u can be taken over by connect() right now (net.ipv4.tcp_tw_reuse is %d) and count as free; "
+			"%u of these %u can be taken over by connect() right now (net.ipv4.tcp_tw_reuse is %d) and "
+			"count as free; "
 			"of the others the remote side sends no TCP timestamps, or they are younger than %u ms.",
 			m->counts->reusable, m->counts->time_wait, (int)m->ns->tw_reuse, m->facts->tw_reuse_delay_ms);
 }
@@ -212,8 +229,10 @@ static void tell_time_wait(const struct matter *m)
 	if (m->row->key.kind == PW_KIND_SNAT || c->time_wait == 0 || share(c->time_wait, c->used) < TIME_WAIT_SHARE)
 		return;
 	say(m,
-		"%u of the %u used ports (%u %%) are in TIME_WAIT: this side closes about %u connections a second and each "
-		"holds its port for another %u s. Keep connections open (HTTP keep-alive, a connection pool), or let the peer "
+		"%u of the %u used ports (%u %%) are in TIME_WAIT: this side closes about %u connections a second and "
+		"each "
+		"holds its port for another %u s. Keep connections open (HTTP keep-alive, a connection pool), or let "
+		"the peer "
 		"close first.",
 		c->time_wait, c->used, share(c->time_wait, c->used), (c->time_wait + TIME_WAIT_S - 1) / TIME_WAIT_S,
 		TIME_WAIT_S);
@@ -252,19 +271,24 @@ static bool tell_states(const struct matter *m)
 		return false;
 	if (syn)
 		say(m,
-			"%u of its connections are in SYN_SENT: %s port %u does not answer (a dead server, or a firewall on the "
-			"way). Each try holds its port until it is given up (net.ipv4.tcp_syn_retries: about two minutes). Mend the "
+			"%u of its connections are in SYN_SENT: %s port %u does not answer (a dead server, or a "
+			"firewall on the "
+			"way). Each try holds its port until it is given up (net.ipv4.tcp_syn_retries: about two "
+			"minutes). Mend the "
 			"destination, or let the client give up sooner.",
 			s->syn_sent, m->row->remote_text, m->row->key.port);
 	if (close)
 		say(m,
-			"%u of its connections are in CLOSE_WAIT: %s has closed them, and the program here has not. They stay until "
+			"%u of its connections are in CLOSE_WAIT: %s has closed them, and the program here has not. "
+			"They stay until "
 			"it calls close() or ends: it leaks sockets. More ports only put off the end.",
 			s->close_wait, m->row->remote_text);
 	if (fin)
 		say(m,
-			"%u of its connections are in FIN_WAIT or LAST_ACK: the program here has closed them, and %s does not go "
-			"along. A program that calls shutdown() and keeps the socket holds its port as long as the other side likes; "
+			"%u of its connections are in FIN_WAIT or LAST_ACK: the program here has closed them, and %s "
+			"does not go "
+			"along. A program that calls shutdown() and keeps the socket holds its port as long as the "
+			"other side likes; "
 			"after close() it is net.ipv4.tcp_fin_timeout (60 s).",
 			s->fin_wait, m->row->remote_text);
 	return syn || close || fin;
@@ -282,7 +306,8 @@ static void tell_destination(const struct matter *m)
 		snprintf(more, sizeof(more), " (%u other local address%s this destination already)", others,
 			others == 1 ? " uses" : "es use");
 	say(m,
-		"%u live connections go from one local address to one destination, %s port %u, and each needs a port of its own. "
+		"%u live connections go from one local address to one destination, %s port %u, and each needs a port "
+		"of its own. "
 		"A further local address%s, or a further address or port of the destination, gives %u more.",
 		live, m->row->remote_text, m->row->key.port, more, c->capacity - m->ns->blocked);
 }
@@ -296,13 +321,15 @@ static void tell_blocked(const struct matter *m)
 	bound = m->facts->bound < blocked ? m->facts->bound : blocked;
 	others = blocked - bound;
 	say(m,
-		"%u ports of the range (%u %%) are closed to every connect(): %u by sockets that took their port by bind() "
+		"%u ports of the range (%u %%) are closed to every connect(): %u by sockets that took their port by "
+		"bind() "
 		"(or outlived their listener), %u by listeners and the connections that they accepted.",
 		blocked, share(blocked, m->counts->capacity), bound, others);
 	if (bound > 0)
 		say(m,
 			"If these are clients that bind() their local address with port 0 before connect(): with "
-			"IP_BIND_ADDRESS_NO_PORT they take their ports per destination, and the %u open up again. Ports that a "
+			"IP_BIND_ADDRESS_NO_PORT they take their ports per destination, and the %u open up again. "
+			"Ports that a "
 			"program chooses itself stay taken: let it choose outside of %u-%u.",
 			bound, m->ns->low, m->ns->high);
 	if (share(others, m->counts->capacity) >= BLOCKED_SHARE)
@@ -318,12 +345,14 @@ static void tell_range(const struct matter *m)
 		return;
 	if (width < DEFAULT_WIDTH)
 		say(m,
-			"The range %u-%u has only %u ports, the kernel's default has %u: widen net.ipv4.ip_local_port_range, up to "
+			"The range %u-%u has only %u ports, the kernel's default has %u: widen "
+			"net.ipv4.ip_local_port_range, up to "
 			"%u-%u (%u ports).",
 			m->ns->low, m->ns->high, width, DEFAULT_WIDTH, WIDEST_LOW, WIDEST_HIGH, widest);
 	else if (width <= widest / 4 * 3)
 		say(m,
-			"The range %u-%u has %u ports: net.ipv4.ip_local_port_range = %u %u would give %u. Reserve the ports that "
+			"The range %u-%u has %u ports: net.ipv4.ip_local_port_range = %u %u would give %u. Reserve the "
+			"ports that "
 			"services listen on (net.ipv4.ip_local_reserved_ports) first.",
 			m->ns->low, m->ns->high, width, WIDEST_LOW, WIDEST_HIGH, widest);
 	if (share(m->ns->reserved, width) >= RESERVED_SHARE)
@@ -336,18 +365,23 @@ static void tell_tcp_bind(const struct matter *m)
 	if (m->row->key.kind != PW_KIND_BIND || m->row->key.protocol != IPPROTO_TCP)
 		return;
 	say(m,
-		"bind() with port 0 draws from one pool for each local address, whatever the destination. %u of the %u used ports "
+		"bind() with port 0 draws from one pool for each local address, whatever the destination. %u of the %u "
+		"used ports "
 		"are known to come from bind().",
 		m->counts->bound, m->counts->used);
 	if (m->row->states.established + m->row->states.syn_sent == 0 && m->counts->time_wait == 0)
 		say(m,
-			"None of its sockets is connected: listeners on port 0, or sockets that wait for their use. Close them "
+			"None of its sockets is connected: listeners on port 0, or sockets that wait for their use. "
+			"Close them "
 			"sooner, or spread them over more local addresses.");
 	else
-		say(m, "With IP_BIND_ADDRESS_NO_PORT the port of a client is chosen by connect() instead, per destination.");
+		say(m,
+			"With IP_BIND_ADDRESS_NO_PORT the port of a client is chosen by connect() instead, per "
+			"destination.");
 	if (!pw_row_has_threshold(m->row))
 		say(m,
-			"No threshold is in force here: clients that only connect() share ports between destinations and are not "
+			"No threshold is in force here: clients that only connect() share ports between destinations "
+			"and are not "
 			"held up when this pool is full.");
 }
 
@@ -357,13 +391,16 @@ static void tell_udp(const struct matter *m)
 		return;
 	if (pw_address_is_any(&m->row->key.local))
 		say(m,
-			"Each UDP socket that sends or connects without a port of its own takes one that is free on every address: "
-			"%u are gone. A resolver that opens a socket for each query runs out so: let it use fewer upstream queries at "
+			"Each UDP socket that sends or connects without a port of its own takes one that is free on "
+			"every address: "
+			"%u are gone. A resolver that opens a socket for each query runs out so: let it use fewer "
+			"upstream queries at "
 			"a time, a local cache, or sockets bound to their local address.",
 			m->counts->used);
 	else
 		say(m,
-			"%u UDP ports of this address are taken. One unconnected socket can serve many peers; sockets of a further "
+			"%u UDP ports of this address are taken. One unconnected socket can serve many peers; sockets "
+			"of a further "
 			"local address have ports of their own.",
 			m->counts->used);
 }
@@ -372,7 +409,8 @@ static void tell_doubt(const struct matter *m)
 {
 	if (m->facts->unprobed != NULL && m->facts->doubtful > 0)
 		say(m,
-			"%u ports are in doubt: sockets of unknown origin sit on them (%s). Those that this pool does not "
+			"%u ports are in doubt: sockets of unknown origin sit on them (%s). Those that this pool does "
+			"not "
 			"hold itself count as free, and free can be too high by as many.",
 			m->facts->doubtful, m->facts->unprobed);
 }
@@ -390,7 +428,8 @@ static void tell_listeners(const struct matter *m)
 		snprintf(ports + len, sizeof(ports) - len, ",...");
 	if (len > 0)
 		say(m,
-			"Services listen on %u %s inside of %u-%u that %s not reserved (%s): when one restarts, a connect() may have "
+			"Services listen on %u %s inside of %u-%u that %s not reserved (%s): when one restarts, a "
+			"connect() may have "
 			"taken its port. Reserve what they always use: net.ipv4.ip_local_reserved_ports.",
 			m->facts->listening, m->facts->listening == 1 ? "port" : "ports", m->ns->low, m->ns->high,
 			m->facts->listening == 1 ? "is" : "are", ports);

@@ -6,7 +6,8 @@
 #include "base/utf8.h"
 #include "watch/fields.h"
 
-/* A host can have 100,000 pools: the members are put together in a buffer of our own, several times faster than fprintf(). */
+/* A host can have 100,000 pools: the members are put together in a buffer of our own, several times faster than
+ * fprintf(). */
 struct writer {
 	FILE *out;
 	size_t len;

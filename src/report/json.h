@@ -11,8 +11,9 @@
 
 #include "report/select.h"
 
-/* Writes one document in one line with a final newline. now_ms (CLOCK_BOOTTIME) gives the ages, `wall` the time of the poll.
- * Texts that are not UTF-8 get U+FFFD for each byte that is none. Returns 0, or -1 with errno when writing failed. */
+/* Writes one document in one line with a final newline. now_ms (CLOCK_BOOTTIME) gives the ages, `wall` the time of the
+ * poll. Texts that are not UTF-8 get U+FFFD for each byte that is none. Returns 0, or -1 with errno when writing
+ * failed. */
 int pw_json_print(FILE *out, const struct pw_selection *selection, uint64_t now_ms, struct timespec wall);
 
 #endif

@@ -128,7 +128,8 @@ static const char *ns_name(const struct pw_snapshot *snapshot, uint32_t index)
 	return "";
 }
 
-/* --- rows: each metric is one block with a line for each row ------------------------------------------------------------ */
+/* --- rows: each metric is one block with a line for each row
+ * ------------------------------------------------------------ */
 
 struct rows {
 	const char *prefix;
@@ -185,8 +186,8 @@ static void print_metric(FILE *out, struct rows *rows, const struct pw_field *fi
 	}
 }
 
-/* What is no number: labels of a metric that is always 1, to be joined by those that it shares with the others. It has the type
- * gauge, since Prometheus' own format knows no other. */
+/* What is no number: labels of a metric that is always 1, to be joined by those that it shares with the others. It has
+ * the type gauge, since Prometheus' own format knows no other. */
 static void print_info(FILE *out, struct rows *rows)
 {
 	const struct pw_fields *fields = rows->fields;

@@ -404,8 +404,8 @@ static int take_option(const struct spec *spec, struct pw_options *o, const char
 	return spec->handler(o, value, err);
 }
 
-/* Takes every option, also behind a mistake: whether --check is among them decides about the exit status. Only the first
- * mistake is kept. *command becomes help or version where they are asked for. */
+/* Takes every option, also behind a mistake: whether --check is among them decides about the exit status. Only the
+ * first mistake is kept. *command becomes help or version where they are asked for. */
 static int parse_options(
 	struct pw_options *o, int argc, char *const argv[], enum pw_command *command, struct pw_error *err)
 {
@@ -516,9 +516,10 @@ static bool is_filtered(const struct pw_options *o)
 		o->match.n_ports > 0 || o->states != 0;
 }
 
-/* Which pools are wanted besides the rows of the daemon: those below min-used too (--all), or only those beyond max-rows, which a
- * filter must see. min-used itself stays, since the thresholds in force hang on it. The ranking is made anew for the pools that
- * pass the filters, so the monitor need not make one; but every alarm needs its row for its state. */
+/* Which pools are wanted besides the rows of the daemon: those below min-used too (--all), or only those beyond
+ * max-rows, which a filter must see. min-used itself stays, since the thresholds in force hang on it. The ranking is
+ * made anew for the pools that pass the filters, so the monitor need not make one; but every alarm needs its row for
+ * its state. */
 static void set_limits(struct pw_options *o, struct pw_policy *policy)
 {
 	bool ranked = (o->format != PW_FORMAT_JSON && o->format != PW_FORMAT_OPENMETRICS) || o->top != 0;

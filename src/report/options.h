@@ -46,14 +46,15 @@ struct pw_options {
 };
 
 /* Reads the command line. The strings of argv are borrowed. On PW_COMMAND_USAGE_ERROR `err` tells what is wrong, and
- * out->format still says whether --check was among the arguments (its errors have an exit status of their own). The lists in
- * *out must be released by pw_options_clear() whatever is returned. */
+ * out->format still says whether --check was among the arguments (its errors have an exit status of their own). The
+ * lists in *out must be released by pw_options_clear() whatever is returned. */
 enum pw_command pw_options_parse(struct pw_options *out, int argc, char *const argv[], struct pw_error *err);
 
 void pw_options_clear(struct pw_options *options);
 
-/* The configuration that the options ask for: the file's or the defaults, with the thresholds and limits of the command line
- * laid over it; fills in options->top, ->ranked and ->unlisted. NULL with an error that names each mistake in the file. Free with pw_config_free(). */
+/* The configuration that the options ask for: the file's or the defaults, with the thresholds and limits of the command
+ * line laid over it; fills in options->top, ->ranked and ->unlisted. NULL with an error that names each mistake in the
+ * file. Free with pw_config_free(). */
 struct pw_config *pw_options_config(struct pw_options *options, struct pw_error *err);
 
 /* The text of --help. */

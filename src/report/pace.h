@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* pace.h: what pools gained and lost in the last minute, for those who watch
  *
- * The growth that the monitor finds sees through the waves of TIME_WAIT and needs three minutes for it. Until it is known, a
- * person in front of a terminal is shown the plain difference to a minute ago, or to the first poll. */
+ * The growth that the monitor finds sees through the waves of TIME_WAIT and needs three minutes for it. Until it is
+ * known, a person in front of a terminal is shown the plain difference to a minute ago, or to the first poll. */
 #ifndef PW_REPORT_PACE_H
 #define PW_REPORT_PACE_H
 
@@ -18,8 +18,8 @@ struct pw_pace *pw_pace_new(void);
 /* NULL is allowed. */
 void pw_pace_free(struct pw_pace *pace);
 
-/* Takes the free ports of every row of a poll; pools that have no row any more are forgotten. now_ms is CLOCK_BOOTTIME. A pool for
- * which there is no memory has no pace. */
+/* Takes the free ports of every row of a poll; pools that have no row any more are forgotten. now_ms is CLOCK_BOOTTIME.
+ * A pool for which there is no memory has no pace. */
 void pw_pace_add(struct pw_pace *pace, const struct pw_snapshot *snapshot, uint64_t now_ms);
 
 struct pw_growth {

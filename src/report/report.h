@@ -52,8 +52,8 @@ struct pw_view {
 /* What is known about a namespace; never NULL. */
 const struct pw_facts *pw_report_facts(const struct pw_report *report, uint32_t ns);
 
-/* Prints one poll as the options want it: check, JSON, or table and explanation. *status becomes the exit status of --check, else
- * stays as it is. Returns 0, or -1 when writing failed or memory ran out. */
+/* Prints one poll as the options want it: check, JSON, or table and explanation. *status becomes the exit status of
+ * --check, else stays as it is. Returns 0, or -1 when writing failed or memory ran out. */
 int pw_report_print(FILE *out, const struct pw_report *report, const struct pw_options *options,
 	const struct pw_view *view, int *status);
 

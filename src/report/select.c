@@ -3,8 +3,8 @@
 
 #include <stdlib.h>
 
-/* The order of the daemon's ranks in one number: pools with a threshold in force first, then the most utilized, those with the
- * fewest free ports, with the most used ones. */
+/* The order of the daemon's ranks in one number: pools with a threshold in force first, then the most utilized, those
+ * with the fewest free ports, with the most used ones. */
 static uint64_t badness(bool has_threshold, const struct pw_pool_counts *counts)
 {
 	uint64_t used_up = counts->free < 65536 ? 65536 - counts->free : 0;

@@ -24,8 +24,8 @@ struct pw_selection {
 	size_t matched;
 };
 
-/* Chooses by the filters, options->top and options->ranked (the worst first, else the rows of the snapshot in index order and then
- * the unlisted ones). Returns 0, or -1 when out of memory. Release with pw_selection_clear(). */
+/* Chooses by the filters, options->top and options->ranked (the worst first, else the rows of the snapshot in index
+ * order and then the unlisted ones). Returns 0, or -1 when out of memory. Release with pw_selection_clear(). */
 int pw_selection_make(struct pw_selection *out, const struct pw_snapshot *snapshot,
 	const struct pw_unlisted_list *unlisted, const struct pw_options *options);
 

@@ -69,7 +69,8 @@ static void print_namespace(FILE *out, const struct pw_layout *l, const struct p
 	print_parts(out, l, &parts);
 }
 
-/* Those that could not be read have a note instead. On a terminal a host with 50 containers keeps room for the table. */
+/* Those that could not be read have a note instead. On a terminal a host with 50 containers keeps room for the table.
+ */
 static void print_namespaces(FILE *out, const struct pw_layout *l)
 {
 	const struct pw_snapshot *snapshot = l->report->selection.snapshot;

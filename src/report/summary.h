@@ -7,7 +7,8 @@
 
 #include "report/table.h"
 
-/* When watching: the time and the interval. Then for each namespace range, capacity and sockets, and the worst pool of all. */
+/* When watching: the time and the interval. Then for each namespace range, capacity and sockets, and the worst pool of
+ * all. */
 void pw_print_summary(FILE *out, const struct pw_layout *layout);
 
 /* How many pools are not shown, and what is not known. `shown` is the number of rows in the table. */

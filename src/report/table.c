@@ -11,13 +11,15 @@
 /* From this width on there is room for the blocked and the fast free ports. */
 #define WIDE 110
 
-/* Owners are measured for a column of their own only among so few rows: the first of 100,000 need not wait for the last. */
+/* Owners are measured for a column of their own only among so few rows: the first of 100,000 need not wait for the
+ * last. */
 #define MEASURED_ROWS 500
 
 /* Names below their row are indented by this much. */
 #define INDENT "      "
 
-/* --- columns --------------------------------------------------------------------------------------------------------- */
+/* --- columns ---------------------------------------------------------------------------------------------------------
+ */
 
 /* Only an exhausted pool has a full bar, and only an empty one has none. */
 static void format_bar(const struct pw_layout *l, const struct pw_pool_row *row, char *buf, size_t size)
@@ -148,7 +150,8 @@ static bool is_wanted(const struct pw_layout *l, const struct pw_column *column)
 	return true;
 }
 
-/* --- layout ---------------------------------------------------------------------------------------------------------- */
+/* --- layout ----------------------------------------------------------------------------------------------------------
+ */
 
 /* Columns that the cells of fixed width take, with the blank behind each. */
 static unsigned fixed_width(const struct pw_layout *l)
@@ -195,7 +198,8 @@ static void lay_out(struct pw_layout *l, const struct pw_report *report, const s
 	l->name_width = name;
 }
 
-/* --- rows ------------------------------------------------------------------------------------------------------------ */
+/* --- rows ------------------------------------------------------------------------------------------------------------
+ */
 
 static bool is_harmless(const struct pw_pool_row *row)
 {

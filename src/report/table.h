@@ -28,9 +28,9 @@ struct pw_layout {
 /* The name of a pool with the label that a `pool` section gives it, safe to print. */
 void pw_table_name(const struct pw_layout *layout, const struct pw_pool_row *row, char *buf, size_t size);
 
-/* Prints summary, table and notes. With a width every line fits into it: names that are too long go below their row. With a
- * height as many rows are shown as fit. Without a width: plain columns, one pool a line, every other line begins with '#'.
- * Returns 0, or -1 when memory ran out or writing failed. */
+/* Prints summary, table and notes. With a width every line fits into it: names that are too long go below their row.
+ * With a height as many rows are shown as fit. Without a width: plain columns, one pool a line, every other line begins
+ * with '#'. Returns 0, or -1 when memory ran out or writing failed. */
 int pw_table_print(FILE *out, const struct pw_report *report, const struct pw_view *view);
 
 #endif

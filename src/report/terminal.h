@@ -9,8 +9,9 @@
 #include "report/options.h"
 #include "report/report.h"
 
-/* What standard output can show. A pipe or file has width 0 and no colours (unless asked for by --color=always); a terminal has
- * colours unless TERM says that it has none or NO_COLOR is set (https://no-color.org). Call setlocale() before. */
+/* What standard output can show. A pipe or file has width 0 and no colours (unless asked for by --color=always); a
+ * terminal has colours unless TERM says that it has none or NO_COLOR is set (https://no-color.org). Call setlocale()
+ * before. */
 void pw_terminal_view(struct pw_view *view, enum pw_colour colour);
 
 /* Reads the size of the terminal again; 80 x 24 where it is unknown. */

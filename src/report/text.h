@@ -21,11 +21,12 @@ char *pw_text_safe(const char *text, bool unicode, char *buf, size_t size);
 /* Columns that a text takes in the current locale (LC_CTYPE); escape sequences must not be in it. */
 size_t pw_text_width(const char *text);
 
-/* Writes `text` in lines of at most `width` columns (0: one line), broken at blanks; a word that is longer is broken anywhere.
- * The first line begins with `first`, the others with `rest`. */
+/* Writes `text` in lines of at most `width` columns (0: one line), broken at blanks; a word that is longer is broken
+ * anywhere. The first line begins with `first`, the others with `rest`. */
 void pw_text_wrap(FILE *out, const char *text, unsigned width, const char *first, const char *rest);
 
-/* A duration in at most four characters: "59s", "59m", "47h", "999d", ">2y"; "-" for PW_NOT_IN_SIGHT. Rounds down. Returns buf. */
+/* A duration in at most four characters: "59s", "59m", "47h", "999d", ">2y"; "-" for PW_NOT_IN_SIGHT. Rounds down.
+ * Returns buf. */
 char *pw_text_duration(uint32_t seconds, char buf[PW_TEXT_SHORT_MAX]);
 
 #endif

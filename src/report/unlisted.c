@@ -8,8 +8,8 @@
 
 #include "watch/alarm.h"
 
-/* Which keys have a row, roughly: a bit for each hash. Asking the snapshot means to encode an index, and of 100,000 keys a few
- * hundred have a row. */
+/* Which keys have a row, roughly: a bit for each hash. Asking the snapshot means to encode an index, and of 100,000
+ * keys a few hundred have a row. */
 #define LISTED_BITS 65536
 
 struct walk {
@@ -65,7 +65,8 @@ static int reserve(struct pw_unlisted_list *list)
 	return 0;
 }
 
-/* Where no `pool` section matches, a pool without a row is normal: it is below the number of ports from which pools alarm. */
+/* Where no `pool` section matches, a pool without a row is normal: it is below the number of ports from which pools
+ * alarm. */
 static void judge(struct pw_unlisted *pool, const struct pw_policy *policy)
 {
 	struct pw_alarm alarm = {0};

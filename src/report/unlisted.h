@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* unlisted.h: the pools that the monitor gives no row: too small, or too many
  *
- * A host can have 100,000 of them, most with a port or two. They have no state and no history, so they need not go through the
- * monitor: each is kept with its key and its numbers, and becomes a row only when it is printed. */
+ * A host can have 100,000 of them, most with a port or two. They have no state and no history, so they need not go
+ * through the monitor: each is kept with its key and its numbers, and becomes a row only when it is printed. */
 #ifndef PW_REPORT_UNLISTED_H
 #define PW_REPORT_UNLISTED_H
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* fields.h: every value that is shown, described once
  *
- * The agent's tables and notifications, the JSON document, the columns of the terminal and the metrics read these descriptions. To
- * show one more value: count it, add a line to fields.c, and tell of it in PORTWATCH-MIB and the documents. Tests hold the lines
- * against the MIB and the JSON schema. */
+ * The agent's tables and notifications, the JSON document, the columns of the terminal and the metrics read these
+ * descriptions. To show one more value: count it, add a line to fields.c, and tell of it in PORTWATCH-MIB and the
+ * documents. Tests hold the lines against the MIB and the JSON schema. */
 #ifndef PW_WATCH_FIELDS_H
 #define PW_WATCH_FIELDS_H
 
@@ -92,14 +92,16 @@ struct pw_fields {
 extern const struct pw_fields pw_agent_fields, pw_namespace_fields, pw_pool_fields, pw_top_fields, pw_alarm_fields,
 	pw_event_fields, pw_label_fields;
 
-/* Reads a field whose storage is not PW_IN_NONE. `row` must be of the kind that its table has. Texts live as long as the row. */
+/* Reads a field whose storage is not PW_IN_NONE. `row` must be of the kind that its table has. Texts live as long as
+ * the row. */
 void pw_field_read(
 	const struct pw_field *field, const struct pw_context *context, const void *row, struct pw_field_value *value);
 
 /* The field with this name; NULL when there is none. */
 const struct pw_field *pw_field_by_name(const struct pw_fields *fields, const char *name);
 
-/* The field with the lowest number that is not below `number` and that can be read in the MIB (an index can't); NULL behind the last. */
+/* The field with the lowest number that is not below `number` and that can be read in the MIB (an index can't); NULL
+ * behind the last. */
 const struct pw_field *pw_field_from(const struct pw_fields *fields, uint32_t number);
 
 #endif

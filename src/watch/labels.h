@@ -19,7 +19,8 @@ struct pw_labels {
 	size_t n;
 };
 
-/* Takes over the sections of a policy, which must live until the next call. Returns 0; -1 when out of memory: there are none then. */
+/* Takes over the sections of a policy, which must live until the next call. Returns 0; -1 when out of memory: there are
+ * none then. */
 int pw_labels_set(struct pw_labels *labels, const struct pw_policy *policy);
 
 /* Frees what it holds. */

@@ -359,7 +359,7 @@ static void print_field(const struct pw_fields *fields, const struct pw_field *f
 		printf("help %s %s\n", object_name(fields, field), field->help);
 	if (field->json)
 		printf("member %s %s %s\n", fields->prefix, field->name,
-			field->syntax == PW_SYNTAX_ENUM                                           ? "enum"
+			field->syntax == PW_SYNTAX_ENUM                                              ? "enum"
 				: field->syntax == PW_SYNTAX_TEXT || field->syntax == PW_SYNTAX_DATE ? "string"
 												     : "integer");
 	for (unsigned value = 1; field->word != NULL && value < 256; value++)
