@@ -3,7 +3,6 @@
 
 #include <config.h>
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +21,7 @@
 
 #include "base/array.h"
 #include "base/error.h"
+#include "base/utf8.h"
 #include "kernel/connect_perf.h"
 #include "kernel/walk.h"
 
@@ -42,14 +42,6 @@ struct pw_connect_events {
 	size_t n, room;
 	struct pw_failing_processes processes;
 };
-
-/* Names go to terminals and into the log. */
-static void clean_name(char *name)
-{
-	for (; *name != '\0'; name++)
-		if (iscntrl((unsigned char)*name))
-			*name = '?';
-}
 
 #ifdef HAVE_BPF
 
@@ -102,7 +94,7 @@ static int take_process(void *context, void *data, size_t size)
 		return 0;
 	memcpy(&process, data, sizeof(process));
 	process.comm[sizeof(process.comm) - 1] = '\0';
-	clean_name(process.comm);
+	pw_utf8_clean(process.comm, sizeof(process.comm), process.comm);
 	pw_failing_add(&events->processes, process.pid, process.comm, 1);
 	return 0;
 }
@@ -200,7 +192,7 @@ static void add_pool(struct pw_connect_events *events, const struct events_pool 
 		.process = {.pid = failures->pid, .times = count < UINT32_MAX ? (uint32_t)count : UINT32_MAX},
 		.cgroup = failures->cgroup};
 	memcpy(refusals->process.name, failures->comm, sizeof(refusals->process.name) - 1);
-	clean_name(refusals->process.name);
+	pw_utf8_clean(refusals->process.name, sizeof(refusals->process.name), refusals->process.name);
 }
 
 /* What of this count is new. */
@@ -302,7 +294,7 @@ static void take_sample(const struct pw_refusals *refusal, void *context)
 	struct pw_failing_process process = refusal->process;
 	size_t i = 0;
 
-	clean_name(process.name);
+	pw_utf8_clean(process.name, sizeof(process.name), process.name);
 	pw_failing_add(&events->processes, process.pid, process.name, 1);
 	while (i < events->n &&
 		(events->pools[i].netns != refusal->netns ||

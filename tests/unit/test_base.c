@@ -217,6 +217,16 @@ static void test_utf8_clean(void **state)
 		pw_utf8_clean(text, size, text);
 		assert_string_equal(text, out);
 	}
+	{
+		static char long_text[65537];
+
+		memset(long_text, 'x', sizeof(long_text) - 1);
+		pw_utf8_clean(out, sizeof(out), long_text);
+		assert_int_equal(strlen(out), sizeof(out) - 1);
+		memset(long_text, '\x1b', sizeof(long_text) - 1);
+		pw_utf8_clean(long_text, sizeof(long_text), long_text);
+		assert_int_equal(strspn(long_text, "?"), sizeof(long_text) - 1);
+	}
 	pw_utf8_clean(out, sizeof(out), "a\x1b\xc3\xa4\xff\xe2\x80\xaez");
 	assert_string_equal(out, "a?\xc3\xa4??z");
 	pw_utf8_clean(out, 3, "a\xc3\xa4");
