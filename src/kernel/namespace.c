@@ -5,7 +5,9 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/utf8.h"
@@ -56,6 +58,11 @@ void pw_namespace_leave(const struct pw_namespace *ns)
 		pw_netns_leave();
 }
 
+/* Older headers lack it. */
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71
+#endif
+
 /* --- reading --- */
 
 static int open_input(struct pw_namespace *ns)
@@ -88,6 +95,20 @@ static void set_lists(struct pw_namespace *ns)
 	sockets->ports_context = ns->snat.ports_context = ns;
 }
 
+static uint64_t own_cookie(void)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	socklen_t size = sizeof(uint64_t);
+	uint64_t cookie = 0;
+
+	if (fd >= 0) {
+		if (getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &size) < 0)
+			cookie = 0;
+		close(fd);
+	}
+	return cookie;
+}
+
 enum pw_read_status pw_namespace_read(struct pw_namespace *ns)
 {
 	struct stat own;
@@ -95,6 +116,7 @@ enum pw_read_status pw_namespace_read(struct pw_namespace *ns)
 	if (ns->input.ops == NULL && open_input(ns) < 0)
 		return ns->status = PW_READ_FAILED;
 	ns->entered = stat("/proc/thread-self/ns/net", &own) == 0 ? own.st_ino : 0;
+	ns->cookie = ns->path[0] != '\0' ? own_cookie() : 0;
 	ns->status = pw_sysctl_read(&ns->input, &ns->range, &ns->err);
 	set_lists(ns);
 	if (ns->status == PW_READ_OK)
@@ -196,6 +218,7 @@ void pw_namespace_result(struct pw_namespace *ns, struct pw_ns_poll *out)
 	sockets->stale_protocol = ns->udp_failed ? IPPROTO_UDP : 0;
 	*out = (struct pw_ns_poll){.index = ns->index,
 		.name = ns->name,
+		.cookie = ns->cookie,
 		.status = PW_POLL_FAILED,
 		.census = ns->census,
 		.conntrack = {.state = PW_STATE_NORMAL},

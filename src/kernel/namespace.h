@@ -29,6 +29,7 @@ struct pw_namespace {
 
 	uint64_t inode;   /* which one must be behind the path; 0 = any */
 	uint64_t entered; /* the inode of the one that the last poll read */
+	uint64_t cookie;  /* its SO_NETNS_COOKIE, which no other one ever gets; 0 before Linux 5.14 */
 
 	/* how it is polled; may be set between two polls */
 	bool probe;        /* ask the allocator about ports in doubt; see pw_probe_available() */

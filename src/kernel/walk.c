@@ -94,7 +94,8 @@ struct target {
 static char load_message[256];
 
 /* The last warning of the library says best what the kernel did not like. */
-static int keep_message(enum libbpf_print_level level, const char *format, va_list arguments)
+__attribute__((format(printf, 2, 0))) static int keep_message(
+	enum libbpf_print_level level, const char *format, va_list arguments)
 {
 	if (level == LIBBPF_WARN) {
 		vsnprintf(load_message, sizeof(load_message), format, arguments);

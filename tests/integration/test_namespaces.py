@@ -81,6 +81,21 @@ def watches(scene, names):
     return eventually(probe, 20)
 
 
+def test_a_namespace_made_anew_is_another_one(scene):
+    """Between two polls, under the same name (and often the same inode): its alarm ends, and is told to have ended."""
+    start(scene, 'namespaces { names = { "blue" } }')
+    add(scene, ["blue"])
+    tenant = Tenant(scene, "blue")
+    scene.expect([(pool_of("blue"), "normal", "warning")])
+    with scene.daemon.paused():
+        tenant.leave()
+        delete(scene, ["blue"])
+        add(scene, ["blue"])
+    scene.expect([(pool_of("blue"), "normal", "warning"), (pool_of("blue"), "warning", "normal")])
+    assert scene.manager.get("pwActiveAlarms") == 0
+    watches(scene, ["blue"])
+
+
 def test_fifty_namespaces_come_and_go(scene):
     start(scene, "namespaces { all = true }\ntop = 50")
     add(scene, WATCHED)
