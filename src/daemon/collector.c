@@ -444,6 +444,7 @@ void pw_collector_poll(struct pw_collector *collector)
 	poll.connect_failures_reason = collector->failed.reason;
 	poll.ns = host->polls;
 	poll.n_ns = host->n;
+	poll.incomplete = host->refused != 0;
 	poll.wall = pw_clock_wall();
 	poll.now_ms = pw_clock_boot_ms();
 	poll.duration_us = (uint32_t)(pw_clock_boot_us() - start_us);

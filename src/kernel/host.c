@@ -3,11 +3,15 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "kernel/capture.h"
 #include "kernel/netns_list.h"
+
+/* Descriptors that are not for namespaces. */
+#define SPARED_DESCRIPTORS 128
 
 /* --- life --- */
 
@@ -152,19 +156,51 @@ static void drop_until(struct pw_host *host, size_t first, uint32_t index)
 	host->n -= at - first;
 }
 
+/* How many namespaces there may be, by the limit of descriptors: each keeps those of its settings. What is spared is
+ * for the master agent, the backend, and what a poll opens. */
+static size_t most_namespaces(rlim_t *limit)
+{
+	struct rlimit files = {.rlim_cur = RLIM_INFINITY};
+
+	getrlimit(RLIMIT_NOFILE, &files);
+	*limit = files.rlim_cur;
+	if (files.rlim_cur == RLIM_INFINITY)
+		return SIZE_MAX;
+	return files.rlim_cur > SPARED_DESCRIPTORS ? (files.rlim_cur - SPARED_DESCRIPTORS) / PW_STREAM_SETTINGS : 0;
+}
+
+/* Those that came first stay; the others follow when there is room again. */
+static void follow_refused(struct pw_host *host, size_t refused, rlim_t limit)
+{
+	if (refused != 0 && host->refused == 0)
+		pw_log(LOG_ERR,
+			"%zu network namespaces are not watched: %llu descriptors (RLIMIT_NOFILE) are too few for more "
+			"than %zu",
+			refused, (unsigned long long)limit, host->n - host->n_fixed);
+	else if (refused == 0 && host->refused != 0)
+		pw_log(LOG_NOTICE, "all network namespaces are watched again");
+	host->refused = refused;
+}
+
 /* Brings the namespaces in line with those that are there and wanted. Both lists are in the order in which these
  * were found, so what stands between two that match has gone. */
 static void find_namespaces(struct pw_host *host)
 {
 	const struct pw_host_options *options = &host->options;
-	size_t at = host->n_fixed;
+	size_t at = host->n_fixed, n, most;
+	rlim_t limit;
 
 	if (!options->all && options->n_names == 0 && host->n == at)
 		return;
 	pw_netns_list_update(host->others, options->all, options->names, options->n_names, pw_clock_boot_ms());
-	for (size_t i = 0; i < pw_netns_list_count(host->others); i++) {
+	n = pw_netns_list_count(host->others);
+	most = most_namespaces(&limit);
+	for (size_t i = 0; i < n; i++) {
 		const struct pw_netns_entry *entry = pw_netns_list_entry(host->others, i);
 
+		/* the watched ones come before all that were refused */
+		if (at == host->n && i >= most)
+			break;
 		drop_until(host, at, entry->index);
 		if (at < host->n) {
 			struct pw_namespace *ns = host->namespaces[at++];
@@ -180,6 +216,7 @@ static void find_namespaces(struct pw_host *host)
 		}
 	}
 	drop_until(host, at, 0);
+	follow_refused(host, n - (at - host->n_fixed), limit);
 }
 
 /* --- what is needed --- */

@@ -48,6 +48,7 @@ struct pw_host {
 	size_t n;
 	size_t n_fixed; /* the first ones: those that were added */
 	size_t size;
+	size_t refused; /* namespaces that are wanted, and for which there are too few descriptors */
 	struct pw_host_options options;
 	struct pw_backend *backend;
 	struct pw_netns_list *others;

@@ -478,6 +478,7 @@ static void take_scalars(struct pw_monitor *m, const struct pw_poll *poll)
 		s->poll_errors++;
 		return;
 	}
+	s->poll_errors += poll->incomplete;
 	s->poll_ms = poll->now_ms;
 	s->poll_duration_us = poll->duration_us;
 }

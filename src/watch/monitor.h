@@ -53,6 +53,7 @@ struct pw_poll {
 	uint32_t duration_us;
 	const struct pw_ns_poll *ns;
 	size_t n_ns;
+	bool incomplete; /* namespaces are wanted that could not be watched: counts as a poll error */
 	uint64_t connect_failures;
 	bool connect_failures_counting;
 	const char *connect_failures_reason;

@@ -179,6 +179,26 @@ def test_a_long_poll_is_a_sign_of_life(scene):
     assert scene.daemon.stop(STOP_SECONDS) == 0
 
 
+def test_more_namespaces_than_descriptors(scene):
+    """Those that were found first are watched, and the own one; the others are refused with one line, and follow when there is room."""
+    start(scene, "namespaces { all = true }", wrapper=("prlimit", "--nofile=190:190"))
+    fit = (190 - 128) // 5
+    add(scene, WATCHED[:20])
+    eventually(lambda: len(namespaces(scene)) == fit + 1)
+    errors = scene.manager.get("pwPollErrors")
+    eventually(lambda: scene.manager.get("pwPollErrors") > errors)
+    scene.polls(5)
+    assert scene.manager.get("pwPollAge") < 5000
+    log = scene.daemon.log()
+    assert log.count("descriptors (RLIMIT_NOFILE) are too few") == 1 and "poll failed" not in log
+    delete(scene, WATCHED[:15])
+    watches(scene, WATCHED[15:20])
+    errors = scene.manager.get("pwPollErrors")
+    scene.polls(5)
+    assert scene.manager.get("pwPollErrors") == errors
+    assert "all network namespaces are watched again" in scene.daemon.log()
+
+
 def test_a_namespace_that_only_a_process_holds(scene):
     start(scene, "namespaces { all = true }\nmin-used = 1")
     add(scene, ["blue"])
