@@ -398,7 +398,7 @@ static void print_mib(void)
 		for (size_t i = 0; i < pw_groups[g].fields->n; i++)
 			print_field(pw_groups[g].fields, &pw_groups[g].fields->fields[i]);
 	print_enumerations();
-	for (int type = PW_EVENT_RISING; type <= PW_EVENT_COLLECTOR_RECOVERED; type++)
+	for (int type = PW_EVENT_RISING; type <= PW_EVENT_CONNTRACK_FALLING; type++)
 		print_notification((enum pw_event_type)type);
 }
 
