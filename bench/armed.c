@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* armed.c: what counting failed allocations costs the host
  *
- * Measures a few calls in turns, with kernel/connect_events.h counting and not, in network and mount namespaces of its own. Prints nanoseconds of CPU
- * time a call (median of the rounds) and the median of the rounds' ratios. Needs root. `armed perf` measures perf events instead of BPF. */
+ * Measures a few calls in turns, with kernel/connect_events.h counting and not, in network and mount namespaces of
+ * its own. Prints nanoseconds of CPU time a call (median of the rounds) and the median of the rounds' ratios. Needs
+ * root. `armed perf` measures perf events instead of BPF. */
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <net/if.h>

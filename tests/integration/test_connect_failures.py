@@ -122,6 +122,20 @@ def test_a_failure_is_told_within_a_second(make_scene):
     assert scene.manager.get("pwPolls") - before <= 2 + (time.monotonic() - started)
 
 
+def test_a_burst_between_two_polls_is_seen(make_scene):
+    """Full for a moment, long before the next poll: the pool has a row with its peak, and an alarm."""
+    scene = make_scene(40000, 40999, TRAP_V2C)
+    scene.load.listen(HERE, PORT)
+    start_counting(scene, WITH_TRACEFS, interval=600)
+    scene.load.connect(1000, HERE, PORT)
+    fail(scene)
+    name = f"tcp {HERE} -> {HERE}:{PORT}"
+    event = eventually(lambda: next((e for e in scene.notifications() if e["notification"] == "pwPoolRising"), None))
+    assert (event["pwEventPoolName"], event["pwEventState"], event["pwEventUsed"]) == (name, "exhausted", 1000)
+    row = scene.manager.pool(name)
+    assert (row["pwPoolPeak"], row["pwPoolFailures"]) == (1000, 1)
+
+
 def test_without_tracefs_and_bpf_it_says_so(full):
     full.start(prefix=WITHOUT_TRACEFS + WITHOUT_BPF)
     fail(full, 3)
