@@ -411,6 +411,7 @@ static const struct pw_field label_fields[] = {
 	FIELD(6, "free", GAUGE32, "ports", "Allocations that would succeed now", IN(free)),
 	FIELD(7, "worstUtilization", GAUGE32, "percent", "The highest utilization of these pools",
 		IN(worst_utilization)),
+	FIELD(8, "failures", COUNTER64, "failures", "Allocations that failed for want of a port", IN(failures)),
 };
 #undef KEPT_IN
 FIELDS(pw_label_fields, "pwLabel", 7, true, true, label_fields);

@@ -19,9 +19,8 @@ static size_t first_of(const struct pw_policy *policy, size_t rule)
 	return first;
 }
 
-int pw_labels_set(struct pw_labels *labels, const struct pw_policy *policy)
+static int set(struct pw_labels *labels, const struct pw_policy *policy)
 {
-	pw_labels_clear(labels);
 	if (policy->n_rules == 0)
 		return 0;
 	labels->rules = policy->rules;
@@ -42,6 +41,28 @@ int pw_labels_set(struct pw_labels *labels, const struct pw_policy *policy)
 	return 0;
 }
 
+/* What was counted for the same title before. */
+static uint64_t failures_of(const struct pw_labels *labels, const char *name)
+{
+	for (size_t i = 0; i < labels->n; i++)
+		if (strcmp(labels->rows[i].name, name) == 0)
+			return labels->rows[i].failures;
+	return 0;
+}
+
+int pw_labels_set(struct pw_labels *labels, const struct pw_policy *policy)
+{
+	struct pw_labels was = *labels;
+	int rc;
+
+	*labels = (struct pw_labels){0};
+	rc = set(labels, policy);
+	for (size_t i = 0; i < labels->n; i++)
+		labels->rows[i].failures = failures_of(&was, labels->rows[i].name);
+	pw_labels_clear(&was);
+	return rc;
+}
+
 void pw_labels_clear(struct pw_labels *labels)
 {
 	free(labels->row_of);
@@ -52,7 +73,9 @@ void pw_labels_clear(struct pw_labels *labels)
 void pw_labels_start(struct pw_labels *labels)
 {
 	for (size_t i = 0; i < labels->n; i++)
-		labels->rows[i] = (struct pw_label_row){.index = labels->rows[i].index, .name = labels->rows[i].name};
+		labels->rows[i] = (struct pw_label_row){.index = labels->rows[i].index,
+			.name = labels->rows[i].name,
+			.failures = labels->rows[i].failures};
 }
 
 void pw_labels_add(struct pw_labels *labels, const struct pw_rule *rule, const struct pw_pool_counts *counts)
@@ -68,6 +91,12 @@ void pw_labels_add(struct pw_labels *labels, const struct pw_rule *rule, const s
 	row->free += counts->free;
 	if (counts->utilization > row->worst_utilization)
 		row->worst_utilization = counts->utilization;
+}
+
+void pw_labels_failed(struct pw_labels *labels, const struct pw_rule *rule, uint64_t count)
+{
+	if (labels->n != 0)
+		labels->rows[labels->row_of[rule - labels->rules]].failures += count;
 }
 
 void pw_labels_build(const struct pw_labels *labels, struct pw_snapshot *snapshot, struct pw_arena *arena)

@@ -209,6 +209,8 @@ void pw_monitor_failed(struct pw_monitor *m, const struct pw_pool_key *key, uint
 	if (pool == NULL)
 		return;
 	pool->failures += count;
+	if (pool->rule != NULL)
+		pw_labels_failed(&m->labels, pool->rule, count);
 	pool->failed_ms = last_ms;
 	pool->failed_poll = m->poll_number + 1;
 }

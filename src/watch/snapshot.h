@@ -73,6 +73,7 @@ struct pw_label_row {
 	uint32_t pools;
 	uint64_t capacity, used, free;
 	uint32_t worst_utilization; /* percent */
+	uint64_t failures;          /* allocations that failed for want of a port */
 };
 
 struct pw_snapshot {

@@ -164,8 +164,8 @@ def test_snmptt_events(mib):
             assert {"pwEventPoolName", "pwEventLabel", "pwEventCapacity"} <= used <= {
                 "pwEventPoolName", "pwEventLabel", "pwEventCapacity", "pwEventFree", "pwEventUtilization", "pwEventTimeWait"}
         else:
-            failing = {"pwEventPoolName", "pwEventFailures"} if name == "pwConnectFailing" else set()
-            assert used == {"pwEventText"} | failing
+            beside = {"pwEventLocalText", "pwEventRemoteText", "pwEventPort", "pwEventPool"}  # the name says them
+            assert used == set(mib.carries[name]) - {"pwEventId", "pwEventTime"} - beside
     assert mib.carries["pwPoolRising"][14] == "pwEventState"
     assert states == {"pwPoolRising": {"warning", "critical", "exhausted"}, "pwPoolFalling": {"normal", "warning", "critical"}}
 

@@ -16,7 +16,7 @@
 void fixture_init(struct fixture *f)
 {
 	static const struct pw_label_row labels[] = {
-		{1, "payment gateway", 1, 28232, 28220, 0, 100}, {2, "backends", 3, 84696, 24000, 60696, 85}};
+		{1, "payment gateway", 1, 28232, 28220, 0, 100, 0}, {2, "backends", 3, 84696, 24000, 60696, 85, 0}};
 
 	memset(f, 0, sizeof(*f));
 	f->ns[0] = (struct pw_ns_row){.index = 1,

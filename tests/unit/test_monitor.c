@@ -626,6 +626,18 @@ static void labels_add_their_pools_up(void **unused)
 	fixture_poll(&f);
 	assert_int_equal(f.snapshot->labels[0].pools, 2);
 	assert_int_equal(f.snapshot->labels[0].used, 610);
+	assert_int_equal(f.snapshot->labels[0].failures, 0);
+	for (size_t i = 0; i < 2; i++) { /* their failures too, and these stay */
+		struct pw_pool_key key = {.kind = PW_KIND_CONNECT, .protocol = IPPROTO_TCP, .ns = 1, .port = ports[i]};
+
+		pw_address_parse(&key.local, "10.0.0.1");
+		pw_address_parse(&key.remote, "10.0.0.2");
+		pw_monitor_failed(f.monitor, &key, 3, f.poll.now_ms);
+	}
+	pw_monitor_set_policy(f.monitor, &f.policy);
+	fixture_poll(&f);
+	assert_int_equal(f.snapshot->labels[0].failures, 6);
+	assert_int_equal(f.snapshot->labels[1].failures, 0);
 	f.policy.n_rules = 0;
 	pw_monitor_set_policy(f.monitor, &f.policy);
 	fixture_poll(&f);
