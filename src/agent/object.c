@@ -164,15 +164,16 @@ const uint8_t *pw_notification_objects(enum pw_event_type type, size_t *n)
 	static const uint8_t crossing[] = {
 		1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22};
 	static const uint8_t connects[] = {1, 2, 3, 7, 8, 9, 21, 22, 23};
+	static const uint8_t packets[] = {1, 2, 22, 23};
 	static const uint8_t collector[] = {1, 2, 22};
 	static const uint8_t table[] = {1, 2, 10, 11, 13, 14, 15, 16, 17, 22};
 
 	switch (type) {
 	case PW_EVENT_RISING:
 	case PW_EVENT_FALLING: *n = sizeof(crossing); return crossing;
-	case PW_EVENT_SNAT_FAILING:
-	case PW_EVENT_SNAT_RACING:
 	case PW_EVENT_CONNECT_FAILING: *n = sizeof(connects); return connects;
+	case PW_EVENT_SNAT_FAILING:
+	case PW_EVENT_SNAT_RACING: *n = sizeof(packets); return packets;
 	case PW_EVENT_CONNTRACK_RISING:
 	case PW_EVENT_CONNTRACK_FALLING: *n = sizeof(table); return table;
 	default: *n = sizeof(collector); return collector;
