@@ -8,9 +8,13 @@
 
 void pw_descriptors_start(void)
 {
-	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
-		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd) /* the lowest that is free */
-			_exit(EXIT_FAILURE);                                   /* nowhere to say why */
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		int opened = fcntl(fd, F_GETFD) < 0 ? open("/dev/null", O_RDWR) : fd; /* the lowest that is free */
+
+		if (opened != fd)
+			_exit(EXIT_FAILURE); /* nowhere to say why */
+					     /* cppcheck-suppress resourceLeak ; it is to stay open */
+	}
 }
 
 void pw_descriptors_raise_limit(void)

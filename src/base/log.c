@@ -52,9 +52,9 @@ static void open_stderr(void)
 		return;
 	logger.is_socket = S_ISSOCK(st.st_mode);
 	if (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode)) {
-		int fd = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-
-		logger.fd = fd >= 0 ? fd : STDERR_FILENO;
+		logger.fd = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+		if (logger.fd < 0)
+			logger.fd = STDERR_FILENO;
 	}
 }
 

@@ -194,9 +194,11 @@ static void drop_followers(struct pw_monitor *m)
 		m->events[kept++] = m->events[i];
 	}
 	m->n_events = kept;
-	HASH_ITER(hh, causes, cause, next_cause)
-	{
-		HASH_DELETE(hh, causes, cause);
+	/* the table at once: the elements stay in a list, in the order in which they came */
+	cause = causes;
+	HASH_CLEAR(hh, causes);
+	for (; cause != NULL; cause = next_cause) {
+		next_cause = cause->hh.next;
 		free(cause);
 	}
 }

@@ -356,6 +356,7 @@ static void log_has_a_limit(void **unused)
 	f.ns.index = 7;
 	pw_census_free(f.census);
 	f.ns.census = f.census = pw_census_new(7);
+	f.ns.sources[PW_SOURCE_SOCKETS] = pw_census_source(f.census);
 	for (unsigned poll = 0; poll < 6; poll++) {
 		for (unsigned i = 0; poll % 2 == 0 && i < 600; i++) {
 			snprintf(remote, sizeof(remote), "11.0.%u.%u", i / 256, i % 256);
