@@ -45,6 +45,10 @@ class FaultyDaemon(Daemon):
         self.faults.set(**(faults or {}))
         super().__init__(ns, directory, agentx, **options)
 
+    def configure(self, extra):
+        """The faults are those of netlink and /proc."""
+        super().configure(f"backend = netlink\n{extra}")
+
     def command(self):
         return ["env", f"PW_FAULTS={self.faults.path}", program("tests/integration/faulty_portwatchd"), *super().command()[1:]]
 

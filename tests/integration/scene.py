@@ -47,8 +47,11 @@ class Scene:
         self.daemon = None
         self.load = workshop.load(self.ns, during=self._between_polls)
 
-    def start(self, config="", **options):
-        """Starts portwatchd and waits until snmpd serves its first poll."""
+    def start(self, config="", failures=False, **options):
+        """Starts portwatchd and waits until snmpd serves its first poll. Failing connects are those of the whole host, other tests
+        among it, so they are counted only where a test is about them."""
+        if not failures:
+            config = f"connect-failures = false\n{config}"
         self.daemon = self.workshop.daemon(self.ns, self.master.socket, extra=config, **options)
         self.manager.ready()
         return self.daemon

@@ -234,7 +234,8 @@ class Limited(Daemon):
 
     def __init__(self, scene, limit):
         self.limit = limit
-        super().__init__(scene.ns, scene.workshop.directory / str(limit), scene.master.socket, interval=INTERVAL)
+        super().__init__(scene.ns, scene.workshop.directory / str(limit), scene.master.socket,
+                         "backend = netlink\nconnect-failures = false\n", interval=INTERVAL)
 
     def command(self):
         return ["prlimit", f"--nofile={self.limit}", *super().command()]
@@ -267,7 +268,7 @@ def address_space(daemon):
 @pytest.mark.slow
 def test_without_address_space(scene):
     """RLIMIT_AS just above what it has, then 48,000 destinations: the polls fail and are told. With more memory they succeed."""
-    daemon = scene.start(interval=0.2)
+    daemon = scene.start("backend = netlink", interval=0.2)
     scene.until(WEB, state="warning")
     unlimited = resource.prlimit(daemon.pid, resource.RLIMIT_AS)
     resource.prlimit(daemon.pid, resource.RLIMIT_AS, (address_space(daemon) + (1 << 20), unlimited[1]))

@@ -42,7 +42,7 @@ def fixture_prefix(request):
 
 def start_counting(scene, prefix, **options):
     """Starts portwatchd with tracefs, and skips where it may not count there."""
-    scene.start(prefix=prefix, **options)
+    scene.start(failures=True, prefix=prefix, **options)
     if scene.manager.get("pwConnectFailuresStatus") != "counting":
         pytest.skip(f"the kernel or its container does not let root count: {scene.manager.get('pwConnectFailuresReason')}")
 
@@ -137,7 +137,7 @@ def test_a_burst_between_two_polls_is_seen(make_scene):
 
 
 def test_without_tracefs_and_bpf_it_says_so(full):
-    full.start(prefix=WITHOUT_TRACEFS + WITHOUT_BPF)
+    full.start(failures=True, prefix=WITHOUT_TRACEFS + WITHOUT_BPF)
     fail(full, 3)
     full.polls()
     assert full.manager.get("pwConnectFailuresStatus") == "unavailable"
@@ -149,6 +149,6 @@ def test_without_tracefs_and_bpf_it_says_so(full):
 
 
 def test_without_the_capability_it_says_so(full):
-    full.start(prefix=[*WITH_TRACEFS, "setpriv", "--bounding-set=-perfmon,-bpf,-sys_admin", "--inh-caps=-perfmon,-bpf,-sys_admin", "--"])
+    full.start(failures=True, prefix=[*WITH_TRACEFS, "setpriv", "--bounding-set=-perfmon,-bpf,-sys_admin", "--inh-caps=-perfmon,-bpf,-sys_admin", "--"])
     assert full.manager.get("pwConnectFailuresStatus") == "unavailable"
     assert full.manager.get("pwConnectFailuresReason").startswith("perf_event_open: Permission denied (it needs root or CAP_PERFMON); BPF: ")

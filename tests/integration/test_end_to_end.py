@@ -259,7 +259,7 @@ def test_pysnmp_sees_the_same_rows(scene, mib):
     populate(scene)
     scene.start()
     for pool in (WEB, connect_pool(HERE, "127.0.0.2", 8080)):
-        scene.until(pool, basis="probed")
+        scene.until(pool, basis="read")
     scene.polls(2)
     ours = stable(scene.manager.walk_oids(mib.oid["pwPoolTable"]), mib)
     theirs = stable([(oid, native(value)) for oid, value in pysnmp_bulk(scene.ns, mib.oid["pwPoolTable"], 20)], mib)

@@ -79,7 +79,7 @@ def portwatch(scene, *arguments):
 
 
 def test_every_way_out(hostile):
-    hostile.start()
+    hostile.start(failures=True)
     rows = eventually(lambda: [row for row in hostile.manager.pools().values() if row["pwPoolUsed"] == COUNT])
     event = eventually(hostile.notifications)[0]
     for text in [*rows[0].values(), *event.values()]:
