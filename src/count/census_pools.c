@@ -130,7 +130,7 @@ static void count_connect(struct pw_census *c, uint32_t tuple, uint32_t plain, s
 
 /* The answer decides something where so many ports would be reusable. */
 #define REUSABLE_MIN 16
-#define REUSABLE_SHARE 16 /* of the capacity: one part in this many */
+#define REUSABLE_SHARE 4 /* of the capacity: one part in this many; asking costs a pool some of its TIME_WAIT sockets */
 
 /* Ports of a pool of which nothing is known but that they are in TIME_WAIT. */
 static size_t reusable_ports(const struct pw_census *c, uint32_t tuple, uint16_t ports[PW_REUSABLE_PORTS])

@@ -268,7 +268,8 @@ def address_space(daemon):
 @pytest.mark.slow
 def test_without_address_space(scene):
     """RLIMIT_AS just above what it has, then 48,000 destinations: the polls fail and are told. With more memory they succeed."""
-    daemon = scene.start("backend = netlink", interval=0.2)
+    # another thread's arena has address space in reserve
+    daemon = scene.start("backend = netlink", interval=0.2, prefix=["env", "MALLOC_ARENA_MAX=1"])
     scene.until(WEB, state="warning")
     unlimited = resource.prlimit(daemon.pid, resource.RLIMIT_AS)
     resource.prlimit(daemon.pid, resource.RLIMIT_AS, (address_space(daemon) + (1 << 20), unlimited[1]))

@@ -638,10 +638,10 @@ static void time_wait_of_unknown_peers_is_in_doubt(void **state)
 
 	(void)state;
 	begin_wide(census);
-	add_connections(census, WIDE_LOW, 1000, 1, PW_TIME_WAIT);
+	add_connections(census, WIDE_LOW, 2000, 1, PW_TIME_WAIT);
 	pw_census_finish(census);
 	assert_int_equal(pool_of(census, PW_KIND_CONNECT, 1).free, WIDE);
-	assert_int_equal(pool_of(census, PW_KIND_CONNECT, 1).doubt, 1000);
+	assert_int_equal(pool_of(census, PW_KIND_CONNECT, 1).doubt, 2000);
 	pw_census_each_reusable(census, 10, ask, &asked);
 	assert_int_equal(asked.pools, 1);
 	assert_int_equal(asked.ports, PW_REUSABLE_PORTS);
@@ -649,10 +649,10 @@ static void time_wait_of_unknown_peers_is_in_doubt(void **state)
 	assert_int_equal(pool_of(census, PW_KIND_CONNECT, 1).free, WIDE);
 	assert_int_equal(pool_of(census, PW_KIND_CONNECT, 1).doubt, 0);
 	begin_wide(census);
-	add_connections(census, WIDE_LOW, 1000, 1, PW_TIME_WAIT);
+	add_connections(census, WIDE_LOW, 2000, 1, PW_TIME_WAIT);
 	pw_census_finish(census);
 	assert_int_equal(pw_census_set_stamped(census, &asked.key, false), 0);
-	assert_int_equal(pool_of(census, PW_KIND_CONNECT, 1).free, WIDE - 1000);
+	assert_int_equal(pool_of(census, PW_KIND_CONNECT, 1).free, WIDE - 2000);
 	assert_int_equal(pool_of(census, PW_KIND_CONNECT, 1).reusable, 0);
 	assert_int_equal(pool_of(census, PW_KIND_CONNECT, 1).doubt, 0);
 	pw_census_free(census);
