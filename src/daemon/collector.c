@@ -190,6 +190,8 @@ struct pw_collector *pw_collector_new(const struct pw_config *config, struct pw_
 	return collector;
 
 out_of_memory:
+	if (walk != NULL)
+		walk->free(walk);
 	pw_collector_free(collector);
 	pw_error_set(err, "out of memory");
 	return NULL;

@@ -308,12 +308,12 @@ def test_a_full_table_is_told(workshop, scene):
 def test_the_size_of_the_table(workshop, scene):
     network = Network(workshop, scene.ns, MASQUERADE)
     scene.start()
-    network.connect(50)
-    eventually(lambda: 50 <= ns_row(scene)["pwNsConntrackEntries"] < 100)
+    network.connect(50)  # and what managers ask is tracked as well
+    eventually(lambda: 50 <= ns_row(scene)["pwNsConntrackEntries"] < 300)
     assert ns_row(scene)["pwNsConntrackMaximum"] == int(MAXIMUM.read_text(encoding="ascii"))
     assert ns_row(scene)["pwNsConntrackState"] == "normal"
     document = json.loads(scene.ns.run(program("portwatch"), "--json").stdout)
-    assert 50 <= document["namespaces"][0]["conntrackEntries"] < 100
+    assert 50 <= document["namespaces"][0]["conntrackEntries"] < 300
 
 
 def test_without_the_privilege_the_reason_is_said(workshop, scene):
