@@ -203,7 +203,7 @@ def test_labels_add_up_their_pools(scene):
     assert list(rows) == ["1", "2"] or list(rows) == [(1,), (2,)]
     first, second = rows.values()
     assert first == {"pwLabelName": "backend", "pwLabelPools": 2, "pwLabelCapacity": 2000, "pwLabelUsed": 900,
-                     "pwLabelFree": 1100, "pwLabelWorstUtilization": 60}
+                     "pwLabelFree": 1100, "pwLabelWorstUtilization": 60, "pwLabelFailures": 0}
     assert (second["pwLabelName"], second["pwLabelPools"], second["pwLabelFree"]) == ("idle", 0, 0)
 
 

@@ -90,7 +90,7 @@ def test_a_namespace_made_anew_is_another_one(scene):
     with scene.daemon.paused():
         tenant.leave()
         delete(scene, ["blue"])
-        add(scene, ["blue"])
+        scene.daemon.run(scene.ns, "ip", "netns", "add", "blue")
     scene.expect([(pool_of("blue"), "normal", "warning"), (pool_of("blue"), "warning", "normal")])
     assert scene.manager.get("pwActiveAlarms") == 0
     watches(scene, ["blue"])
