@@ -45,19 +45,16 @@ static int print_poll(struct pw_poller *poller, const struct pw_options *options
 	struct pw_view view;
 	int status = 0, result;
 
-	if (snapshot == NULL) {
-		pw_unlisted_clear(&report.unlisted);
+	if (snapshot == NULL)
 		return -1;
-	}
 	pw_terminal_view(&view, options->colour);
 	view.height = 0;
-	result = pw_selection_make(&report.selection, snapshot, &report.unlisted, options);
+	result = pw_selection_make(&report.selection, snapshot, options);
 	if (result < 0)
 		pw_error_set(err, "out of memory");
 	else if ((result = pw_report_print(stdout, &report, options, &view, &status)) < 0)
 		pw_error_set(err, "standard output could not be written");
 	pw_selection_clear(&report.selection);
-	pw_unlisted_clear(&report.unlisted);
 	pw_snapshot_unref(snapshot);
 	if (result == 0)
 		result = pw_poller_finish_record(poller, err);

@@ -55,7 +55,7 @@ static int render(struct pw_metrics *m, const struct pw_snapshot *snapshot, stru
 	if (out == NULL)
 		return -1;
 	pw_exchange_stats(m->exchange, &context.exchange);
-	if (pw_selection_make(&selection, snapshot, NULL, &all) == 0) {
+	if (pw_selection_make(&selection, snapshot, &all) == 0) {
 		rc = pw_openmetrics_print(out, &selection, &context, true);
 		pw_selection_clear(&selection);
 	}

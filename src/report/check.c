@@ -11,8 +11,6 @@
 /* What the pools in sight come to. */
 struct verdict {
 	const struct pw_pool_row *worst; /* NULL without any pool */
-	size_t position;                 /* of the worst */
-	struct pw_row_buffer buffer;     /* it may stand here */
 	enum pw_check_status status;
 	unsigned warning, critical;      /* pools in these states */
 	const struct pw_ns_row *blocked; /* a namespace all of whose ports are denied to new destinations */
@@ -25,32 +23,28 @@ static const char *status_name(enum pw_check_status status)
 	return names[status];
 }
 
-static enum pw_check_status status_of(const struct pw_selection *selection, size_t i)
+static enum pw_check_status status_of(const struct pw_pool_row *row)
 {
-	enum pw_state state = pw_selection_state(selection, i);
-
-	if (state >= PW_STATE_CRITICAL)
+	if (row->state >= PW_STATE_CRITICAL)
 		return PW_CHECK_CRITICAL;
-	return state == PW_STATE_WARNING ? PW_CHECK_WARNING : PW_CHECK_OK;
+	return row->state == PW_STATE_WARNING ? PW_CHECK_WARNING : PW_CHECK_OK;
 }
 
 /* The worst is the one of the worst state; among those, and where all are normal, the first of the ranking. */
 static void judge(struct verdict *verdict, const struct pw_selection *selection)
 {
-	bool found = false;
-
 	*verdict = (struct verdict){0};
 	for (size_t i = 0; i < selection->matched; i++) {
-		enum pw_check_status status = status_of(selection, i);
+		const struct pw_pool_row *row = selection->rows[i];
+		enum pw_check_status status = status_of(row);
 
-		if (!pw_selection_has_threshold(selection, i) && status == PW_CHECK_OK)
+		if (!pw_row_has_threshold(row) && status == PW_CHECK_OK)
 			continue;
 		verdict->warning += status == PW_CHECK_WARNING;
 		verdict->critical += status == PW_CHECK_CRITICAL;
-		if (!found || status > verdict->status) {
-			verdict->position = i;
+		if (verdict->worst == NULL || status > verdict->status) {
+			verdict->worst = row;
 			verdict->status = status;
-			found = true;
 		}
 	}
 	for (size_t i = 0; i < selection->snapshot->n_namespaces; i++) {
@@ -59,8 +53,6 @@ static void judge(struct verdict *verdict, const struct pw_selection *selection)
 		if (ns->high != 0 && !ns->failing && ns->capacity <= ns->blocked)
 			verdict->blocked = ns;
 	}
-	if (found)
-		verdict->worst = pw_selection_row(selection, verdict->position, &verdict->buffer);
 }
 
 /* The utilization if nothing is free that may not be. */
@@ -69,22 +61,16 @@ static uint32_t worst_utilization(const struct pw_pool_row *row)
 	return pw_utilization(row->counts.capacity, row->counts.free - row->counts.doubt);
 }
 
-/* Where nothing is known to be wrong, but for a pool that may be: that is not OK. Pools without a row are too small for
- * it. */
+/* Where nothing is known to be wrong, but for a pool that may be: that is not OK. */
 static void doubt(struct verdict *verdict, const struct pw_selection *selection)
 {
 	for (size_t i = 0; i < selection->matched && verdict->status == PW_CHECK_OK; i++) {
-		uint32_t position = selection->pools[i].position;
-		const struct pw_pool_row *row;
+		const struct pw_pool_row *row = selection->rows[i];
 
-		if (position >= selection->snapshot->n_pools)
-			continue;
-		row = &selection->snapshot->pools[position];
 		if (row->counts.doubt == 0 || row->warning_threshold == 0 ||
 			worst_utilization(row) < row->warning_threshold)
 			continue;
 		verdict->status = PW_CHECK_UNKNOWN;
-		verdict->position = i;
 		verdict->worst = row;
 	}
 }
@@ -196,15 +182,14 @@ static void print_headline(
 static void print_further(FILE *out, const struct verdict *verdict, const struct pw_selection *selection)
 {
 	unsigned in_trouble = verdict->warning + verdict->critical, printed = 0;
-	struct pw_row_buffer buffer;
 
 	for (size_t i = 0; i < selection->matched && printed < MAX_FURTHER; i++) {
-		enum pw_check_status status = status_of(selection, i);
+		const struct pw_pool_row *row = selection->rows[i];
 
-		if (i == verdict->position || status == PW_CHECK_OK)
+		if (row == verdict->worst || status_of(row) == PW_CHECK_OK)
 			continue;
-		fprintf(out, "%s: ", status_name(status));
-		print_row(out, pw_selection_row(selection, i, &buffer));
+		fprintf(out, "%s: ", status_name(status_of(row)));
+		print_row(out, row);
 		fputc('\n', out);
 		printed++;
 	}

@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-#include "report/select.h"
+#include "report/report.h"
 
 /* Exit statuses of a plugin. */
 enum pw_check_status { PW_CHECK_OK = 0, PW_CHECK_WARNING = 1, PW_CHECK_CRITICAL = 2, PW_CHECK_UNKNOWN = 3 };

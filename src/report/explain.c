@@ -163,16 +163,16 @@ static void tell_latency(const struct matter *m)
 
 static void tell_growth(const struct matter *m)
 {
-	struct pw_growth growth = pw_pace_growth(m->report->pace, m->row);
+	int32_t lost = m->row->recent_growth;
 	char left[PW_TEXT_SHORT_MAX];
 
-	if (growth.per_minute <= 0 || m->counts->free == 0)
+	if (lost <= 0 || m->counts->free == 0)
 		return;
-	if (growth.left_s == PW_NOT_IN_SIGHT)
-		say(m, "It loses %d free ports a minute.", growth.per_minute);
+	if (m->row->recent_time_to_exhaustion == PW_NOT_IN_SIGHT)
+		say(m, "It loses %d free ports a minute.", lost);
 	else
-		say(m, "It loses %d free ports a minute; at this rate the last one is gone in %s.", growth.per_minute,
-			pw_text_duration(growth.left_s, left));
+		say(m, "It loses %d free ports a minute; at this rate the last one is gone in %s.", lost,
+			pw_text_duration(m->row->recent_time_to_exhaustion, left));
 }
 
 /* TIME_WAIT belongs to the kernel alone: the dump has no user for it. */
@@ -249,13 +249,10 @@ static bool same_destination(const struct pw_pool_key *a, const struct pw_pool_k
 static uint32_t other_sources(const struct matter *m)
 {
 	const struct pw_snapshot *snapshot = m->report->selection.snapshot;
-	const struct pw_unlisted_list *unlisted = m->report->selection.unlisted;
 	uint32_t found = 0;
 
 	for (size_t i = 0; i < snapshot->n_pools; i++)
 		found += same_destination(&snapshot->pools[i].key, &m->row->key);
-	for (size_t i = 0; unlisted != NULL && i < unlisted->n; i++)
-		found += same_destination(&unlisted->pools[i].key, &m->row->key);
 	return found > 0 ? found - 1 : 0;
 }
 
@@ -448,7 +445,6 @@ static void advise(const struct matter *m)
 void pw_explain_print(FILE *out, const struct pw_report *report, const struct pw_view *view)
 {
 	const struct pw_selection *selection = &report->selection;
-	struct pw_row_buffer buffer;
 	struct matter m = {
 		.report = report, .view = view, .out = out, .width = view->width != 0 ? view->width : TEXT_WIDTH};
 
@@ -456,9 +452,9 @@ void pw_explain_print(FILE *out, const struct pw_report *report, const struct pw
 		pw_text_wrap(out, "No pool in sight holds a port: there is nothing to explain.", m.width, "", "");
 		return;
 	}
-	m.row = pw_selection_row(selection, 0, &buffer);
+	m.row = selection->rows[0];
 	m.counts = &m.row->counts;
-	m.ns = pw_selection_ns(selection, m.row);
+	m.ns = pw_snapshot_ns(selection->snapshot, m.row->key.ns);
 	if (m.ns == NULL)
 		return;
 	m.facts = pw_report_facts(report, m.ns->index);

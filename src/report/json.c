@@ -128,7 +128,6 @@ int pw_json_print(FILE *out, const struct pw_selection *selection, uint64_t now_
 {
 	const struct pw_snapshot *snapshot = selection->snapshot;
 	const struct pw_context context = {.snapshot = snapshot, .now_ms = now_ms, .wall = wall};
-	struct pw_row_buffer buffer;
 	struct writer w;
 
 	w.out = out;
@@ -149,7 +148,7 @@ int pw_json_print(FILE *out, const struct pw_selection *selection, uint64_t now_
 	put_text(&w, "],\"pools\":[");
 	for (size_t i = 0; i < selection->n; i++) {
 		put(&w, ",", i > 0);
-		put_fields(&w, &pw_pool_fields, &context, pw_selection_row(selection, i, &buffer));
+		put_fields(&w, &pw_pool_fields, &context, selection->rows[i]);
 		put(&w, "}", 1);
 	}
 	put_text(&w, "]}\n");

@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "report/select.h"
+#include "report/report.h"
 
 /* Writes one document in one line with a final newline. now_ms (CLOCK_BOOTTIME) gives the ages, `wall` the time of the
  * poll. Texts that are not UTF-8 get U+FFFD for each byte that is none. Returns 0, or -1 with errno when writing

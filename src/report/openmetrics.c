@@ -120,14 +120,6 @@ static void add_label(char labels[LABELS_MAX], const char *name, const char *val
 	snprintf(labels + len, LABELS_MAX - len, "\"");
 }
 
-static const char *ns_name(const struct pw_snapshot *snapshot, uint32_t index)
-{
-	for (size_t i = 0; i < snapshot->n_namespaces; i++)
-		if (snapshot->namespaces[i].index == index)
-			return snapshot->namespaces[i].name;
-	return "";
-}
-
 /* --- rows: each metric is one block with a line for each row
  * ------------------------------------------------------------ */
 
@@ -137,7 +129,6 @@ struct rows {
 	const struct pw_context *context;
 	const struct pw_selection *selection;
 	size_t n;
-	struct pw_row_buffer buffer;
 };
 
 /* A row and the labels that all of its metrics have. */
@@ -145,6 +136,7 @@ static const void *get_row(struct rows *rows, size_t i, char labels[LABELS_MAX])
 {
 	const struct pw_snapshot *snapshot = rows->context->snapshot;
 	const struct pw_pool_row *pool;
+	const struct pw_ns_row *ns;
 
 	labels[0] = '\0';
 	if (rows->fields == &pw_agent_fields)
@@ -157,8 +149,9 @@ static const void *get_row(struct rows *rows, size_t i, char labels[LABELS_MAX])
 		add_label(labels, "label", snapshot->labels[i].name);
 		return &snapshot->labels[i];
 	}
-	pool = pw_selection_row(rows->selection, i, &rows->buffer);
-	add_label(labels, "netns", ns_name(snapshot, pool->key.ns));
+	pool = rows->selection->rows[i];
+	ns = pw_snapshot_ns(snapshot, pool->key.ns);
+	add_label(labels, "netns", ns != NULL ? ns->name : "");
 	add_label(labels, "pool", pool->name);
 	add_label(labels, "kind", pw_kind_name(pool->key.kind));
 	add_label(labels, "label", pool->label);

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#include "report/select.h"
+#include "report/report.h"
 #include "watch/fields.h"
 
 /* Writes the metrics of the pools in `selection` and of all namespaces. Without `counters` there are no counters, and

@@ -525,9 +525,9 @@ static void set_limits(struct pw_options *o, struct pw_policy *policy)
 	bool ranked = (o->format != PW_FORMAT_JSON && o->format != PW_FORMAT_OPENMETRICS) || o->top != 0;
 
 	if (o->all || o->explain || o->format == PW_FORMAT_CHECK)
-		o->unlisted = PW_UNLISTED_ALL;
+		o->rows = PW_ROWS_ALL;
 	else if (is_filtered(o))
-		o->unlisted = PW_UNLISTED_OMITTED;
+		o->rows = PW_ROWS_OMITTED;
 	if (o->top == 0)
 		o->top = o->all || !ranked ? UINT32_MAX : policy->top;
 	o->ranked = ranked;

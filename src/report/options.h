@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "config/config.h"
+#include "watch/monitor.h"
 #include "watch/policy.h"
 
 /* What pw_options_parse() asks its caller to do. */
@@ -17,20 +18,17 @@ enum pw_command { PW_COMMAND_REPORT, PW_COMMAND_HELP, PW_COMMAND_VERSION, PW_COM
 enum pw_format { PW_FORMAT_TABLE, PW_FORMAT_JSON, PW_FORMAT_OPENMETRICS, PW_FORMAT_CHECK };
 enum pw_colour { PW_COLOUR_AUTO, PW_COLOUR_ALWAYS, PW_COLOUR_NEVER };
 
-/* Which pools are wanted that have no row: none, those that are large enough for one, or all of them. */
-enum pw_unlisted_pools { PW_UNLISTED_NONE, PW_UNLISTED_OMITTED, PW_UNLISTED_ALL };
-
 struct pw_options {
 	enum pw_format format;
 	bool explain;
 	bool all;
-	uint32_t watch_ms;               /* interval of the polls; 0 = one poll */
-	uint32_t top;                    /* rows to show; 0 = not given, until pw_options_config() has filled it in */
-	enum pw_unlisted_pools unlisted; /* besides the daemon's rows; filled in by pw_options_config() */
-	bool ranked;                     /* the worst first; else in index order; filled in by pw_options_config() */
-	struct pw_match match;           /* filters; an empty match takes every pool */
-	uint32_t states;                 /* filter: bits (1 << enum pw_state); 0 = every state */
-	const char **netns;              /* names or paths; none = the own namespace */
+	uint32_t watch_ms;        /* interval of the polls; 0 = one poll */
+	uint32_t top;             /* rows to show; 0 = not given, until pw_options_config() has filled it in */
+	enum pw_rows_wanted rows; /* filled in by pw_options_config() */
+	bool ranked;              /* the worst first; else in index order; filled in by pw_options_config() */
+	struct pw_match match;    /* filters; an empty match takes every pool */
+	uint32_t states;          /* filter: bits (1 << enum pw_state); 0 = every state */
+	const char **netns;       /* names or paths; none = the own namespace */
 	size_t n_netns;
 	bool all_netns;                       /* every namespace of the host, the own one too */
 	const char *config, *record, *replay; /* paths, NULL = not given */
@@ -53,7 +51,7 @@ enum pw_command pw_options_parse(struct pw_options *out, int argc, char *const a
 void pw_options_clear(struct pw_options *options);
 
 /* The configuration that the options ask for: the file's or the defaults, with the thresholds and limits of the command
- * line laid over it; fills in options->top, ->ranked and ->unlisted. NULL with an error that names each mistake in the
+ * line laid over it; fills in options->top, ->ranked and ->rows. NULL with an error that names each mistake in the
  * file. Free with pw_config_free(). */
 struct pw_config *pw_options_config(struct pw_options *options, struct pw_error *err);
 

@@ -175,6 +175,7 @@ struct pw_poller *pw_poller_new(const struct pw_options *options, const struct p
 		pw_error_set(err, "out of memory");
 		goto failed;
 	}
+	pw_monitor_set_rows(poller->monitor, options->rows);
 	if (options->record != NULL && (poller->record = create_record(options->record, err)) == NULL)
 		goto failed;
 	if (add_namespaces(poller, err) < 0)
@@ -273,20 +274,6 @@ static int poll_host(struct pw_poller *poller, struct pw_error *err)
 	return poller->polled ? 0 : pw_error_set(err, "%s", host->namespaces[0]->err.text);
 }
 
-static int add_unlisted(struct pw_poller *poller, const struct pw_snapshot *snapshot, struct pw_unlisted_list *list)
-{
-	for (size_t i = 0; i < poller->host->n && poller->options->unlisted != PW_UNLISTED_NONE; i++) {
-		const struct pw_unlisted_source source = {.ns = &poller->host->polls[i],
-			.snapshot = snapshot,
-			.policy = &poller->config->policy,
-			.all = poller->options->unlisted != PW_UNLISTED_OMITTED};
-
-		if (pw_unlisted_add(list, &source) < 0)
-			return -1;
-	}
-	return 0;
-}
-
 const struct pw_snapshot *pw_poller_poll(struct pw_poller *poller, struct pw_report *report, struct pw_error *err)
 {
 	uint64_t start_us = pw_clock_boot_us();
@@ -297,7 +284,6 @@ const struct pw_snapshot *pw_poller_poll(struct pw_poller *poller, struct pw_rep
 	struct pw_question *questions;
 	size_t n;
 
-	pw_unlisted_clear(&report->unlisted);
 	if (poll_host(poller, err) < 0)
 		return NULL;
 	poll.ns = poller->host->polls;
@@ -311,12 +297,13 @@ const struct pw_snapshot *pw_poller_poll(struct pw_poller *poller, struct pw_rep
 			&poller->host->polls[i], unused);
 	pw_monitor_take(poller->monitor, &poll);
 	n = pw_monitor_questions(poller->monitor, &questions);
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
+		questions[i].wants_owner &= options->format != PW_FORMAT_CHECK; /* which names none */
 		if (questions[i].ns != NULL)
 			pw_namespace_answer(&questions[i]);
+	}
 	snapshot = pw_monitor_build(poller->monitor);
-	if (snapshot == NULL || add_unlisted(poller, snapshot, &report->unlisted) < 0) {
-		pw_snapshot_unref(snapshot);
+	if (snapshot == NULL) {
 		pw_error_set(err, "out of memory");
 		return NULL;
 	}
@@ -325,7 +312,7 @@ const struct pw_snapshot *pw_poller_poll(struct pw_poller *poller, struct pw_rep
 	report->wall = poll.wall;
 	report->now_ms = poll.now_ms;
 	report->watching = options->watch_ms != 0;
-	report->everything = options->unlisted == PW_UNLISTED_ALL;
+	report->everything = options->rows == PW_ROWS_ALL;
 	return snapshot;
 }
 

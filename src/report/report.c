@@ -1,11 +1,52 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "report/report.h"
 
+#include <stdlib.h>
+
 #include "report/check.h"
 #include "report/explain.h"
 #include "report/json.h"
 #include "report/openmetrics.h"
 #include "report/table.h"
+#include "watch/alarm.h"
+
+static int worst_first(const void *a, const void *b)
+{
+	const struct pw_pool_row *x = *(const struct pw_pool_row *const *)a;
+	const struct pw_pool_row *y = *(const struct pw_pool_row *const *)b;
+	uint64_t of_x = pw_badness(&x->counts, pw_row_has_threshold(x));
+	uint64_t of_y = pw_badness(&y->counts, pw_row_has_threshold(y));
+
+	if (of_x != of_y)
+		return of_x > of_y ? -1 : 1;
+	return (x > y) - (x < y); /* as the index has them */
+}
+
+int pw_selection_make(struct pw_selection *out, const struct pw_snapshot *snapshot, const struct pw_options *options)
+{
+	*out = (struct pw_selection){.snapshot = snapshot};
+	out->rows = malloc((snapshot->n_pools + 1) * sizeof(*out->rows));
+	if (out->rows == NULL)
+		return -1;
+	for (size_t i = 0; i < snapshot->n_pools; i++) {
+		const struct pw_pool_row *row = &snapshot->pools[i];
+
+		/* namespaces are chosen before the poll, so no name is compared here */
+		if ((options->states == 0 || (options->states & (1u << row->state)) != 0) &&
+			pw_match_pool(&options->match, &row->key, ""))
+			out->rows[out->matched++] = row;
+	}
+	if (options->ranked)
+		qsort(out->rows, out->matched, sizeof(struct pw_pool_row *), worst_first);
+	out->n = out->matched < options->top ? out->matched : options->top;
+	return 0;
+}
+
+void pw_selection_clear(struct pw_selection *selection)
+{
+	free(selection->rows);
+	*selection = (struct pw_selection){0};
+}
 
 const struct pw_facts *pw_report_facts(const struct pw_report *report, uint32_t ns)
 {

@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <time.h>
 
-#include "report/pace.h"
-#include "report/select.h"
+#include "report/options.h"
+#include "watch/snapshot.h"
 
 #define PW_LISTENERS_SHOWN 8
 
@@ -28,16 +28,22 @@ struct pw_facts {
 	const char *error;    /* what went wrong at this poll, "" for nothing */
 };
 
+/* The pools of one poll to be shown; owns nothing of the snapshot. */
+struct pw_selection {
+	const struct pw_snapshot *snapshot;
+	const struct pw_pool_row **rows; /* `matched` of them, of which the first n are to be shown */
+	size_t n;
+	size_t matched;
+};
+
 struct pw_report {
 	struct pw_selection selection;
-	struct pw_unlisted_list unlisted; /* pools without a row, as far as they are wanted */
 	const struct pw_facts *facts; /* one for each namespace that was asked for, also where it could not be read */
 	size_t n_facts;
-	struct timespec wall;       /* time of the poll */
-	uint64_t now_ms;            /* CLOCK_BOOTTIME, for ages */
-	const struct pw_pace *pace; /* NULL = there is only one poll */
-	bool watching;              /* there were polls before: growth means something */
-	bool everything;            /* all pools were asked for: one that is missing holds no usable port */
+	struct timespec wall; /* time of the poll */
+	uint64_t now_ms;      /* CLOCK_BOOTTIME, for ages */
+	bool watching;        /* there were polls before: growth means something */
+	bool everything;      /* all pools were asked for: one that is missing holds no usable port */
 };
 
 /* How and where to draw. */
@@ -48,6 +54,12 @@ struct pw_view {
 	bool unicode;   /* UTF-8 locale */
 	bool fine_bars; /* the font has eighths of a block, not only halves */
 };
+
+/* Chooses by the filters, options->top and options->ranked (the worst first, else in the order of the index). Returns
+ * 0, or -1 when out of memory. Release with pw_selection_clear(). */
+int pw_selection_make(struct pw_selection *out, const struct pw_snapshot *snapshot, const struct pw_options *options);
+
+void pw_selection_clear(struct pw_selection *selection);
 
 /* What is known about a namespace; never NULL. */
 const struct pw_facts *pw_report_facts(const struct pw_report *report, uint32_t ns);

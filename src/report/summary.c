@@ -104,12 +104,11 @@ static void print_worst(FILE *out, const struct pw_layout *l)
 {
 	const struct pw_selection *selection = &l->report->selection;
 	const struct pw_pool_row *worst;
-	struct pw_row_buffer buffer;
 	char name[PW_CELL_MAX], text[PW_CELL_MAX + 64];
 
 	if (selection->n == 0)
 		return;
-	worst = pw_selection_row(selection, 0, &buffer);
+	worst = selection->rows[0];
 	pw_table_name(l, worst, name, sizeof(name));
 	snprintf(text, sizeof(text), "worst %u%% (%s): %s", worst->counts.utilization, pw_state_name(worst->state),
 		name);
@@ -178,7 +177,7 @@ static void note_rows(FILE *out, const struct pw_layout *l, size_t shown)
 	const struct pw_selection *selection = &l->report->selection;
 	const struct pw_snapshot *snapshot = selection->snapshot;
 	char why[96];
-	size_t known = snapshot->n_pools + (selection->unlisted != NULL ? selection->unlisted->n : 0);
+	size_t known = snapshot->n_pools;
 
 	if (selection->matched > shown)
 		note(out, l, "%zu of %zu pools shown.", shown, selection->matched);

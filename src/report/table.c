@@ -65,16 +65,16 @@ static void format_states(const struct pw_layout *l, const struct pw_pool_row *r
 
 static void format_growth(const struct pw_layout *l, const struct pw_pool_row *row, char *buf, size_t size)
 {
-	int32_t growth = pw_pace_growth(l->report->pace, row).per_minute;
-
-	snprintf(buf, size, growth > 0 ? "%+d" : "%d", growth);
+	(void)l;
+	snprintf(buf, size, row->recent_growth > 0 ? "%+d" : "%d", row->recent_growth);
 }
 
 static void format_left(const struct pw_layout *l, const struct pw_pool_row *row, char *buf, size_t size)
 {
 	char text[PW_TEXT_SHORT_MAX];
 
-	snprintf(buf, size, "%s", pw_text_duration(pw_pace_growth(l->report->pace, row).left_s, text));
+	(void)l;
+	snprintf(buf, size, "%s", pw_text_duration(row->recent_time_to_exhaustion, text));
 }
 
 void pw_table_name(const struct pw_layout *l, const struct pw_pool_row *row, char *buf, size_t size)
@@ -169,7 +169,6 @@ static void lay_out(struct pw_layout *l, const struct pw_report *report, const s
 {
 	const struct pw_selection *selection = &report->selection;
 	unsigned fixed, owner = 0, name = 0;
-	struct pw_row_buffer buffer;
 	char text[PW_CELL_MAX];
 
 	*l = (struct pw_layout){.report = report, .view = view, .plain = view->width == 0};
@@ -182,7 +181,7 @@ static void lay_out(struct pw_layout *l, const struct pw_report *report, const s
 	if (!l->wide || selection->n > MEASURED_ROWS)
 		return;
 	for (size_t i = 0; i < selection->n; i++) {
-		const struct pw_pool_row *row = pw_selection_row(selection, i, &buffer);
+		const struct pw_pool_row *row = selection->rows[i];
 		unsigned width;
 
 		format_owner(l, row, text, sizeof(text));
@@ -289,8 +288,7 @@ static void print_name_below(FILE *out, const struct pw_layout *l, char *name)
 /* The i-th row, with its name below it where that does not fit. */
 static void print_pool(FILE *out, const struct pw_layout *l, size_t i)
 {
-	struct pw_row_buffer buffer;
-	const struct pw_pool_row *row = pw_selection_row(&l->report->selection, i, &buffer);
+	const struct pw_pool_row *row = l->report->selection.rows[i];
 	char name[PW_CELL_MAX];
 
 	print_row(out, l, row);

@@ -21,7 +21,6 @@ struct watch {
 	const struct pw_options *options;
 	const struct pw_snapshot *snapshot;
 	struct pw_report report;
-	struct pw_pace *pace;
 	struct pw_view view;
 	bool redraw; /* in place, on the second screen */
 	int signals; /* signalfd */
@@ -41,7 +40,6 @@ static void add_signals(sigset_t *set)
 static void drop_poll(struct watch *w)
 {
 	pw_selection_clear(&w->report.selection);
-	pw_unlisted_clear(&w->report.unlisted);
 	pw_snapshot_unref(w->snapshot);
 	w->snapshot = NULL;
 }
@@ -52,8 +50,7 @@ static int take_poll(struct watch *w, struct pw_error *err)
 	w->snapshot = pw_poller_poll(w->poller, &w->report, err);
 	if (w->snapshot == NULL)
 		return -1;
-	pw_pace_add(w->pace, w->snapshot, w->report.now_ms);
-	if (pw_selection_make(&w->report.selection, w->snapshot, &w->report.unlisted, w->options) < 0)
+	if (pw_selection_make(&w->report.selection, w->snapshot, w->options) < 0)
 		return pw_error_set(err, "out of memory");
 	return 0;
 }
@@ -211,10 +208,7 @@ int pw_watch(struct pw_poller *poller, const struct pw_options *options)
 	w.redraw = options->format == PW_FORMAT_TABLE && pw_terminal_can_redraw();
 	if (!w.redraw)
 		w.view.height = 0;
-	w.report.pace = w.pace = pw_pace_new();
-	if (w.pace == NULL)
-		result = pw_error_set(&err, "out of memory");
-	else if (open_signals(&w, &old_mask) < 0)
+	if (open_signals(&w, &old_mask) < 0)
 		result = pw_error_set(&err, "signalfd: %s", strerror(errno));
 	else
 		result = take_poll(&w, &err);
@@ -228,7 +222,6 @@ int pw_watch(struct pw_poller *poller, const struct pw_options *options)
 			print_frame(&w, stdout);
 	}
 	drop_poll(&w);
-	pw_pace_free(w.pace);
 	if (w.deadly != 0)
 		die_of(w.deadly, &old_mask);
 	if (result < 0)

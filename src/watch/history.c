@@ -27,6 +27,10 @@
 #define MIN_POINTS 4 /* fewer can't make as many estimates */
 #define MAX_S 1e9f   /* further away than 30 years is not in sight */
 
+/* How far back the recent growth looks, and the least that it needs. */
+#define RECENT_MS 60000
+#define RECENT_MIN_MS 1000
+
 /* The share of the estimates that must have the sign of the growth. A step 80 to 120 s after the first poll reaches
  * it, until STEP_PERIODS are covered: so long more is wanted. */
 #define AGREE_NUM 2
@@ -50,7 +54,8 @@ struct gathering {
 struct pw_history {
 	uint64_t first_ms, last_ms; /* first and last poll */
 	struct gathering gathering;
-	uint32_t free; /* at the last poll */
+	int32_t first_free;
+	uint32_t free; /* at these */
 	uint8_t newest, n;
 	struct slot slots[SLOTS];
 };
@@ -69,10 +74,12 @@ void pw_history_add(struct pw_history *h, uint64_t now_ms, uint32_t free_ports)
 {
 	struct gathering *g = &h->gathering;
 
-	if (h->n == 0)
+	if (h->n == 0) {
 		h->first_ms = now_ms;
-	else if (now_ms <= h->last_ms)
+		h->first_free = (int32_t)free_ports;
+	} else if (now_ms <= h->last_ms) {
 		return;
+	}
 	if (h->n == 0 || now_ms - g->start_ms >= SLOT_MS) {
 		h->newest = h->n == 0 ? 0 : (uint8_t)((h->newest + 1) % SLOTS);
 		h->n += h->n < SLOTS;
@@ -92,6 +99,7 @@ void pw_history_shift(struct pw_history *h, int32_t ports)
 	for (unsigned i = 0; i < SLOTS; i++)
 		h->slots[i].free += (float)ports;
 	h->gathering.free_sum += (int64_t)ports * h->gathering.polls;
+	h->first_free += ports;
 }
 
 unsigned pw_history_points(const struct pw_history *h, struct pw_history_point out[PW_HISTORY_POINTS])
@@ -236,15 +244,45 @@ static float slope(const struct pw_history *h)
 	return agree(values, n, middle, covered_s < STEP_PERIODS * period_s) ? middle : 0;
 }
 
+/* The growth by the difference to a minute ago: the newest slot that is as old, or to the first poll. Where polls are
+ * further apart, to the last one. A single connection is not taken for hundreds a minute: a second is the least. */
+static void set_recent(const struct pw_history *h, struct pw_trend *trend)
+{
+	int64_t then_ms = (int64_t)h->first_ms, then_free = h->first_free, span_ms, lost;
+
+	for (unsigned i = 1; i < h->n && h->last_ms - h->first_ms > RECENT_MS; i++) {
+		const struct slot *slot = &h->slots[(h->newest + SLOTS - i) % SLOTS];
+
+		then_ms = (int64_t)h->first_ms + (int64_t)slot->time_ds * 100;
+		then_free = lroundf(slot->free);
+		if ((int64_t)h->last_ms - then_ms >= RECENT_MS)
+			break;
+	}
+	span_ms = (int64_t)h->last_ms - then_ms;
+	lost = then_free - h->free;
+	if (span_ms < RECENT_MIN_MS)
+		return;
+	trend->recent_growth = (int32_t)(lost * 60000 / span_ms);
+	if (lost > 0 && h->free * span_ms / lost / 1000 < PW_NOT_IN_SIGHT)
+		trend->recent_time_to_exhaustion = (uint32_t)(h->free * span_ms / lost / 1000);
+}
+
 struct pw_trend pw_history_trend(const struct pw_history *history)
 {
-	float growth = slope(history);
-	struct pw_trend trend = {(int32_t)lroundf(growth * 60), PW_NOT_IN_SIGHT};
+	struct pw_trend trend = {0, PW_NOT_IN_SIGHT, 0, PW_NOT_IN_SIGHT};
+	float growth;
 
-	if (history->n != 0 && history->free == 0)
+	if (history == NULL || history->n == 0)
+		return trend;
+	growth = slope(history);
+	trend.growth = trend.recent_growth = (int32_t)lroundf(growth * 60);
+	if (history->free == 0)
 		trend.time_to_exhaustion = 0;
 	else if (trend.growth > 0 && (float)history->free / growth < MAX_S)
 		trend.time_to_exhaustion = (uint32_t)((float)history->free / growth);
+	trend.recent_time_to_exhaustion = trend.time_to_exhaustion;
+	if (trend.growth == 0 && history->free != 0)
+		set_recent(history, &trend);
 	return trend;
 }
 

@@ -34,9 +34,12 @@ unsigned pw_history_points(const struct pw_history *history, struct pw_history_p
 struct pw_trend {
 	int32_t growth;              /* as pw_history_growth() */
 	uint32_t time_to_exhaustion; /* as pw_history_time_to_exhaustion() */
+	/* the same where these are known; else by the plain difference to a minute ago, or to the first poll */
+	int32_t recent_growth;
+	uint32_t recent_time_to_exhaustion;
 };
 
-/* Both at once: each of them alone costs as much. */
+/* All at once: each of them alone costs as much. NULL as history: nothing is known. */
 struct pw_trend pw_history_trend(const struct pw_history *history);
 
 /* Ports a minute by which the pool fills (positive) or drains (negative); 0 while too little is known. */

@@ -32,9 +32,11 @@ struct newcomer {
 
 /* Pools remembered at most, whatever the host does: all that can have rows, and as many again as fewer than four
  * million sockets can't have of 64 ports each. */
-static size_t watched_max(const struct pw_policy *policy)
+static size_t watched_max(const struct pw_monitor *m)
 {
-	return 65536 + (size_t)policy->max_rows + policy->max_alarms;
+	uint64_t max = UINT64_C(65536) + m->policy->max_rows + m->policy->max_alarms;
+
+	return m->rows.wanted != PW_ROWS_LISTED || max > SIZE_MAX ? SIZE_MAX : (size_t)max;
 }
 
 struct pw_monitor *pw_monitor_new(const struct pw_policy *policy, struct timespec start_time)
@@ -45,7 +47,7 @@ struct pw_monitor *pw_monitor_new(const struct pw_policy *policy, struct timespe
 		return NULL;
 	m->policy = policy;
 	m->epoch = 1;
-	m->pools.max = watched_max(policy);
+	m->pools.max = watched_max(m);
 	m->scalars.start_time = start_time;
 	if (pw_labels_set(&m->labels, policy) < 0)
 		m->scalars.dropped++;
@@ -81,7 +83,7 @@ void pw_monitor_set_policy(struct pw_monitor *m, const struct pw_policy *policy)
 
 	m->policy = policy;
 	m->epoch++;
-	m->pools.max = watched_max(policy);
+	m->pools.max = watched_max(m);
 	if (pw_labels_set(&m->labels, policy) < 0)
 		m->scalars.dropped++;
 	HASH_ITER(hh, m->pools.pools, pool, next)
@@ -99,6 +101,12 @@ void pw_monitor_set_renotify(struct pw_monitor *m, uint32_t seconds)
 void pw_monitor_set_max_flaps(struct pw_monitor *m, uint32_t max_flaps)
 {
 	m->max_flaps = max_flaps;
+}
+
+void pw_monitor_set_rows(struct pw_monitor *m, enum pw_rows_wanted wanted)
+{
+	m->rows.wanted = wanted;
+	m->pools.max = watched_max(m);
 }
 
 void pw_monitor_set_config_failed(struct pw_monitor *m, bool failed)
@@ -163,11 +171,9 @@ static void take_numbers(const struct intake *in, struct pw_watched *pool, const
 		pw_history_shift(pool->history, (int32_t)(counts->capacity - pool->counts.capacity));
 	pool->counts = *counts;
 	pool->poll = in->monitor->poll_number;
-	if (pool->history == NULL)
-		pool->history = pw_history_new();
-	if (pool->history == NULL)
+	if (pool->history == NULL && !pool->small && (pool->history = pw_history_new()) == NULL)
 		in->monitor->scalars.dropped++;
-	else
+	if (pool->history != NULL)
 		pw_history_add(pool->history, in->poll->now_ms, counts->free);
 	if (counts->used >= pool->peak) {
 		pool->peak = counts->used;
@@ -276,7 +282,7 @@ static struct pw_watched *take_matched(
 		.time_to_exhaustion = PW_NOT_IN_SIGHT};
 	if (rule == NULL || pw_policy_ignores(m->policy, key, in->ns->name))
 		return NULL;
-	if (thresholds != NULL && pw_alarm_wanted(thresholds, &input))
+	if (m->rows.wanted == PW_ROWS_ALL || (thresholds != NULL && pw_alarm_wanted(thresholds, &input)))
 		return watch(in, key);
 	add_small(in, key, counts);
 	return NULL;
@@ -286,13 +292,18 @@ static int visit(const struct pw_pool_key *key, const struct pw_pool_counts *cou
 {
 	struct intake *in = context;
 	struct pw_watched *pool = pw_pools_find(&in->monitor->pools, key);
+	const bool unseen = pool == NULL, large = counts->used >= pw_watched_floor(in->monitor, in->ns, key, counts);
 
-	if (pool == NULL && counts->used >= pw_watched_floor(in->monitor, in->ns, key, counts))
+	if (unseen && large)
 		pool = watch(in, key);
-	else if (pool == NULL && in->rules)
+	else if (unseen && in->rules)
 		pool = take_matched(in, key, counts);
-	if (pool != NULL)
-		take_numbers(in, pool, counts);
+	if (pool == NULL && !large && in->monitor->rows.wanted == PW_ROWS_ALL && (pool = watch(in, key)) != NULL)
+		pool->small = true;
+	if (pool == NULL)
+		return 0;
+	pool->small = pool->small && !large;
+	take_numbers(in, pool, counts);
 	return 0;
 }
 
@@ -404,7 +415,7 @@ static void take_source(struct intake *in, enum pw_source_id id)
 	watched->gone = source->gone;
 	watched->floor = pw_policy_pool_floor(policy, id, source->capacity, source->gone);
 	in->rules = rule_reaches(policy, in->ns->name, id);
-	pw_source_each(source, in->rules ? 1 : watched->floor, visit, in);
+	pw_source_each(source, in->rules || in->monitor->rows.wanted == PW_ROWS_ALL ? 1 : watched->floor, visit, in);
 	take_small(in);
 	if (id == PW_SOURCE_SOCKETS)
 		take_exact(in);
@@ -494,8 +505,9 @@ static void expire(struct pw_monitor *m, const struct pw_poll *poll)
 
 	HASH_ITER(hh, m->pools.pools, pool, next)
 	{
+		bool wanted = m->rows.wanted == PW_ROWS_ALL && pool->counts.used != 0;
 		bool idle = pool->poll == m->poll_number && pool->worthy_ms != poll->now_ms &&
-			pool->flap.penalty < FLAP_FORGOTTEN;
+			pool->flap.penalty < FLAP_FORGOTTEN && !wanted;
 
 		if (pool->ended || (idle && (!pool->listed || poll->now_ms - pool->worthy_ms >= linger_ms)))
 			pw_pools_remove(&m->pools, pool);

@@ -76,6 +76,10 @@ struct pw_question {
 	uint32_t event_id;
 };
 
+/* Which pools get a row: those that the policy has room for; also those above the floor that it has none for; or all
+ * that hold a port. Pools that have a row for this reason only never alarm, and are not counted as listed. */
+enum pw_rows_wanted { PW_ROWS_LISTED, PW_ROWS_OMITTED, PW_ROWS_ALL };
+
 /* NULL when out of memory. The policy is borrowed and must live until another one is set. */
 struct pw_monitor *pw_monitor_new(const struct pw_policy *policy, struct timespec start_time);
 void pw_monitor_free(struct pw_monitor *monitor);
@@ -89,6 +93,9 @@ void pw_monitor_set_renotify(struct pw_monitor *monitor, uint32_t seconds);
 /* Rises of a pool within some minutes after which its changes are held (see struct pw_flap); 0, as at the start:
  * never. */
 void pw_monitor_set_max_flaps(struct pw_monitor *monitor, uint32_t max_flaps);
+
+/* From the next poll on; PW_ROWS_LISTED at the start. */
+void pw_monitor_set_rows(struct pw_monitor *monitor, enum pw_rows_wanted wanted);
 
 /* Shows in the snapshots from now on. */
 void pw_monitor_set_config_failed(struct pw_monitor *monitor, bool failed);

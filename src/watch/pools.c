@@ -169,7 +169,9 @@ const struct pw_trend *pw_watched_trend(struct pw_watched *pool)
 {
 	if (pool->trend_poll == pool->poll)
 		return &pool->trend;
-	pool->trend = pool->history != NULL ? pw_history_trend(pool->history) : (struct pw_trend){0, PW_NOT_IN_SIGHT};
+	pool->trend = pw_history_trend(pool->history);
+	if (pool->counts.free == 0)
+		pool->trend.time_to_exhaustion = 0;
 	pool->trend_poll = pool->poll;
 	return &pool->trend;
 }

@@ -88,6 +88,7 @@ struct pw_watched {
 	bool shared;      /* what denies it ports to alarm is not its own doing */
 	uint32_t sharing; /* other pools with the same cause, which this one speaks for */
 
+	bool small;        /* below the floor, and matched by no section: watched since all pools are to have a row */
 	bool ended;        /* it will have no more polls */
 	bool listed;       /* has a row in the newest snapshot */
 	uint32_t position; /* of that row, or PW_NO_POSITION */
@@ -167,14 +168,16 @@ struct pw_rows {
 	struct pw_ranked
 		*candidates; /* those with an active alarm and a row first, in the order of their alarm index */
 	size_t n_alarms, candidates_room;
+	enum pw_rows_wanted wanted;
 	uint32_t active_alarms; /* whether listed or not */
-	uint32_t omitted;       /* pools worth a row that got none */
+	uint32_t listed;        /* rows that the policy has room for */
+	uint32_t omitted;       /* pools worth a row that it has none for */
 };
 
 /* Chooses: the active alarms, the oldest first, at most max_alarms; then without alarm those that the policy names
  * exactly (`epoch`), and the worst of the others up to max_rows. Sets `listed` and `position` of every pool. now_ms
- * tells which pools only linger: these are not counted as omitted. Returns 0, or -1 when out of memory: there are no
- * rows then. */
+ * tells which pools only linger: these are not counted as omitted. Pools without room get their row all the same where
+ * rows->wanted says so. Returns 0, or -1 when out of memory: there are no rows then. */
 int pw_rows_choose(
 	struct pw_rows *rows, struct pw_pools *pools, const struct pw_policy *policy, uint32_t epoch, uint64_t now_ms);
 void pw_rows_clear(struct pw_rows *rows);

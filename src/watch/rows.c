@@ -12,6 +12,8 @@
  * policy names exactly, then the worst; between equals rows stay where they are. */
 static uint64_t candidate_rank(const struct pw_watched *pool, uint32_t epoch)
 {
+	if (pool->small)
+		return 0;
 	if (pw_watched_alarmed(pool))
 		return UINT64_C(3) << 62 | (UINT32_MAX - pool->alarm_index);
 	if (pool->exact_epoch == epoch)
@@ -21,11 +23,11 @@ static uint64_t candidate_rank(const struct pw_watched *pool, uint32_t epoch)
 
 static void list(struct pw_rows *rows, struct pw_watched *pool, bool room, uint64_t now_ms)
 {
-	pool->listed = room;
-	if (room)
+	pool->listed = room || rows->wanted != PW_ROWS_LISTED;
+	if (pool->listed)
 		rows->pools[rows->n++] = pool;
-	else
-		rows->omitted += pw_watched_alarmed(pool) || pool->worthy_ms == now_ms;
+	rows->listed += room;
+	rows->omitted += !room && (pw_watched_alarmed(pool) || pool->worthy_ms == now_ms);
 }
 
 int pw_rows_choose(
@@ -34,7 +36,7 @@ int pw_rows_choose(
 	size_t n = 0, others = 0;
 	struct pw_watched *pool, *next;
 
-	rows->n = rows->n_alarms = rows->active_alarms = rows->omitted = 0;
+	rows->n = rows->n_alarms = rows->active_alarms = rows->listed = rows->omitted = 0;
 	if (!PW_ARRAY_ROOM(rows->pools, rows->room, HASH_COUNT(pools->pools) + 1) ||
 		!PW_ARRAY_ROOM(rows->candidates, rows->candidates_room, HASH_COUNT(pools->pools) + 1))
 		return -1;
@@ -49,7 +51,7 @@ int pw_rows_choose(
 		else if (pool->exact_epoch == epoch)
 			list(rows, pool, ++others > 0, now_ms);
 		else
-			list(rows, pool, others++ < policy->max_rows, now_ms);
+			list(rows, pool, !pool->small && others++ < policy->max_rows, now_ms);
 	}
 	rows->n_alarms = rows->active_alarms < policy->max_alarms ? rows->active_alarms : policy->max_alarms;
 	qsort(rows->pools, rows->n, sizeof(struct pw_watched *), pw_watched_compare);
@@ -90,6 +92,8 @@ static void build_pool(struct pw_arena *arena, struct pw_watched *pool, struct p
 		.peak_ms = pool->peak_ms,
 		.growth = trend->growth,
 		.time_to_exhaustion = trend->time_to_exhaustion,
+		.recent_growth = trend->recent_growth,
+		.recent_time_to_exhaustion = trend->recent_time_to_exhaustion,
 		.alloc_latency_us = pool->latency_us,
 		.state = pool->result.state,
 		.state_ms = pool->state_ms,
@@ -111,7 +115,8 @@ static void build_pools(struct pw_snapshot *s, struct pw_arena *arena, const str
 	for (size_t i = 0; pools != NULL && i < rows->n; i++)
 		build_pool(arena, rows->pools[i], &pools[i]);
 	s->pools = pools;
-	s->n_pools = s->pools_listed = pools != NULL ? (uint32_t)rows->n : 0;
+	s->n_pools = pools != NULL ? rows->n : 0;
+	s->pools_listed = pools != NULL ? rows->listed : 0;
 }
 
 static void build_top(struct pw_snapshot *s, struct pw_arena *arena, const struct pw_rows *rows, uint32_t top)

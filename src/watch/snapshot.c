@@ -46,8 +46,8 @@ void pw_snapshot_unref(const struct pw_snapshot *snapshot)
 
 static bool may_alarm(const struct pw_pool_row *row)
 {
-	return row->key.kind != PW_KIND_BIND || row->key.protocol != IPPROTO_TCP || row->warning_threshold != 0 ||
-		row->critical_threshold != 0 || row->free_threshold != 0 || row->state != PW_STATE_NORMAL;
+	return row->key.kind != PW_KIND_BIND || row->key.protocol != IPPROTO_TCP || pw_row_has_threshold(row) ||
+		row->state != PW_STATE_NORMAL;
 }
 
 const struct pw_pool_row *pw_snapshot_worst(const struct pw_snapshot *snapshot)
@@ -55,6 +55,14 @@ const struct pw_pool_row *pw_snapshot_worst(const struct pw_snapshot *snapshot)
 	const struct pw_pool_row *first = snapshot->n_top != 0 ? &snapshot->pools[snapshot->top[0]] : NULL;
 
 	return first != NULL && may_alarm(first) ? first : NULL;
+}
+
+const struct pw_ns_row *pw_snapshot_ns(const struct pw_snapshot *snapshot, uint32_t index)
+{
+	for (size_t i = 0; i < snapshot->n_namespaces; i++)
+		if (snapshot->namespaces[i].index == index)
+			return &snapshot->namespaces[i];
+	return NULL;
 }
 
 /* Order of two encoded indexes: a shorter one comes before everything that it begins. */

@@ -29,7 +29,10 @@ struct pw_pool_row {
 	uint64_t peak_ms;            /* when */
 	int32_t growth;              /* ports a minute */
 	uint32_t time_to_exhaustion; /* seconds */
-	uint32_t alloc_latency_us;   /* 0 = not measured */
+	/* the same, while that is not known from the last minute alone (see pw_history_trend()) */
+	int32_t recent_growth;
+	uint32_t recent_time_to_exhaustion;
+	uint32_t alloc_latency_us; /* 0 = not measured */
 	enum pw_state state;
 	uint64_t state_ms; /* since when */
 	enum pw_reason reason;
@@ -121,6 +124,15 @@ void pw_snapshot_unref(const struct pw_snapshot *snapshot);
 /* The worst pool (pwWorstPoolName): the first of the ranks, or NULL when there is none or nothing but TCP bind pools
  * without thresholds in force, which may be full all day and harm nobody. */
 const struct pw_pool_row *pw_snapshot_worst(const struct pw_snapshot *snapshot);
+
+/* Whether a pool has a threshold in force. */
+static inline bool pw_row_has_threshold(const struct pw_pool_row *row)
+{
+	return row->warning_threshold != 0 || row->critical_threshold != 0 || row->free_threshold != 0;
+}
+
+/* The row of a namespace, or NULL. */
+const struct pw_ns_row *pw_snapshot_ns(const struct pw_snapshot *snapshot, uint32_t index);
 
 /* The position of the first pool row whose index is greater than index[0..len); n_pools when there is none. */
 size_t pw_snapshot_pool_after(const struct pw_snapshot *snapshot, const uint32_t *index, size_t len);

@@ -86,7 +86,8 @@ static void move(struct pw_monitor *m, const struct pw_poll *poll, struct pw_wat
 	} else if (pool->poll == m->poll_number) { /* else nothing new is known */
 		pool->bound_holds = is_tcp_bind(pool) && bound_holds(m, pool);
 		pool->thresholds = pw_watched_thresholds(m, pool);
-		step(m, poll, pool);
+		if (!pool->small)
+			step(m, poll, pool);
 		if (is_worthy(m, pool))
 			pool->worthy_ms = poll->now_ms;
 	}

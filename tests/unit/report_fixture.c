@@ -103,12 +103,15 @@ void fixture_close(struct fixture *f, const struct pw_options *options)
 {
 	static const struct pw_options every_row = {.top = UINT32_MAX, .ranked = true};
 
+	for (size_t i = 0; i < f->snapshot.n_pools; i++) {
+		f->pools[i].recent_growth = f->pools[i].growth;
+		f->pools[i].recent_time_to_exhaustion = f->pools[i].time_to_exhaustion;
+	}
 	f->snapshot.n_top = f->snapshot.n_pools;
 	if (f->snapshot.pools_seen == 0)
 		f->snapshot.pools_seen = f->snapshot.pools_listed = (uint32_t)f->snapshot.n_pools;
-	assert_int_equal(pw_selection_make(&f->report.selection, &f->snapshot, &f->report.unlisted,
-				 options != NULL ? options : &every_row),
-		0);
+	assert_int_equal(
+		pw_selection_make(&f->report.selection, &f->snapshot, options != NULL ? options : &every_row), 0);
 }
 
 void fixture_free(struct fixture *f)

@@ -278,6 +278,87 @@ static void time_may_be_large_and_may_stand(void **unused)
 	pw_history_free(history);
 }
 
+/* --- the last minute, while the growth is not known ------------------------------------------------------------- */
+
+static void expect_recent(struct pw_history *history, uint64_t ms, uint32_t free, int32_t growth, uint32_t left_s)
+{
+	struct pw_trend trend;
+
+	pw_history_add(history, 1000000 + ms, free);
+	trend = pw_history_trend(history);
+	assert_int_equal(trend.recent_growth, growth);
+	assert_int_equal(trend.recent_time_to_exhaustion, left_s);
+}
+
+/* One second is the least that says something. */
+static void first_seconds_are_a_difference(void **unused)
+{
+	struct pw_history *history = pw_history_new();
+
+	(void)unused;
+	expect_recent(history, 0, 10000, 0, PW_NOT_IN_SIGHT);
+	expect_recent(history, 999, 9000, 0, PW_NOT_IN_SIGHT);
+	expect_recent(history, 2000, 9900, 3000, 198);
+	expect_recent(history, 3000, 10100, -2000, PW_NOT_IN_SIGHT);
+	expect_recent(history, 4000, 10000, 0, PW_NOT_IN_SIGHT);
+	assert_int_equal(pw_history_growth(history), 0);
+	expect_recent(history, 5000, 0, 0, 0);
+	pw_history_free(history);
+}
+
+/* What was more than a minute ago does not count, however often is polled. */
+static void recent_growth_forgets_after_a_minute(void **unused)
+{
+	static const uint32_t intervals[] = {100, 1000, 2000, 7000};
+
+	(void)unused;
+	for (size_t i = 0; i < sizeof(intervals) / sizeof(intervals[0]); i++) {
+		struct pw_history *history = pw_history_new();
+		struct pw_trend trend;
+
+		/* a fall of 10,000 at the start, then 10 a second */
+		pw_history_add(history, 1000000, 28000);
+		for (uint64_t ms = intervals[i]; ms < 150000; ms += intervals[i])
+			pw_history_add(history, 1000000 + ms, (uint32_t)(18000 - ms / 100));
+		trend = pw_history_trend(history);
+		assert_int_equal(trend.growth, 0);
+		assert_in_range(trend.recent_growth, 598, 602);
+		assert_in_range(trend.recent_time_to_exhaustion, 1640, 1670);
+		pw_history_free(history);
+	}
+}
+
+/* Where polls are further apart than a minute, the last one is the reference. */
+static void recent_growth_of_rare_polls(void **unused)
+{
+	struct pw_history *history = pw_history_new();
+
+	(void)unused;
+	pw_history_add(history, 1000000, 20000);
+	pw_history_add(history, 1300000, 10000);
+	expect_recent(history, 600000, 9000, 200, 2700);
+	pw_history_free(history);
+}
+
+/* What is known is better, and a change of the capacity is none of the free ports. */
+static void recent_growth_gives_way(void **unused)
+{
+	struct pw_history *history = pw_history_new();
+
+	(void)unused;
+	for (uint64_t ms = 0; ms <= 300000; ms += 10000) /* 600 a minute, and 6000 at last */
+		pw_history_add(history, 1000000 + ms, (uint32_t)(20000 - ms / 100));
+	pw_history_add(history, 1301000, 16000);
+	assert_in_range(pw_history_growth(history), 599, 601);
+	assert_int_equal(pw_history_trend(history).recent_growth, pw_history_growth(history));
+	pw_history_free(history);
+	history = pw_history_new();
+	expect_recent(history, 0, 10000, 0, PW_NOT_IN_SIGHT);
+	pw_history_shift(history, -5000);
+	expect_recent(history, 2000, 4900, 3000, 98);
+	pw_history_free(history);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -297,6 +378,10 @@ int main(void)
 		cmocka_unit_test(growth_that_has_ended_is_forgotten),
 		cmocka_unit_test(polls_may_be_missing_and_late),
 		cmocka_unit_test(time_may_be_large_and_may_stand),
+		cmocka_unit_test(first_seconds_are_a_difference),
+		cmocka_unit_test(recent_growth_forgets_after_a_minute),
+		cmocka_unit_test(recent_growth_of_rare_polls),
+		cmocka_unit_test(recent_growth_gives_way),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -731,6 +731,55 @@ static void most_utilized_get_the_rows(void **unused)
 	assert_null(fixture_row(&f, "tcp 10.0.0.1 bind"));
 }
 
+/* Who asks for more gets rows of pools that the policy has no room for; they count as before. */
+static void omitted_pools_get_rows_on_request(void **unused)
+{
+	(void)unused;
+	f.policy.max_rows = 4;
+	fixture_poll(&f);
+	pw_monitor_set_rows(f.monitor, PW_ROWS_OMITTED);
+	add_ten();
+	fixture_connects(&f, "10.0.0.1", "10.0.0.9", 2000, 600);
+	fixture_connects(&f, "10.0.0.1", "10.0.0.9", 2001, 63);
+	fixture_poll(&f);
+	for (uint16_t i = 0; i < 10; i++)
+		assert_true(listed((uint16_t)(1000 + i)));
+	assert_false(listed(2001));
+	assert_int_equal(f.snapshot->n_pools, 12);
+	assert_int_equal(f.snapshot->pools_listed, 5);
+	assert_int_equal(f.snapshot->pools_omitted, 7);
+	pw_monitor_set_rows(f.monitor, PW_ROWS_LISTED);
+	add_ten();
+	fixture_poll(&f);
+	assert_int_equal(f.snapshot->n_pools, 4);
+}
+
+/* All pools get a row on request. One below the floor takes no place from others, and has no alarm, though blocked
+ * ports make it look full; once it is large enough it is like any other. */
+static void small_pools_get_rows_on_request(void **unused)
+{
+	(void)unused;
+	f.policy.max_rows = 1;
+	fixture_poll(&f);
+	pw_monitor_set_rows(f.monitor, PW_ROWS_ALL);
+	for (unsigned used = 5; used < 200; used += 100) {
+		fixture_binds(&f, "10.0.0.2", 900);
+		fixture_connects(&f, "10.0.0.1", "10.0.0.9", 443, used);
+		fixture_poll(&f);
+		assert_int_equal(f.snapshot->n_pools, 3); /* and the bind pools of both addresses */
+		assert_int_equal(f.snapshot->pools_listed, used < 64 ? 1 : 3);
+		assert_int_equal(row(FIXTURE_POOL)->counts.used, used);
+		assert_int_equal(row(FIXTURE_POOL)->counts.utilization, used < 100 ? 90 : 100);
+		assert_int_equal(state(), used < 64 ? PW_STATE_NORMAL : PW_STATE_EXHAUSTED);
+		assert_int_equal(row(FIXTURE_POOL)->warning_threshold, 50);
+	}
+	fixture_connects(&f, "10.0.0.1", "10.0.0.9", 80, 1);
+	fixture_poll(&f);
+	assert_true(listed(80) && listed(443));
+	fixture_poll(&f); /* only what was large lingers */
+	assert_true(!listed(80) && listed(443));
+}
+
 static void alarms_never_leave(void **unused)
 {
 	(void)unused;
@@ -1463,6 +1512,8 @@ int main(void)
 		TEST(rows_begin_at_min_used),
 		TEST(rows_linger),
 		TEST(most_utilized_get_the_rows),
+		TEST(omitted_pools_get_rows_on_request),
+		TEST(small_pools_get_rows_on_request),
 		TEST(alarms_never_leave),
 		TEST(order_is_that_of_the_index),
 		TEST(top_is_ranked),

@@ -272,7 +272,7 @@ static void test_config_overrides(void **state)
 	assert_int_equal(config->policy.defaults.for_polls, 1);
 	assert_int_equal(config->policy.rules[0].thresholds.for_polls, 1);
 	assert_int_equal(config->policy.max_alarms, UINT32_MAX);
-	assert_int_equal(o.unlisted, PW_UNLISTED_ALL);
+	assert_int_equal(o.rows, PW_ROWS_ALL);
 	assert_int_equal(o.top, 4);
 	assert_true(o.ranked);
 	pw_config_free(config);
@@ -289,7 +289,7 @@ static void test_config_watching(void **state)
 	assert_non_null(config);
 	assert_int_equal(config->policy.defaults.for_polls, 3);
 	assert_int_equal(config->policy.min_used, 5);
-	assert_int_equal(o.unlisted, PW_UNLISTED_NONE);
+	assert_int_equal(o.rows, PW_ROWS_LISTED);
 	pw_config_free(config);
 	pw_options_clear(&o);
 }
@@ -313,21 +313,21 @@ static void test_limits(void **state)
 {
 	static const struct {
 		const char *line;
-		enum pw_unlisted_pools unlisted;
+		enum pw_rows_wanted rows;
 		uint32_t top;
 		bool ranked;
 	} cases[] = {
-		{"", PW_UNLISTED_NONE, 10, true},
-		{"--all", PW_UNLISTED_ALL, UINT32_MAX, true},
-		{"--all --top 3", PW_UNLISTED_ALL, 3, true},
-		{"--top 30", PW_UNLISTED_NONE, 30, true},
-		{"--port 443", PW_UNLISTED_OMITTED, 10, true},
-		{"--json", PW_UNLISTED_NONE, UINT32_MAX, false},
-		{"--json --all", PW_UNLISTED_ALL, UINT32_MAX, false},
-		{"--json --top 3", PW_UNLISTED_NONE, 3, true},
-		{"--json --state critical", PW_UNLISTED_OMITTED, UINT32_MAX, false},
-		{"--check", PW_UNLISTED_ALL, 10, true},
-		{"--explain", PW_UNLISTED_ALL, 10, true},
+		{"", PW_ROWS_LISTED, 10, true},
+		{"--all", PW_ROWS_ALL, UINT32_MAX, true},
+		{"--all --top 3", PW_ROWS_ALL, 3, true},
+		{"--top 30", PW_ROWS_LISTED, 30, true},
+		{"--port 443", PW_ROWS_OMITTED, 10, true},
+		{"--json", PW_ROWS_LISTED, UINT32_MAX, false},
+		{"--json --all", PW_ROWS_ALL, UINT32_MAX, false},
+		{"--json --top 3", PW_ROWS_LISTED, 3, true},
+		{"--json --state critical", PW_ROWS_OMITTED, UINT32_MAX, false},
+		{"--check", PW_ROWS_ALL, 10, true},
+		{"--explain", PW_ROWS_ALL, 10, true},
 	};
 	struct pw_options o;
 	struct pw_error err;
@@ -339,7 +339,7 @@ static void test_limits(void **state)
 		expect_ok(&o, cases[i].line);
 		config = pw_options_config(&o, &err);
 		assert_non_null(config);
-		assert_int_equal(o.unlisted, cases[i].unlisted);
+		assert_int_equal(o.rows, cases[i].rows);
 		assert_int_equal(o.top, cases[i].top);
 		assert_int_equal(o.ranked, cases[i].ranked);
 		pw_config_free(config);
