@@ -9,7 +9,7 @@
 #define MAX_FURTHER 10
 
 /* What the pools in sight come to. */
-struct verdict {
+struct result {
 	const struct pw_pool_row *worst; /* NULL without any pool */
 	enum pw_check_status status;
 	unsigned warning, critical;      /* pools in these states */
@@ -31,27 +31,27 @@ static enum pw_check_status status_of(const struct pw_pool_row *row)
 }
 
 /* The worst is the one of the worst state; among those, and where all are normal, the first of the ranking. */
-static void judge(struct verdict *verdict, const struct pw_selection *selection)
+static void evaluate(struct result *result, const struct pw_selection *selection)
 {
-	*verdict = (struct verdict){0};
+	*result = (struct result){0};
 	for (size_t i = 0; i < selection->matched; i++) {
 		const struct pw_pool_row *row = selection->rows[i];
 		enum pw_check_status status = status_of(row);
 
 		if (!pw_row_has_threshold(row) && status == PW_CHECK_OK)
 			continue;
-		verdict->warning += status == PW_CHECK_WARNING;
-		verdict->critical += status == PW_CHECK_CRITICAL;
-		if (verdict->worst == NULL || status > verdict->status) {
-			verdict->worst = row;
-			verdict->status = status;
+		result->warning += status == PW_CHECK_WARNING;
+		result->critical += status == PW_CHECK_CRITICAL;
+		if (result->worst == NULL || status > result->status) {
+			result->worst = row;
+			result->status = status;
 		}
 	}
 	for (size_t i = 0; i < selection->snapshot->n_namespaces; i++) {
 		const struct pw_ns_row *ns = &selection->snapshot->namespaces[i];
 
 		if (ns->high != 0 && !ns->failing && ns->capacity <= ns->blocked)
-			verdict->blocked = ns;
+			result->blocked = ns;
 	}
 }
 
@@ -62,16 +62,16 @@ static uint32_t worst_utilization(const struct pw_pool_row *row)
 }
 
 /* Where nothing is known to be wrong, but for a pool that may be: that is not OK. */
-static void doubt(struct verdict *verdict, const struct pw_selection *selection)
+static void doubt(struct result *result, const struct pw_selection *selection)
 {
-	for (size_t i = 0; i < selection->matched && verdict->status == PW_CHECK_OK; i++) {
+	for (size_t i = 0; i < selection->matched && result->status == PW_CHECK_OK; i++) {
 		const struct pw_pool_row *row = selection->rows[i];
 
 		if (row->counts.doubt == 0 || row->warning_threshold == 0 ||
 			worst_utilization(row) < row->warning_threshold)
 			continue;
-		verdict->status = PW_CHECK_UNKNOWN;
-		verdict->worst = row;
+		result->status = PW_CHECK_UNKNOWN;
+		result->worst = row;
 	}
 }
 
@@ -138,10 +138,10 @@ static void print_gauge(FILE *out, const char *label, uint32_t value, uint32_t m
 
 /* label=value[unit];warn;crit;min;max. The labels are always the same, whichever pool is the worst: graphs go by them.
  * In the range syntax of the guidelines "N:" alerts below N, which is what a minimum of free ports is. */
-static void print_performance(FILE *out, const struct verdict *verdict, const struct pw_selection *selection)
+static void print_performance(FILE *out, const struct result *result, const struct pw_selection *selection)
 {
 	struct pw_pool_row none = {.counts = empty_pool(selection->snapshot)};
-	const struct pw_pool_row *row = verdict->worst != NULL ? verdict->worst : &none;
+	const struct pw_pool_row *row = result->worst != NULL ? result->worst : &none;
 	const struct pw_pool_counts *counts = &row->counts;
 
 	fprintf(out, " | utilization=%u%%;", counts->utilization);
@@ -154,23 +154,23 @@ static void print_performance(FILE *out, const struct verdict *verdict, const st
 	print_gauge(out, "used", counts->used, counts->capacity);
 	print_gauge(out, "time_wait", counts->time_wait, counts->capacity);
 	print_gauge(out, "blocked", counts->blocked, counts->capacity);
-	fprintf(out, " pools=%zu;;;0 pools_warning=%u;;;0 pools_critical=%u;;;0\n", selection->matched,
-		verdict->warning, verdict->critical);
+	fprintf(out, " pools=%zu;;;0 pools_warning=%u;;;0 pools_critical=%u;;;0\n", selection->matched, result->warning,
+		result->critical);
 }
 
 static void print_headline(
-	FILE *out, const struct verdict *verdict, const struct pw_selection *selection, const struct pw_ns_row *failing)
+	FILE *out, const struct result *result, const struct pw_selection *selection, const struct pw_ns_row *failing)
 {
 	char name[128];
 
-	fprintf(out, "PORTWATCH %s - ", status_name(verdict->status));
-	if (verdict->blocked != NULL)
+	fprintf(out, "PORTWATCH %s - ", status_name(result->status));
+	if (result->blocked != NULL)
 		fprintf(out,
 			"no port is free for a new destination: listeners and bound sockets block %u of %u ports%s",
-			verdict->blocked->blocked, verdict->blocked->capacity, verdict->worst != NULL ? "; " : "");
-	if (verdict->worst != NULL)
-		print_row(out, verdict->worst);
-	else if (verdict->blocked == NULL)
+			result->blocked->blocked, result->blocked->capacity, result->worst != NULL ? "; " : "");
+	if (result->worst != NULL)
+		print_row(out, result->worst);
+	else if (result->blocked == NULL)
 		fputs(selection->matched > 0 ? "no pool has a threshold in force" : "no pool holds a port", out);
 	if (failing != NULL && failing->name[0] != '\0')
 		fprintf(out, "; not all sockets of namespace %s could be read",
@@ -179,14 +179,14 @@ static void print_headline(
 		fputs("; not all sockets could be read", out);
 }
 
-static void print_further(FILE *out, const struct verdict *verdict, const struct pw_selection *selection)
+static void print_further(FILE *out, const struct result *result, const struct pw_selection *selection)
 {
-	unsigned in_trouble = verdict->warning + verdict->critical, printed = 0;
+	unsigned in_trouble = result->warning + result->critical, printed = 0;
 
 	for (size_t i = 0; i < selection->matched && printed < MAX_FURTHER; i++) {
 		const struct pw_pool_row *row = selection->rows[i];
 
-		if (row == verdict->worst || status_of(row) == PW_CHECK_OK)
+		if (row == result->worst || status_of(row) == PW_CHECK_OK)
 			continue;
 		fprintf(out, "%s: ", status_name(status_of(row)));
 		print_row(out, row);
@@ -200,22 +200,22 @@ static void print_further(FILE *out, const struct verdict *verdict, const struct
 enum pw_check_status pw_check_print(FILE *out, const struct pw_selection *selection)
 {
 	const struct pw_ns_row *failing = failing_namespace(selection);
-	struct verdict verdict;
+	struct result result;
 
-	judge(&verdict, selection);
+	evaluate(&result, selection);
 	/* pools of their own kind are told about themselves; where there is none, a new destination would find nothing
 	 */
-	if (verdict.worst != NULL && verdict.worst->key.kind != PW_KIND_CONNECT)
-		verdict.blocked = NULL;
-	if (verdict.blocked != NULL)
-		verdict.status = PW_CHECK_CRITICAL;
-	doubt(&verdict, selection);
-	if (failing != NULL && verdict.status == PW_CHECK_OK)
-		verdict.status = PW_CHECK_UNKNOWN;
-	print_headline(out, &verdict, selection, failing);
-	print_performance(out, &verdict, selection);
-	print_further(out, &verdict, selection);
-	return verdict.status;
+	if (result.worst != NULL && result.worst->key.kind != PW_KIND_CONNECT)
+		result.blocked = NULL;
+	if (result.blocked != NULL)
+		result.status = PW_CHECK_CRITICAL;
+	doubt(&result, selection);
+	if (failing != NULL && result.status == PW_CHECK_OK)
+		result.status = PW_CHECK_UNKNOWN;
+	print_headline(out, &result, selection, failing);
+	print_performance(out, &result, selection);
+	print_further(out, &result, selection);
+	return result.status;
 }
 
 enum pw_check_status pw_check_unknown(FILE *out, const char *text)

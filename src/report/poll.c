@@ -25,8 +25,8 @@ struct pw_poller {
 	const struct pw_config *config;
 	struct pw_monitor *monitor;
 	struct pw_host *host;
-	struct pw_facts *facts; /* one a namespace */
-	const char *unprobed;   /* why no port is probed, NULL when they are */
+	struct pw_ns_notes *notes; /* one a namespace */
+	const char *unprobed;      /* why no port is probed, NULL when they are */
 	FILE *record;
 	bool polled; /* at least one poll was good */
 };
@@ -199,7 +199,7 @@ void pw_poller_free(struct pw_poller *poller)
 		delete_record(poller);
 		fclose(poller->record);
 	}
-	free(poller->facts);
+	free(poller->notes);
 	free(poller);
 }
 
@@ -223,7 +223,7 @@ static bool asks_for_snat(const struct pw_poller *poller)
 	return poller->config->snat.n_ranges > 0 || (poller->options->match.kinds & (1u << PW_KIND_SNAT)) != 0;
 }
 
-static void fill_listeners(const struct pw_namespace *ns, struct pw_facts *facts)
+static void fill_listeners(const struct pw_namespace *ns, struct pw_ns_notes *notes)
 {
 	struct pw_portset listening;
 
@@ -231,44 +231,44 @@ static void fill_listeners(const struct pw_namespace *ns, struct pw_facts *facts
 	for (uint32_t port = ns->range.low; port <= ns->range.high; port++) {
 		if (!pw_portset_has(&listening, (uint16_t)port))
 			continue;
-		if (facts->listening < PW_LISTENERS_SHOWN)
-			facts->listeners[facts->listening] = (uint16_t)port;
-		facts->listening++;
+		if (notes->listening < PW_LISTENERS_SHOWN)
+			notes->listeners[notes->listening] = (uint16_t)port;
+		notes->listening++;
 	}
 }
 
-static void fill_facts(const struct pw_poller *poller, size_t i)
+static void fill_notes(const struct pw_poller *poller, size_t i)
 {
 	const struct pw_namespace *ns = poller->host->namespaces[i];
 	const struct pw_ns_poll *poll = &poller->host->polls[i];
-	struct pw_facts *facts = &poller->facts[i];
+	struct pw_ns_notes *notes = &poller->notes[i];
 
-	*facts = (struct pw_facts){.ns = ns->index, .name = ns->name, .error = ns->err.text};
+	*notes = (struct pw_ns_notes){.ns = ns->index, .name = ns->name, .error = ns->err.text};
 	if (asks_for_snat(poller) && ns->translated != NULL && ns->translated->status == PW_SOURCE_UNAVAILABLE)
-		facts->no_snat = ns->translated->reason;
+		notes->no_snat = ns->translated->reason;
 	if (poll->status != PW_POLL_COUNTED)
 		return;
-	facts->timestamps = ns->range.timestamps;
-	facts->tw_reuse_delay_ms = ns->range.tw_reuse_delay_ms;
-	facts->doubtful = pw_census_totals(ns->census)->ambiguous;
-	facts->bound = bound_ports(ns->census);
-	fill_listeners(ns, facts);
-	facts->unprobed = poller->unprobed;
-	if (facts->unprobed == NULL && facts->doubtful > 0)
-		facts->unprobed = "there was no time to probe them; --probe=on takes it";
+	notes->timestamps = ns->range.timestamps;
+	notes->tw_reuse_delay_ms = ns->range.tw_reuse_delay_ms;
+	notes->ambiguous = pw_census_totals(ns->census)->ambiguous;
+	notes->bound = bound_ports(ns->census);
+	fill_listeners(ns, notes);
+	notes->unprobed = poller->unprobed;
+	if (notes->unprobed == NULL && notes->ambiguous > 0)
+		notes->unprobed = "there was no time to probe them; --probe=on takes it";
 }
 
 /* One namespace that can be read is enough; and who watches keeps the last numbers when none can. */
 static int poll_host(struct pw_poller *poller, struct pw_error *err)
 {
 	struct pw_host *host = poller->host;
-	struct pw_facts *facts;
+	struct pw_ns_notes *notes;
 
-	if (pw_host_poll(host) < 0 || (facts = reallocarray(poller->facts, host->n, sizeof(*facts))) == NULL)
+	if (pw_host_poll(host) < 0 || (notes = reallocarray(poller->notes, host->n, sizeof(*notes))) == NULL)
 		return pw_error_set(err, "out of memory");
-	poller->facts = facts;
+	poller->notes = notes;
 	for (size_t i = 0; i < host->n; i++) {
-		fill_facts(poller, i);
+		fill_notes(poller, i);
 		poller->polled = poller->polled || host->polls[i].status == PW_POLL_COUNTED;
 	}
 	return poller->polled ? 0 : pw_error_set(err, "%s", host->namespaces[0]->err.text);
@@ -307,8 +307,8 @@ const struct pw_snapshot *pw_poller_poll(struct pw_poller *poller, struct pw_rep
 		pw_error_set(err, "out of memory");
 		return NULL;
 	}
-	report->facts = poller->facts;
-	report->n_facts = poller->host->n;
+	report->notes = poller->notes;
+	report->n_notes = poller->host->n;
 	report->wall = poll.wall;
 	report->now_ms = poll.now_ms;
 	report->watching = options->watch_ms != 0;

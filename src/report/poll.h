@@ -18,7 +18,7 @@ struct pw_poller *pw_poller_new(const struct pw_options *options, const struct p
 void pw_poller_free(struct pw_poller *poller);
 
 /* One poll. Fills everything of *report but the selection, and returns the snapshot with one reference for the
- * caller, or NULL with an error when no namespace could be read. report->facts live until the next poll. */
+ * caller, or NULL with an error when no namespace could be read. report->notes live until the next poll. */
 const struct pw_snapshot *pw_poller_poll(struct pw_poller *poller, struct pw_report *report, struct pw_error *err);
 
 /* Ends the record. Returns 0, also without one, or -1 with an error when it could not be written in full. */

@@ -48,13 +48,13 @@ void pw_selection_clear(struct pw_selection *selection)
 	*selection = (struct pw_selection){0};
 }
 
-const struct pw_facts *pw_report_facts(const struct pw_report *report, uint32_t ns)
+const struct pw_ns_notes *pw_report_notes(const struct pw_report *report, uint32_t ns)
 {
-	static const struct pw_facts nothing = {.name = "", .error = "", .timestamps = true};
+	static const struct pw_ns_notes nothing = {.name = "", .error = "", .timestamps = true};
 
-	for (size_t i = 0; i < report->n_facts; i++)
-		if (report->facts[i].ns == ns)
-			return &report->facts[i];
+	for (size_t i = 0; i < report->n_notes; i++)
+		if (report->notes[i].ns == ns)
+			return &report->notes[i];
 	return &nothing;
 }
 

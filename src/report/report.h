@@ -14,10 +14,10 @@
 #define PW_LISTENERS_SHOWN 8
 
 /* What is known about a namespace beyond its row in the snapshot. */
-struct pw_facts {
+struct pw_ns_notes {
 	uint32_t ns;        /* its index */
 	const char *name;   /* "" = the own one */
-	uint32_t doubtful;  /* ports of the capacity whose sockets may or may not block them */
+	uint32_t ambiguous; /* ports of the capacity whose sockets may or may not block them */
 	uint32_t bound;     /* of the blocked ports: known to be held by bind() without a listener */
 	uint32_t listening; /* ports of the capacity with a listener: not reserved, so that connect() may take them */
 	uint16_t listeners[PW_LISTENERS_SHOWN]; /* the lowest of them */
@@ -38,8 +38,9 @@ struct pw_selection {
 
 struct pw_report {
 	struct pw_selection selection;
-	const struct pw_facts *facts; /* one for each namespace that was asked for, also where it could not be read */
-	size_t n_facts;
+	const struct pw_ns_notes
+		*notes; /* one for each namespace that was asked for, also where it could not be read */
+	size_t n_notes;
 	struct timespec wall; /* time of the poll */
 	uint64_t now_ms;      /* CLOCK_BOOTTIME, for ages */
 	bool watching;        /* there were polls before: growth means something */
@@ -62,7 +63,7 @@ int pw_selection_make(struct pw_selection *out, const struct pw_snapshot *snapsh
 void pw_selection_clear(struct pw_selection *selection);
 
 /* What is known about a namespace; never NULL. */
-const struct pw_facts *pw_report_facts(const struct pw_report *report, uint32_t ns);
+const struct pw_ns_notes *pw_report_notes(const struct pw_report *report, uint32_t ns);
 
 /* Prints one poll as the options want it: check, JSON, or table and explanation. *status becomes the exit status of
  * --check, else stays as it is. Returns 0, or -1 when writing failed or memory ran out. */

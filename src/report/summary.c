@@ -193,24 +193,24 @@ static void note_rows(FILE *out, const struct pw_layout *l, size_t shown)
 		note(out, l, "No pool holds a port.");
 }
 
-static void note_facts(FILE *out, const struct pw_layout *l, const struct pw_facts *facts)
+static void print_ns_notes(FILE *out, const struct pw_layout *l, const struct pw_ns_notes *notes)
 {
 	char of[96] = "";
 
-	if (facts->name[0] != '\0')
-		snprintf(of, sizeof(of), "Namespace %.64s: ", facts->name);
-	if (facts->error[0] != '\0')
-		note(out, l, "%s%s", of, facts->error);
-	if (facts->no_snat != NULL)
-		note(out, l, "%sNo SNAT pools: %s.", of, facts->no_snat);
-	if (facts->unprobed != NULL && facts->doubtful > 0)
+	if (notes->name[0] != '\0')
+		snprintf(of, sizeof(of), "Namespace %.64s: ", notes->name);
+	if (notes->error[0] != '\0')
+		note(out, l, "%s%s", of, notes->error);
+	if (notes->no_snat != NULL)
+		note(out, l, "%sNo SNAT pools: %s.", of, notes->no_snat);
+	if (notes->unprobed != NULL && notes->ambiguous > 0)
 		note(out, l, "%s%u %s in doubt (%s): free can be too high by those that a pool does not use itself.",
-			of, facts->doubtful, facts->doubtful == 1 ? "port is" : "ports are", facts->unprobed);
+			of, notes->ambiguous, notes->ambiguous == 1 ? "port is" : "ports are", notes->unprobed);
 }
 
-static bool is_notable(const struct pw_facts *facts)
+static bool is_notable(const struct pw_ns_notes *notes)
 {
-	return facts->no_snat != NULL || facts->error[0] != '\0' || (facts->unprobed != NULL && facts->doubtful > 0);
+	return notes->no_snat != NULL || notes->error[0] != '\0' || (notes->unprobed != NULL && notes->ambiguous > 0);
 }
 
 void pw_print_notes(FILE *out, const struct pw_layout *l, size_t shown)
@@ -218,9 +218,9 @@ void pw_print_notes(FILE *out, const struct pw_layout *l, size_t shown)
 	size_t notable = 0;
 
 	note_rows(out, l, shown);
-	for (size_t i = 0; i < l->report->n_facts; i++)
-		if (is_notable(&l->report->facts[i]) && notable++ < MAX_NOTES)
-			note_facts(out, l, &l->report->facts[i]);
+	for (size_t i = 0; i < l->report->n_notes; i++)
+		if (is_notable(&l->report->notes[i]) && notable++ < MAX_NOTES)
+			print_ns_notes(out, l, &l->report->notes[i]);
 	if (notable > MAX_NOTES)
 		note(out, l, "And %zu more namespaces with notes like these.", notable - MAX_NOTES);
 }

@@ -29,7 +29,7 @@ void fixture_init(struct fixture *f)
 		.capacity = 28232,
 		.tw_reuse = PW_TW_REUSE_LOOPBACK,
 		.basis = PW_BASIS_PROBED};
-	f->facts[0] = (struct pw_facts){
+	f->notes[0] = (struct pw_ns_notes){
 		.ns = 1, .name = "", .error = "", .timestamps = true, .tw_reuse_delay_ms = 1000};
 	f->snapshot = (struct pw_snapshot){.generation = 1,
 		.poll_ms = NOW_MS,
@@ -42,8 +42,8 @@ void fixture_init(struct fixture *f)
 		.labels = labels,
 		.n_labels = 2,
 		.connect_failures_reason = ""};
-	f->report = (struct pw_report){.facts = f->facts,
-		.n_facts = 1,
+	f->report = (struct pw_report){.notes = f->notes,
+		.n_notes = 1,
 		.now_ms = NOW_MS,
 		.wall = {.tv_sec = 1767225600, .tv_nsec = 250000000}};
 }

@@ -14,7 +14,7 @@ struct fixture {
 	struct pw_report report;
 	struct pw_snapshot snapshot;
 	struct pw_ns_row ns[2];
-	struct pw_facts facts[2];
+	struct pw_ns_notes notes[2];
 	struct pw_pool_row pools[FIXTURE_MAX];
 	char names[FIXTURE_MAX][PW_POOL_NAME_MAX];
 	char locals[FIXTURE_MAX][PW_ADDRESS_TEXT_MAX], remotes[FIXTURE_MAX][PW_ADDRESS_TEXT_MAX];

@@ -120,9 +120,9 @@ static void test_inferred(void **state)
 	(void)state;
 	fixture_busy(&f);
 	f.ns[0].basis = PW_BASIS_INFERRED;
-	f.facts[0].doubtful = 37;
-	f.facts[0].unprobed = "CAP_NET_ADMIN is missing";
-	f.facts[0].error = "the dump of UDP failed";
+	f.notes[0].ambiguous = 37;
+	f.notes[0].unprobed = "CAP_NET_ADMIN is missing";
+	f.notes[0].error = "the dump of UDP failed";
 	fixture_close(&f, NULL);
 	expect_table(&f, at_80, "table-inferred.txt");
 	fixture_free(&f);
@@ -222,7 +222,7 @@ static void test_no_escapes(void **state)
 				   "31m.service";
 		f.pools[0].label = "\033]0;title\007";
 		f.ns[0].name = "ns\033[31m";
-		f.facts[0].error = "bad \033[31m text";
+		f.notes[0].error = "bad \033[31m text";
 		fixture_close(&f, NULL);
 		text = draw(&f, (struct pw_view){.width = widths[i], .unicode = true});
 		assert_null(strchr(text, '\033'));
