@@ -14,6 +14,15 @@ static inline bool pw_is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
+/* The value of a hexadecimal digit, or -1. */
+static inline int pw_hex_digit(char c)
+{
+	if (pw_is_digit(c))
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
 /* Takes the digits at *text and moves it behind them. Returns false, and leaves both as they were, when there is none
  * or the number is above max. */
 bool pw_number_take(const char **text, uint64_t max, uint64_t *number);

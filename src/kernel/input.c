@@ -31,6 +31,11 @@ static const char *const setting_paths[PW_STREAM_SETTINGS] = {
 	[PW_STREAM_TIMESTAMPS] = "/proc/sys/net/ipv4/tcp_timestamps",
 };
 
+const char *pw_input_setting(enum pw_stream stream)
+{
+	return strrchr(setting_paths[stream], '/') + 1;
+}
+
 /* thread-self: /proc/net is the namespace of the process's first thread, and threads may be in different ones. */
 static const char *const text_paths[PW_STREAM_COUNT] = {
 	[PW_STREAM_SOCKSTAT] = "/proc/thread-self/net/sockstat",

@@ -107,6 +107,9 @@ static inline void pw_input_close(struct pw_input *input)
 /* Nothing happens to one that is not open, which it is afterwards. */
 void pw_input_free(struct pw_input *input);
 
+/* The name of a setting: "ip_local_port_range". */
+const char *pw_input_setting(enum pw_stream stream);
+
 /* Reads a whole text into buf and ends it with a NUL. Returns its length, or a negative errno: -ENOBUFS when
  * buf is too small, -EILSEQ when the text has a NUL in it. */
 ssize_t pw_input_text(struct pw_input *input, enum pw_stream stream, char *buf, size_t size);

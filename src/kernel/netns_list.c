@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/array.h"
+
 #define NAMES_DIR "/run/netns"
 #define PROCESS_SCAN_MS 30000
 
@@ -58,16 +60,8 @@ static struct pw_netns_entry *find(struct pw_netns_list *list, uint64_t inode)
 
 static struct pw_netns_entry *append(struct pw_netns_list *list)
 {
-	if (list->n == list->size) {
-		size_t size = list->size == 0 ? 16 : list->size * 2;
-		struct pw_netns_entry *bigger = size <= ENTRIES_MAX ? realloc(list->entries, size * sizeof(*bigger))
-								    : NULL;
-
-		if (bigger == NULL)
-			return NULL;
-		list->entries = bigger;
-		list->size = size;
-	}
+	if (list->n == ENTRIES_MAX || !PW_ARRAY_ROOM(list->entries, list->size, list->n + 1))
+		return NULL;
 	list->entries[list->n] = (struct pw_netns_entry){.index = ++list->last_index};
 	return &list->entries[list->n++];
 }

@@ -15,6 +15,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/clock.h"
 #include "base/utf8.h"
 #include "count/owner.h"
@@ -231,15 +232,8 @@ static int add_group(struct walk *walk, uint64_t id)
 	struct pw_owner_names *names = walk->names;
 	const bool all = walk->of_root >= walk->len;
 
-	if (names->n == names->size) {
-		size_t size = names->size == 0 ? 64 : names->size * 2;
-		struct group *bigger = size <= GROUPS_MAX ? realloc(names->groups, size * sizeof(*bigger)) : NULL;
-
-		if (bigger == NULL)
-			return -1;
-		names->groups = bigger;
-		names->size = size;
-	}
+	if (names->n == GROUPS_MAX || !PW_ARRAY_ROOM(names->groups, names->size, names->n + 1))
+		return -1;
 	names->groups[names->n].id = id;
 	pw_cgroup_name(walk->path, all ? walk->len : walk->of_root, all ? "" : find_user(names, walk->uid),
 		names->groups[names->n++].name, PW_OWNER_NAME_MAX);

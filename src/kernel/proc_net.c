@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/number.h"
 #include "count/address.h"
 
 /* A line is at most some 250 bytes. */
@@ -22,15 +23,6 @@ struct line {
 	uint64_t local_port, remote_port, state, timer, expires, uid, inode;
 };
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /* min..max hexadecimal digits; advances *text behind them. */
 static int take_hex(const char **text, unsigned min, unsigned max, uint64_t *value)
 {
@@ -38,22 +30,17 @@ static int take_hex(const char **text, unsigned min, unsigned max, uint64_t *val
 	int digit;
 
 	*value = 0;
-	for (n = 0; n < max && (digit = hex_digit((*text)[n])) >= 0; n++)
+	for (n = 0; n < max && (digit = pw_hex_digit((*text)[n])) >= 0; n++)
 		*value = *value << 4 | (uint64_t)digit;
 	*text += n;
 	return n >= min ? 0 : -1;
 }
 
-/* Blanks before a decimal number that fits 64 bits. */
+/* Blanks before a decimal number. */
 static int take_decimal(const char **text, uint64_t *value)
 {
-	const char *p = *text + strspn(*text, " ");
-	const char *start = p;
-
-	for (*value = 0; *p >= '0' && *p <= '9' && p - start < 19; p++)
-		*value = *value * 10 + (uint64_t)(*p - '0');
-	*text = p;
-	return p > start ? 0 : -1;
+	*text += strspn(*text, " ");
+	return pw_number_take(text, UINT64_MAX, value) ? 0 : -1;
 }
 
 static int take_char(const char **text, char c)

@@ -6,36 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/number.h"
+
 /* Enough for all but long lists of reserved ports. The kernel allocates as much as is asked for, at every read. */
 #define TEXT_SIZE 4096
 /* The longest list there can be, every other port: 27768 of 5 digits, 5000 shorter ones, and the commas. */
 #define TEXT_SIZE_MAX ((size_t)256 * 1024)
-
-static const char *const names[PW_STREAM_SETTINGS] = {
-	[PW_STREAM_RANGE] = "ip_local_port_range",
-	[PW_STREAM_RESERVED] = "ip_local_reserved_ports",
-	[PW_STREAM_TW_REUSE] = "tcp_tw_reuse",
-	[PW_STREAM_TW_REUSE_DELAY] = "tcp_tw_reuse_delay",
-	[PW_STREAM_TIMESTAMPS] = "tcp_timestamps",
-};
-
-/* Digits at *text, advances behind them. Returns 0, or -1 when there is none or the value is above max. */
-static int take_number(const char **text, uint32_t max, uint32_t *number)
-{
-	const char *p = *text;
-	uint64_t value = 0;
-
-	if (*p < '0' || *p > '9')
-		return -1;
-	for (; *p >= '0' && *p <= '9'; p++) {
-		value = value * 10 + (uint64_t)(*p - '0');
-		if (value > max)
-			return -1;
-	}
-	*text = p;
-	*number = (uint32_t)value;
-	return 0;
-}
 
 static const char *skip_blanks(const char *p)
 {
@@ -56,12 +32,12 @@ static bool at_end(const char *p)
 int pw_sysctl_parse_range(const char *text, uint16_t *low, uint16_t *high)
 {
 	const char *p = skip_blanks(text);
-	uint32_t first, last;
+	uint64_t first, last;
 
-	if (take_number(&p, 65535, &first) < 0 || (*p != '\t' && *p != ' '))
+	if (!pw_number_take(&p, 65535, &first) || (*p != '\t' && *p != ' '))
 		return -1;
 	p = skip_blanks(p);
-	if (take_number(&p, 65535, &last) < 0 || !at_end(p) || first == 0 || first > last)
+	if (!pw_number_take(&p, 65535, &last) || !at_end(p) || first == 0 || first > last)
 		return -1;
 	*low = (uint16_t)first;
 	*high = (uint16_t)last;
@@ -71,14 +47,14 @@ int pw_sysctl_parse_range(const char *text, uint16_t *low, uint16_t *high)
 /* One item of the list, "80" or "80-90". */
 static int take_ports(const char **text, struct pw_portset *ports)
 {
-	uint32_t first, last;
+	uint64_t first, last;
 
-	if (take_number(text, 65535, &first) < 0)
+	if (!pw_number_take(text, 65535, &first))
 		return -1;
 	last = first;
 	if (**text == '-') {
 		(*text)++;
-		if (take_number(text, 65535, &last) < 0 || last < first)
+		if (!pw_number_take(text, 65535, &last) || last < first)
 			return -1;
 	}
 	pw_portset_add_range(ports, (uint16_t)first, (uint16_t)last);
@@ -104,18 +80,22 @@ int pw_sysctl_parse_ports(const char *text, struct pw_portset *ports)
 int pw_sysctl_parse_number(const char *text, uint32_t max, uint32_t *number)
 {
 	const char *p = skip_blanks(text);
+	uint64_t value;
 
-	return take_number(&p, max, number) == 0 && at_end(p) ? 0 : -1;
+	if (!pw_number_take(&p, max, &value) || !at_end(p))
+		return -1;
+	*number = (uint32_t)value;
+	return 0;
 }
 
 static int refuse(struct pw_error *err, enum pw_stream stream, const char *text)
 {
-	return pw_error_set(err, "net.ipv4.%s: not understood: '%.40s'", names[stream], text);
+	return pw_error_set(err, "net.ipv4.%s: not understood: '%.40s'", pw_input_setting(stream), text);
 }
 
 static int read_failed(struct pw_error *err, enum pw_stream stream, ssize_t rc)
 {
-	return pw_error_set(err, "net.ipv4.%s: %s", names[stream], strerror((int)-rc));
+	return pw_error_set(err, "net.ipv4.%s: %s", pw_input_setting(stream), strerror((int)-rc));
 }
 
 static int read_number(struct pw_input *input, enum pw_stream stream, uint32_t max, uint32_t absent, uint32_t *number,

@@ -2,12 +2,14 @@
 #include "report/options.h"
 
 #include <getopt.h>
-#include <math.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+
+#include "base/array.h"
+#include "base/number.h"
 
 #define DEFAULT_WATCH_MS 2000
 #define DEFAULT_TIMEOUT_S 10 /* the limit that the Monitoring Plugins guidelines give a plugin */
@@ -51,305 +53,83 @@ const char pw_options_help[] =
 	"  -h, --help              this text\n"
 	"  -V, --version           the version\n";
 
-/* The number in a text of digits. Returns 0, or -1 when it is none or not in min..max. */
-static int parse_number(const char *text, uint32_t min, uint32_t max, uint32_t *out)
-{
-	char *end;
-	unsigned long long value;
-
-	if (text[0] < '0' || text[0] > '9')
-		return -1;
-	value = strtoull(text, &end, 10);
-	if (*end != '\0' || value < min || value > max)
-		return -1;
-	*out = (uint32_t)value;
-	return 0;
-}
-
 /* A word and what it stands for. Lists end with a NULL word. */
 struct word {
 	const char *text;
 	uint32_t value;
 };
 
-static const struct word *find_word(const struct word *words, const char *text)
-{
-	for (; words->text != NULL; words++)
-		if (strcasecmp(words->text, text) == 0)
-			return words;
-	return NULL;
-}
+static const struct word kinds[] = {
+	{"connect", 1u << PW_KIND_CONNECT}, {"bind", 1u << PW_KIND_BIND}, {"snat", 1u << PW_KIND_SNAT}, {NULL, 0}};
+static const struct word protocols[] = {{"tcp", PW_MATCH_TCP}, {"udp", PW_MATCH_UDP}, {NULL, 0}};
+static const struct word states[] = {{"normal", 1u << PW_STATE_NORMAL}, {"warning", 1u << PW_STATE_WARNING},
+	{"critical", 1u << PW_STATE_CRITICAL}, {"exhausted", 1u << PW_STATE_EXHAUSTED}, {NULL, 0}};
+static const struct word colours[] = {
+	{"auto", PW_COLOUR_AUTO}, {"always", PW_COLOUR_ALWAYS}, {"never", PW_COLOUR_NEVER}, {NULL, 0}};
+static const struct word backends[] = {
+	{"auto", PW_BACKEND_AUTO}, {"bpf", PW_BACKEND_BPF}, {"netlink", PW_BACKEND_NETLINK}, {NULL, 0}};
+static const struct word probes[] = {{"auto", PW_PROBE_AUTO}, {"on", PW_PROBE_ON}, {"off", PW_PROBE_OFF}, {NULL, 0}};
 
-static int unknown_word(const char *option, const char *text, const struct word *words, struct pw_error *err)
-{
-	char known[128] = "";
-
-	for (; words->text != NULL; words++) {
-		size_t used = strlen(known);
-
-		snprintf(known + used, sizeof(known) - used, "%s%s", used > 0 ? ", " : "", words->text);
-	}
-	return pw_error_set(err, "--%s: unknown value '%s', expected one of: %s", option, text, known);
-}
-
-/* Takes the value of an option, or one part of it where the option is a list. */
-typedef int option_handler(struct pw_options *o, const char *value, struct pw_error *err);
-
-/* Calls `take` for each part of a list separated by commas; an empty part is an error of `take`. */
-static int each_part(const char *list, struct pw_options *o, struct pw_error *err, option_handler *take)
-{
-	char *copy = strdup(list), *rest = copy, *part;
-	int result = 0;
-
-	if (copy == NULL)
-		return pw_error_set(err, "out of memory");
-	while (result == 0 && (part = strsep(&rest, ",")) != NULL)
-		result = take(o, part, err);
-	free(copy);
-	return result;
-}
-
-/* Makes room for one more element of `size` bytes behind the n in *list; NULL when out of memory. */
-static void *grow(void *list, size_t n, size_t size, struct pw_error *err)
-{
-	void *grown = reallocarray(list, n + 1, size);
-
-	if (grown == NULL)
-		pw_error_set(err, "out of memory");
-	return grown;
-}
-
-static int set_bit(const char *option, const char *text, const struct word *words, uint32_t *bits, struct pw_error *err)
-{
-	const struct word *word = find_word(words, text);
-
-	if (word == NULL)
-		return unknown_word(option, text, words, err);
-	*bits |= word->value;
-	return 0;
-}
-
-static int option_kind(struct pw_options *o, const char *text, struct pw_error *err)
-{
-	static const struct word words[] = {{"connect", 1u << PW_KIND_CONNECT}, {"bind", 1u << PW_KIND_BIND},
-		{"snat", 1u << PW_KIND_SNAT}, {NULL, 0}};
-
-	return set_bit("kind", text, words, &o->match.kinds, err);
-}
-
-static int option_protocol(struct pw_options *o, const char *text, struct pw_error *err)
-{
-	static const struct word words[] = {{"tcp", PW_MATCH_TCP}, {"udp", PW_MATCH_UDP}, {NULL, 0}};
-
-	return set_bit("protocol", text, words, &o->match.protocols, err);
-}
-
-static int option_state(struct pw_options *o, const char *text, struct pw_error *err)
-{
-	static const struct word words[] = {{"normal", 1u << PW_STATE_NORMAL}, {"warning", 1u << PW_STATE_WARNING},
-		{"critical", 1u << PW_STATE_CRITICAL}, {"exhausted", 1u << PW_STATE_EXHAUSTED}, {NULL, 0}};
-
-	return set_bit("state", text, words, &o->states, err);
-}
-
-static int add_network(const char *option, const char *text, struct pw_cidr **list, size_t *n, struct pw_error *err)
-{
-	struct pw_cidr *grown, network;
-	const char *why;
-
-	if (pw_cidr_parse(&network, text, &why) < 0)
-		return pw_error_set(err, "--%s: '%s': %s, expected an address or a network such as 192.0.2.0/24",
-			option, text, why);
-	grown = grow(*list, *n, sizeof(**list), err);
-	if (grown == NULL)
-		return -1;
-	*list = grown;
-	grown[(*n)++] = network;
-	return 0;
-}
-
-static int option_local(struct pw_options *o, const char *text, struct pw_error *err)
-{
-	return add_network("local", text, &o->match.local, &o->match.n_local, err);
-}
-
-static int option_remote(struct pw_options *o, const char *text, struct pw_error *err)
-{
-	return add_network("remote", text, &o->match.remote, &o->match.n_remote, err);
-}
-
-static int option_port(struct pw_options *o, const char *text, struct pw_error *err)
-{
-	uint16_t *grown;
-	uint32_t port;
-
-	if (parse_number(text, 1, 65535, &port) < 0)
-		return pw_error_set(err, "--port: '%s' is no port number, expected 1 to 65535", text);
-	grown = grow(o->match.ports, o->match.n_ports, sizeof(*grown), err);
-	if (grown == NULL)
-		return -1;
-	o->match.ports = grown;
-	grown[o->match.n_ports++] = (uint16_t)port;
-	return 0;
-}
-
-static int option_netns(struct pw_options *o, const char *value, struct pw_error *err)
-{
-	const char **grown;
-
-	if (value[0] == '\0')
-		return pw_error_set(err, "--netns: the name is empty");
-	if (strcmp(value, "*") == 0) {
-		o->all_netns = true;
-		return 0;
-	}
-	grown = grow(o->netns, o->n_netns, sizeof(*grown), err);
-	if (grown == NULL)
-		return -1;
-	o->netns = grown;
-	grown[o->n_netns++] = value;
-	return 0;
-}
-
-static int option_watch(struct pw_options *o, const char *value, struct pw_error *err)
-{
-	char *end;
-	double seconds;
-
-	o->watch_ms = DEFAULT_WATCH_MS;
-	if (value == NULL)
-		return 0;
-	seconds = strtod(value, &end);
-	if (end == value || *end != '\0' || !isfinite(seconds) || seconds < 0.1 || seconds > 86400)
-		return pw_error_set(err, "--watch: '%s' is no interval, expected 0.1 to 86400 seconds", value);
-	o->watch_ms = (uint32_t)(seconds * 1000 + 0.5);
-	return 0;
-}
-
-static int option_top(struct pw_options *o, const char *value, struct pw_error *err)
-{
-	if (parse_number(value, 1, 1000000, &o->top) < 0)
-		return pw_error_set(err, "--top: '%s' is no number of pools, expected 1 to 1000000", value);
-	return 0;
-}
-
-static int option_color(struct pw_options *o, const char *value, struct pw_error *err)
-{
-	static const struct word words[] = {
-		{"auto", PW_COLOUR_AUTO}, {"always", PW_COLOUR_ALWAYS}, {"never", PW_COLOUR_NEVER}, {NULL, 0}};
-	const struct word *word = find_word(words, value);
-
-	if (word == NULL)
-		return unknown_word("color", value, words, err);
-	o->colour = (enum pw_colour)word->value;
-	return 0;
-}
-
-static int option_backend(struct pw_options *o, const char *value, struct pw_error *err)
-{
-	static const struct word words[] = {
-		{"auto", PW_BACKEND_AUTO}, {"bpf", PW_BACKEND_BPF}, {"netlink", PW_BACKEND_NETLINK}, {NULL, 0}};
-	const struct word *word = find_word(words, value);
-
-	if (word == NULL)
-		return unknown_word("backend", value, words, err);
-	o->backend = (enum pw_backend_choice)word->value;
-	o->backend_given = true;
-	return 0;
-}
-
-static int option_probe(struct pw_options *o, const char *value, struct pw_error *err)
-{
-	static const struct word words[] = {
-		{"auto", PW_PROBE_AUTO}, {"on", PW_PROBE_ON}, {"off", PW_PROBE_OFF}, {NULL, 0}};
-	const struct word *word = find_word(words, value);
-
-	if (word == NULL)
-		return unknown_word("probe", value, words, err);
-	o->probe = (enum pw_probe_mode)word->value;
-	o->probe_given = true;
-	return 0;
-}
-
-/* A threshold in percent: "80" or "80%". */
-static int percent(const char *option, const char *value, uint32_t *out, struct pw_error *err)
-{
-	size_t len = strlen(value);
-	char digits[8] = "";
-
-	if (len > 0 && value[len - 1] == '%')
-		len--;
-	if (len < sizeof(digits))
-		memcpy(digits, value, len);
-	if (parse_number(digits, 1, 100, out) < 0)
-		return pw_error_set(err, "%s: '%s' is no threshold, expected 1 to 100 percent", option, value);
-	return 0;
-}
-
-static int option_warning(struct pw_options *o, const char *value, struct pw_error *err)
-{
-	return percent("-w", value, &o->warning, err);
-}
-
-static int option_critical(struct pw_options *o, const char *value, struct pw_error *err)
-{
-	return percent("-c", value, &o->critical, err);
-}
-
-static int option_free_below(struct pw_options *o, const char *value, struct pw_error *err)
-{
-	if (parse_number(value, 1, 65536, &o->free_below) < 0)
-		return pw_error_set(err, "--free-below: '%s' is no number of ports, expected 1 to 65536", value);
-	return 0;
-}
-
-static int option_timeout(struct pw_options *o, const char *value, struct pw_error *err)
-{
-	if (parse_number(value, 1, 3600, &o->timeout_s) < 0)
-		return pw_error_set(err, "-t: '%s' is no time, expected 1 to 3600 seconds", value);
-	return 0;
-}
-
-/* How the value of an option is taken: by its handler, part by part, or right into the member at `offset`. */
-enum taking { BY_HANDLER, BY_PARTS, AS_FLAG, AS_STRING, AS_FORMAT, AS_COMMAND };
+/* What becomes of the value of an option. Those in the middle take it part by part. */
+enum taking {
+	AS_COMMAND,
+	AS_FORMAT,
+	AS_FLAG,
+	AS_STRING,
+	AS_WORD,
+	AS_NUMBER,
+	AS_PERCENT,
+	AS_INTERVAL,
+	AS_NAMESPACE,
+	AS_WORDS,
+	AS_PORTS,
+	AS_LOCAL,
+	AS_REMOTE
+};
 
 /* getopt_long() returns FIRST_OPTION + the position in `specs`, or the letter. */
 enum { FIRST_OPTION = 256 };
+
+#define AT(member) offsetof(struct pw_options, member)
 
 static const struct spec {
 	const char *name;
 	int argument;
 	char letter;
 	enum taking taking;
-	option_handler *handler;
-	size_t offset;
+	size_t to;                /* the member that gets the value; or which format or command it is */
+	const struct word *words; /* of AS_WORD and AS_WORDS */
+	const char *what;         /* what a number must be */
+	uint32_t max;             /* of a number; the least is 1 */
 } specs[] = {
-	{"help", no_argument, 'h', AS_COMMAND, NULL, PW_COMMAND_HELP},
-	{"version", no_argument, 'V', AS_COMMAND, NULL, PW_COMMAND_VERSION},
-	{"watch", optional_argument, 0, BY_HANDLER, option_watch, 0},
-	{"json", no_argument, 0, AS_FORMAT, NULL, PW_FORMAT_JSON},
-	{"openmetrics", no_argument, 0, AS_FORMAT, NULL, PW_FORMAT_OPENMETRICS},
-	{"explain", no_argument, 0, AS_FLAG, NULL, offsetof(struct pw_options, explain)},
-	{"top", required_argument, 0, BY_HANDLER, option_top, 0},
-	{"all", no_argument, 0, AS_FLAG, NULL, offsetof(struct pw_options, all)},
-	{"color", required_argument, 0, BY_HANDLER, option_color, 0},
-	{"kind", required_argument, 0, BY_PARTS, option_kind, 0},
-	{"protocol", required_argument, 0, BY_PARTS, option_protocol, 0},
-	{"local", required_argument, 0, BY_PARTS, option_local, 0},
-	{"remote", required_argument, 0, BY_PARTS, option_remote, 0},
-	{"port", required_argument, 0, BY_PARTS, option_port, 0},
-	{"state", required_argument, 0, BY_PARTS, option_state, 0},
-	{"netns", required_argument, 0, BY_HANDLER, option_netns, 0},
-	{"check", no_argument, 0, AS_FORMAT, NULL, PW_FORMAT_CHECK},
-	{"warning", required_argument, 'w', BY_HANDLER, option_warning, 0},
-	{"critical", required_argument, 'c', BY_HANDLER, option_critical, 0},
-	{"free-below", required_argument, 0, BY_HANDLER, option_free_below, 0},
-	{"timeout", required_argument, 't', BY_HANDLER, option_timeout, 0},
-	{"config", required_argument, 0, AS_STRING, NULL, offsetof(struct pw_options, config)},
-	{"backend", required_argument, 0, BY_HANDLER, option_backend, 0},
-	{"probe", required_argument, 0, BY_HANDLER, option_probe, 0},
-	{"record", required_argument, 0, AS_STRING, NULL, offsetof(struct pw_options, record)},
-	{"replay", required_argument, 0, AS_STRING, NULL, offsetof(struct pw_options, replay)},
+	{"help", no_argument, 'h', AS_COMMAND, PW_COMMAND_HELP, NULL, NULL, 0},
+	{"version", no_argument, 'V', AS_COMMAND, PW_COMMAND_VERSION, NULL, NULL, 0},
+	{"watch", optional_argument, 0, AS_INTERVAL, AT(watch_ms), NULL, NULL, 0},
+	{"json", no_argument, 0, AS_FORMAT, PW_FORMAT_JSON, NULL, NULL, 0},
+	{"openmetrics", no_argument, 0, AS_FORMAT, PW_FORMAT_OPENMETRICS, NULL, NULL, 0},
+	{"explain", no_argument, 0, AS_FLAG, AT(explain), NULL, NULL, 0},
+	{"top", required_argument, 0, AS_NUMBER, AT(top), NULL, "number of pools, expected 1 to 1000000", 1000000},
+	{"all", no_argument, 0, AS_FLAG, AT(all), NULL, NULL, 0},
+	{"color", required_argument, 0, AS_WORD, AT(colour), colours, NULL, 0},
+	{"kind", required_argument, 0, AS_WORDS, AT(match.kinds), kinds, NULL, 0},
+	{"protocol", required_argument, 0, AS_WORDS, AT(match.protocols), protocols, NULL, 0},
+	{"local", required_argument, 0, AS_LOCAL, 0, NULL, NULL, 0},
+	{"remote", required_argument, 0, AS_REMOTE, 0, NULL, NULL, 0},
+	{"port", required_argument, 0, AS_PORTS, 0, NULL, "port number, expected 1 to 65535", 65535},
+	{"state", required_argument, 0, AS_WORDS, AT(states), states, NULL, 0},
+	{"netns", required_argument, 0, AS_NAMESPACE, 0, NULL, NULL, 0},
+	{"check", no_argument, 0, AS_FORMAT, PW_FORMAT_CHECK, NULL, NULL, 0},
+	{"warning", required_argument, 'w', AS_PERCENT, AT(warning), NULL, "threshold, expected 1 to 100 percent", 100},
+	{"critical", required_argument, 'c', AS_PERCENT, AT(critical), NULL, "threshold, expected 1 to 100 percent",
+		100},
+	{"free-below", required_argument, 0, AS_NUMBER, AT(free_below), NULL, "number of ports, expected 1 to 65536",
+		65536},
+	{"timeout", required_argument, 't', AS_NUMBER, AT(timeout_s), NULL, "time, expected 1 to 3600 seconds", 3600},
+	{"config", required_argument, 0, AS_STRING, AT(config), NULL, NULL, 0},
+	{"backend", required_argument, 0, AS_WORD, AT(backend), backends, NULL, 0},
+	{"probe", required_argument, 0, AS_WORD, AT(probe), probes, NULL, 0},
+	{"record", required_argument, 0, AS_STRING, AT(record), NULL, NULL, 0},
+	{"replay", required_argument, 0, AS_STRING, AT(replay), NULL, NULL, 0},
 };
 #define N_SPECS (sizeof(specs) / sizeof(specs[0]))
 
@@ -388,20 +168,139 @@ static int take_format(struct pw_options *o, enum pw_format format, struct pw_er
 		err, "%s and %s exclude each other", names[before < format ? before : format], names[o->format]);
 }
 
+static int take_word(const struct spec *spec, const char *text, uint32_t *value, struct pw_error *err)
+{
+	char known[128] = "";
+
+	for (const struct word *word = spec->words; word->text != NULL; word++) {
+		size_t used = strlen(known);
+
+		if (strcasecmp(word->text, text) == 0) {
+			*value = word->value;
+			return 0;
+		}
+		snprintf(known + used, sizeof(known) - used, "%s%s", used > 0 ? ", " : "", word->text);
+	}
+	return pw_error_set(err, "--%s: unknown value '%s', expected one of: %s", spec->name, text, known);
+}
+
+/* A percentage may have its sign behind it: "80%". */
+static int take_number(const struct spec *spec, const char *text, uint32_t *value, struct pw_error *err)
+{
+	const char letter[] = {'-', spec->letter, '\0'};
+	char digits[24];
+	size_t len = (size_t)snprintf(digits, sizeof(digits), "%s", text);
+
+	if (spec->taking == AS_PERCENT && len > 0 && len < sizeof(digits) && digits[len - 1] == '%')
+		digits[len - 1] = '\0';
+	if (len < sizeof(digits) && pw_number32(digits, 1, spec->max, value))
+		return 0;
+	return pw_error_set(err, "%s%s: '%s' is no %s", spec->letter != 0 ? letter : "--",
+		spec->letter != 0 ? "" : spec->name, text, spec->what);
+}
+
+static int add_network(
+	const struct spec *spec, const char *text, struct pw_cidr **list, size_t *n, struct pw_error *err)
+{
+	size_t room = *n;
+	const char *why;
+
+	if (!PW_ARRAY_ROOM(*list, room, *n + 1))
+		return pw_error_set(err, "out of memory");
+	if (pw_cidr_parse(&(*list)[*n], text, &why) < 0)
+		return pw_error_set(err, "--%s: '%s': %s, expected an address or a network such as 192.0.2.0/24",
+			spec->name, text, why);
+	++*n;
+	return 0;
+}
+
+/* One part of a list. */
+static int take_part(const struct spec *spec, struct pw_options *o, const char *text, struct pw_error *err)
+{
+	uint32_t value = 0;
+	size_t room = o->match.n_ports;
+
+	if (spec->taking == AS_LOCAL)
+		return add_network(spec, text, &o->match.local, &o->match.n_local, err);
+	if (spec->taking == AS_REMOTE)
+		return add_network(spec, text, &o->match.remote, &o->match.n_remote, err);
+	if (spec->taking == AS_WORDS) {
+		int result = take_word(spec, text, &value, err);
+
+		*(uint32_t *)((char *)o + spec->to) |= value;
+		return result;
+	}
+	if (take_number(spec, text, &value, err) < 0)
+		return -1;
+	if (!PW_ARRAY_ROOM(o->match.ports, room, room + 1))
+		return pw_error_set(err, "out of memory");
+	o->match.ports[o->match.n_ports++] = (uint16_t)value;
+	return 0;
+}
+
+static int take_namespace(struct pw_options *o, const char *name, struct pw_error *err)
+{
+	size_t room = o->n_netns;
+
+	if (name[0] == '\0')
+		return pw_error_set(err, "--netns: the name is empty");
+	o->all_netns = o->all_netns || strcmp(name, "*") == 0;
+	if (strcmp(name, "*") == 0)
+		return 0;
+	if (!PW_ARRAY_ROOM(o->netns, room, room + 1))
+		return pw_error_set(err, "out of memory");
+	o->netns[o->n_netns++] = name;
+	return 0;
+}
+
+static int take_interval(struct pw_options *o, const char *text, struct pw_error *err)
+{
+	uint64_t ms = DEFAULT_WATCH_MS;
+
+	if (text != NULL && !pw_number_seconds(text, 100, 86400000, &ms))
+		return pw_error_set(err, "--watch: '%s' is no interval, expected 0.1 to 86400 seconds", text);
+	o->watch_ms = (uint32_t)ms;
+	return 0;
+}
+
+/* Each part of a list separated by commas; an empty one is a mistake. */
+static int take_list(const struct spec *spec, struct pw_options *o, const char *list, struct pw_error *err)
+{
+	char *copy = strdup(list), *rest = copy, *part;
+	int result = 0;
+
+	if (copy == NULL)
+		return pw_error_set(err, "out of memory");
+	while (result == 0 && (part = strsep(&rest, ",")) != NULL)
+		result = take_part(spec, o, part, err);
+	free(copy);
+	return result;
+}
+
 static int take_option(const struct spec *spec, struct pw_options *o, const char *value, enum pw_command *command,
 	struct pw_error *err)
 {
-	void *member = (char *)o + spec->offset;
+	void *member = (char *)o + spec->to;
 
 	switch (spec->taking) {
-	case AS_FORMAT: return take_format(o, (enum pw_format)spec->offset, err);
-	case AS_COMMAND: *command = (enum pw_command)spec->offset; return 0;
+	case AS_COMMAND: *command = (enum pw_command)spec->to; return 0;
+	case AS_FORMAT: return take_format(o, (enum pw_format)spec->to, err);
 	case AS_FLAG: *(bool *)member = true; return 0;
 	case AS_STRING: *(const char **)member = value; return 0;
-	case BY_PARTS: return each_part(value, o, err, spec->handler);
-	case BY_HANDLER: break;
+	case AS_WORD:
+		o->backend_given = o->backend_given || spec->words == backends;
+		o->probe_given = o->probe_given || spec->words == probes;
+		return take_word(spec, value, member, err);
+	case AS_NUMBER:
+	case AS_PERCENT: return take_number(spec, value, member, err);
+	case AS_INTERVAL: return take_interval(o, value, err);
+	case AS_NAMESPACE: return take_namespace(o, value, err);
+	case AS_WORDS:
+	case AS_PORTS:
+	case AS_LOCAL:
+	case AS_REMOTE: break;
 	}
-	return spec->handler(o, value, err);
+	return take_list(spec, o, value, err);
 }
 
 /* Takes every option, also behind a mistake: whether --check is among them decides about the exit status. Only the

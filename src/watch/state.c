@@ -178,11 +178,6 @@ static uint64_t number(struct fields *f, uint64_t min, uint64_t max)
 	return value;
 }
 
-static int hex(char c)
-{
-	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static void name(struct fields *f, char *out, size_t size)
 {
 	const char *from = word(f);
@@ -193,10 +188,10 @@ static void name(struct fields *f, char *out, size_t size)
 		if (*from != '%') {
 			out[len] = *from++;
 		} else {
-			f->bad = hex(from[1]) < 0 || hex(from[2]) < 0;
+			f->bad = pw_hex_digit(from[1]) < 0 || pw_hex_digit(from[2]) < 0;
 			if (f->bad)
 				break;
-			out[len] = (char)(hex(from[1]) * 16 + hex(from[2]));
+			out[len] = (char)(pw_hex_digit(from[1]) * 16 + pw_hex_digit(from[2]));
 			from += 3;
 		}
 	}
@@ -212,8 +207,8 @@ static void address(struct fields *f, struct pw_address *out)
 	digits = word(f);
 	f->bad = f->bad || strlen(digits) != 2 * sizeof(out->bytes);
 	for (size_t i = 0; !f->bad && i < sizeof(out->bytes); i++) {
-		f->bad = hex(digits[2 * i]) < 0 || hex(digits[2 * i + 1]) < 0;
-		out->bytes[i] = (uint8_t)(hex(digits[2 * i]) * 16 + hex(digits[2 * i + 1]));
+		f->bad = pw_hex_digit(digits[2 * i]) < 0 || pw_hex_digit(digits[2 * i + 1]) < 0;
+		out->bytes[i] = (uint8_t)(pw_hex_digit(digits[2 * i]) * 16 + pw_hex_digit(digits[2 * i + 1]));
 	}
 }
 
