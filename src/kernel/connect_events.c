@@ -22,6 +22,7 @@
 #include "base/array.h"
 #include "base/error.h"
 #include "base/utf8.h"
+#include "count/index.h"
 #include "kernel/connect_perf.h"
 #include "kernel/walk.h"
 
@@ -29,11 +30,12 @@ struct pw_connect_events {
 #ifdef HAVE_BPF
 	struct events_bpf *bpf; /* NULL: not loaded */
 	struct ring_buffer *ring;
+	struct pw_rings *rings;
 	uint64_t gone, crowded_gone; /* counted by programs that were unloaded */
 	struct seen *seen;           /* what the map has been read for, in the order of its keys */
 	size_t n_seen;
 #endif
-	bool attached;
+	bool attached, ringing;
 	char bpf_reason[200];         /* why not by BPF */
 	char bind_reason[200];        /* why not bind() */
 	struct pw_connect_perf *perf; /* NULL: not used */
@@ -64,12 +66,15 @@ static int keep_silent(enum libbpf_print_level level, const char *format, va_lis
 /* Returns 0 or an errno. */
 static int load(struct pw_connect_events *events, bool binds)
 {
+	uint64_t seed[3];
 	int error;
 
 	libbpf_set_print(keep_silent);
 	events->bpf = events_bpf__open();
 	if (events->bpf == NULL)
 		return errno;
+	pw_seed_fill(seed);
+	events->bpf->rodata->seed = seed[0];
 	bpf_program__set_autoload(events->bpf->progs.tcp_port_chosen, binds);
 	bpf_program__set_autoload(events->bpf->progs.udp_port_chosen, binds);
 	error = -events_bpf__load(events->bpf);
@@ -106,7 +111,10 @@ static void load_bpf(struct pw_connect_events *events)
 
 	if (error == 0) {
 		events->ring = ring_buffer__new(bpf_map__fd(events->bpf->maps.processes), take_process, events, NULL);
-		error = events->ring == NULL ? errno : 0;
+		events->rings = pw_rings_new(bpf_program__fd(events->bpf->progs.state_changed),
+			bpf_map__fd(events->bpf->maps.slots), bpf_map__fd(events->bpf->maps.rung),
+			events->bpf->rodata->seed, (const uint64_t *)&events->bpf->bss->unheard);
+		error = events->ring == NULL || events->rings == NULL ? errno : 0;
 	}
 	if (error != 0)
 		snprintf(events->bpf_reason, sizeof(events->bpf_reason), "BPF: %s%s", strerror(error), why(error));
@@ -121,6 +129,8 @@ static void detach(struct pw_connect_events *events)
 	if (events->attached)
 		events_bpf__detach(events->bpf);
 	events->attached = false;
+	if (events->rings != NULL)
+		pw_rings_disarm(events->rings);
 }
 
 static void unload_bpf(struct pw_connect_events *events)
@@ -129,6 +139,8 @@ static void unload_bpf(struct pw_connect_events *events)
 	events->gone += events->bpf->bss->total;
 	events->crowded_gone += events->bpf->bss->crowded;
 	ring_buffer__free(events->ring);
+	pw_rings_free(events->rings);
+	events->rings = NULL;
 	events_bpf__destroy(events->bpf);
 	events->ring = NULL;
 	events->bpf = NULL;
@@ -159,24 +171,6 @@ static int compare_seen(const void *a, const void *b)
 	return memcmp(&((const struct seen *)a)->pool, &((const struct seen *)b)->pool, sizeof(struct events_pool));
 }
 
-static struct pw_address make_address(const struct events_pool *pool, const uint32_t *words, uint32_t zone)
-{
-	return pw_address_make(pool->family, words, zone);
-}
-
-/* A socket is told from the others by the interface that it is bound to: that is the zone of its local address. */
-static struct pw_pool_key make_key(const struct events_pool *pool)
-{
-	struct pw_pool_key key = {.local = make_address(pool, pool->local, pool->zone),
-		.protocol = pool->protocol,
-		.kind = pool->port != 0 ? PW_KIND_CONNECT : PW_KIND_BIND,
-		.port = (uint16_t)(pool->port >> 8 | pool->port << 8)};
-
-	if (key.kind == PW_KIND_CONNECT)
-		key.remote = make_address(pool, pool->remote, 0);
-	return key;
-}
-
 static void add_pool(struct pw_connect_events *events, const struct events_pool *pool,
 	const struct events_failures *failures, uint64_t count)
 {
@@ -185,7 +179,7 @@ static void add_pool(struct pw_connect_events *events, const struct events_pool 
 	if (!PW_ARRAY_ROOM(events->pools, events->room, events->n + 1))
 		return;
 	refusals = &events->pools[events->n++];
-	*refusals = (struct pw_refusals){.key = make_key(pool),
+	*refusals = (struct pw_refusals){.key = pw_rings_key(pool),
 		.netns = pool->netns,
 		.count = count,
 		.last_ms = failures->boot_ns / 1000000,
@@ -240,11 +234,12 @@ static void take_pools(struct pw_connect_events *events)
 	events->n_seen = n;
 }
 
-static void poll_bpf(struct pw_connect_events *events, bool wanted, struct pw_connect_events_poll *out)
+static void poll_bpf(struct pw_connect_events *events, unsigned wanted, struct pw_connect_events_poll *out)
 {
+	const bool failures = (wanted & PW_EVENTS_FAILURES) != 0;
 	int error = 0;
 
-	if (wanted)
+	if (wanted != 0)
 		error = attach(events);
 	else
 		detach(events);
@@ -254,9 +249,13 @@ static void poll_bpf(struct pw_connect_events *events, bool wanted, struct pw_co
 		snprintf(out->reason, sizeof(out->reason), "BPF: %s%s", strerror(error), why(error));
 		return;
 	}
+	events->bpf->bss->failing = failures;
+	events->bpf->bss->ringing = events->ringing = error == 0 && (wanted & PW_EVENTS_RINGS) != 0;
+	if (!events->ringing)
+		pw_rings_disarm(events->rings);
 	ring_buffer__consume(events->ring);
 	take_pools(events);
-	out->counting = wanted && error == 0;
+	out->counting = failures && error == 0;
 	out->binds = out->counting && events->bind_reason[0] == '\0';
 	if (error != 0)
 		snprintf(out->reason, sizeof(out->reason), "BPF: %s%s", strerror(error), why(error));
@@ -364,24 +363,36 @@ void pw_connect_events_free(struct pw_connect_events *events)
 	free(events);
 }
 
-void pw_connect_events_poll(struct pw_connect_events *events, bool wanted, struct pw_connect_events_poll *out)
+void pw_connect_events_poll(struct pw_connect_events *events, unsigned wanted, struct pw_connect_events_poll *out)
 {
+	const bool failures = (wanted & PW_EVENTS_FAILURES) != 0;
+
 	*out = (struct pw_connect_events_poll){.counting = false};
 	events->n = 0;
 	events->processes = (struct pw_failing_processes){.n = 0};
 	if (events->perf != NULL)
-		poll_perf(events, wanted, out);
+		poll_perf(events, failures, out);
 #ifdef HAVE_BPF
 	else if (events->bpf != NULL)
 		poll_bpf(events, wanted, out);
 #endif
 	else
 		snprintf(out->reason, sizeof(out->reason), "%s", events->bpf_reason);
-	if (!wanted)
+	if (!failures)
 		snprintf(out->reason, sizeof(out->reason), "connect-failures = false");
 	out->pools = events->pools;
 	out->n = events->n;
 	out->processes = events->processes;
+}
+
+struct pw_rings *pw_connect_events_rings(struct pw_connect_events *events, const char **reason)
+{
+	*reason = events->bpf_reason;
+#ifdef HAVE_BPF
+	if (events->bpf != NULL && events->ringing)
+		return events->rings;
+#endif
+	return NULL;
 }
 
 int pw_connect_events_fd(const struct pw_connect_events *events)

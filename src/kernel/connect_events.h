@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "count/pool.h"
+#include "kernel/rings.h"
 #include "watch/failure.h"
 
 struct pw_connect_events;
@@ -53,9 +54,16 @@ enum pw_connect_events_use { PW_EVENTS_AUTO, PW_EVENTS_BPF, PW_EVENTS_PERF };
 struct pw_connect_events *pw_connect_events_new(enum pw_connect_events_use use);
 void pw_connect_events_free(struct pw_connect_events *events);
 
+/* What is wanted, as bits. */
+enum pw_connect_events_wanted { PW_EVENTS_FAILURES = 1, PW_EVENTS_RINGS = 2 };
+
 /* One poll: begins to count where that was not done (perf events need CAP_PERFMON for it, and for each CPU that comes),
- * and takes what was counted. Not `wanted`: ends the counting. The total stays whatever happens. */
-void pw_connect_events_poll(struct pw_connect_events *events, bool wanted, struct pw_connect_events_poll *out);
+ * and takes what was counted. Without PW_EVENTS_FAILURES: ends the counting. The total stays whatever happens. */
+void pw_connect_events_poll(struct pw_connect_events *events, unsigned wanted, struct pw_connect_events_poll *out);
+
+/* After a poll that wanted them: the thresholds that ring, until the next poll. NULL, and *reason says why, where they
+ * can't. */
+struct pw_rings *pw_connect_events_rings(struct pw_connect_events *events, const char **reason);
 
 /* Becomes readable (POLLIN) when an allocation fails, until the next poll; -1 = nothing of the kind. It may change at
  * each poll. */

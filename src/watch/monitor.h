@@ -45,6 +45,15 @@ struct pw_ns_poll {
 	void *context;
 };
 
+/* What the kernel itself told of a pool between two looks at all sockets. */
+struct pw_pool_since {
+	bool known;           /* it was asked to tell; else nothing of the rest is */
+	bool told;            /* it told that the pool may have reached a threshold, or has more to tell by now */
+	bool sure;            /* the rest is of this pool alone */
+	uint32_t allocations; /* that began */
+	int32_t least, most;  /* by so many ports its use was above that of the look before, at the highest */
+};
+
 /* One poll. */
 struct pw_poll {
 	uint64_t now_ms; /* CLOCK_BOOTTIME at its end */

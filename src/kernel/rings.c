@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "kernel/rings.h"
+
+#include <config.h>
+
+#ifdef HAVE_BPF
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <linux/types.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#include "base/array.h"
+#include "kernel/events_record.h"
+
+/* Of what a pool can take, what is kept for bind(). */
+#define BIND_PART 64
+
+/* What a slot had counted at the last look. */
+struct past {
+	uint32_t slot, count, tag;
+	int32_t least, most;
+	bool rung, known;
+};
+
+struct pw_rings {
+	struct events_slot *slots; /* mapped */
+	struct ring_buffer *ring;
+	uint64_t seed;
+	int program;
+	const uint64_t *unheard; /* of the program */
+	uint64_t lost, was_lost; /* events until the last look, and until the one before */
+	bool armed, was_armed;   /* the limits hold; held until the last look */
+	struct pw_ring *rung;
+	size_t n_rung, rung_room;
+	struct past *past; /* in the order of their slots */
+	size_t n_past, past_room;
+	struct {
+		uint32_t limit, tag;
+	} next[EVENTS_SLOTS]; /* of the arming that is under way; a tag of 1 is that of several pools */
+	uint32_t least;
+};
+
+#define SEVERAL 1
+
+/* --- pools and slots --- */
+
+/* A socket is told from the others by the interface that it is bound to: that is the zone of its local address. */
+struct pw_pool_key pw_rings_key(const struct events_pool *pool)
+{
+	struct pw_pool_key key = {.local = pw_address_make(pool->family, pool->local, pool->zone),
+		.protocol = pool->protocol,
+		.kind = pool->port != 0 ? PW_KIND_CONNECT : PW_KIND_BIND,
+		.port = ntohs(pool->port)};
+
+	if (key.kind == PW_KIND_CONNECT)
+		key.remote = pw_address_make(pool->family, pool->remote, 0);
+	return key;
+}
+
+/* NULL key: what bind() takes in the namespace. */
+static uint32_t find_slot(const struct pw_rings *rings, uint64_t netns, const struct pw_pool_key *key, uint32_t *tag)
+{
+	struct events_pool pool = {.netns = (uint32_t)netns};
+	uint64_t hash;
+
+	if (key != NULL) {
+		memcpy(pool.local, key->local.bytes, sizeof(pool.local));
+		memcpy(pool.remote, key->remote.bytes, sizeof(pool.remote));
+		pool.port = htons(key->port);
+		pool.family = (uint8_t)key->local.family;
+		pool.zone = key->local.zone;
+	}
+	hash = events_hash(rings->seed, &pool);
+	*tag = EVENTS_TAG(hash, pool.zone);
+	return EVENTS_INDEX(hash);
+}
+
+/* --- life --- */
+
+static int take_rung(void *context, void *data, size_t size)
+{
+	struct pw_rings *rings = context;
+	struct events_pool pool;
+	struct pw_ring *ring;
+
+	if (size < sizeof(pool) || !PW_ARRAY_ROOM(rings->rung, rings->rung_room, rings->n_rung + 1))
+		return 0;
+	memcpy(&pool, data, sizeof(pool));
+	ring = &rings->rung[rings->n_rung++];
+	*ring = (struct pw_ring){.netns = pool.netns};
+	if (pool.family != 0)
+		ring->key = pw_rings_key(&pool);
+	return 0;
+}
+
+struct pw_rings *pw_rings_new(int program, int slots, int ring, uint64_t seed, const uint64_t *unheard)
+{
+	struct pw_rings *rings = calloc(1, sizeof(*rings));
+	void *map;
+
+	if (rings == NULL)
+		return NULL;
+	map = mmap(NULL, EVENTS_SLOTS * sizeof(struct events_slot), PROT_READ | PROT_WRITE, MAP_SHARED, slots, 0);
+	if (map != MAP_FAILED)
+		rings->slots = map;
+	rings->ring = ring_buffer__new(ring, take_rung, rings, NULL);
+	rings->program = program;
+	rings->seed = seed;
+	rings->unheard = unheard;
+	if (rings->slots != NULL && rings->ring != NULL)
+		return rings;
+	pw_rings_free(rings);
+	return NULL;
+}
+
+void pw_rings_free(struct pw_rings *rings)
+{
+	if (rings == NULL)
+		return;
+	if (rings->slots != NULL)
+		munmap(rings->slots, EVENTS_SLOTS * sizeof(struct events_slot));
+	ring_buffer__free(rings->ring);
+	free(rings->rung);
+	free(rings->past);
+	free(rings);
+}
+
+int pw_rings_fd(const struct pw_rings *rings)
+{
+	return ring_buffer__epoll_fd(rings->ring);
+}
+
+/* --- a look --- */
+
+/* Events that got lost: their pool found no room, or the program was under way on that processor already, as when an
+ * interrupt comes in between. */
+static uint64_t count_lost(const struct pw_rings *rings)
+{
+	struct bpf_prog_info info = {.type = 0};
+	uint32_t size = sizeof(info);
+
+	bpf_obj_get_info_by_fd(rings->program, &info, &size);
+	return __atomic_load_n(rings->unheard, __ATOMIC_RELAXED) + info.recursion_misses;
+}
+
+bool pw_rings_quiet(const struct pw_rings *rings)
+{
+	return rings->armed && count_lost(rings) == rings->lost;
+}
+
+/* What a slot says of its pool, from the end of the last look on. */
+static struct past read_slot(const struct events_slot *slot, uint32_t number, uint32_t count)
+{
+	return (struct past){.slot = number,
+		.count = count,
+		.tag = slot->tag,
+		.least = slot->high - (int32_t)slot->seen,
+		.most = slot->top,
+		.rung = slot->rung != 0,
+		.known = slot->mixed == 0 && slot->tag != SEVERAL};
+}
+
+size_t pw_rings_look(struct pw_rings *rings, const struct pw_ring **rung)
+{
+	rings->n_rung = 0;
+	rings->n_past = 0;
+	rings->was_lost = rings->lost;
+	rings->lost = count_lost(rings);
+	ring_buffer__consume(rings->ring);
+	for (uint32_t i = 0; i < EVENTS_SLOTS; i++) {
+		struct events_slot *slot = &rings->slots[i];
+		struct past past;
+
+		if (slot->count == 0 && slot->frees == 0 && slot->rung == 0)
+			continue;
+		past = read_slot(slot, i, __atomic_exchange_n(&slot->count, 0, __ATOMIC_RELAXED));
+		__atomic_exchange_n(&slot->frees, 0, __ATOMIC_RELAXED);
+		slot->rung = 0;
+		if (PW_ARRAY_ROOM(rings->past, rings->past_room, rings->n_past + 1))
+			rings->past[rings->n_past++] = past;
+	}
+	rings->was_armed = rings->armed;
+	rings->armed = false;
+	*rung = rings->rung;
+	return rings->n_rung;
+}
+
+static int compare_past(const void *a, const void *b)
+{
+	const struct past *x = a, *y = b;
+
+	return (x->slot > y->slot) - (x->slot < y->slot);
+}
+
+/* NULL: nothing happened there. */
+static const struct past *find_past(const struct pw_rings *rings, uint32_t slot)
+{
+	const struct past key = {.slot = slot};
+
+	return rings->n_past == 0 ? NULL : bsearch(&key, rings->past, rings->n_past, sizeof(key), compare_past);
+}
+
+void pw_rings_since(
+	const struct pw_rings *rings, uint64_t netns, const struct pw_pool_key *key, struct pw_pool_since *out)
+{
+	uint32_t tag, slot = find_slot(rings, netns, key, &tag), bind_tag, bind;
+	const struct past *past = find_past(rings, slot), *bound;
+
+	*out = (struct pw_pool_since){.known = rings->was_armed};
+	if (!rings->was_armed)
+		return;
+	bind = find_slot(rings, netns, NULL, &bind_tag);
+	bound = find_past(rings, bind);
+	out->told = (past != NULL && past->rung) || (bound != NULL && bound->rung) || rings->slots[slot].count != 0 ||
+		rings->slots[bind].count != 0;
+	if (past == NULL)
+		return;
+	out->allocations = past->count;
+	out->sure = past->known && past->tag == tag && rings->lost == rings->was_lost;
+	out->least = past->least;
+	out->most = past->most;
+}
+
+/* --- limits --- */
+
+static void lower(struct pw_rings *rings, uint32_t slot, uint32_t limit)
+{
+	if (rings->next[slot].limit > limit)
+		rings->next[slot].limit = limit;
+}
+
+void pw_rings_start(struct pw_rings *rings, uint32_t least)
+{
+	rings->least = least;
+	for (uint32_t i = 0; i < EVENTS_SLOTS; i++) {
+		rings->next[i].limit = least - least / BIND_PART;
+		rings->next[i].tag = 0;
+	}
+}
+
+void pw_rings_limit(struct pw_rings *rings, uint64_t netns, const struct pw_pool_key *key, uint32_t ports)
+{
+	uint32_t tag, slot = find_slot(rings, netns, key, &tag), bind_tag;
+
+	lower(rings, slot, ports - ports / BIND_PART);
+	rings->next[slot].tag = rings->next[slot].tag == 0 || rings->next[slot].tag == tag ? tag : SEVERAL;
+	slot = find_slot(rings, netns, NULL, &bind_tag);
+	lower(rings, slot, (ports < rings->least ? ports : rings->least) / BIND_PART + 1);
+}
+
+/* Counts go on from what was allocated while the sockets were read: part of it has been seen. What was given back
+ * meanwhile is the other part of the doubt. */
+static void rebase(struct events_slot *slot, uint32_t tag)
+{
+	uint32_t freed = slot->frees != 0 ? __atomic_exchange_n(&slot->frees, 0, __ATOMIC_RELAXED) : 0;
+	uint32_t count = slot->count;
+
+	if (tag != 0)
+		slot->tag = tag;
+	else if (count == 0)
+		slot->tag = 0;
+	slot->seen = count + freed;
+	slot->high = slot->top = (int32_t)count;
+	slot->mixed = slot->lingering = 0;
+}
+
+bool pw_rings_arm(struct pw_rings *rings)
+{
+	bool silent = true;
+
+	for (uint32_t i = 0; i < EVENTS_SLOTS; i++) {
+		struct events_slot *slot = &rings->slots[i];
+
+		if (slot->limit != rings->next[i].limit)
+			slot->limit = rings->next[i].limit;
+		if (slot->tag != 0 || slot->count != 0 || rings->next[i].tag != 0)
+			rebase(slot, rings->next[i].tag);
+	}
+	/* the program rings at an allocation: those that it counted before the limits were there were too early */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	for (uint32_t i = 0; i < EVENTS_SLOTS; i++) {
+		struct events_slot *slot = &rings->slots[i];
+
+		if (slot->count < slot->limit || slot->rung != 0)
+			continue;
+		slot->rung = 1;
+		silent = false;
+	}
+	rings->armed = true;
+	return silent;
+}
+
+void pw_rings_disarm(struct pw_rings *rings)
+{
+	rings->armed = false;
+}
+
+#else
+
+void pw_rings_free(struct pw_rings *rings)
+{
+	(void)rings;
+}
+
+int pw_rings_fd(const struct pw_rings *rings)
+{
+	(void)rings;
+	return -1;
+}
+
+bool pw_rings_quiet(const struct pw_rings *rings)
+{
+	(void)rings;
+	return false;
+}
+
+size_t pw_rings_look(struct pw_rings *rings, const struct pw_ring **rung)
+{
+	(void)rings;
+	*rung = NULL;
+	return 0;
+}
+
+void pw_rings_since(
+	const struct pw_rings *rings, uint64_t netns, const struct pw_pool_key *key, struct pw_pool_since *out)
+{
+	(void)rings;
+	(void)netns;
+	(void)key;
+	*out = (struct pw_pool_since){.known = false};
+}
+
+void pw_rings_start(struct pw_rings *rings, uint32_t least)
+{
+	(void)rings;
+	(void)least;
+}
+
+void pw_rings_limit(struct pw_rings *rings, uint64_t netns, const struct pw_pool_key *key, uint32_t ports)
+{
+	(void)rings;
+	(void)netns;
+	(void)key;
+	(void)ports;
+}
+
+bool pw_rings_arm(struct pw_rings *rings)
+{
+	(void)rings;
+	return true;
+}
+
+void pw_rings_disarm(struct pw_rings *rings)
+{
+	(void)rings;
+}
+
+#endif
