@@ -55,14 +55,14 @@ static const struct pw_setting forecast_settings[] = {
 	SECTION("exhausted", PW_SECTION, (at), exhausted_settings), \
 	SECTION("forecast", PW_SECTION, (at), forecast_settings)
 
-static const struct pw_word kinds[] = {
+const struct pw_word pw_kind_words[] = {
 	{"connect", 1u << PW_KIND_CONNECT}, {"bind", 1u << PW_KIND_BIND}, {"snat", 1u << PW_KIND_SNAT}, {NULL, 0}};
-static const struct pw_word protocols[] = {{"tcp", PW_MATCH_TCP}, {"udp", PW_MATCH_UDP}, {NULL, 0}};
+const struct pw_word pw_protocol_words[] = {{"tcp", PW_MATCH_TCP}, {"udp", PW_MATCH_UDP}, {NULL, 0}};
 
 /* A rule begins with its match, so that `pool` and `ignore` share these. */
 #define MATCH_SETTINGS \
-	WORDS("kind", PW_WORDS, pw_match, kinds, kinds, NULL), \
-	WORDS("protocol", PW_WORDS, pw_match, protocols, protocols, NULL), \
+	WORDS("kind", PW_WORDS, pw_match, kinds, pw_kind_words, NULL), \
+	WORDS("protocol", PW_WORDS, pw_match, protocols, pw_protocol_words, NULL), \
 	LIST("local", PW_CIDRS, pw_match, local, n_local), \
 	LIST("remote", PW_CIDRS, pw_match, remote, n_remote), \
 	{.name = "port", .type = PW_PORTS, .offset = offsetof(struct pw_match, ports), \
@@ -113,9 +113,9 @@ static const struct pw_setting conntrack_settings[] = {
 	SECTION("critical", PW_SECTION, offsetof(struct pw_config, policy.conntrack.critical), severity_settings),
 	END};
 
-static const struct pw_word backends[] = {
+const struct pw_word pw_backend_words[] = {
 	{"auto", PW_BACKEND_AUTO}, {"bpf", PW_BACKEND_BPF}, {"netlink", PW_BACKEND_NETLINK}, {NULL, 0}};
-static const struct pw_word probe_modes[] = {{"auto", PW_PROBE_AUTO}, {"on", PW_PROBE_ON}, {"off", PW_PROBE_OFF}, {NULL, 0}};
+const struct pw_word pw_probe_words[] = {{"auto", PW_PROBE_AUTO}, {"on", PW_PROBE_ON}, {"off", PW_PROBE_OFF}, {NULL, 0}};
 
 const struct pw_setting pw_settings[] = {
 	SETTING("poll-interval", PW_ZERO_OR_SECONDS, pw_config, poll_interval_ms, MS / 100, HOUR * MS, "0"),
@@ -126,8 +126,8 @@ const struct pw_setting pw_settings[] = {
 	SETTING("linger", PW_NUMBER, pw_config, policy.linger_s, 0, DAY, NULL),
 	SETTING("state-file", PW_TEXT, pw_config, state_file, 0, 4095, ""),
 	SETTING("top", PW_NUMBER, pw_config, policy.top, 1, 1000, NULL),
-	WORDS("backend", PW_WORD, pw_config, backend, backends, "auto"),
-	WORDS("probe", PW_WORD, pw_config, probe, probe_modes, "auto"),
+	WORDS("backend", PW_WORD, pw_config, backend, pw_backend_words, "auto"),
+	WORDS("probe", PW_WORD, pw_config, probe, pw_probe_words, "auto"),
 	SETTING("connect-failures", PW_BOOL, pw_config, connect_failures, 0, 0, "true"),
 	THRESHOLD_SECTIONS(offsetof(struct pw_config, policy.defaults)),
 	SECTION("pool", PW_POOL_SECTION, 0, pool_settings),

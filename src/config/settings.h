@@ -40,6 +40,9 @@ struct pw_word {
 	uint32_t value;
 };
 
+/* The words of `kind` and `protocol` (sets of bits), `backend` and `probe`. */
+extern const struct pw_word pw_kind_words[], pw_protocol_words[], pw_backend_words[], pw_probe_words[];
+
 struct pw_setting {
 	const char *name; /* NULL ends a table */
 	enum pw_setting_type type;
@@ -58,11 +61,6 @@ extern const struct pw_setting pw_settings[];
 static inline bool pw_setting_is_list(const struct pw_setting *s)
 {
 	return s->type >= PW_WORDS;
-}
-
-static inline bool pw_setting_is_section(const struct pw_setting *s)
-{
-	return s->inside != NULL;
 }
 
 static inline bool pw_setting_repeats(const struct pw_setting *s)

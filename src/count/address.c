@@ -24,18 +24,6 @@ struct pw_address pw_address_make(int family, const void *bytes, uint32_t zone)
 	return a;
 }
 
-int pw_address_compare(const struct pw_address *a, const struct pw_address *b)
-{
-	int order;
-
-	if (a->family != b->family)
-		return a->family < b->family ? -1 : 1;
-	order = memcmp(a->bytes, b->bytes, sizeof(a->bytes));
-	if (order != 0)
-		return order;
-	return (a->zone > b->zone) - (a->zone < b->zone);
-}
-
 bool pw_address_equal(const struct pw_address *a, const struct pw_address *b)
 {
 	return memcmp(a, b, sizeof(*a)) == 0;

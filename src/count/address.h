@@ -29,9 +29,6 @@ struct pw_cidr {
 /* Builds an address from 4 (AF_INET) or 16 (AF_INET6) bytes in network order; IPv4-mapped becomes AF_INET. */
 struct pw_address pw_address_make(int family, const void *bytes, uint32_t zone);
 
-/* Total order: no address before IPv4 before IPv6, then bytes, then zone. */
-int pw_address_compare(const struct pw_address *a, const struct pw_address *b);
-
 bool pw_address_equal(const struct pw_address *a, const struct pw_address *b);
 
 /* 0.0.0.0 or ::, whatever the zone. False for AF_UNSPEC. */

@@ -10,6 +10,7 @@
 
 #include "base/array.h"
 #include "base/number.h"
+#include "config/settings.h"
 
 #define DEFAULT_WATCH_MS 2000
 #define DEFAULT_TIMEOUT_S 10 /* the limit that the Monitoring Plugins guidelines give a plugin */
@@ -53,22 +54,10 @@ const char pw_options_help[] =
 	"  -h, --help              this text\n"
 	"  -V, --version           the version\n";
 
-/* A word and what it stands for. Lists end with a NULL word. */
-struct word {
-	const char *text;
-	uint32_t value;
-};
-
-static const struct word kinds[] = {
-	{"connect", 1u << PW_KIND_CONNECT}, {"bind", 1u << PW_KIND_BIND}, {"snat", 1u << PW_KIND_SNAT}, {NULL, 0}};
-static const struct word protocols[] = {{"tcp", PW_MATCH_TCP}, {"udp", PW_MATCH_UDP}, {NULL, 0}};
-static const struct word states[] = {{"normal", 1u << PW_STATE_NORMAL}, {"warning", 1u << PW_STATE_WARNING},
+static const struct pw_word states[] = {{"normal", 1u << PW_STATE_NORMAL}, {"warning", 1u << PW_STATE_WARNING},
 	{"critical", 1u << PW_STATE_CRITICAL}, {"exhausted", 1u << PW_STATE_EXHAUSTED}, {NULL, 0}};
-static const struct word colours[] = {
+static const struct pw_word colours[] = {
 	{"auto", PW_COLOUR_AUTO}, {"always", PW_COLOUR_ALWAYS}, {"never", PW_COLOUR_NEVER}, {NULL, 0}};
-static const struct word backends[] = {
-	{"auto", PW_BACKEND_AUTO}, {"bpf", PW_BACKEND_BPF}, {"netlink", PW_BACKEND_NETLINK}, {NULL, 0}};
-static const struct word probes[] = {{"auto", PW_PROBE_AUTO}, {"on", PW_PROBE_ON}, {"off", PW_PROBE_OFF}, {NULL, 0}};
 
 /* What becomes of the value of an option. Those in the middle take it part by part. */
 enum taking {
@@ -97,10 +86,10 @@ static const struct spec {
 	int argument;
 	char letter;
 	enum taking taking;
-	size_t to;                /* the member that gets the value; or which format or command it is */
-	const struct word *words; /* of AS_WORD and AS_WORDS */
-	const char *what;         /* what a number must be */
-	uint32_t max;             /* of a number; the least is 1 */
+	size_t to;                   /* the member that gets the value; or which format or command it is */
+	const struct pw_word *words; /* of AS_WORD and AS_WORDS */
+	const char *what;            /* what a number must be */
+	uint32_t max;                /* of a number; the least is 1 */
 } specs[] = {
 	{"help", no_argument, 'h', AS_COMMAND, PW_COMMAND_HELP, NULL, NULL, 0},
 	{"version", no_argument, 'V', AS_COMMAND, PW_COMMAND_VERSION, NULL, NULL, 0},
@@ -111,8 +100,8 @@ static const struct spec {
 	{"top", required_argument, 0, AS_NUMBER, AT(top), NULL, "number of pools, expected 1 to 1000000", 1000000},
 	{"all", no_argument, 0, AS_FLAG, AT(all), NULL, NULL, 0},
 	{"color", required_argument, 0, AS_WORD, AT(colour), colours, NULL, 0},
-	{"kind", required_argument, 0, AS_WORDS, AT(match.kinds), kinds, NULL, 0},
-	{"protocol", required_argument, 0, AS_WORDS, AT(match.protocols), protocols, NULL, 0},
+	{"kind", required_argument, 0, AS_WORDS, AT(match.kinds), pw_kind_words, NULL, 0},
+	{"protocol", required_argument, 0, AS_WORDS, AT(match.protocols), pw_protocol_words, NULL, 0},
 	{"local", required_argument, 0, AS_LOCAL, 0, NULL, NULL, 0},
 	{"remote", required_argument, 0, AS_REMOTE, 0, NULL, NULL, 0},
 	{"port", required_argument, 0, AS_PORTS, 0, NULL, "port number, expected 1 to 65535", 65535},
@@ -126,8 +115,8 @@ static const struct spec {
 		65536},
 	{"timeout", required_argument, 't', AS_NUMBER, AT(timeout_s), NULL, "time, expected 1 to 3600 seconds", 3600},
 	{"config", required_argument, 0, AS_STRING, AT(config), NULL, NULL, 0},
-	{"backend", required_argument, 0, AS_WORD, AT(backend), backends, NULL, 0},
-	{"probe", required_argument, 0, AS_WORD, AT(probe), probes, NULL, 0},
+	{"backend", required_argument, 0, AS_WORD, AT(backend), pw_backend_words, NULL, 0},
+	{"probe", required_argument, 0, AS_WORD, AT(probe), pw_probe_words, NULL, 0},
 	{"record", required_argument, 0, AS_STRING, AT(record), NULL, NULL, 0},
 	{"replay", required_argument, 0, AS_STRING, AT(replay), NULL, NULL, 0},
 };
@@ -172,7 +161,7 @@ static int take_word(const struct spec *spec, const char *text, uint32_t *value,
 {
 	char known[128] = "";
 
-	for (const struct word *word = spec->words; word->text != NULL; word++) {
+	for (const struct pw_word *word = spec->words; word->text != NULL; word++) {
 		size_t used = strlen(known);
 
 		if (strcasecmp(word->text, text) == 0) {
@@ -288,8 +277,8 @@ static int take_option(const struct spec *spec, struct pw_options *o, const char
 	case AS_FLAG: *(bool *)member = true; return 0;
 	case AS_STRING: *(const char **)member = value; return 0;
 	case AS_WORD:
-		o->backend_given = o->backend_given || spec->words == backends;
-		o->probe_given = o->probe_given || spec->words == probes;
+		o->backend_given = o->backend_given || spec->words == pw_backend_words;
+		o->probe_given = o->probe_given || spec->words == pw_probe_words;
 		return take_word(spec, value, member, err);
 	case AS_NUMBER:
 	case AS_PERCENT: return take_number(spec, value, member, err);

@@ -285,13 +285,3 @@ struct pw_trend pw_history_trend(const struct pw_history *history)
 		set_recent(history, &trend);
 	return trend;
 }
-
-int32_t pw_history_growth(const struct pw_history *history)
-{
-	return pw_history_trend(history).growth;
-}
-
-uint32_t pw_history_time_to_exhaustion(const struct pw_history *history)
-{
-	return pw_history_trend(history).time_to_exhaustion;
-}

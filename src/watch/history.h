@@ -32,21 +32,15 @@ struct pw_history_point {
 unsigned pw_history_points(const struct pw_history *history, struct pw_history_point out[PW_HISTORY_POINTS]);
 
 struct pw_trend {
-	int32_t growth;              /* as pw_history_growth() */
-	uint32_t time_to_exhaustion; /* as pw_history_time_to_exhaustion() */
+	int32_t growth; /* ports a minute by which it fills (positive) or drains; 0 while too little is known */
+	uint32_t time_to_exhaustion; /* seconds until free is 0 at this growth; 0 when nothing is free; else
+					PW_NOT_IN_SIGHT */
 	/* the same where these are known; else by the plain difference to a minute ago, or to the first poll */
 	int32_t recent_growth;
 	uint32_t recent_time_to_exhaustion;
 };
 
-/* All at once: each of them alone costs as much. NULL as history: nothing is known. */
+/* With NULL as history nothing is known. */
 struct pw_trend pw_history_trend(const struct pw_history *history);
-
-/* Ports a minute by which the pool fills (positive) or drains (negative); 0 while too little is known. */
-int32_t pw_history_growth(const struct pw_history *history);
-
-/* Seconds until free is 0 at this growth; PW_NOT_IN_SIGHT when it does not fill or too little is known; 0 when
- * nothing is free. */
-uint32_t pw_history_time_to_exhaustion(const struct pw_history *history);
 
 #endif

@@ -161,15 +161,6 @@ bool pw_match_next_exact(const struct pw_match *match, size_t *position, struct 
 	return false;
 }
 
-bool pw_match_exact(const struct pw_match *match, struct pw_pool_key *key)
-{
-	struct pw_pool_key another;
-	size_t position = 0;
-
-	return pw_match_next_exact(match, &position, key) && !pw_match_next_exact(match, &position, &another) &&
-		match->n_local == 1 && match->n_remote <= 1;
-}
-
 bool pw_rule_names_bind(const struct pw_rule *rule)
 {
 	return (rule->match.kinds & (1u << PW_KIND_BIND)) != 0;

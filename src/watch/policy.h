@@ -82,11 +82,6 @@ bool pw_match_ns(const struct pw_match *match, const char *ns_name);
  * it names none. Start with *position = 0. Returns false at the end. key->ns stays 0. */
 bool pw_match_next_exact(const struct pw_match *match, size_t *position, struct pw_pool_key *key);
 
-/* Whether a match names exactly one pool, and which: its row then always exists. One kind, one protocol, host
- * addresses; a connect match needs one local, one remote and one port, a bind match one local address and no
- * remote. key->ns stays 0. */
-bool pw_match_exact(const struct pw_match *match, struct pw_pool_key *key);
-
 /* Whether a `pool` section speaks of bind pools in so many words (kind = bind): only then do its thresholds hold
  * for the TCP bind pools that it matches. A section without `kind` matches them too, but a healthy proxy has every
  * port of its address in use, so that thresholds meant for its destinations must not reach the bind pool by

@@ -146,14 +146,15 @@ static void hosts_and_ports_name_connect_pools(void **unused)
 	struct pw_match match = {
 		.local = local, .n_local = 3, .remote = remote, .n_remote = 2, .ports = ports, .n_ports = 2};
 	struct pw_pool_key key, expected = connect_key("10.0.0.1", "10.0.0.9", 443);
+	size_t position = 0;
 
 	(void)unused;
 	expected.ns = 0;
 	assert_int_equal(count_exact(&match),
 		4); /* two hosts of one family, two ports; networks and mixed families name nothing */
-	assert_false(pw_match_exact(&match, &key));
 	match.n_local = match.n_remote = match.n_ports = 1;
-	assert_true(pw_match_exact(&match, &key));
+	assert_int_equal(count_exact(&match), 1);
+	assert_true(pw_match_next_exact(&match, &position, &key));
 	assert_memory_equal(&key, &expected, sizeof(key));
 }
 
@@ -191,6 +192,7 @@ static void bind_pools_are_named_by_local_address(void **unused)
 	struct pw_cidr local[] = {cidr("10.0.0.1"), cidr("::")};
 	struct pw_match match = {.kinds = 1u << PW_KIND_BIND, .protocols = PW_MATCH_UDP, .local = local, .n_local = 2};
 	struct pw_pool_key key;
+	size_t position = 0;
 
 	(void)unused;
 	assert_int_equal(count_exact(&match), 2);
@@ -198,7 +200,8 @@ static void bind_pools_are_named_by_local_address(void **unused)
 	assert_int_equal(count_exact(&match), 4);
 	match.protocols = PW_MATCH_TCP;
 	match.n_local = 1;
-	assert_true(pw_match_exact(&match, &key));
+	assert_int_equal(count_exact(&match), 1);
+	assert_true(pw_match_next_exact(&match, &position, &key));
 	assert_int_equal(key.kind, PW_KIND_BIND);
 	assert_int_equal(key.protocol, IPPROTO_TCP);
 	assert_int_equal(key.port, 0);
