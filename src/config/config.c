@@ -11,8 +11,8 @@
 /* A file that is being read. */
 struct reader {
 	struct pw_config *config;
-	struct pw_mistakes mistakes;
-	bool defaults_wrong; /* what a pool would inherit has a mistake */
+	struct pw_config_errors errors;
+	bool defaults_wrong; /* what a pool would inherit has an error */
 };
 
 /* --- settings into the structs that hold them --- */
@@ -21,17 +21,17 @@ struct reader {
  * right: only then do they tell anything together. */
 static bool store(struct reader *r, const struct pw_node *section, void *base)
 {
-	const unsigned before = r->mistakes.n;
+	const unsigned before = r->errors.n;
 
 	for (const struct pw_node *node = section->children; node != NULL; node = node->next) {
 		const struct pw_setting *s = node->setting;
 
 		if (s->inside == NULL)
-			pw_setting_store(s, node->values, base, &r->config->memory, &r->mistakes);
+			pw_setting_store(s, node->values, base, &r->config->memory, &r->errors);
 		else if (s->type == PW_SECTION)
 			store(r, node, (char *)base + s->offset);
 	}
-	return r->mistakes.n == before;
+	return r->errors.n == before;
 }
 
 static void store_defaults(struct reader *r, const struct pw_setting *table, void *base)
@@ -40,7 +40,7 @@ static void store_defaults(struct reader *r, const struct pw_setting *table, voi
 		const struct pw_value value = {.text = s->initial};
 
 		if (s->initial != NULL)
-			pw_setting_store(s, &value, base, &r->config->memory, &r->mistakes);
+			pw_setting_store(s, &value, base, &r->config->memory, &r->errors);
 		else if (s->inside != NULL && !pw_setting_repeats(s))
 			store_defaults(r, s->inside, (char *)base + s->offset);
 	}
@@ -60,7 +60,7 @@ static void follow_rise(const struct pw_node *section, struct pw_threshold *t)
 static void check_severity(struct reader *r, const struct pw_node *section, const struct pw_threshold *t)
 {
 	if (section != NULL && t->rise != 0 && t->fall >= t->rise)
-		pw_mistake(&r->mistakes, section->line, "\"%s\" falls at %u, expected less than its rise of %u",
+		pw_config_error(&r->errors, section->line, "\"%s\" falls at %u, expected less than its rise of %u",
 			section->setting->name, t->fall, t->rise);
 }
 
@@ -80,7 +80,7 @@ static void finish_thresholds(struct reader *r, const struct pw_node *scope, boo
 	check_severity(r, warning, &t->warning);
 	check_severity(r, critical, &t->critical);
 	if (line != 0 && t->critical.rise != 0 && t->warning.rise >= t->critical.rise)
-		pw_mistake(&r->mistakes, line,
+		pw_config_error(&r->errors, line,
 			"\"warning\" rises at %u, expected less than the rise of \"critical\", %u", t->warning.rise,
 			t->critical.rise);
 }
@@ -130,21 +130,21 @@ static void check_match(struct reader *r, const struct pw_node *section, const s
 	const char *name = section->setting->name;
 
 	if (m->kinds == 1u << PW_KIND_BIND && names_remote(m))
-		pw_mistake(&r->mistakes, section->line,
+		pw_config_error(&r->errors, section->line,
 			"\"%s\" can't match: a bind pool has no remote address or port, "
 			"expected \"remote\" and \"port\" only with other kinds",
 			name);
 	if (m->kinds == 1u << PW_KIND_CONNECT && m->protocols == PW_MATCH_UDP)
-		pw_mistake(&r->mistakes, section->line,
+		pw_config_error(&r->errors, section->line,
 			"\"%s\" can't match: connect pools are TCP only, expected kind = bind for UDP", name);
 	if (!families_meet(m))
-		pw_mistake(&r->mistakes, section->line,
+		pw_config_error(&r->errors, section->line,
 			"\"%s\" can't match: \"local\" and \"remote\" have no address family in common, "
 			"expected IPv4 with IPv4 or IPv6 with IPv6",
 			name);
 }
 
-/* Returns whether the section had no mistake of its own. */
+/* Returns whether the section had no error of its own. */
 static bool read_match(struct reader *r, const struct pw_node *section, void *base, struct pw_match *match)
 {
 	bool sound = store(r, section, base);
@@ -174,7 +174,7 @@ static void read_pool(struct reader *r, const struct pw_node *section)
 	bool sound;
 
 	rule->label = pw_value_text(
-		"the title of \"pool\"", section->values, PW_LABEL_MAX, &r->config->memory, &r->mistakes);
+		"the title of \"pool\"", section->values, PW_LABEL_MAX, &r->config->memory, &r->errors);
 	rule->thresholds = is_snat_only(section) ? policy->snat : policy->defaults;
 	sound = read_match(r, section, rule, &rule->match);
 	finish_thresholds(r, section, sound, &rule->thresholds);
@@ -186,7 +186,7 @@ static void read_ignore(struct reader *r, const struct pw_node *section)
 
 	if (read_match(r, section, m, m) && m->kinds == 0 && m->protocols == 0 && m->n_local == 0 && !names_remote(m) &&
 		m->ns == NULL)
-		pw_mistake(&r->mistakes, section->line,
+		pw_config_error(&r->errors, section->line,
 			"\"ignore\" would hide every pool, expected at least one of kind, protocol, "
 			"local, remote, port, namespace");
 }
@@ -223,12 +223,12 @@ static void read_settings(struct reader *r, const struct pw_node *file)
 	if (c->policy.min_used == 0)
 		c->policy.min_used = 1; /* a pool without a port is none */
 	if (sound && c->idle_interval_ms != 0 && c->idle_interval_ms < c->poll_interval_ms)
-		pw_mistake(&r->mistakes, idle != NULL ? idle->line : 0,
+		pw_config_error(&r->errors, idle != NULL ? idle->line : 0,
 			"\"idle-interval\" is %g seconds, expected 0 or at least the poll-interval of %g",
 			c->idle_interval_ms / 1000.0, c->poll_interval_ms / 1000.0);
 	read_snat(r, pw_node_find(file, "snat"));
 	read_conntrack(r, pw_node_find(file, "conntrack"));
-	r->defaults_wrong = r->mistakes.n > 0;
+	r->defaults_wrong = r->errors.n > 0;
 	read_rules(r, file);
 }
 
@@ -248,16 +248,16 @@ struct pw_config *pw_config_defaults(void)
 
 struct pw_config *pw_config_read(const char *path, pw_config_report *report, void *context)
 {
-	struct reader r = {.config = pw_config_defaults(), .mistakes = {path, report, context, 0}};
+	struct reader r = {.config = pw_config_defaults(), .errors = {path, report, context, 0}};
 	struct pw_arena scratch = {0};
-	const struct pw_node *file = r.config != NULL ? pw_config_parse(path, &scratch, &r.mistakes) : NULL;
+	const struct pw_node *file = r.config != NULL ? pw_config_parse(path, &scratch, &r.errors) : NULL;
 
 	if (file != NULL)
 		read_settings(&r, file);
 	pw_arena_free(&scratch);
 	if (r.config == NULL || r.config->memory.failed)
-		pw_mistake(&r.mistakes, 0, "out of memory");
-	if (r.mistakes.n == 0)
+		pw_config_error(&r.errors, 0, "out of memory");
+	if (r.errors.n == 0)
 		return r.config;
 	pw_config_free(r.config);
 	return NULL;

@@ -56,7 +56,7 @@ typedef void pw_config_report(const char *file, unsigned line, const char *messa
 /* The built-in defaults, as an empty file gives them. NULL when out of memory. */
 struct pw_config *pw_config_defaults(void);
 
-/* Reads a file. Returns NULL after at least one report when it can't be read or has a mistake: the first one in its
+/* Reads a file. Returns NULL after at least one report when it can't be read or has an error: the first one in its
  * structure, or all in its values. */
 struct pw_config *pw_config_read(const char *path, pw_config_report *report, void *context);
 

@@ -77,18 +77,18 @@ static inline bool pw_setting_may_be_empty(const struct pw_setting *s)
 const struct pw_setting *pw_setting_find(const struct pw_setting *table, const char *name, size_t length);
 
 struct pw_value;
-struct pw_mistakes;
+struct pw_config_errors;
 
 /* Parses the values of a setting and stores them in `base`, the struct of its section; texts and arrays are taken
- * from the arena. What is wrong is added to the mistakes, and nothing is stored of it. */
+ * from the arena. What is wrong is added to the errors, and nothing is stored of it. */
 void pw_setting_store(const struct pw_setting *setting, const struct pw_value *values, void *base,
-	struct pw_arena *arena, struct pw_mistakes *mistakes);
+	struct pw_arena *arena, struct pw_config_errors *errors);
 
 /* Longest label of a pool section, in bytes (as in events). */
 #define PW_LABEL_MAX 63
 
-/* Copies a text without control characters of 1 to max bytes, or NULL with a mistake. `what` names it. */
+/* Copies a text without control characters of 1 to max bytes, or NULL with an error. `what` names it. */
 char *pw_value_text(const char *what, const struct pw_value *value, size_t max, struct pw_arena *arena,
-	struct pw_mistakes *mistakes);
+	struct pw_config_errors *errors);
 
 #endif

@@ -12,7 +12,7 @@
 
 #include "base/utf8.h"
 
-bool pw_mistake(struct pw_mistakes *mistakes, unsigned line, const char *format, ...)
+bool pw_config_error(struct pw_config_errors *errors, unsigned line, const char *format, ...)
 {
 	char text[1024];
 	va_list args;
@@ -20,28 +20,28 @@ bool pw_mistake(struct pw_mistakes *mistakes, unsigned line, const char *format,
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	if (++mistakes->n <= PW_MISTAKES_MAX)
-		mistakes->report(mistakes->file, line, text, mistakes->context);
-	if (mistakes->n == PW_MISTAKES_MAX + 1)
-		mistakes->report(mistakes->file, 0, "more mistakes are not shown", mistakes->context);
+	if (++errors->n <= PW_CONFIG_ERRORS_MAX)
+		errors->report(errors->file, line, text, errors->context);
+	if (errors->n == PW_CONFIG_ERRORS_MAX + 1)
+		errors->report(errors->file, 0, "more mistakes are not shown", errors->context);
 	return false;
 }
 
 /* --- the text
  * ------------------------------------------------------------------------------------------------------- */
 
-/* Opens without waiting for a writer, should the path be a FIFO. Returns a descriptor, or -1 after a mistake. */
-static int open_file(const char *path, struct pw_mistakes *mistakes)
+/* Opens without waiting for a writer, should the path be a FIFO. Returns a descriptor, or -1 after an error. */
+static int open_file(const char *path, struct pw_config_errors *errors)
 {
 	struct stat st;
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 
 	if (fd < 0 || fstat(fd, &st) < 0)
-		pw_mistake(mistakes, 0, "can't be read: %s", strerror(errno));
+		pw_config_error(errors, 0, "can't be read: %s", strerror(errno));
 	else if (S_ISDIR(st.st_mode))
-		pw_mistake(mistakes, 0, "is a directory, expected a file");
+		pw_config_error(errors, 0, "is a directory, expected a file");
 	else if (!S_ISREG(st.st_mode) && !S_ISCHR(st.st_mode))
-		pw_mistake(mistakes, 0, "is a pipe, socket or block device, expected a file");
+		pw_config_error(errors, 0, "is a pipe, socket or block device, expected a file");
 	else
 		return fd;
 	if (fd >= 0)
@@ -50,10 +50,10 @@ static int open_file(const char *path, struct pw_mistakes *mistakes)
 }
 
 /* Reads the file into a buffer of PW_CONFIG_FILE_MAX + 2 bytes and ends it with a NUL. Returns its size, or -1 after
- * a mistake. */
-static ssize_t read_file(const char *path, char *text, struct pw_mistakes *mistakes)
+ * an error. */
+static ssize_t read_file(const char *path, char *text, struct pw_config_errors *errors)
 {
-	int fd = open_file(path, mistakes);
+	int fd = open_file(path, errors);
 	ssize_t size = 0, n = 1;
 
 	if (fd < 0)
@@ -61,16 +61,16 @@ static ssize_t read_file(const char *path, char *text, struct pw_mistakes *mista
 	for (; n > 0 && size <= PW_CONFIG_FILE_MAX; size += n > 0 ? n : 0)
 		n = TEMP_FAILURE_RETRY(read(fd, text + size, (size_t)(PW_CONFIG_FILE_MAX + 1 - size)));
 	if (n < 0)
-		pw_mistake(mistakes, 0, "can't be read: %s", strerror(errno));
+		pw_config_error(errors, 0, "can't be read: %s", strerror(errno));
 	else if (size > PW_CONFIG_FILE_MAX)
-		pw_mistake(mistakes, 0, "is too large, expected at most %d bytes", PW_CONFIG_FILE_MAX);
+		pw_config_error(errors, 0, "is too large, expected at most %d bytes", PW_CONFIG_FILE_MAX);
 	close(fd);
 	text[size] = '\0';
-	return mistakes->n > 0 ? -1 : size;
+	return errors->n > 0 ? -1 : size;
 }
 
 /* The bytes must be text before anything looks for a meaning in them. */
-static bool check_bytes(const char *text, ssize_t size, struct pw_mistakes *mistakes)
+static bool check_bytes(const char *text, ssize_t size, struct pw_config_errors *errors)
 {
 	unsigned line = 1;
 	size_t n;
@@ -78,7 +78,7 @@ static bool check_bytes(const char *text, ssize_t size, struct pw_mistakes *mist
 	for (const char *p = text; p < text + size; p += n) {
 		n = pw_utf8_length(p);
 		if (n == 0 || (n == 1 && pw_utf8_is_control(p, n) && strchr("\t\r\n", *p) == NULL))
-			return pw_mistake(mistakes, line,
+			return pw_config_error(errors, line,
 				"byte 0x%02x is not text, expected UTF-8 without control characters",
 				(unsigned char)*p);
 		line += *p == '\n';
@@ -102,7 +102,7 @@ struct parser {
 	unsigned line;
 	struct token t, next;
 	struct pw_arena *arena;
-	struct pw_mistakes *mistakes;
+	struct pw_config_errors *errors;
 };
 
 static void skip_comment(struct parser *p)
@@ -110,7 +110,7 @@ static void skip_comment(struct parser *p)
 	const char *end = strstr(p->p + 2, "*/");
 
 	if (end == NULL)
-		pw_mistake(p->mistakes, p->line, "comment is not closed, expected \"*/\"");
+		pw_config_error(p->errors, p->line, "comment is not closed, expected \"*/\"");
 	end = end != NULL ? end + 2 : p->p + strlen(p->p);
 	for (; p->p < end; p->p++)
 		p->line += *p->p == '\n';
@@ -139,19 +139,20 @@ static size_t string_length(struct parser *p)
 
 	for (; *at != quote; at++) {
 		if (*at == '\n' || *at == '\0') {
-			pw_mistake(p->mistakes, p->line, "string is not closed, expected %c on the same line", quote);
+			pw_config_error(
+				p->errors, p->line, "string is not closed, expected %c on the same line", quote);
 			break;
 		}
 		if (quote == '"' && at[0] == '$' && at[1] == '{')
-			pw_mistake(p->mistakes, p->line,
+			pw_config_error(p->errors, p->line,
 				"\"${\" in a string: environment variables are not used here, "
 				"expected the value itself (or \"\\${\" for these two characters)");
 		if (*at == '\\' && at[1] != '\0' && strchr(quote == '"' ? "\\\"'$" : "\\'", at[1]) != NULL)
 			at++;
 		else if (*at == '\\' && quote == '"')
-			pw_mistake(p->mistakes, p->line,
+			pw_config_error(p->errors, p->line,
 				"unknown escape in a string, expected one of \\\\ \\\" \\' \\$ after the backslash");
-		if (p->mistakes->n > 0)
+		if (p->errors->n > 0)
 			break;
 	}
 	return (size_t)(at - p->p) + (*at == quote);
@@ -167,7 +168,7 @@ static void advance(struct parser *p)
 	skip_blanks_and_comments(p);
 	text = p->p;
 	p->next = (struct token){.kind = *text, .line = p->line, .text = text};
-	if (*text == '\0' || p->mistakes->n > 0) { /* nothing is read behind a mistake */
+	if (*text == '\0' || p->errors->n > 0) { /* nothing is read after an error */
 		p->next.kind = '\0';
 		return;
 	}
@@ -188,7 +189,7 @@ static void advance(struct parser *p)
 /* --- the tree
  * ------------------------------------------------------------------------------------------------------- */
 
-#define FAIL(p, line, ...) ((p)->mistakes->n > 0 ? false : pw_mistake((p)->mistakes, (line), __VA_ARGS__))
+#define FAIL(p, line, ...) ((p)->errors->n > 0 ? false : pw_config_error((p)->errors, (line), __VA_ARGS__))
 
 /* The token as a message shows it: "}", a word, or the start of a long string. */
 static const char *show(const struct token *t, char buf[64])
@@ -314,7 +315,7 @@ static bool parse_section(struct parser *p, struct pw_node *node)
 	return parse_body(p, node);
 }
 
-/* The node that a setting at hand goes into: a new one, or the list that += appends to. NULL after a mistake. */
+/* The node that a setting at hand goes into: a new one, or the list that += appends to. NULL after an error. */
 static struct pw_node *node_of(
 	struct parser *p, struct pw_node *section, const struct pw_setting *setting, unsigned line)
 {
@@ -379,21 +380,21 @@ static bool parse_body(struct parser *p, struct pw_node *section)
 			"section \"%s\" is not closed, expected \"}\" before end of file on line %u",
 			section->setting->name, p->t.line);
 	advance(p);
-	return p->mistakes->n == 0;
+	return p->errors->n == 0;
 }
 
-struct pw_node *pw_config_parse(const char *path, struct pw_arena *arena, struct pw_mistakes *mistakes)
+struct pw_node *pw_config_parse(const char *path, struct pw_arena *arena, struct pw_config_errors *errors)
 {
 	static const struct pw_setting top = {.name = "the file", .inside = pw_settings};
 	char *text = pw_arena_alloc(arena, PW_CONFIG_FILE_MAX + 2);
 	struct pw_node *file = pw_arena_alloc(arena, sizeof(*file));
-	struct parser p = {.line = 1, .arena = arena, .mistakes = mistakes};
+	struct parser p = {.line = 1, .arena = arena, .errors = errors};
 
 	if (file == NULL) {
-		pw_mistake(mistakes, 0, "out of memory");
+		pw_config_error(errors, 0, "out of memory");
 		return NULL;
 	}
-	if (!check_bytes(text, read_file(path, text, mistakes), mistakes))
+	if (!check_bytes(text, read_file(path, text, errors), errors))
 		return NULL;
 	file->setting = &top;
 	p.p = strncmp(text, "\xef\xbb\xbf", 3) == 0 ? text + 3 : text; /* a byte order mark */

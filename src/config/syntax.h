@@ -18,20 +18,20 @@
 /* So many sections of one name may stand in a file: the first match among pools is searched one by one. */
 #define PW_SECTIONS_MAX 1000
 
-/* So many mistakes are shown: a file that is no configuration at all must not flood the log. */
-#define PW_MISTAKES_MAX 100
+/* So many errors are shown: a file that is no configuration at all must not flood the log. */
+#define PW_CONFIG_ERRORS_MAX 100
 
-/* Where mistakes go. */
-struct pw_mistakes {
+/* Where errors go. */
+struct pw_config_errors {
 	const char *file;
 	pw_config_report *report;
 	void *context;
 	unsigned n; /* so far */
 };
 
-/* Reports one mistake, printf-style: "what is wrong, what was expected". line is 0 where there is none. Returns
+/* Reports one error, printf-style: "what is wrong, what was expected". line is 0 where there is none. Returns
  * false. */
-bool pw_mistake(struct pw_mistakes *mistakes, unsigned line, const char *format, ...)
+bool pw_config_error(struct pw_config_errors *errors, unsigned line, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
 /* A value as it was written, without quotes and escapes. */
@@ -50,8 +50,8 @@ struct pw_node {
 };
 
 /* Reads a file into a tree, which lives in the arena. Returns the file's node, or NULL after it reported the first
- * mistake in the structure, that the file can't be read, or that memory ran out. */
-struct pw_node *pw_config_parse(const char *path, struct pw_arena *arena, struct pw_mistakes *mistakes);
+ * error in the structure, that the file can't be read, or that memory ran out. */
+struct pw_node *pw_config_parse(const char *path, struct pw_arena *arena, struct pw_config_errors *errors);
 
 /* The first setting or section of this name in a section (NULL: none); NULL when it is not there. */
 const struct pw_node *pw_node_find(const struct pw_node *section, const char *name);

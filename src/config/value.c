@@ -10,19 +10,19 @@
 #include "config/config.h"
 #include "config/syntax.h"
 
-/* One value that is being read. The parsers below return false after a mistake. */
+/* One value that is being read. The parsers below return false after an error. */
 struct input {
 	const struct pw_setting *setting;
 	const struct pw_value *value;
 	struct pw_arena *arena;
-	struct pw_mistakes *mistakes;
+	struct pw_config_errors *errors;
 };
 
 static bool wrong(const struct input *in, const char *expected)
 {
 	const char *text = in->value->text;
 
-	return pw_mistake(in->mistakes, in->value->line, "\"%s\" %s \"%.60s%s\", expected %s", in->setting->name,
+	return pw_config_error(in->errors, in->value->line, "\"%s\" %s \"%.60s%s\", expected %s", in->setting->name,
 		pw_setting_is_list(in->setting) ? "contains" : "is", text, strlen(text) > 60 ? "..." : "", expected);
 }
 
@@ -69,7 +69,7 @@ static bool parse_seconds(const struct input *in, void *out)
 	return true;
 }
 
-/* Returns NULL after a mistake that names all of the words. */
+/* Returns NULL after an error that names all of the words. */
 static const struct pw_word *find_word(const struct input *in, const struct pw_word *words)
 {
 	char expected[120] = "one of";
@@ -113,14 +113,14 @@ static char *copy(const char *text, struct pw_arena *arena)
 }
 
 char *pw_value_text(const char *what, const struct pw_value *value, size_t max, struct pw_arena *arena,
-	struct pw_mistakes *mistakes)
+	struct pw_config_errors *errors)
 {
 	size_t length = strlen(value->text);
 
 	if (length == 0 || length > max)
-		pw_mistake(mistakes, value->line, "%s has %zu bytes, expected 1 to %zu", what, length, max);
+		pw_config_error(errors, value->line, "%s has %zu bytes, expected 1 to %zu", what, length, max);
 	else if (strpbrk(value->text, "\t\r") != NULL)
-		pw_mistake(mistakes, value->line, "%s contains a tab or carriage return, expected none", what);
+		pw_config_error(errors, value->line, "%s contains a tab or carriage return, expected none", what);
 	else
 		return copy(value->text, arena);
 	return NULL;
@@ -131,7 +131,7 @@ static bool parse_text_up_to(const struct input *in, size_t max, char **out)
 	char what[40];
 
 	snprintf(what, sizeof(what), "\"%s\"", in->setting->name);
-	*out = pw_value_text(what, in->value, max, in->arena, in->mistakes);
+	*out = pw_value_text(what, in->value, max, in->arena, in->errors);
 	return *out != NULL;
 }
 
@@ -255,7 +255,7 @@ static bool parse_snat(const struct input *in, void *out)
 }
 
 void pw_setting_store(const struct pw_setting *setting, const struct pw_value *values, void *base,
-	struct pw_arena *arena, struct pw_mistakes *mistakes)
+	struct pw_arena *arena, struct pw_config_errors *errors)
 {
 	static const struct {
 		bool (*parse)(const struct input *, void *);
@@ -277,7 +277,7 @@ void pw_setting_store(const struct pw_setting *setting, const struct pw_value *v
 		[PW_SNAT] = {parse_snat, sizeof(struct pw_snat_range)},
 		[PW_NAMES] = {parse_name, sizeof(char *)},
 	};
-	struct input in = {setting, values, arena, mistakes};
+	struct input in = {setting, values, arena, errors};
 	bool (*const parse)(const struct input *, void *) = types[setting->type].parse;
 	const size_t size = types[setting->type].size;
 	char *out = (char *)base + setting->offset;
