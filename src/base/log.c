@@ -138,7 +138,7 @@ static int write_line(const char *line, size_t len, size_t *done)
 }
 
 /* The line as it leaves; the newline is for stderr only. Returns its length. */
-static size_t compose(int priority, const char *text, char line[LINE_MAX_SIZE])
+static size_t format_line(int priority, const char *text, char line[LINE_MAX_SIZE])
 {
 	static const char *const names[] = {"emerg", "alert", "crit", "error", "warning", "notice", "info", "debug"};
 	struct timespec now = pw_clock_wall();
@@ -184,7 +184,7 @@ static void flush(void)
 static bool put(int priority, const char *text)
 {
 	char line[LINE_MAX_SIZE];
-	size_t len = compose(priority, text, line), done = 0;
+	size_t len = format_line(priority, text, line), done = 0;
 	int written = logger.used == 0 ? write_line(line, len, &done) : 0;
 
 	if (written != 0)

@@ -69,7 +69,7 @@ struct pw_watched {
 	uint64_t trend_poll;
 	uint32_t peak;
 	uint64_t peak_ms;
-	uint64_t worthy_ms; /* when it last was worth a row of itself */
+	uint64_t deserving_ms; /* when it last deserved a row of itself */
 	uint32_t latency_us;
 	uint64_t failures, failed_ms; /* allocations that failed, and when the last did; 0 = never */
 	uint64_t failed_poll;         /* the number of the poll after it */
@@ -258,6 +258,13 @@ static inline uint32_t pw_watched_floor(const struct pw_monitor *m, const struct
 		return source->floor;
 	return pw_policy_pool_floor(m->policy, id, counts->capacity, source->gone);
 }
+
+/* What the policy says about a pool. */
+void pw_watched_apply_policy(const struct pw_monitor *m, struct pw_watched *pool);
+
+/* Takes the numbers of a poll: watches the pools that are worth it, and fills in the counts of all that are watched
+ * (take.c). */
+void pw_monitor_take_numbers(struct pw_monitor *m, const struct pw_poll *poll);
 
 /* Moves the state of every pool that the poll has numbers of, and gathers what is to be told: m->events. */
 void pw_monitor_evaluate(struct pw_monitor *m, const struct pw_poll *poll);

@@ -27,7 +27,7 @@ static void list(struct pw_rows *rows, struct pw_watched *pool, bool room, uint6
 	if (pool->listed)
 		rows->pools[rows->n++] = pool;
 	rows->listed += room;
-	rows->omitted += !room && (pw_watched_alarmed(pool) || pool->worthy_ms == now_ms);
+	rows->omitted += !room && (pw_watched_alarmed(pool) || pool->deserving_ms == now_ms);
 }
 
 int pw_rows_choose(

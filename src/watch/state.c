@@ -364,7 +364,7 @@ static void adopt_pool(struct pw_monitor *m, struct pw_watched_ns *ns, const str
 	pool->event_id = s->event_id;
 	pool->state_ms = s->state_ms;
 	pool->notified_ms = m->now_ms;
-	pool->worthy_ms = m->now_ms;
+	pool->deserving_ms = m->now_ms;
 	pool->listed = true;
 	pool->peak = s->peak;
 	pool->peak_ms = s->peak_ms;

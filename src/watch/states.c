@@ -22,7 +22,7 @@ static bool bound_holds(const struct pw_monitor *m, const struct pw_watched *poo
 }
 
 /* Whether it deserves a row of itself, not only because it had one. */
-static bool is_worthy(const struct pw_monitor *m, const struct pw_watched *pool)
+static bool deserves_row(const struct pw_monitor *m, const struct pw_watched *pool)
 {
 	return pool->counts.used >= pw_watched_floor(m, pool->ns, &pool->key, &pool->counts) ||
 		(pool->rule != NULL && pool->counts.used != 0) || pool->failed_poll == m->poll_number ||
@@ -88,8 +88,8 @@ static void move(struct pw_monitor *m, const struct pw_poll *poll, struct pw_wat
 		pool->thresholds = pw_watched_thresholds(m, pool);
 		if (!pool->small)
 			step(m, poll, pool);
-		if (is_worthy(m, pool))
-			pool->worthy_ms = poll->now_ms;
+		if (deserves_row(m, pool))
+			pool->deserving_ms = poll->now_ms;
 	}
 	pool->shared = pw_watched_alarmed(pool) && pool->key.kind == PW_KIND_CONNECT &&
 		is_shortage(pool->thresholds, pool->counts.capacity, pool->counts.blocked);
