@@ -164,13 +164,6 @@ static void wire_number(const struct pw_value *value, u_char type, struct wire *
 	WIRE(wire, type, number);
 }
 
-static void wire_octets(const struct pw_value *value, struct wire *wire)
-{
-	wire->type = ASN_OCTET_STR;
-	wire->data = value->octets;
-	wire->size = value->len;
-}
-
 static void wire_oid(const struct pw_value *value, struct wire *wire)
 {
 	for (size_t i = 0; i < value->len; i++)
@@ -198,7 +191,11 @@ static void to_wire(const struct pw_value *value, struct wire *wire)
 		WIRE(wire, ASN_COUNTER64, counter);
 		break;
 	case PW_SYNTAX_TEXT:
-	case PW_SYNTAX_DATE: wire_octets(value, wire); break;
+	case PW_SYNTAX_DATE:
+		wire->type = ASN_OCTET_STR;
+		wire->data = value->octets;
+		wire->size = value->len;
+		break;
 	case PW_SYNTAX_ROW: wire_oid(value, wire); break;
 	}
 }

@@ -16,13 +16,17 @@ static const void *find_scalars(const struct pw_snapshot *snapshot, bool next, c
 	return len == 1 && index[0] == 0 ? snapshot : NULL;
 }
 
-/* The index of a row, of tables whose index is one number. */
-typedef uint32_t row_number(const struct pw_snapshot *snapshot, size_t position);
+/* The index of a row of a table whose index is one number: the row's first member; without rows those from 1 on. */
+static uint32_t number_at(const void *rows, size_t size, size_t position)
+{
+	return rows != NULL ? *(const uint32_t *)(const void *)((const char *)rows + position * size)
+			    : (uint32_t)position + 1;
+}
 
-/* The position of the row with this index or, with next, of the first one behind it; `count` when there is none. Its
+/* The position of the row with this index or, with next, of the first one after it; `count` when there is none. Its
  * index is written to *found. */
-static size_t search(const struct pw_snapshot *snapshot, size_t count, row_number *number, bool next,
-	const uint32_t *index, size_t len, uint32_t *found)
+static size_t search(
+	const void *rows, size_t size, size_t count, bool next, const uint32_t *index, size_t len, uint32_t *found)
 {
 	size_t low = 0, high = count;
 
@@ -30,7 +34,7 @@ static size_t search(const struct pw_snapshot *snapshot, size_t count, row_numbe
 		return count;
 	while (len > 0 && low < high) {
 		size_t middle = low + (high - low) / 2;
-		uint32_t value = number(snapshot, middle);
+		uint32_t value = number_at(rows, size, middle);
 
 		if (value < index[0] || (next && value == index[0]))
 			low = middle + 1;
@@ -39,23 +43,24 @@ static size_t search(const struct pw_snapshot *snapshot, size_t count, row_numbe
 	}
 	if (low == count)
 		return count;
-	*found = number(snapshot, low);
+	*found = number_at(rows, size, low);
 	return next || *found == index[0] ? low : count;
 }
 
-static uint32_t ns_number(const struct pw_snapshot *snapshot, size_t position)
-{
-	return snapshot->namespaces[position].index;
-}
+#define FIND_BY_NUMBER(name, row, rows, count) \
+	static const void *name(const struct pw_snapshot *snapshot, bool next, const uint32_t *index, size_t len, \
+		uint32_t *found, size_t *found_len) \
+	{ \
+		size_t at = search(snapshot->rows, sizeof(struct row), snapshot->count, next, index, len, found); \
+\
+		_Static_assert(offsetof(struct row, index) == 0, "the first member"); \
+		*found_len = 1; \
+		return at < snapshot->count ? &snapshot->rows[at] : NULL; \
+	}
 
-static const void *find_ns(const struct pw_snapshot *snapshot, bool next, const uint32_t *index, size_t len,
-	uint32_t *found, size_t *found_len)
-{
-	size_t at = search(snapshot, snapshot->n_namespaces, ns_number, next, index, len, found);
-
-	*found_len = 1;
-	return at < snapshot->n_namespaces ? &snapshot->namespaces[at] : NULL;
-}
+FIND_BY_NUMBER(find_ns, pw_ns_row, namespaces, n_namespaces)
+FIND_BY_NUMBER(find_alarm, pw_alarm_row, alarms, n_alarms)
+FIND_BY_NUMBER(find_label, pw_label_row, labels, n_labels)
 
 static const void *find_pool(const struct pw_snapshot *snapshot, bool next, const uint32_t *index, size_t len,
 	uint32_t *found, size_t *found_len)
@@ -72,50 +77,16 @@ static const void *find_pool(const struct pw_snapshot *snapshot, bool next, cons
 	return pool;
 }
 
-static uint32_t rank(const struct pw_snapshot *snapshot, size_t position)
-{
-	(void)snapshot;
-	return (uint32_t)position + 1;
-}
-
 static const void *find_top(const struct pw_snapshot *snapshot, bool next, const uint32_t *index, size_t len,
 	uint32_t *found, size_t *found_len)
 {
 	static const struct pw_pool_row no_pool = {.time_to_exhaustion = PW_NOT_IN_SIGHT, .state = PW_STATE_NORMAL};
-	size_t at = search(snapshot, snapshot->top_ranks, rank, next, index, len, found);
+	size_t at = search(NULL, 0, snapshot->top_ranks, next, index, len, found);
 
 	*found_len = 1;
 	if (at == snapshot->top_ranks)
 		return NULL;
 	return at < snapshot->n_top ? &snapshot->pools[snapshot->top[at]] : &no_pool;
-}
-
-static uint32_t alarm_number(const struct pw_snapshot *snapshot, size_t position)
-{
-	return snapshot->alarms[position].index;
-}
-
-static const void *find_alarm(const struct pw_snapshot *snapshot, bool next, const uint32_t *index, size_t len,
-	uint32_t *found, size_t *found_len)
-{
-	size_t at = search(snapshot, snapshot->n_alarms, alarm_number, next, index, len, found);
-
-	*found_len = 1;
-	return at < snapshot->n_alarms ? &snapshot->alarms[at] : NULL;
-}
-
-static uint32_t label_number(const struct pw_snapshot *snapshot, size_t position)
-{
-	return snapshot->labels[position].index;
-}
-
-static const void *find_label(const struct pw_snapshot *snapshot, bool next, const uint32_t *index, size_t len,
-	uint32_t *found, size_t *found_len)
-{
-	size_t at = search(snapshot, snapshot->n_labels, label_number, next, index, len, found);
-
-	*found_len = 1;
-	return at < snapshot->n_labels ? &snapshot->labels[at] : NULL;
 }
 
 const struct pw_group pw_groups[] = {

@@ -101,12 +101,6 @@ static void read_snat(struct reader *r, const struct pw_node *section)
 	finish_thresholds(r, section, sound, &policy->snat);
 }
 
-static void read_conntrack(struct reader *r, const struct pw_node *section)
-{
-	if (section != NULL)
-		finish_thresholds(r, section, store(r, section, r->config), &r->config->policy.conntrack);
-}
-
 /* --- pool and ignore --- */
 
 static bool names_remote(const struct pw_match *m)
@@ -216,7 +210,7 @@ static void read_rules(struct reader *r, const struct pw_node *file)
 static void read_settings(struct reader *r, const struct pw_node *file)
 {
 	struct pw_config *c = r->config;
-	const struct pw_node *idle = pw_node_find(file, "idle-interval");
+	const struct pw_node *idle = pw_node_find(file, "idle-interval"), *conntrack = pw_node_find(file, "conntrack");
 	bool sound = store(r, file, c);
 
 	finish_thresholds(r, file, sound, &c->policy.defaults);
@@ -227,7 +221,8 @@ static void read_settings(struct reader *r, const struct pw_node *file)
 			"\"idle-interval\" is %g seconds, expected 0 or at least the poll-interval of %g",
 			c->idle_interval_ms / 1000.0, c->poll_interval_ms / 1000.0);
 	read_snat(r, pw_node_find(file, "snat"));
-	read_conntrack(r, pw_node_find(file, "conntrack"));
+	if (conntrack != NULL)
+		finish_thresholds(r, conntrack, store(r, conntrack, c), &c->policy.conntrack);
 	r->defaults_wrong = r->errors.n > 0;
 	read_rules(r, file);
 }

@@ -227,19 +227,6 @@ static void infer_parity(struct pw_census *c)
 	}
 }
 
-static void note_pass(struct pw_census *c)
-{
-	memcpy(c->history.pass_signature + c->range.low, c->history.signature + c->range.low, range_bytes(c));
-	c->polls_since_pass = 0;
-}
-
-/* A local address is a bind pool of its own; UDP always has the two wildcard pools, from which connect() and sendto()
- * draw. */
-static uint32_t count_pools(const struct pw_census *c)
-{
-	return c->n_tuples + c->n_locals;
-}
-
 /* Ports of a set get a bit. */
 static void mark_ports(struct pw_census *c, const struct pw_portset *set, uint8_t bit)
 {
@@ -290,8 +277,10 @@ void pw_census_use(struct pw_census *c, const struct pw_portset *list, bool auto
 
 void pw_census_finish(struct pw_census *c)
 {
-	if (c->bound_pass && c->polls_since_pass != 0)
-		note_pass(c);
+	if (c->bound_pass && c->polls_since_pass != 0) {
+		memcpy(c->history.pass_signature + c->range.low, c->history.signature + c->range.low, range_bytes(c));
+		c->polls_since_pass = 0;
+	}
 	pw_portset_clear(&c->by_parity);
 	pw_portset_clear(&c->suspect);
 	c->parity_holds = false;
@@ -310,7 +299,9 @@ void pw_census_finish(struct pw_census *c)
 	c->totals.blocked = pw_portset_count(&c->blocked);
 	c->totals.ambiguous = pw_portset_count(&c->ambiguous);
 	c->totals.suspect = pw_portset_count(&c->suspect);
-	c->totals.pools = count_pools(c);
+	/* a local address is a bind pool of its own; UDP always has the two wildcard pools, from which connect() and
+	 * sendto() draw */
+	c->totals.pools = c->n_tuples + c->n_locals;
 	if (c->read)
 		c->totals.basis = PW_BASIS_READ;
 	else

@@ -50,12 +50,6 @@ static const char *const text_paths[PW_STREAM_COUNT] = {
 	[PW_STREAM_CONNTRACK_MAX] = "/proc/sys/net/netfilter/nf_conntrack_max",
 };
 
-static int open_text(struct kernel *kernel, enum pw_stream stream)
-{
-	kernel->fd = open(text_paths[stream], O_RDONLY | O_CLOEXEC);
-	return kernel->fd < 0 ? -errno : 0;
-}
-
 static int open_netlink(struct kernel *kernel, const void *request, size_t len)
 {
 	const struct timeval timeout = {.tv_sec = RECEIVE_TIMEOUT_S};
@@ -83,8 +77,10 @@ static int kernel_open(void *self, enum pw_stream stream, const void *request, s
 	kernel->offset = 0;
 	if (pw_stream_is_dump(stream))
 		return open_netlink(kernel, request, len);
-	if (stream >= PW_STREAM_SETTINGS)
-		return open_text(kernel, stream);
+	if (stream >= PW_STREAM_SETTINGS) {
+		kernel->fd = open(text_paths[stream], O_RDONLY | O_CLOEXEC);
+		return kernel->fd < 0 ? -errno : 0;
+	}
 	kernel->fd = kernel->settings[stream];
 	return kernel->fd < 0 ? -ENOENT : 0;
 }
