@@ -6,6 +6,7 @@ import re
 import struct
 
 from harness import HERE, Daemon, program
+from scene import UNCOUNTED
 
 NUMBER = struct.Struct("=q")
 # What can be set, in the order of the file, and what can become of a datagram.
@@ -55,7 +56,4 @@ class FaultyDaemon(Daemon):
 
 def start_faulty(scene, config="", **options):
     """As Scene.start(), with a FaultyDaemon."""
-    scene.daemon = scene.workshop.keep(
-        FaultyDaemon(scene.ns, scene.workshop.directory, scene.master.socket, extra=config, **options))
-    scene.manager.ready()
-    return scene.daemon
+    return scene.keep(FaultyDaemon, UNCOUNTED + config, **options)

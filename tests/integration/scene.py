@@ -3,10 +3,11 @@
 
 import contextlib
 
-from harness import equals, eventually
+from harness import Daemon, equals, eventually
 from snmp import V3_ENGINE, V3_PASSWORD, V3_USER, Manager, Master, Trapd
 
 ACCESS = f"-v 3 -u {V3_USER} -l authPriv -a SHA -A {V3_PASSWORD} -x AES -X {V3_PASSWORD}"
+UNCOUNTED = "connect-failures = false\n"
 TRAP_V2C = "trap2sink 127.0.0.1:162 public"
 INFORM_V3 = f"trapsess -Ci {ACCESS} udp:127.0.0.1:1162"
 TRAP_V3 = f"trapsess {ACCESS} -e {V3_ENGINE} "
@@ -50,9 +51,11 @@ class Scene:
     def start(self, config="", failures=False, **options):
         """Starts portwatchd and waits until snmpd serves its first poll. Failing connects are those of the whole host, other tests
         among it, so they are counted only where a test is about them."""
-        if not failures:
-            config = f"connect-failures = false\n{config}"
-        self.daemon = self.workshop.daemon(self.ns, self.master.socket, extra=config, **options)
+        return self.keep(Daemon, config if failures else UNCOUNTED + config, **options)
+
+    def keep(self, kind, config, **options):
+        """Starts a Daemon of this kind, and waits until snmpd serves its first poll."""
+        self.daemon = self.workshop.keep(kind(self.ns, self.workshop.directory, self.master.socket, extra=config, **options))
         self.manager.ready()
         return self.daemon
 

@@ -253,7 +253,7 @@ class Limited(Daemon):
 def test_start_with_few_descriptors(scene):
     """With too few it says so and ends; with one more it runs. No number makes it crash."""
     outcomes = []
-    for limit in range(3, 33, 2):
+    for limit in range(3, 49, 3):
         (scene.workshop.directory / str(limit)).mkdir()
         outcomes.append(scene.workshop.keep(Limited(scene, limit)).outcome())
     assert outcomes == sorted(outcomes) and set(outcomes) == {"ends", "serves"}
