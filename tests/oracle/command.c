@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "observer.h"
+
 /* All that the command writes, with a final NUL; NULL when it failed. The caller frees it. */
 static char *run(const char *path)
 {
@@ -12,7 +14,7 @@ static char *run(const char *path)
 	size_t len = 0, n;
 	FILE *out, *memory = open_memstream(&text, &len);
 
-	snprintf(command, sizeof(command), "'%s' --json --all", path);
+	snprintf(command, sizeof(command), "'%s' --json --all%s", path, observers_read() ? " --backend=bpf" : "");
 	out = popen(command, "re");
 	while (out != NULL && (n = fread(buffer, 1, sizeof(buffer), out)) > 0)
 		fwrite(buffer, 1, n, memory);

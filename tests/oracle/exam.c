@@ -197,6 +197,21 @@ static void check_book(struct exam *exam, const struct inquiry *q, const struct 
 
 /* --- portwatch against the kernel ------------------------------------------------------------------------------------------ */
 
+/* The side on which those may be wrong who may not ask. Of kernels before 6.18 nothing is promised without that: they keep
+ * ports blocked that nobody holds any more. */
+static enum side inferred_side(const struct exam *exam)
+{
+	return space_since(6, 18) ? exam->options->scenario->inferred : SIDE_EITHER;
+}
+
+/* Of the others. What is read leaves nothing open but what depends on who asks. */
+static enum side known_side(const struct exam *exam)
+{
+	const struct scenario *scenario = exam->options->scenario;
+
+	return observers_read() && scenario->twist != TWIST_AUTOBIND_CLIENT ? SIDE_NONE : scenario->probed;
+}
+
 /* Whether a number lies inside, and else whether this scenario may be wrong on that side. */
 static bool acceptable(unsigned value, struct interval right, enum side side)
 {
@@ -264,15 +279,14 @@ static void check_details(struct exam *exam, const struct inquiry *q, const stru
 	check_number(exam, q, "blocked", c->blocked, around(bind ? 0 : count_without(&q->blocked, &e->used), 0, 0),
 		SIDE_NONE, a->name);
 	check_number(exam, q, "reusable", c->reusable,
-		around(bind ? 0 : count_common(&q->truth, &e->used), unsure, unsure), exam->options->scenario->probed,
-		a->name);
+		around(bind ? 0 : count_common(&q->truth, &e->used), unsure, unsure), known_side(exam), a->name);
 }
 
 /* The set of blocked ports: with probes the kernel's, without a part of it, unless a scenario says otherwise. */
 static void check_blocked(struct exam *exam, const struct inquiry *q, const struct observer *o)
 {
 	const struct pw_portset *said = pw_census_blocked(o->census);
-	enum side side = exam->options->scenario->inferred;
+	enum side side = inferred_side(exam);
 
 	if (o->probe && memcmp(said, &q->blocked, sizeof(*said)) != 0)
 		wrong(exam, q, "probed, and the blocked ports are not the kernel's");
@@ -284,8 +298,7 @@ static void check_blocked(struct exam *exam, const struct inquiry *q, const stru
 static bool check_free(
 	struct exam *exam, const struct inquiry *q, const struct answer *a, struct marks *marks, unsigned unsure)
 {
-	const struct scenario *scenario = exam->options->scenario;
-	enum side side = a->probed ? scenario->probed : scenario->inferred;
+	enum side side = a->probed ? known_side(exam) : inferred_side(exam);
 	struct interval right = around(pw_portset_count(&q->truth), q->odd + unsure, unsure);
 	struct interval fast = around(fast_truth(exam, q), (is_tcp_bind(q) ? 0 : q->odd) + unsure, unsure);
 
@@ -383,7 +396,8 @@ static void check_oracle(struct exam *exam, const struct inquiry *q)
 	const struct maker *maker = &exam->population.maker;
 	struct expectation e;
 
-	if (exam->options->scenario->twist != TWIST_NONE)
+	/* its rules are those of 6.18 */
+	if (exam->options->scenario->twist != TWIST_NONE || !space_since(6, 18))
 		return;
 	ledger_expect(&maker->ledger, &maker->range, &q->question.key, q->verdict.window, &e);
 	check_book(exam, q, &e);

@@ -17,27 +17,47 @@ static bool is_connect(const struct question *q)
 }
 
 /* One allocation. Returns the descriptor, or -1 with errno: that of a refusal, or ENOTSUP when the question itself is wrong. */
-static int take(const struct question *q, uint16_t only)
+static int take_by(const struct spec *spec)
 {
-	struct spec spec = q->spec;
-	int fd, cause;
+	int fd = make_socket(spec), cause;
 
-	if (only != 0) {
-		spec.local = spec.how == HOW_PLAIN ? NULL : spec.local;
-		spec.how = HOW_RANGE;
-		spec.range_low = spec.range_high = only;
-	}
-	fd = make_socket(&spec);
-	if (fd < 0 && (spec.remote != NULL || errno != EADDRINUSE))
+	if (fd < 0 && (spec->remote != NULL || errno != EADDRINUSE))
 		errno = ENOTSUP;
-	if (fd < 0 || spec.remote == NULL)
+	if (fd < 0 || spec->remote == NULL)
 		return fd;
-	if (make_connect(fd, &spec) == 0)
+	if (make_connect(fd, spec) == 0)
 		return fd;
 	cause = errno;
 	close(fd);
 	errno = cause;
 	return -1;
+}
+
+static int take(const struct question *q)
+{
+	return take_by(&q->spec);
+}
+
+/* An allocation that may have one port only. Before 6.3 no socket has a range of its own: then the namespace's is changed
+ * for the moment. */
+static int take_only(const struct maker *maker, const struct question *q, uint16_t port)
+{
+	struct spec spec = q->spec;
+	int fd, cause;
+
+	if (space_since(6, 3)) {
+		spec.local = spec.how == HOW_PLAIN ? NULL : spec.local;
+		spec.how = HOW_RANGE;
+		spec.range_low = spec.range_high = port;
+		return take_by(&spec);
+	}
+	if (space_set("ipv4/ip_local_port_range", "%u %u", port, port) < 0)
+		return -1;
+	fd = take_by(&spec);
+	cause = errno;
+	space_set("ipv4/ip_local_port_range", "%u %u", maker->range.low, maker->range.high);
+	errno = cause;
+	return fd;
 }
 
 /* A plain connect has the address that the route gives it: it must be the one that the question is about. */
@@ -118,7 +138,7 @@ static void fill(const struct maker *maker, const struct question *q, struct han
 	size_t most = hand_size(maker) / 2;
 	int fd;
 
-	while ((fd = take(q, 0)) >= 0) {
+	while ((fd = take(q)) >= 0) {
 		hand->fds[hand->n++] = fd;
 		note_given(maker, q, port_of(fd), out);
 		if (from_elsewhere(q, fd)) {
@@ -140,7 +160,7 @@ static void pick_rest(const struct maker *maker, const struct question *q, struc
 	pw_range_capacity(&maker->range, &rest);
 	pw_portset_subtract(&rest, &out->given);
 	for (unsigned port = maker->range.low; port <= maker->range.high; port++) {
-		int fd = pw_portset_has(&rest, (uint16_t)port) ? take(q, (uint16_t)port) : -1;
+		int fd = pw_portset_has(&rest, (uint16_t)port) ? take_only(maker, q, (uint16_t)port) : -1;
 
 		if (fd < 0)
 			continue;
@@ -203,7 +223,7 @@ int judge_blocked(struct maker *maker, struct pw_portset *out, FILE *log)
 
 	pw_range_capacity(&maker->range, out);
 	for (unsigned port = maker->range.low; port <= maker->range.high; port++) {
-		int fd = pw_portset_has(out, (uint16_t)port) ? take(&q, (uint16_t)port) : -1;
+		int fd = pw_portset_has(out, (uint16_t)port) ? take_only(maker, &q, (uint16_t)port) : -1;
 
 		if (fd >= 0) {
 			pw_portset_remove(out, (uint16_t)port);

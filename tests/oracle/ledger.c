@@ -314,7 +314,8 @@ static enum readiness reusable(const struct entry *e, const struct pw_range *ran
 		return READY_NO;
 	if (range->tw_reuse == PW_TW_REUSE_LOOPBACK && !loopback && e->local.zone != space_ifindex(DEVICE_LO))
 		return READY_NO;
-	if (window.to_us + TICK_US - e->born_us <= delay_us)
+	/* before 6.14 the seconds of the clock have to differ */
+	if (space_since(6, 14) && window.to_us + TICK_US - e->born_us <= delay_us)
 		return READY_NO;
 	return window.from_us > e->settled_us + delay_us + TICK_US ? READY_YES : READY_UNSURE;
 }

@@ -127,7 +127,7 @@ static void set_options(int fd, const struct spec *spec)
 	if (spec->how == HOW_NO_PORT ||
 		(spec->how == HOW_RANGE && spec->remote != NULL && spec->protocol == IPPROTO_TCP))
 		set_flag(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
-	if (spec->how == HOW_RANGE)
+	if (spec->how == HOW_RANGE && space_since(6, 3))
 		set_flag(fd, IPPROTO_IP, IP_LOCAL_PORT_RANGE, (int)range);
 }
 

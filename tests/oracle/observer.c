@@ -27,28 +27,56 @@ static int set_net_admin(bool on)
 	return (int)syscall(SYS_capset, &header, data);
 }
 
-static bool reads_by_bpf;
+/* --- read by BPF ---------------------------------------------------------------------------------------------------------- */
 
-void observers_read_by_bpf(void)
-{
-	reads_by_bpf = true;
-}
+/* To load the programs takes longer than all the rest of a population, so each slot has them once, and its observers take
+ * turns. Nothing of a look is kept by them until the next one: a fresh observer is one with a host of its own. */
+static struct pw_backend *walks[OBSERVER_SLOTS], *walk;
 
-/* What reads the bind buckets needs no probe. */
-static int use_walk(struct observer *o)
+int observers_read_by_bpf(unsigned slots)
 {
 	struct pw_error err;
-	struct pw_backend *walk = pw_walk_backend(&err);
 
-	if (walk != NULL && pw_host_set_backend(o->host, walk, &err) == 0)
-		return 0;
-	fprintf(stderr, "oracle: %s\n", err.text);
-	return -1;
+	for (unsigned i = 0; i < slots; i++) {
+		walks[i] = pw_walk_backend(&err);
+		if (walks[i] == NULL)
+			return fprintf(stderr, "oracle: %s\n", err.text), -1;
+	}
+	return 0;
+}
+
+void observers_set_slot(unsigned slot)
+{
+	walk = walks[slot];
+}
+
+bool observers_read(void)
+{
+	return walk != NULL;
+}
+
+static void take_by_walk(struct pw_backend *backend, struct pw_namespace *const *wanted, size_t n)
+{
+	(void)backend;
+	walk->take(walk, wanted, n);
+}
+
+static void keep_walk(struct pw_backend *backend)
+{
+	(void)backend;
+}
+
+static void use_walk(struct observer *o)
+{
+	static struct pw_backend shared = {.name = "bpf", .take = take_by_walk, .free = keep_walk};
+
+	o->host->backend->free(o->host->backend);
+	o->host->backend = &shared;
 }
 
 static void begin(struct observer *o)
 {
-	const bool reads = o->probe && reads_by_bpf;
+	const bool reads = o->probe && observers_read();
 	const struct pw_host_options options = {.probe = o->probe && !reads};
 	const struct pw_namespace *ns;
 
@@ -57,8 +85,9 @@ static void begin(struct observer *o)
 	if (ns == NULL)
 		return;
 	pw_host_set_options(o->host, &options);
-	if (!reads || use_walk(o) == 0)
-		o->census = ns->census;
+	if (reads)
+		use_walk(o);
+	o->census = ns->census;
 }
 
 static void end(struct observer *o)
@@ -79,6 +108,8 @@ void observers_begin(struct observer observers[OBSERVERS])
 
 	for (int i = 0; i < OBSERVERS; i++) {
 		observers[i] = all[i];
+		if (all[i].probe && observers_read())
+			observers[i].name = all[i].fresh ? "read, fresh" : "read, watching";
 		begin(&observers[i]);
 	}
 }
@@ -103,7 +134,7 @@ static int poll_once(struct observer *o, FILE *log)
 
 static bool is_known(const struct pw_census_totals *totals)
 {
-	return totals->basis == (reads_by_bpf ? PW_BASIS_READ : PW_BASIS_PROBED);
+	return totals->basis == (observers_read() ? PW_BASIS_READ : PW_BASIS_PROBED);
 }
 
 static int poll_until_known(struct observer *o, FILE *log)

@@ -13,6 +13,9 @@
 /* With probes or without privilege; watching since the population's beginning, as the daemon, or fresh, as the command. */
 enum observer_id { PROBED_WATCHING, PROBED_FRESH, INFERRED_WATCHING, INFERRED_FRESH, OBSERVERS };
 
+/* Populations that can be examined at once. */
+#define OBSERVER_SLOTS 64
+
 struct observer {
 	const char *name;
 	bool probe, fresh;
@@ -21,8 +24,15 @@ struct observer {
 	struct window window;     /* of its last poll; to_us is its end */
 };
 
-/* Those with probes read by BPF instead, before the first begin. */
-void observers_read_by_bpf(void);
+/* Those with probes read by BPF instead: loads the programs for populations that are examined at once, one a slot. Returns 0,
+ * or -1 with a line on stderr. */
+int observers_read_by_bpf(unsigned slots);
+
+/* Which of the slots this process has; before the first begin. */
+void observers_set_slot(unsigned slot);
+
+/* Whether they do, and so what they say must be right where no privilege to ask would do. */
+bool observers_read(void);
 
 void observers_begin(struct observer observers[OBSERVERS]);
 void observers_end(struct observer observers[OBSERVERS]);

@@ -43,6 +43,7 @@ struct job {
 	const struct scenario *scenario;
 	uint64_t seed;
 	unsigned tries;
+	unsigned slot;
 };
 
 /* --- one population in a child ---------------------------------------------------------------------------------------------- */
@@ -52,6 +53,7 @@ static void child(const struct options *options, const struct job *job)
 	struct exam_options exam = {.scenario = job->scenario, .seed = job->seed, .command = options->command};
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	observers_set_slot(job->slot);
 	alarm(POPULATION_TIMEOUT_S);
 	examine(&exam, job->report, job->log);
 	fflush(job->log);
@@ -197,10 +199,18 @@ static void print_share(const struct marks *m)
 	printf(" |");
 }
 
-static void print_head(void)
+static bool reads(const struct options *options)
 {
-	printf("| scenario | populations | questions | of these with an interval | probed, watching | probed, fresh | inferred, watching "
-	       "| inferred, fresh |\n|---|---|---|---|---|---|---|---|\n");
+	return options->backend != NULL && strcmp(options->backend, "bpf") == 0;
+}
+
+static void print_head(const struct options *options)
+{
+	const char *how = reads(options) ? "read" : "probed";
+
+	printf("| scenario | populations | questions | of these with an interval | %s, watching | %s, fresh | inferred, watching "
+	       "| inferred, fresh |\n|---|---|---|---|---|---|---|---|\n",
+		how, how);
 }
 
 static void print_row(const struct scenario *scenario, unsigned populations, const struct report *r)
@@ -226,7 +236,7 @@ static int run_all(const struct options *options, struct job *jobs)
 	struct report sum = {.questions = 0}, one;
 	unsigned populations = 0;
 
-	print_head();
+	print_head(options);
 	for (unsigned i = 0; i < n_scenarios; i++) {
 		const struct scenario *s = &scenarios[i];
 
@@ -250,7 +260,7 @@ static int prepare_jobs(const struct options *options, struct job *jobs)
 	if (shared == MAP_FAILED)
 		return -1;
 	for (unsigned i = 0; i < options->jobs; i++)
-		jobs[i] = (struct job){.report = &shared[i]};
+		jobs[i] = (struct job){.report = &shared[i], .slot = i};
 	return 0;
 }
 
@@ -296,7 +306,7 @@ static int parse(int argc, char **argv, struct options *options)
 	}
 	if (strcmp(options->scenario, "all") != 0 && scenario_find(options->scenario) == NULL)
 		return -1;
-	return optind == argc && options->jobs >= 1 && options->jobs <= 64 ? 0 : -1;
+	return optind == argc && options->jobs >= 1 && options->jobs <= OBSERVER_SLOTS ? 0 : -1;
 }
 
 static void raise_limits(void)
@@ -312,16 +322,16 @@ static void raise_limits(void)
 int main(int argc, char **argv)
 {
 	struct options options;
-	struct job jobs[64];
+	struct job jobs[OBSERVER_SLOTS];
 
 	if (parse(argc, argv, &options) < 0) {
 		usage(stderr);
 		return 2;
 	}
 	raise_limits();
-	if (options.backend != NULL && strcmp(options.backend, "bpf") == 0)
-		observers_read_by_bpf();
-	if (prepare_jobs(&options, jobs) < 0 || options.jobs > 64) {
+	if (reads(&options) && observers_read_by_bpf(options.jobs) < 0)
+		return 2;
+	if (prepare_jobs(&options, jobs) < 0) {
 		perror("memory");
 		return 2;
 	}

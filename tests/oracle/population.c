@@ -74,9 +74,12 @@ static int set_time_wait(struct population *p)
 
 	range->tw_reuse = (enum pw_tw_reuse)rng_below(dice(p), 3);
 	range->tw_reuse_delay_ms = delays[rng_weighted(dice(p), weights, sizeof(weights))];
+	if (!space_since(6, 14)) /* a second for all */
+		range->tw_reuse_delay_ms = 1000;
 	range->timestamps = p->scenario->twist != TWIST_NO_TIMESTAMPS && p->scenario->twist != TWIST_TIMESTAMPS_LATE;
 	if (space_set("ipv4/tcp_tw_reuse", "%u", range->tw_reuse) < 0 ||
-		space_set("ipv4/tcp_tw_reuse_delay", "%u", range->tw_reuse_delay_ms) < 0 ||
+		(space_since(6, 14) &&
+			space_set("ipv4/tcp_tw_reuse_delay", "%u", range->tw_reuse_delay_ms) < 0) ||
 		space_set("ipv4/tcp_timestamps", "%u", range->timestamps) < 0)
 		return -1;
 	return space_set("ipv4/tcp_fin_timeout", "%u", fin_timeouts[rng_below(dice(p), 3)]);
@@ -490,10 +493,9 @@ void population_grow(struct population *p)
 	     dropped = p->scenario->twist == TWIST_TIMESTAMPS_DROPPED;
 
 	take_steps(p, rng_below(dice(p), 13));
-	if (!late && !dropped)
-		return;
-	p->maker.range.timestamps = late;
-	space_set("ipv4/tcp_timestamps", "%d", late);
+	/* what the kernel goes by is what the connections were made with, and that is what the book keeps */
+	if (late || dropped)
+		space_set("ipv4/tcp_timestamps", "%d", late);
 }
 
 /* The range moves, grows or shrinks by a few ports, and other ones are reserved. */

@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -183,6 +184,16 @@ struct pw_address space_address(const struct place *place, enum device device)
 
 	inet_pton(place->family, place->text, bytes);
 	return pw_address_make(place->family, bytes, space_ifindex(place->link_local ? DEVICE_D0 : device));
+}
+
+bool space_since(unsigned major, unsigned minor)
+{
+	struct utsname kernel;
+	unsigned is_major = 0, is_minor = 0;
+
+	uname(&kernel);
+	sscanf(kernel.release, "%u.%u", &is_major, &is_minor);
+	return is_major > major || (is_major == major && is_minor >= minor);
 }
 
 uint64_t space_now_us(void)

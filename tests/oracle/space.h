@@ -60,6 +60,9 @@ socklen_t space_sockaddr(const struct place *place, bool mapped, uint16_t port, 
 /* The place as portwatch sees it, on a socket bound to `device`. */
 struct pw_address space_address(const struct place *place, enum device device);
 
+/* Whether this kernel is that version or a newer one. */
+bool space_since(unsigned major, unsigned minor);
+
 /* CLOCK_MONOTONIC in microseconds. */
 uint64_t space_now_us(void);
 void space_sleep_us(uint64_t us);
