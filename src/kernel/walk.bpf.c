@@ -34,7 +34,6 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 #define AF_INET6 10
 #define STATE_CLOSE 7
-#define STATE_NEW_SYN_RECV 12
 #define DEPTH 16    /* steps that all chains of a batch take side by side */
 #define ROUNDS 3    /* times that a batch is read at most */
 #define SEGMENT 128 /* steps of a chain that are verified together */
@@ -51,6 +50,7 @@ const volatile bool direct = true;
 
 struct walk_job job;
 struct walk_net nets[WALK_NAMESPACES];
+struct walk_count counts[WALK_NAMESPACES];
 __u64 reserved_ports[1024];
 
 struct {
@@ -147,17 +147,23 @@ static __always_inline void put_head(__u64 *out, __u16 local_port, __u16 remote_
 		.ns = last.index, .local_port = local_port, .remote_port = remote_port, .state = state, .flags = flags};
 }
 
+static __always_inline bool is_known(__u64 net)
+{
+	struct walk_filter *filter;
+
+	if (net == last_net)
+		return true;
+	filter = bpf_map_lookup_elem(&filters, &net);
+	if (!filter)
+		return false;
+	last_net = net;
+	last = *filter;
+	return true;
+}
+
 static __always_inline bool wanted(__u64 net, __u16 port)
 {
-	if (net != last_net) {
-		struct walk_filter *filter = bpf_map_lookup_elem(&filters, &net);
-
-		if (!filter)
-			return false;
-		last_net = net;
-		last = *filter;
-	}
-	return port >= last.low && port <= last.high;
+	return is_known(net) && port >= last.low && port <= last.high;
 }
 
 /* --- one socket --- */
@@ -257,7 +263,7 @@ static __always_inline bool emit(__u64 sk, __u64 net, __u16 port, __u8 state)
 		state = load8(sk + OFFSET(inet_timewait_sock, tw_substate));
 		flags |= WALK_TIME_WAIT | (stamp ? WALK_TIMESTAMPS : 0);
 		*at++ = time_wait_age(sk, stamp);
-	} else if (job.owners && load64(sk + OFFSET(sock, sk_socket))) {
+	} else if (state != WALK_STATE_HALF_OPEN && job.owners && load64(sk + OFFSET(sock, sk_socket))) {
 		/* one that nobody has, or has accepted yet, says nothing about its owner */
 		flags |= WALK_OWNER;
 		at[0] = control_group(sk);
@@ -282,6 +288,21 @@ __u64 ignored;
 __u32 udp_bucket;
 #define NO_BUCKET 0xffffffff
 
+/* Whether sockets are counted: not when a batch is read again. */
+bool counting;
+
+static __always_inline void count(__u8 state)
+{
+	struct walk_count *out = &counts[last.index & (WALK_NAMESPACES - 1)];
+
+	if (udp_bucket != NO_BUCKET)
+		out->udp++;
+	else if (state == WALK_STATE_TIME_WAIT)
+		out->time_wait++;
+	else if (state != WALK_STATE_HALF_OPEN)
+		out->tcp++;
+}
+
 /* Looks at the socket with this node, and returns the next node. A global function is verified once, not once for each
  * path to it. */
 __noinline __u64 step(__u64 node)
@@ -293,13 +314,17 @@ __noinline __u64 step(__u64 node)
 	job.seen++;
 	copy_image(sk);
 	net = POINTER(sk, skc_net.net);
+	if (!is_known(net))
+		return POINTER(sk, skc_nulls_node.next);
 	port = MEMBER(sk, skc_num);
-	if (wanted(net, port)) {
-		state = MEMBER(sk, skc_state);
+	state = MEMBER(sk, skc_state);
+	if (counting)
+		count(state);
+	if (port >= last.low && port <= last.high) {
 		/* udp_hashfn() */
 		if (udp_bucket != NO_BUCKET && ((port + last.hash_mix) & job.mask) != udp_bucket)
 			moved = 1;
-		else if (state != STATE_NEW_SYN_RECV && !emit(sk, net, port, state))
+		else if (!emit(sk, net, port, state))
 			moved = 1;
 	}
 	return POINTER(sk, skc_nulls_node.next);
@@ -559,11 +584,13 @@ static __always_inline bool next(__u32 first, enum table table)
 
 	if (at_end(first))
 		return false;
+	counting = true;
 	for (int round = 0; round < ROUNDS; round++) {
 		job.words = before;
 		if (!(table == TCP ? tcp_batch(first) : table == UDP ? udp_batch(first) : listening_batch(first)))
 			break;
 		job.redone++;
+		counting = false;
 	}
 	if (!fitted(before))
 		return false;
@@ -723,13 +750,25 @@ static __always_inline void describe_settings(struct walk_net *out, struct net *
 	out->reserved = (__u64)BPF_CORE_READ(net, ipv4.sysctl_local_reserved_ports);
 }
 
+/* A namespace that nobody holds any more stays in the list until it has been taken apart. */
+static __always_inline bool is_alive(struct net *net)
+{
+	if (bpf_core_field_exists(net->ns.__ns_ref))
+		return BPF_CORE_READ(net, ns.__ns_ref.refs.counter) != 0;
+	if (bpf_core_field_exists(((struct ns_common___before_6_19 *)0)->count))
+		return BPF_CORE_READ((struct ns_common___before_6_19 *)&net->ns, count.refs.counter) != 0;
+	if (bpf_core_field_exists(((struct net___before_5_11 *)0)->count))
+		return BPF_CORE_READ((struct net___before_5_11 *)net, count.refs.counter) != 0;
+	return true;
+}
+
 /* The list is a ring with one head that is in no namespace: what has not the operations of a namespace is it. */
 __noinline int next_net(void)
 {
 	struct net *net = (void *)cursor;
 	__u32 at = job.nets;
 
-	if ((__u64)BPF_CORE_READ(net, ns.ops) == ops && at < WALK_NAMESPACES) {
+	if ((__u64)BPF_CORE_READ(net, ns.ops) == ops && at < WALK_NAMESPACES && is_alive(net)) {
 		describe(&nets[at & (WALK_NAMESPACES - 1)], net);
 		describe_settings(&nets[at & (WALK_NAMESPACES - 1)], net);
 		job.nets = at + 1;
@@ -753,9 +792,19 @@ SEC("raw_tp/none") int list_namespaces(void *ctx)
 	return 0;
 }
 
-/* The reserved ports of a namespace: job.table is the address of their bitmap. */
+static __always_inline bool is_the_one(struct net *net)
+{
+	return BPF_CORE_READ(net, ns.inum) == job.inode &&
+		(!bpf_core_field_exists(net->net_cookie) || BPF_CORE_READ(net, net_cookie) == job.cookie);
+}
+
+/* The reserved ports of a namespace. It may have ended since it was listed, and its memory be another one's. */
 SEC("raw_tp/none") int read_reserved(void *ctx)
 {
-	bpf_probe_read_kernel(reserved_ports, sizeof(reserved_ports), (void *)job.table);
+	struct net *net = (void *)job.net;
+
+	bpf_probe_read_kernel(
+		reserved_ports, sizeof(reserved_ports), BPF_CORE_READ(net, ipv4.sysctl_local_reserved_ports));
+	job.gone = !is_the_one(net);
 	return 0;
 }

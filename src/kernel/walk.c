@@ -212,6 +212,11 @@ static size_t decode(const uint64_t *words, const struct walk_head *head, uint8_
 		memcpy(out->local, (const uint8_t *)at + 4, 4);
 		at++;
 	}
+	/* it has no bind bucket, but nobody else gets its tuple, also when its listener is gone */
+	if (protocol == IPPROTO_TCP && head->state == WALK_STATE_HALF_OPEN) {
+		out->state = PW_SYN_RECV;
+		out->flags |= PW_SOCKET_HALF_OPEN;
+	}
 	if (head->flags & WALK_V6ONLY)
 		out->flags |= PW_SOCKET_V6ONLY;
 	if (head->flags & WALK_DEVICE)

@@ -33,9 +33,18 @@ struct timespec64 {
 
 /* --- namespaces --- */
 
+typedef struct refcount_struct {
+	struct {
+		int counter;
+	} refs;
+} refcount_t;
 struct ns_common {
 	const void *ops;
 	unsigned int inum;
+	refcount_t __ns_ref; /* since 6.19, and in stable kernels before */
+};
+struct ns_common___before_6_19 {
+	refcount_t count;
 };
 struct hlist_nulls_head {
 	struct hlist_nulls_node *first;
@@ -85,6 +94,9 @@ struct net {
 	struct netns_ipv4 ipv4;
 	__u32 hash_mix;
 	__u64 net_cookie;
+};
+struct net___before_5_11 {
+	refcount_t count;
 };
 struct nsproxy {
 	struct net *net_ns;

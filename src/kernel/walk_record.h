@@ -12,7 +12,10 @@
 #define WALK_BUCKET_SIZE 64    /* octets that a bucket may have: the locks of real-time kernels are large */
 #define WALK_RUN 4096          /* buckets that a run looks at, at most */
 #define WALK_NAMESPACES 4096   /* that one walk can tell apart, and that the list can hold */
-#define WALK_STATE_TIME_WAIT 6 /* include/net/tcp_states.h */
+/* include/net/tcp_states.h: TCP_TIME_WAIT, and TCP_NEW_SYN_RECV: a handshake, of which there is the common part of a
+ * socket only */
+#define WALK_STATE_TIME_WAIT 6
+#define WALK_STATE_HALF_OPEN 12
 
 enum walk_flag {
 	WALK_V6 = 1,          /* four words: local and remote address; without it one word: both IPv4 addresses */
@@ -54,9 +57,17 @@ struct walk_net {
 	__u8 unused[2];
 };
 
+/* The sockets of a wanted namespace, whatever their ports. */
+struct walk_count {
+	__u32 tcp, time_wait, udp;
+};
+
 /* What a run is to do, and what became of it. */
 struct walk_job {
 	__u64 table;  /* its address */
+	__u64 net;    /* the namespace whose reserved ports are wanted, if it still has this ... */
+	__u64 cookie; /* ... */
+	__u32 inode;  /* ... and this */
 	__u32 first;  /* bucket */
 	__u32 count;  /* of buckets to look at, at most */
 	__u32 width;  /* of a batch: WALK_BUCKETS, or less where these do not fit into the buffer */
@@ -64,6 +75,7 @@ struct walk_job {
 	__u32 next;   /* out: the bucket to go on with */
 	__u32 words;  /* out: written to the buffer */
 	__u32 full;   /* out: what has to be read in one go does not fit into the buffer */
+	__u32 gone;   /* out: the namespace is another one by now */
 	__u32 cut;    /* out: a chain is longer than a program may follow, or the table can't be read */
 	__u32 redone; /* out, adds up: batches that were read again, since a socket moved away under the walk */
 	__u32 seen;   /* out, adds up: entries, wanted or not */
