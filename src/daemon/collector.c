@@ -241,14 +241,14 @@ void pw_collector_set_config_failed(struct pw_collector *collector, bool failed)
 
 /* --- polling --- */
 
-/* Whether other namespaces are to be watched. Without the privilege each of them would fail at every poll: then only
- * the own one is watched, and that is said once. */
+/* Whether other namespaces are to be watched. What does not read them from the outside needs a privilege; without it
+ * each of them would fail at every poll: then only the own one is watched, and that is said once. */
 static bool watches_others(struct pw_collector *collector)
 {
 	const struct pw_config *config = collector->config;
 	const char *reason = "";
 	bool wanted = config->namespaces.all || config->namespaces.n_names > 0;
-	bool confined = wanted && !pw_netns_available(&reason);
+	bool confined = wanted && !collector->walks && !pw_netns_available(&reason);
 
 	if (confined && !collector->confined)
 		pw_log(LOG_WARNING, "only the own network namespace is watched, the configuration names others: %s",

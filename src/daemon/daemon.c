@@ -252,7 +252,9 @@ static int drop_privileges(const struct daemon *d, struct pw_error *err)
 		.net_admin = d->config->probe != PW_PROBE_OFF || d->config->snat.n_ranges > 0,
 		.low_port = d->options.listen != NULL,
 		.perfmon = d->config->connect_failures && pw_connect_events_needs_perfmon(d->events),
-		.namespaces = d->config->namespaces.all || d->config->namespaces.n_names > 0,
+		/* the walk goes into no other namespace; what it translates is seen only there */
+		.namespaces = (d->config->namespaces.all || d->config->namespaces.n_names > 0) &&
+			(d->walk == NULL || d->config->snat.n_ranges > 0),
 		.bpf = (d->walk != NULL && pw_walk_needs_privilege()) ||
 			(d->config->connect_failures && pw_connect_events_needs_bpf(d->events))};
 

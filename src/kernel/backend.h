@@ -11,13 +11,23 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/error.h"
 #include "count/socket.h"
+#include "kernel/input.h"
 
 struct pw_namespace;
 
 struct pw_backend {
 	const char *name; /* as the configuration has it */
 	bool inside;      /* wants one namespace at a time, with the thread in it */
+	/* NULL where namespaces have to be entered, and else: reads the list of all network namespaces of this host from
+	 * the outside, once a poll. Returns their inode numbers, valid until the next call, or NULL with an error. */
+	const uint64_t *(*list)(struct pw_backend *backend, size_t *n, struct pw_error *err);
+	/* Reads the settings of one of them, with ns->inode, into ns->range and ns->cookie; ns->err unless PW_READ_OK.
+	 * What take() adds to that is ns->counts. */
+	enum pw_read_status (*settings)(struct pw_backend *backend, struct pw_namespace *ns);
+	/* The name of an interface in it; false when there is none. */
+	bool (*interface)(struct pw_backend *backend, struct pw_namespace *ns, uint32_t ifindex, char name[16]);
 	/* Takes the sockets with a local port in ns->range: from pw_census_begin() to pw_census_finish() of
 	 * ns->census, with all that is known about ports. Sets ns->taken, or ns->err, and ns->udp_failed with
 	 * ns->err where UDP alone could not be had; adds what it cost to ns->stats. */

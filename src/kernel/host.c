@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "base/array.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "kernel/capture.h"
@@ -44,28 +45,12 @@ void pw_host_free(struct pw_host *host)
 	free(host);
 }
 
-static int grow(struct pw_host *host)
-{
-	size_t size = host->size == 0 ? 8 : host->size * 2;
-	struct pw_namespace **namespaces = reallocarray(host->namespaces, size, sizeof(*namespaces));
-	struct pw_ns_poll *polls;
-
-	if (namespaces == NULL)
-		return -1;
-	host->namespaces = namespaces;
-	polls = reallocarray(host->polls, size, sizeof(*polls));
-	if (polls == NULL)
-		return -1;
-	host->polls = polls;
-	host->size = size;
-	return 0;
-}
-
 static struct pw_namespace *add(struct pw_host *host, uint32_t index, const char *name, const char *path)
 {
 	struct pw_namespace *ns;
 
-	if (host->n == host->size && grow(host) < 0)
+	if (!PW_ARRAY_ROOM(host->namespaces, host->room, host->n + 1) ||
+		!PW_ARRAY_ROOM(host->polls, host->polls_room, host->n + 1))
 		return NULL;
 	ns = pw_namespace_new(index, name, path);
 	if (ns == NULL)
@@ -156,15 +141,15 @@ static void drop_until(struct pw_host *host, size_t first, uint32_t index)
 	host->n -= at - first;
 }
 
-/* How many namespaces there may be, by the limit of descriptors: each keeps those of its settings. What is spared is
+/* How many namespaces there may be, by the limit of descriptors: each that is entered keeps those of its settings. What is spared is
  * for the master agent, the backend, and what a poll opens. */
-static size_t most_namespaces(rlim_t *limit)
+static size_t most_namespaces(bool outside, rlim_t *limit)
 {
 	struct rlimit files = {.rlim_cur = RLIM_INFINITY};
 
 	getrlimit(RLIMIT_NOFILE, &files);
 	*limit = files.rlim_cur;
-	if (files.rlim_cur == RLIM_INFINITY)
+	if (outside || files.rlim_cur == RLIM_INFINITY)
 		return SIZE_MAX;
 	return files.rlim_cur > SPARED_DESCRIPTORS ? (files.rlim_cur - SPARED_DESCRIPTORS) / PW_STREAM_SETTINGS : 0;
 }
@@ -182,19 +167,38 @@ static void follow_refused(struct pw_host *host, size_t refused, rlim_t limit)
 	host->refused = refused;
 }
 
+/* Which namespaces are wanted. Returns whether the backend knows of them from the outside, all there are. */
+static bool want(struct pw_host *host, struct pw_netns_wanted *wanted)
+{
+	const struct pw_host_options *options = &host->options;
+	struct pw_error err;
+
+	*wanted = (struct pw_netns_wanted){
+		.all = options->all, .names = options->names, .n_names = options->n_names};
+	if (host->backend->list == NULL)
+		return false;
+	wanted->inodes = host->backend->list(host->backend, &wanted->n_inodes, &err);
+	if (wanted->inodes == NULL)
+		pw_log(LOG_ERR, "the list of network namespaces: %s", err.text);
+	return wanted->inodes != NULL;
+}
+
 /* Brings the namespaces in line with those that are there and wanted. Both lists are in the order in which these
  * were found, so what stands between two that match has gone. */
 static void find_namespaces(struct pw_host *host)
 {
 	const struct pw_host_options *options = &host->options;
 	size_t at = host->n_fixed, n, most;
+	struct pw_netns_wanted wanted;
+	bool outside;
 	rlim_t limit;
 
 	if (!options->all && options->n_names == 0 && host->n == at)
 		return;
-	pw_netns_list_update(host->others, options->all, options->names, options->n_names, pw_clock_boot_ms());
+	outside = want(host, &wanted);
+	pw_netns_list_update(host->others, &wanted, pw_clock_boot_ms());
 	n = pw_netns_list_count(host->others);
-	most = most_namespaces(&limit);
+	most = most_namespaces(outside, &limit);
 	for (size_t i = 0; i < n; i++) {
 		const struct pw_netns_entry *entry = pw_netns_list_entry(host->others, i);
 
@@ -209,6 +213,7 @@ static void find_namespaces(struct pw_host *host)
 			snprintf(ns->path, sizeof(ns->path), "%s", entry->path);
 		} else if (add(host, entry->index, entry->name, entry->path) != NULL) {
 			host->namespaces[at]->inode = entry->inode;
+			host->namespaces[at]->outside = outside ? host->backend : NULL;
 			pw_log(LOG_INFO, "network namespace %s: watched from now on", entry->name);
 			at++;
 		} else {
@@ -294,6 +299,18 @@ static void take(struct pw_host *host, struct pw_namespace *const *wanted, size_
 	}
 }
 
+/* A namespace that the walk passes through anyway. Only for its connection tracking table somebody has to go in. */
+static bool read_outside(struct pw_namespace *ns)
+{
+	if (pw_namespace_read_outside(ns) != PW_READ_OK)
+		return false;
+	if (ns->snat.n != 0 && pw_namespace_enter(ns, NULL) == PW_READ_OK) {
+		pw_namespace_read_snat(ns);
+		pw_namespace_leave(ns);
+	}
+	return true;
+}
+
 /* Reads a namespace. Returns whether its sockets are still to be taken. */
 static bool read_namespace(struct pw_host *host, struct pw_namespace *ns)
 {
@@ -304,6 +321,8 @@ static bool read_namespace(struct pw_host *host, struct pw_namespace *ns)
 	if (ns->translated != NULL)
 		ns->translated->fresh = false;
 	set_options(host, ns);
+	if (ns->outside != NULL)
+		return read_outside(ns);
 	ns->status = pw_namespace_enter(ns, &ns->err);
 	if (ns->status == PW_READ_GONE)
 		pw_input_free(&ns->input);

@@ -47,7 +47,7 @@ struct pw_host {
 	struct pw_ns_poll *polls;         /* what the last poll found, one a namespace */
 	size_t n;
 	size_t n_fixed; /* the first ones: those that were added */
-	size_t size;
+	size_t room, polls_room;
 	size_t refused; /* namespaces that are wanted, and for which there are too few descriptors */
 	struct pw_host_options options;
 	struct pw_backend *backend;

@@ -109,6 +109,13 @@ static uint64_t own_cookie(void)
 	return cookie;
 }
 
+enum pw_read_status pw_namespace_read_outside(struct pw_namespace *ns)
+{
+	ns->status = ns->outside->settings(ns->outside, ns);
+	set_lists(ns);
+	return ns->status;
+}
+
 enum pw_read_status pw_namespace_read(struct pw_namespace *ns)
 {
 	struct stat own;
@@ -139,7 +146,7 @@ void pw_namespace_make_empty(struct pw_namespace *ns)
 /* That it can't be read fails no poll. */
 void pw_namespace_read_snat(struct pw_namespace *ns)
 {
-	if (ns->input.ops != NULL)
+	if (ns->input.ops != NULL || (ns->outside != NULL && open_input(ns) == 0))
 		ns->translated = pw_snat_watch_poll(
 			&ns->snat_watch, &ns->input, &ns->snat, ns->index, pw_clock_boot_ms(), NULL);
 }
@@ -151,10 +158,14 @@ static const char *name_interface(uint32_t ifindex, void *context)
 	struct pw_namespace *ns = context;
 	const char *name;
 
-	if (pw_namespace_enter(ns, NULL) != PW_READ_OK)
-		return NULL;
-	name = if_indextoname(ifindex, ns->ifname);
-	pw_namespace_leave(ns);
+	if (ns->outside != NULL) {
+		name = ns->outside->interface(ns->outside, ns, ifindex, ns->ifname) ? ns->ifname : NULL;
+	} else {
+		if (pw_namespace_enter(ns, NULL) != PW_READ_OK)
+			return NULL;
+		name = if_indextoname(ifindex, ns->ifname);
+		pw_namespace_leave(ns);
+	}
 	/* whoever may make an interface, if only in a namespace of its own, may give it any bytes for a name */
 	if (name != NULL)
 		pw_utf8_clean(ns->ifname, sizeof(ns->ifname), name);

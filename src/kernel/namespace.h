@@ -26,6 +26,7 @@ struct pw_namespace {
 	uint32_t index; /* pwNsIndex */
 	char name[64];  /* "" = the own one */
 	char path[300]; /* into it, for pw_netns_enter(); "" = the thread is in it already */
+	struct pw_backend *outside; /* reads its settings, so that nobody has to enter it; borrowed; NULL: it is entered */
 
 	uint64_t inode;   /* which one must be behind the path; 0 = any */
 	uint64_t entered; /* the inode of the one that the last poll read */
@@ -74,6 +75,9 @@ void pw_namespace_leave(const struct pw_namespace *ns);
 /* Inside: reads settings and socket counts, after opening the input where that has not been done. Fills ns->err
  * unless PW_READ_OK. */
 enum pw_read_status pw_namespace_read(struct pw_namespace *ns);
+
+/* The same from the outside, by a backend that can. Socket counts come with the sockets. */
+enum pw_read_status pw_namespace_read_outside(struct pw_namespace *ns);
 
 /* When no sockets are to be taken: an empty census for the range that was read. */
 void pw_namespace_make_empty(struct pw_namespace *ns);

@@ -22,7 +22,10 @@ struct pw_netns_list {
 	uint32_t last_index;
 	uint64_t scanned_ms; /* when the processes were looked through; 0 = never */
 	uint64_t own_inode;
+	size_t at; /* see find() */
 	uint64_t wanted; /* hash of what was asked for: another configuration looks again at once */
+	uint64_t *seen;  /* inodes of the whole list at the last update, where the kernel told it */
+	size_t n_seen, seen_room;
 };
 
 struct pw_netns_list *pw_netns_list_new(void)
@@ -39,6 +42,7 @@ void pw_netns_list_free(struct pw_netns_list *list)
 	if (list == NULL)
 		return;
 	free(list->entries);
+	free(list->seen);
 	free(list);
 }
 
@@ -50,11 +54,15 @@ static uint64_t inode_of(const char *path)
 	return stat(path, &st) == 0 ? st.st_ino : 0;
 }
 
+/* What is looked for in the order of the entries is found at once. */
 static struct pw_netns_entry *find(struct pw_netns_list *list, uint64_t inode)
 {
-	for (size_t i = 0; i < list->n; i++)
-		if (list->entries[i].inode == inode)
-			return &list->entries[i];
+	for (size_t i = 0; i < list->n; i++, list->at++) {
+		if (list->at >= list->n)
+			list->at = 0;
+		if (list->entries[list->at].inode == inode)
+			return &list->entries[list->at];
+	}
 	return NULL;
 }
 
@@ -116,6 +124,31 @@ static void find_of_process(struct pw_netns_list *list, const char *pid)
 	found(list, inode, name, path);
 }
 
+/* Those that the kernel tells of and nothing leads to: the path is a name that there is not. One that was not there at
+ * the last update may be about to get its name, and waits for the next. */
+static void find_of_kernel(struct pw_netns_list *list, const uint64_t *inodes, size_t n, bool first)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct pw_netns_entry *entry = find(list, inodes[i]);
+		bool is_new = entry == NULL && !first;
+		char name[32];
+
+		for (size_t k = 0; k < list->n_seen && is_new; k++)
+			is_new = list->seen[k] != inodes[i];
+		if (entry != NULL)
+			entry->present = true;
+		if (entry != NULL || is_new)
+			continue;
+		snprintf(name, sizeof(name), "net-%llu", (unsigned long long)inodes[i]);
+		found(list, inodes[i], name, name);
+	}
+	list->n_seen = 0;
+	if (!PW_ARRAY_ROOM(list->seen, list->seen_room, n + 1))
+		return;
+	memcpy(list->seen, inodes, n * sizeof(*inodes));
+	list->n_seen = n;
+}
+
 static void find_of_processes(struct pw_netns_list *list)
 {
 	DIR *dir = opendir("/proc");
@@ -161,27 +194,29 @@ static uint64_t hash_wanted(bool all, char *const *names, size_t n)
 	return hash;
 }
 
-void pw_netns_list_update(struct pw_netns_list *list, bool all, char *const *names, size_t n_names, uint64_t now_ms)
+void pw_netns_list_update(struct pw_netns_list *list, const struct pw_netns_wanted *wanted, uint64_t now_ms)
 {
-	uint64_t wanted = hash_wanted(all, names, n_names);
+	uint64_t hash = hash_wanted(wanted->all, wanted->names, wanted->n_names);
+	const bool first = list->scanned_ms == 0 || hash != list->wanted;
 	bool search;
 
 	list->own_inode = inode_of("/proc/thread-self/ns/net");
-	search = !verify(list) || list->scanned_ms == 0 || now_ms - list->scanned_ms >= PROCESS_SCAN_MS;
-	if (wanted != list->wanted) {
+	search = !verify(list) && wanted->inodes == NULL;
+	if (first) {
 		for (size_t i = 0; i < list->n; i++)
 			list->entries[i].present = false;
-		list->wanted = wanted;
-		search = true;
+		list->wanted = hash;
 	}
-	for (size_t i = 0; i < n_names; i++)
-		find_named(list, names[i]);
-	if (all)
+	for (size_t i = 0; i < wanted->n_names; i++)
+		find_named(list, wanted->names[i]);
+	if (wanted->all)
 		find_all_named(list);
-	if (all && search) {
+	if (wanted->all && (search || first || now_ms - list->scanned_ms >= PROCESS_SCAN_MS)) {
 		find_of_processes(list);
 		list->scanned_ms = now_ms;
 	}
+	if (wanted->all && wanted->inodes != NULL)
+		find_of_kernel(list, wanted->inodes, wanted->n_inodes, first);
 	remove_gone(list);
 }
 

@@ -43,6 +43,8 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define BIND_CHAIN 1024            /* buckets of a hash chain */
 #define STEPS 2048                 /* sockets after which a run ends: 0.1 to 0.3 ms */
 #define LISTENING_NULLS (1u << 29) /* LISTENING_NULLS_BASE: the numbers of the buckets of listeners begin with it */
+#define DEVICES 256                /* NETDEV_HASHENTRIES */
+#define DEVICE_CHAIN 1024
 #define AGE_MAX_MS 60000           /* TCP_TIMEWAIT_LEN */
 
 /* Loads straight from an address instead of by a helper, six times as fast: bpf_rdonly_cast(), since 6.2. */
@@ -805,6 +807,34 @@ SEC("raw_tp/none") int read_reserved(void *ctx)
 
 	bpf_probe_read_kernel(
 		reserved_ports, sizeof(reserved_ports), BPF_CORE_READ(net, ipv4.sysctl_local_reserved_ports));
+	job.gone = !is_the_one(net);
+	return 0;
+}
+
+char interface_name[WALK_NAME];
+
+/* A device of the bucket; returns the next one. */
+__noinline __u64 device(__u64 node)
+{
+	struct net_device *dev = (void *)(node - OFFSET(net_device, index_hlist));
+
+	if (BPF_CORE_READ(dev, ifindex) == (int)job.first) {
+		bpf_probe_read_kernel(interface_name, sizeof(interface_name), &dev->name);
+		return 0;
+	}
+	return load64(node);
+}
+
+/* The name of the interface with the index job.first, as dev_get_by_index_rcu() finds it; "" when there is none. */
+SEC("raw_tp/none") int name_interface(void *ctx)
+{
+	struct net *net = (void *)job.net;
+	__u64 node = 0;
+
+	__builtin_memset(interface_name, 0, sizeof(interface_name));
+	bpf_probe_read_kernel(&node, sizeof(node), BPF_CORE_READ(net, dev_index_head) + (job.first & (DEVICES - 1)));
+	for (int i = 0; i < DEVICE_CHAIN && node; i++)
+		node = device(node);
 	job.gone = !is_the_one(net);
 	return 0;
 }

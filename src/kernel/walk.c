@@ -71,10 +71,13 @@ struct walk {
 	struct walk_bpf *bpf;
 	const uint64_t *records; /* WALK_WORDS of them, mapped */
 	bool owners;
+	uint64_t *inodes; /* of the namespaces that were listed */
+	size_t inodes_room;
 	/* of a take */
 	struct pw_walk_stats stats;
 	struct target *targets; /* one a namespace that is wanted */
 	size_t n, room;
+	uint32_t found; /* see find_net() */
 };
 
 /* A namespace that is wanted, and what has been found in it. */
@@ -358,12 +361,84 @@ static int list_namespaces(struct walk *walk, struct pw_error *err)
 	return rc;
 }
 
-static const struct walk_net *find_net(const struct walk *walk, uint64_t inode)
+/* They are asked for in their order: each is looked for from where the one before was found. */
+static const struct walk_net *find_net(struct walk *walk, uint64_t inode)
 {
-	for (uint32_t i = 0; i < walk->bpf->bss->job.nets; i++)
-		if (walk->bpf->bss->nets[i].inode == inode)
-			return &walk->bpf->bss->nets[i];
+	const struct walk_bpf__bss *bss = walk->bpf->bss;
+
+	for (uint32_t i = 0; i < bss->job.nets; i++, walk->found++) {
+		if (walk->found >= bss->job.nets)
+			walk->found = 0;
+		if (bss->nets[walk->found].inode == inode)
+			return &bss->nets[walk->found];
+	}
 	return NULL;
+}
+
+static const uint64_t *list(struct pw_backend *backend, size_t *n, struct pw_error *err)
+{
+	struct walk *walk = (struct walk *)backend;
+	const struct walk_bpf__bss *bss = walk->bpf->bss;
+
+	if (list_namespaces(walk, err) < 0)
+		return NULL;
+	*n = bss->job.nets;
+	if (!PW_ARRAY_ROOM(walk->inodes, walk->inodes_room, *n + 1)) {
+		pw_error_set(err, "out of memory");
+		return NULL;
+	}
+	for (size_t i = 0; i < *n; i++)
+		walk->inodes[i] = bss->nets[i].inode;
+	return walk->inodes;
+}
+
+/* For the programs that look into one namespace. They say whether it is still the same. */
+static const struct walk_net *aim(struct walk *walk, struct pw_namespace *ns)
+{
+	struct walk_job *job = &walk->bpf->bss->job;
+	const struct walk_net *net = find_net(walk, ns->inode);
+
+	if (net == NULL)
+		return NULL;
+	job->net = net->net;
+	job->inode = net->inode;
+	job->cookie = net->cookie;
+	return net;
+}
+
+static enum pw_read_status settings(struct pw_backend *backend, struct pw_namespace *ns)
+{
+	struct walk *walk = (struct walk *)backend;
+	const struct walk_bpf__bss *bss = walk->bpf->bss;
+	const struct walk_net *net = aim(walk, ns);
+
+	if (net != NULL && run(walk, walk->bpf->progs.read_reserved, &ns->err) < 0)
+		return PW_READ_FAILED;
+	if (net == NULL || bss->job.gone) {
+		pw_error_set(&ns->err, "the network namespace has gone");
+		return PW_READ_GONE;
+	}
+	ns->range = (struct pw_range){.low = net->low,
+		.high = net->high,
+		.tw_reuse = (enum pw_tw_reuse)net->reuse,
+		.tw_reuse_delay_ms = net->reuse_delay_ms,
+		.timestamps = net->timestamps};
+	memcpy(&ns->range.reserved, bss->reserved_ports, sizeof(ns->range.reserved));
+	ns->entered = net->inode;
+	ns->cookie = net->cookie;
+	return PW_READ_OK;
+}
+
+static bool interface(struct pw_backend *backend, struct pw_namespace *ns, uint32_t ifindex, char name[WALK_NAME])
+{
+	struct walk *walk = (struct walk *)backend;
+	struct walk_bpf__bss *bss = walk->bpf->bss;
+
+	bss->job.first = ifindex;
+	if (aim(walk, ns) == NULL || run(walk, walk->bpf->progs.name_interface, NULL) < 0 || bss->job.gone)
+		return false;
+	memcpy(name, bss->interface_name, WALK_NAME);
+	return memchr(name, '\0', WALK_NAME) > (void *)name;
 }
 
 static int sink(void *context, const struct pw_socket *sockets, size_t n)
@@ -381,7 +456,7 @@ static int add_target(struct walk *walk, struct pw_namespace *ns)
 
 	if (net == NULL)
 		return pw_error_set(&ns->err, "BPF: the network namespace is not in the kernel's list");
-	if (walk->n == UINT16_MAX || !PW_ARRAY_ROOM(walk->targets, walk->room, walk->n + 1))
+	if (walk->n == WALK_NAMESPACES || !PW_ARRAY_ROOM(walk->targets, walk->room, walk->n + 1))
 		return pw_error_set(&ns->err, "out of memory");
 	filter = (struct walk_filter){.index = (uint32_t)walk->n,
 		.low = pw_range_look_low(&ns->range),
@@ -418,6 +493,14 @@ static void begin(struct target *target)
 	}
 }
 
+/* Of a namespace that nobody has been in the walk is what knows the numbers of its sockets. */
+static void set_counts(struct pw_namespace *ns, const struct walk_count *count)
+{
+	if (ns->outside != NULL)
+		ns->counts = (struct pw_sockstat){
+			.tcp = count->tcp, .tcp_time_wait = count->time_wait, .udp = count->udp};
+}
+
 static void end(struct target *target)
 {
 	if (pw_batch_flush(&target->batch) < 0) {
@@ -436,6 +519,7 @@ static void take(struct pw_backend *backend, struct pw_namespace *const *wanted,
 
 	walk->stats = (struct pw_walk_stats){0};
 	walk->bpf->bss->job.redone = walk->bpf->bss->job.seen = 0;
+	memset(walk->bpf->bss->counts, 0, sizeof(walk->bpf->bss->counts));
 	rc = list_namespaces(walk, &err);
 	for (size_t i = 0; i < n && rc == 0; i++) {
 		wanted[i]->udp_failed = false;
@@ -451,8 +535,10 @@ static void take(struct pw_backend *backend, struct pw_namespace *const *wanted,
 		rc = walk_tables(walk, TCP, &err);
 	if (rc == 0)
 		rc = walk_tables(walk, UDP, &err);
-	for (size_t i = 0; i < walk->n && rc == 0; i++)
+	for (size_t i = 0; i < walk->n && rc == 0; i++) {
 		end(&walk->targets[i]);
+		set_counts(walk->targets[i].ns, &walk->bpf->bss->counts[i]);
+	}
 	remove_targets(walk);
 	for (size_t i = 0; i < n && rc < 0; i++)
 		wanted[i]->err = err;
@@ -466,6 +552,7 @@ static void walk_free(struct pw_backend *backend)
 		munmap((void *)(uintptr_t)walk->records, WALK_WORDS * sizeof(uint64_t));
 	walk_bpf__destroy(walk->bpf);
 	free(walk->targets);
+	free(walk->inodes);
 	free(walk);
 }
 
@@ -477,7 +564,13 @@ static struct pw_backend *open_backend(bool direct, struct pw_error *err)
 		pw_error_set(err, "out of memory");
 		return NULL;
 	}
-	walk->backend = (struct pw_backend){.name = "bpf", .take = take, .free = walk_free};
+	walk->backend = (struct pw_backend){
+		.name = "bpf",
+		.list = list,
+		.settings = settings,
+		.interface = interface,
+		.take = take,
+		.free = walk_free};
 	walk->owners = true;
 	if (load(walk, direct, err) == 0)
 		return &walk->backend;

@@ -88,7 +88,13 @@ struct netns_ipv4 {
 	unsigned int sysctl_tcp_tw_reuse_delay; /* since 6.14 */
 	__u8 sysctl_tcp_timestamps;
 };
+struct net_device {
+	char name[16];
+	int ifindex;
+	struct hlist_node index_hlist;
+};
 struct net {
+	struct hlist_head *dev_index_head;
 	struct list_head list;
 	struct ns_common ns;
 	struct netns_ipv4 ipv4;

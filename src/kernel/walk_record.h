@@ -11,6 +11,7 @@
 #define WALK_BUCKETS 64        /* read together, so that their cache misses overlap */
 #define WALK_BUCKET_SIZE 64    /* octets that a bucket may have: the locks of real-time kernels are large */
 #define WALK_RUN 4096          /* buckets that a run looks at, at most */
+#define WALK_NAME 16           /* IFNAMSIZ */
 #define WALK_NAMESPACES 4096   /* that one walk can tell apart, and that the list can hold */
 /* include/net/tcp_states.h: TCP_TIME_WAIT, and TCP_NEW_SYN_RECV: a handshake, of which there is the common part of a
  * socket only */
@@ -65,10 +66,10 @@ struct walk_count {
 /* What a run is to do, and what became of it. */
 struct walk_job {
 	__u64 table;  /* its address */
-	__u64 net;    /* the namespace whose reserved ports are wanted, if it still has this ... */
+	__u64 net;    /* the namespace to be looked into, if it still has this ... */
 	__u64 cookie; /* ... */
 	__u32 inode;  /* ... and this */
-	__u32 first;  /* bucket */
+	__u32 first;  /* bucket; or the index of an interface */
 	__u32 count;  /* of buckets to look at, at most */
 	__u32 width;  /* of a batch: WALK_BUCKETS, or less where these do not fit into the buffer */
 	__u32 mask;   /* of the table: its size less one */

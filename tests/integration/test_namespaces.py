@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Other network namespaces: they come and go while portwatchd polls, have rows in every table, and are not kept alive."""
+"""Other network namespaces: they come and go while portwatchd polls, have rows in every table, and are not kept alive.
+
+Netlink finds those of the cell and enters them; BPF reads all of this machine from the outside, those of other tests among them."""
 
 import json
 import socket
@@ -14,6 +16,8 @@ from systemd import Systemd
 LOW, HIGH, USED, PORT = 40000, 40009, 6, 8080
 STOP_SECONDS = 2
 WATCHED = [f"n{number:02}" for number in range(50)]
+NETLINK, BPF = "backend = netlink\n", "backend = bpf\n"
+LOADS_ONLY = ("setpriv", "--bounding-set", "-all,+bpf,+perfmon")
 
 
 class Tenant:
@@ -81,6 +85,13 @@ def watches(scene, names):
     return eventually(probe, 20)
 
 
+def child_of(scene):
+    """A process of the cell in a network namespace of its own: (its pid there, the inode of the namespace)."""
+    made = scene.daemon.run(scene.ns, "unshare", "--net", "sh", "-c", "sleep 600 >/dev/null 2>&1 & readlink /proc/self/ns/net; echo $!")
+    link, pid = made.stdout.split()
+    return pid, link.replace(":[", "-").rstrip("]")
+
+
 def test_a_namespace_made_anew_is_another_one(scene):
     """Between two polls, under the same name (and often the same inode): its alarm ends, and is told to have ended."""
     start(scene, 'namespaces { names = { "blue" } }')
@@ -97,7 +108,7 @@ def test_a_namespace_made_anew_is_another_one(scene):
 
 
 def test_fifty_namespaces_come_and_go(scene):
-    start(scene, "namespaces { all = true }\ntop = 50")
+    start(scene, NETLINK + "namespaces { all = true }\ntop = 50")
     add(scene, WATCHED)
     tenants = {name: Tenant(scene, name) for name in WATCHED}
     index = watches(scene, WATCHED)
@@ -134,7 +145,7 @@ def test_fifty_namespaces_come_and_go(scene):
 
 
 def test_churn_during_polls_frees_every_namespace(scene):
-    start(scene, "namespaces { all = true }")
+    start(scene, NETLINK + "namespaces { all = true }")
     for turn in range(5):
         names = [f"t{turn}-{number}" for number in range(10)]
         polls = scene.manager.get("pwPolls")
@@ -181,7 +192,7 @@ def test_a_long_poll_is_a_sign_of_life(scene):
 
 def test_more_namespaces_than_descriptors(scene):
     """Those that were found first are watched, and the own one; the others are refused with one line, and follow when there is room."""
-    start(scene, "namespaces { all = true }", wrapper=("prlimit", "--nofile=190:190"))
+    start(scene, NETLINK + "namespaces { all = true }", wrapper=("prlimit", "--nofile=190:190"))
     fit = (190 - 128) // 5
     add(scene, WATCHED[:20])
     eventually(lambda: len(namespaces(scene)) == fit + 1)
@@ -200,13 +211,10 @@ def test_more_namespaces_than_descriptors(scene):
 
 
 def test_a_namespace_that_only_a_process_holds(scene):
-    start(scene, "namespaces { all = true }\nmin-used = 1")
+    start(scene, NETLINK + "namespaces { all = true }\nmin-used = 1")
     add(scene, ["blue"])
     watches(scene, ["blue"])
-    inside = scene.daemon.run(scene.ns, "unshare", "--net", "sh", "-c",
-                              "sleep 600 >/dev/null 2>&1 & readlink /proc/self/ns/net; echo $!")
-    link, pid = inside.stdout.split()
-    name = link.replace(":[", "-").rstrip("]")
+    pid, name = child_of(scene)
     delete(scene, ["blue"])  # a namespace that has gone makes it look through the processes at once
     watches(scene, [name])
     scene.daemon.run(scene.ns, "sh", "-c", f"kill {pid}")
@@ -214,7 +222,7 @@ def test_a_namespace_that_only_a_process_holds(scene):
 
 
 def test_without_the_privilege_only_the_own_one_is_watched_and_that_is_said_once(scene):
-    start(scene, "namespaces { all = true }", wrapper=("setpriv", "--bounding-set", "-sys_admin"))
+    start(scene, NETLINK + "namespaces { all = true }", wrapper=("setpriv", "--bounding-set", "-sys_admin"))
     add(scene, ["blue", "green"])
     scene.polls(5)
     assert namespaces(scene) == {"": 1}
@@ -224,7 +232,7 @@ def test_without_the_privilege_only_the_own_one_is_watched_and_that_is_said_once
 
 
 def test_an_idle_namespace_costs_no_dump(scene):
-    start(scene, "namespaces { all = true }")
+    start(scene, NETLINK + "namespaces { all = true }")
     add(scene, ["idle", "busy"])
     tenant = Tenant(scene, "busy")
     watches(scene, ["busy", "idle"])
@@ -233,6 +241,42 @@ def test_an_idle_namespace_costs_no_dump(scene):
     assert "busydump: " in scene.daemon.log()
     assert "idledump: " not in scene.daemon.log()
     tenant.leave()
+
+
+def test_all_are_read_from_the_outside(scene):
+    """Without a privilege but to load the programs, which test_privileges.py sees given up: ranges, reserved ports, pools, numbers of sockets and names of interfaces of namespaces that nobody enters."""
+    start(scene, BPF + "namespaces { all = true }\nmin-used = 1\nmax-rows = 10000\nprobe = off\nconnect-failures = false",
+          wrapper=LOADS_ONLY)
+    with open(f"/proc/{scene.daemon.inner}/status", encoding="ascii") as lines:
+        assert {line.split()[1] for line in lines if line.startswith(("CapEff", "CapPrm"))} == {"000000c000000000"}
+    add(scene, ["blue"])
+    pid, unnamed = child_of(scene)
+    settings = Namespace.of(scene.daemon.named("blue"))
+    settings.sysctl("ipv4/ip_local_reserved_ports", "40003,40005-40006")
+    settings.sysctl("ipv4/tcp_tw_reuse", "1")
+    settings.close()
+    tenant = Tenant(scene, "blue")
+    with tenant.ns.entered():
+        bound = socket.socket()
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo")
+        bound.connect(("127.0.0.1", PORT))
+    index = eventually(lambda: namespaces(scene).get("blue"))
+    name = f"tcp 127.0.0.1%lo -> 127.0.0.1:{PORT}@blue"
+    assert scene.until(name, capacity=HIGH - LOW + 1 - 3, used=USED + 1)
+    row = scene.manager.table("pwNamespaceTable")[str(index)]
+    assert (row["pwNsLow"], row["pwNsHigh"], row["pwNsStatus"], row["pwNsTimeWaitReuse"]) == (LOW, HIGH, "ok", "on")
+    assert (row["pwNsTcpSockets"], row["pwNsBasis"]) == (2 * USED + 3, "read")  # a listener, and both ends of each connection
+    eventually(lambda: unnamed in namespaces(scene))
+
+    bound.close()
+    tenant.leave()
+    delete(scene, ["blue"])
+    scene.daemon.run(scene.ns, "sh", "-c", f"kill {pid}")
+    eventually(lambda: not {"blue", unnamed} & set(namespaces(scene)), 20)
+    assert not alive(scene)
+    add(scene, ["blue"])
+    eventually(lambda: namespaces(scene).get("blue", 0) > index)
+    assert "poll failed" not in scene.daemon.log()
 
 
 def test_portwatch_looks_into_the_namespaces_that_are_named(scene):

@@ -22,8 +22,9 @@ def status(pid):
     (NOTHING, 0),
     ("connect-failures = false\n", NET_ADMIN),
     ("probe = off\n", None),
-    (NOTHING + "namespaces { all = true }\n", SYS_ADMIN | SYS_PTRACE),
-], ids=["nothing", "probes", "failures", "namespaces"])
+    (NOTHING + "backend = netlink\nnamespaces { all = true }\n", SYS_ADMIN | SYS_PTRACE),
+    (NOTHING + "backend = bpf\nnamespaces { all = true }\n", 0),
+], ids=["nothing", "probes", "failures", "namespaces", "namespaces from the outside"])
 def test_gives_up_root_but_for_what_the_configuration_needs(workshop, settings, expected):
     ns = workshop.namespace(ip_local_port_range="40000 40999")
     daemon = workshop.keep(Daemon(ns, workshop.directory, workshop.directory / "no-master", settings, arguments=("-u", USER.pw_name)))
