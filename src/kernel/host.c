@@ -173,8 +173,7 @@ static bool want(struct pw_host *host, struct pw_netns_wanted *wanted)
 	const struct pw_host_options *options = &host->options;
 	struct pw_error err;
 
-	*wanted = (struct pw_netns_wanted){
-		.all = options->all, .names = options->names, .n_names = options->n_names};
+	*wanted = (struct pw_netns_wanted){.all = options->all, .names = options->names, .n_names = options->n_names};
 	if (host->backend->list == NULL)
 		return false;
 	wanted->inodes = host->backend->list(host->backend, &wanted->n_inodes, &err);

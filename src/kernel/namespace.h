@@ -26,7 +26,8 @@ struct pw_namespace {
 	uint32_t index; /* pwNsIndex */
 	char name[64];  /* "" = the own one */
 	char path[300]; /* into it, for pw_netns_enter(); "" = the thread is in it already */
-	struct pw_backend *outside; /* reads its settings, so that nobody has to enter it; borrowed; NULL: it is entered */
+	struct pw_backend
+		*outside; /* reads its settings, so that nobody has to enter it; borrowed; NULL: it is entered */
 
 	uint64_t inode;   /* which one must be behind the path; 0 = any */
 	uint64_t entered; /* the inode of the one that the last poll read */

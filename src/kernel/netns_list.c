@@ -22,7 +22,7 @@ struct pw_netns_list {
 	uint32_t last_index;
 	uint64_t scanned_ms; /* when the processes were looked through; 0 = never */
 	uint64_t own_inode;
-	size_t at; /* see find() */
+	size_t at;       /* see find() */
 	uint64_t wanted; /* hash of what was asked for: another configuration looks again at once */
 	uint64_t *seen;  /* inodes of the whole list at the last update, where the kernel told it */
 	size_t n_seen, seen_room;

@@ -45,7 +45,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define LISTENING_NULLS (1u << 29) /* LISTENING_NULLS_BASE: the numbers of the buckets of listeners begin with it */
 #define DEVICES 256                /* NETDEV_HASHENTRIES */
 #define DEVICE_CHAIN 1024
-#define AGE_MAX_MS 60000           /* TCP_TIMEWAIT_LEN */
+#define AGE_MAX_MS 60000 /* TCP_TIMEWAIT_LEN */
 
 /* Loads straight from an address instead of by a helper, six times as fast: bpf_rdonly_cast(), since 6.2. */
 const volatile bool direct = true;

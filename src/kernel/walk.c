@@ -564,8 +564,7 @@ static struct pw_backend *open_backend(bool direct, struct pw_error *err)
 		pw_error_set(err, "out of memory");
 		return NULL;
 	}
-	walk->backend = (struct pw_backend){
-		.name = "bpf",
+	walk->backend = (struct pw_backend){.name = "bpf",
 		.list = list,
 		.settings = settings,
 		.interface = interface,

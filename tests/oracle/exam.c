@@ -273,8 +273,8 @@ static void check_details(struct exam *exam, const struct inquiry *q, const stru
 	pw_range_capacity(&exam->population.maker.range, &capacity);
 	check_number(exam, q, "capacity", c->capacity, around(pw_portset_count(&capacity), 0, 0), SIDE_NONE, a->name);
 	check_number(exam, q, "used", c->used, around(pw_portset_count(&e->used), loose, loose), side, a->name);
-	check_number(exam, q, "time_wait", c->time_wait, around(count_without(&e->used, &e->active), hidden, hidden), side,
-		a->name);
+	check_number(exam, q, "time_wait", c->time_wait, around(count_without(&e->used, &e->active), hidden, hidden),
+		side, a->name);
 	if (!a->probed)
 		return;
 	check_number(exam, q, "blocked", c->blocked, around(bind ? 0 : count_without(&q->blocked, &e->used), 0, 0),

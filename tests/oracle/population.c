@@ -78,8 +78,7 @@ static int set_time_wait(struct population *p)
 		range->tw_reuse_delay_ms = 1000;
 	range->timestamps = p->scenario->twist != TWIST_NO_TIMESTAMPS && p->scenario->twist != TWIST_TIMESTAMPS_LATE;
 	if (space_set("ipv4/tcp_tw_reuse", "%u", range->tw_reuse) < 0 ||
-		(space_since(6, 14) &&
-			space_set("ipv4/tcp_tw_reuse_delay", "%u", range->tw_reuse_delay_ms) < 0) ||
+		(space_since(6, 14) && space_set("ipv4/tcp_tw_reuse_delay", "%u", range->tw_reuse_delay_ms) < 0) ||
 		space_set("ipv4/tcp_timestamps", "%u", range->timestamps) < 0)
 		return -1;
 	return space_set("ipv4/tcp_fin_timeout", "%u", fin_timeouts[rng_below(dice(p), 3)]);
