@@ -2,13 +2,16 @@
 """The contract with those who use portwatch: what PORTWATCH-MIB and `portwatch --json` promised in a release stays.
 
 tests/contract/ holds one promise a line. A line that disappears or changes breaks somebody's template; new ones are free
-until they are released. Before a release, with the programs built:
+until they are released. After every new field and before a release, with the programs built:
 
     PW_BUILDDIR=BUILD /usr/bin/python3 tests/integration/contract.py
+
+It also gives docs/portwatch.schema.json the members that it lacks.
 """
 
 import json
 import re
+import subprocess
 
 from harness import BUILD, SOURCE, Namespace, Workshop, program
 from snmp import Mib
@@ -73,6 +76,41 @@ def sample_document():
         return json.loads(ns.run(program("portwatch"), "--json", "--all").stdout)
 
 
+def known_fields():
+    """What the program knows of its fields (agent_driver -o): lists of words, by their first one."""
+    output = subprocess.run([program("tests/integration/agent_driver"), "-o"], capture_output=True, text=True, check=True,
+                            timeout=30).stdout
+    lines = [line.split() for line in output.splitlines()]
+    return {kind: [words[1:] for words in lines if words[0] == kind]
+            for kind in ("object", "unit", "help", "value", "member", "enumeration", "notification")}
+
+
+def schema_parts(schema):
+    """The objects of the JSON document by the prefix of their MIB objects."""
+    tables = {"pwNs": "namespaces", "pwPool": "pools", "pwLabel": "labels"}
+    return {"pw": schema} | {prefix: schema["properties"][name]["items"] for prefix, name in tables.items()}
+
+
+def complete(schema, known):
+    """Adds the members that the schema does not know yet, in the order of the program; what stands there may say more and stays."""
+    signed = {name for name, _, _, syntax in known["object"] if syntax == "Integer32"}
+    words = {}
+    for name, _, word in known["value"]:
+        words.setdefault(name, []).append(word)
+    for prefix, part in schema_parts(schema).items():
+        before, members = part["properties"], {}
+        for table, member, kind in known["member"]:
+            name = prefix + member[0].upper() + member[1:]
+            made = {"enum": words.get(name)} if kind == "enum" else {"type": kind}
+            if kind == "integer" and name not in signed:
+                made["minimum"] = 0
+            if table == prefix:
+                members[member] = before.get(member, made)
+        part["properties"] = members | before
+        part["required"] = list(part["properties"])
+    return schema
+
+
 def promised(name):
     return (FOLDER / name).read_text().splitlines()
 
@@ -84,3 +122,5 @@ def write(name, lines):
 if __name__ == "__main__":
     write("mib.txt", mib_lines())
     write("json.txt", json_lines(sample_document()))
+    path = SOURCE / "docs" / "portwatch.schema.json"
+    path.write_text(json.dumps(complete(json.loads(path.read_text()), known_fields()), indent=2) + "\n")

@@ -6,17 +6,13 @@ import os
 import subprocess
 
 import pytest
-from harness import BUILD, SOURCE, program
+from contract import known_fields, schema_parts
+from harness import BUILD, SOURCE
 
 
 @pytest.fixture(scope="module", name="known")
 def fixture_known():
-    """What the agent knows of the MIB: lists of words, by their first one."""
-    output = subprocess.run([program("tests/integration/agent_driver"), "-o"], capture_output=True, text=True, check=True,
-                            timeout=30).stdout
-    lines = [line.split() for line in output.splitlines()]
-    return {kind: [words[1:] for words in lines if words[0] == kind]
-            for kind in ("object", "unit", "help", "value", "member", "enumeration", "notification")}
+    return known_fields()
 
 
 def base_syntax(mib, name):
@@ -55,9 +51,7 @@ def test_values(mib, known):
 def test_members_of_the_json_document(known):
     """Names, types, and the names of values, in the order of the program; what an object must have is all of it."""
     schema = json.loads((SOURCE / "docs" / "portwatch.schema.json").read_text())
-    parts = {"pwNs": schema["properties"]["namespaces"]["items"], "pwPool": schema["properties"]["pools"]["items"],
-             "pwLabel": schema["properties"]["labels"]["items"],
-             "pw": schema}
+    parts = schema_parts(schema)
     words = {}
     for name, _, word in known["value"]:
         words.setdefault(name, []).append(word)
