@@ -95,7 +95,7 @@ def test_rules_use_what_is_exported(metrics):
     recorded = {rule["record"] for rule in rules() if "record" in rule}
     for rule in rules():
         texts = [rule["expr"], *rule.get("annotations", {}).values()]
-        used = {name for text in texts for name in METRIC.findall(text)} - {"pwPoolName", "pwNsName", "pwNsIndex"}
+        used = {name for text in texts for name in METRIC.findall(text)} - {"pwPoolName", "pwPoolLabel", "pwNsName"}
         assert used <= set(metrics) | recorded, rule
 
 
@@ -118,7 +118,7 @@ def panels():
 @pytest.mark.parametrize("panel", panels(), ids=lambda panel: panel["title"])
 def test_dashboard_panel(mib, metrics, panel):
     """Metrics that are exported or recorded, in the MIB's unit, with its words, from the data source that is chosen."""
-    recorded = {rule["record"]: re.search(r"pw\w+", rule["record"])[0] for rule in rules() if "record" in rule}
+    recorded = {rule["record"]: re.search(r"pw\w+", rule["record"])[0] for rule in rules() if rule.get("record", "").startswith("portwatch:")}
     settings = panel["fieldConfig"]["defaults"]
     assert panel["datasource"]["uid"] == "${datasource}"
     for target in panel["targets"]:

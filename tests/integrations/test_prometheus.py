@@ -4,6 +4,7 @@
 import json
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import urllib.parse
@@ -35,11 +36,42 @@ def test_generated_files_are_current(tmp_path, mib):
 
 
 def test_promtool(tmp_path):
-    for name in ("prometheus.yml", "portwatch.rules.yml"):
+    for name in ("prometheus.yml", "prometheus-scrape.yml", "portwatch.rules.yml", "portwatch-scrape.rules.yml"):
         shutil.copy(FILES / name, tmp_path)
     shutil.copy(TESTS / "prometheus-rules.yml", tmp_path)
-    promtool("check", "config", tmp_path / "prometheus.yml")
+    for name in ("prometheus.yml", "prometheus-scrape.yml"):
+        promtool("check", "config", tmp_path / name)
     promtool("test", "rules", tmp_path / "prometheus-rules.yml")
+
+
+def scaled(values, factor):
+    """`20000-200x60` in another unit; what follows x counts samples."""
+    return re.sub(r"(?<![x\d.])[+-]?\d+(?![\d.])", lambda number: f"{float(number[0]) / factor:{'+' if number[0][0] in '+-' else ''}.10g}", values)
+
+
+def test_rules_for_scraping_do_the_same(tmp_path, mib):
+    """portwatch-scrape.rules.yml is made of the other file, and passes the same tests when their series are those of portwatchd."""
+    translation = runpy.run_path(str(SOURCE / "scripts" / "prometheus-rules"))["Translation"](mib)
+    shutil.copy(FILES / "portwatch.rules.yml", tmp_path)
+    subprocess.run([SOURCE / "scripts" / "prometheus-rules", BUILD / "mibs" / "PORTWATCH-MIB.txt", tmp_path], check=True, timeout=60)
+    assert (tmp_path / "portwatch-scrape.rules.yml").read_text() == (FILES / "portwatch-scrape.rules.yml").read_text()
+    # all as text: 0x60 is sixty-one zeros
+    tests = yaml.load((TESTS / "prometheus-rules.yml").read_text(), Loader=yaml.BaseLoader)
+    tests["rule_files"] = ["portwatch-scrape.rules.yml"]
+    for test in tests["tests"]:
+        for series in test["input_series"]:
+            name, brace, labels = series["series"].partition("{")
+            metric, factor = translation.metric(name) if name.startswith("pw") else (name, 1)
+            series.update(series=metric + brace + translation.text(labels), values=scaled(series["values"], factor))
+        for alert in (alert for case in test.get("alert_rule_test", []) for alert in case["exp_alerts"]):
+            alert["exp_labels"] = {translation.text(name): value for name, value in alert["exp_labels"].items()}
+            alert["exp_annotations"] = {name: translation.text(text) for name, text in alert["exp_annotations"].items()}
+        for case in test.get("promql_expr_test", []):
+            case["expr"] = translation.text(case["expr"])
+            for sample in case["exp_samples"]:
+                sample.update(labels=translation.text(sample["labels"]), value=float(sample["value"]))
+    (tmp_path / "scrape.yml").write_text(yaml.safe_dump(tests))
+    promtool("test", "rules", tmp_path / "scrape.yml")
 
 
 def fetch(ns, url):
@@ -203,14 +235,18 @@ def test_node_exporter(scene, tmp_path):
 
 
 def test_scrape_of_the_daemon_itself(scene):
-    """The endpoint without snmpd and snmp_exporter between: Prometheus takes the text, and has the numbers of SNMP."""
+    """The endpoint without snmpd and snmp_exporter between: Prometheus has the numbers of SNMP, each metric of the rules is there, and they alert."""
     scene.load.listen("127.0.0.1", 8080)
-    scene.load.connect(300, "127.0.0.1", 8080)
+    scene.load.connect(600, "127.0.0.1", 8080)
     scene.start('metrics { listen = "127.0.0.1:9982" }')
-    scene.until(POOL, used=300)
+    scene.until(POOL, used=600)
     directory = scene.workshop.directory
-    job = {"job_name": "portwatch", "scrape_interval": "1s", "scrape_timeout": "1s", "static_configs": [{"targets": ["127.0.0.1:9982"]}]}
-    (directory / "direct.yml").write_text(yaml.safe_dump({"scrape_configs": [job]}))
+    config = yaml.safe_load((FILES / "prometheus-scrape.yml").read_text())
+    config["global"] = {"evaluation_interval": "1s"}
+    job, = config["scrape_configs"]
+    job.update(scrape_interval="1s", scrape_timeout="1s", static_configs=[{"targets": ["127.0.0.1:9982"]}])
+    shutil.copy(FILES / "portwatch-scrape.rules.yml", directory)
+    (directory / "direct.yml").write_text(yaml.safe_dump(config))
     scene.workshop.keep(Process(scene.ns, ["/usr/bin/prometheus", f"--config.file={directory}/direct.yml", f"--storage.tsdb.path={directory}/tsdb",
                                            f"--web.listen-address={PROMETHEUS}"], directory / "direct.log"))
 
@@ -221,6 +257,14 @@ def test_scrape_of_the_daemon_itself(scene):
     eventually(lambda: query("up == 1"), 20)
     (_, used), = eventually(lambda: query(f'portwatch_pool_used_ports{{pool="{POOL}"}}'), 20)
     (labels, _), = query(f'portwatch_pool_info{{pool="{POOL}"}}')
-    assert used == 300 and labels["remote"] == "127.0.0.1"
+    assert used == 600 and labels["remote"] == "127.0.0.1"
     polls = query("portwatch_polls_total")[0][1]
     eventually(lambda: query("portwatch_polls_total")[0][1] > polls, 20)
+    rules = yaml.safe_load((FILES / "portwatch-scrape.rules.yml").read_text())
+    for rule in (rule for group in rules["groups"] for rule in group["rules"]):
+        for metric in re.findall(r"(?<![\w:])portwatch_\w+", rule["expr"]):
+            assert query(metric), metric
+    (labels, _), = eventually(lambda: query('ALERTS{alertname="PortwatchPoolWarning",alertstate="firing"}'), 20)
+    assert labels["pool"] == POOL
+    (_, worst), = eventually(lambda: query("instance:portwatch_utilization_percent:max"), 20)
+    assert worst == pytest.approx(60)
