@@ -56,7 +56,7 @@ static int render(struct pw_metrics *m, const struct pw_snapshot *snapshot, stru
 		return -1;
 	pw_exchange_stats(m->exchange, &context.exchange);
 	if (pw_selection_make(&selection, snapshot, &all) == 0) {
-		rc = pw_openmetrics_print(out, &selection, &context, true);
+		rc = pw_openmetrics_write(out, &selection, &context, true);
 		pw_selection_clear(&selection);
 	}
 	if (fclose(out) != 0 || rc < 0) {

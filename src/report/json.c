@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "report/json.h"
-
+/* A poll as one JSON document (RFC 8259), in one line: docs/json.md and docs/portwatch.schema.json
+ *
+ * The keys are the column names of PORTWATCH-MIB without their prefix. They are a contract: keys may be added, none is
+ * renamed or removed, none changes its type. Texts that are not UTF-8 get U+FFFD for each byte that is none. */
 #include <string.h>
 
 #include "base/utf8.h"
+#include "report/report.h"
 #include "watch/fields.h"
 
 /* A host can have 100,000 pools: the members are put together in a buffer of our own, several times faster than
@@ -124,10 +127,11 @@ static void put_fields(
 	}
 }
 
-int pw_json_print(FILE *out, const struct pw_selection *selection, uint64_t now_ms, struct timespec wall)
+int pw_json_print(FILE *out, const struct pw_report *report)
 {
+	const struct pw_selection *selection = &report->selection;
 	const struct pw_snapshot *snapshot = selection->snapshot;
-	const struct pw_context context = {.snapshot = snapshot, .now_ms = now_ms, .wall = wall};
+	const struct pw_context context = {.snapshot = snapshot, .now_ms = report->now_ms, .wall = report->wall};
 	struct writer w;
 
 	w.out = out;

@@ -223,7 +223,7 @@ static void print_rows(FILE *out, struct rows *rows, bool counters)
 		print_info(out, rows);
 }
 
-int pw_openmetrics_print(
+int pw_openmetrics_write(
 	FILE *out, const struct pw_selection *selection, const struct pw_context *context, bool counters)
 {
 	struct rows rows = {
@@ -244,4 +244,12 @@ int pw_openmetrics_print(
 	print_rows(out, &rows, counters);
 	fputs("# EOF\n", out);
 	return fflush(out) == 0 && !ferror(out) ? 0 : -1;
+}
+
+int pw_openmetrics_print(FILE *out, const struct pw_report *report)
+{
+	const struct pw_context context = {
+		.snapshot = report->selection.snapshot, .now_ms = report->now_ms, .wall = report->wall};
+
+	return pw_openmetrics_write(out, &report->selection, &context, false);
 }

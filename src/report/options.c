@@ -15,44 +15,48 @@
 #define DEFAULT_WATCH_MS 2000
 #define DEFAULT_TIMEOUT_S 10 /* the limit that the Monitoring Plugins guidelines give a plugin */
 
+#define HELP(name, repeats, help) help
+#define SPEC(name, repeats, help) {#name, no_argument, 0, AS_FORMAT, PW_FORMAT_##name, NULL, NULL, 0},
+#define OPTION(name, repeats, help) "--" #name,
+#define OPTIONS(name, repeats, help) ", --" #name
+#define REPEATS(name, repeats, help) repeats,
+
 const char pw_options_help[] =
 	"Usage: portwatch [OPTION]...\n"
 	"Shows how near the ephemeral ports of this host are to exhaustion, per pool.\n"
 	"\n"
 	"Output:\n"
-	"      --watch[=SECONDS]   poll again and redraw (default 2 s); q or ^C quits\n"
-	"      --json              one JSON document; with --watch one line a poll\n"
-	"      --openmetrics       metrics for Prometheus\n"
-	"      --explain           why the worst pool is where it is, and what helps\n"
-	"      --top N             show the N worst pools (table: 10)\n"
-	"      --all               every pool with at least one port\n"
-	"      --color WHEN        auto, always or never\n"
-	"\n"
-	"Filters (lists are separated by commas, options may be repeated):\n"
-	"      --kind KIND         connect, bind, snat\n"
-	"      --protocol PROTO    tcp, udp\n"
-	"      --local NETWORK     local address or network (CIDR)\n"
-	"      --remote NETWORK    remote address or network (CIDR)\n"
-	"      --port PORT         remote port\n"
-	"      --state STATE       normal, warning, critical, exhausted\n"
-	"      --netns NAME        look into this network namespace: a name, a path, or '*' for all\n"
-	"\n"
-	"Monitoring plugin:\n"
-	"      --check             one line with performance data; exit status 0, 1, 2, 3\n"
-	"  -w, --warning PCT       warning at this utilization or more\n"
-	"  -c, --critical PCT      critical at this utilization or more\n"
-	"      --free-below N      warning when fewer than N ports are free\n"
-	"  -t, --timeout SECONDS   give up after this time (10)\n"
-	"\n"
-	"Source:\n"
-	"      --config FILE       labels and thresholds of a portwatchd.conf\n"
-	"      --backend NAME      read sockets by bpf or netlink (auto: by BPF where there are very many)\n"
-	"      --probe WHEN        ask the allocator about ports in doubt: auto, on (all), off\n"
-	"      --record FILE       also write the raw dump and settings to FILE\n"
-	"      --replay FILE       take them from FILE instead of the kernel\n"
-	"\n"
-	"  -h, --help              this text\n"
-	"  -V, --version           the version\n";
+	"      --watch[=SECONDS]   poll again and redraw (default 2 s); q or ^C quits\n" PW_FORMATS(
+		HELP) "      --explain           why the worst pool is where it is, and what helps\n"
+		      "      --top N             show the N worst pools (table: 10)\n"
+		      "      --all               every pool with at least one port\n"
+		      "      --color WHEN        auto, always or never\n"
+		      "\n"
+		      "Filters (lists are separated by commas, options may be repeated):\n"
+		      "      --kind KIND         connect, bind, snat\n"
+		      "      --protocol PROTO    tcp, udp\n"
+		      "      --local NETWORK     local address or network (CIDR)\n"
+		      "      --remote NETWORK    remote address or network (CIDR)\n"
+		      "      --port PORT         remote port\n"
+		      "      --state STATE       normal, warning, critical, exhausted\n"
+		      "      --netns NAME        look into this network namespace: a name, a path, or '*' for all\n"
+		      "\n"
+		      "Monitoring plugin:\n"
+		      "      --check             one line with performance data; exit status 0, 1, 2, 3\n"
+		      "  -w, --warning PCT       warning at this utilization or more\n"
+		      "  -c, --critical PCT      critical at this utilization or more\n"
+		      "      --free-below N      warning when fewer than N ports are free\n"
+		      "  -t, --timeout SECONDS   give up after this time (10)\n"
+		      "\n"
+		      "Source:\n"
+		      "      --config FILE       labels and thresholds of a portwatchd.conf\n"
+		      "      --backend NAME      read sockets by bpf or netlink (auto: by BPF where there are very many)\n"
+		      "      --probe WHEN        ask the allocator about ports in doubt: auto, on (all), off\n"
+		      "      --record FILE       also write the raw dump and settings to FILE\n"
+		      "      --replay FILE       take them from FILE instead of the kernel\n"
+		      "\n"
+		      "  -h, --help              this text\n"
+		      "  -V, --version           the version\n";
 
 static const struct pw_word states[] = {{"normal", 1u << PW_STATE_NORMAL}, {"warning", 1u << PW_STATE_WARNING},
 	{"critical", 1u << PW_STATE_CRITICAL}, {"exhausted", 1u << PW_STATE_EXHAUSTED}, {NULL, 0}};
@@ -94,9 +98,7 @@ static const struct spec {
 	{"help", no_argument, 'h', AS_COMMAND, PW_COMMAND_HELP, NULL, NULL, 0},
 	{"version", no_argument, 'V', AS_COMMAND, PW_COMMAND_VERSION, NULL, NULL, 0},
 	{"watch", optional_argument, 0, AS_INTERVAL, AT(watch_ms), NULL, NULL, 0},
-	{"json", no_argument, 0, AS_FORMAT, PW_FORMAT_JSON, NULL, NULL, 0},
-	{"openmetrics", no_argument, 0, AS_FORMAT, PW_FORMAT_OPENMETRICS, NULL, NULL, 0},
-	{"explain", no_argument, 0, AS_FLAG, AT(explain), NULL, NULL, 0},
+	PW_FORMATS(SPEC){"explain", no_argument, 0, AS_FLAG, AT(explain), NULL, NULL, 0},
 	{"top", required_argument, 0, AS_NUMBER, AT(top), NULL, "number of pools, expected 1 to 1000000", 1000000},
 	{"all", no_argument, 0, AS_FLAG, AT(all), NULL, NULL, 0},
 	{"color", required_argument, 0, AS_WORD, AT(colour), colours, NULL, 0},
@@ -144,17 +146,19 @@ static int getopt_error(int value, const char *word, struct pw_error *err)
 	return pw_error_set(err, "unknown or ambiguous option '%s'", word);
 }
 
-/* Two of them are a contradiction; --check stays then, since errors have an exit status of their own with it. */
+static const char *const formats[] = {"the table", PW_FORMATS(OPTION) "--check"};
+static const bool format_repeats[] = {true, PW_FORMATS(REPEATS) false};
+
+/* Two of them are a contradiction; the later in the list stays. */
 static int take_format(struct pw_options *o, enum pw_format format, struct pw_error *err)
 {
-	static const char *const names[] = {"", "--json", "--openmetrics", "--check"};
 	enum pw_format before = o->format;
 
 	o->format = format > before ? format : before;
 	if (before == PW_FORMAT_TABLE || before == format)
 		return 0;
 	return pw_error_set(
-		err, "%s and %s exclude each other", names[before < format ? before : format], names[o->format]);
+		err, "%s and %s exclude each other", formats[before < format ? before : format], formats[o->format]);
 }
 
 static int take_word(const struct spec *spec, const char *text, uint32_t *value, struct pw_error *err)
@@ -324,12 +328,10 @@ static int check_conflicts(const struct pw_options *o, struct pw_error *err)
 
 	if (!check && (o->warning != 0 || o->critical != 0 || o->free_below != 0 || o->timeout_s != 0))
 		return pw_error_set(err, "-w, -c, -t and --free-below belong to --check");
-	if (check && o->watch_ms != 0)
-		return pw_error_set(err, "--check and --watch exclude each other");
-	if (o->format == PW_FORMAT_OPENMETRICS && o->watch_ms != 0)
-		return pw_error_set(err, "--openmetrics and --watch exclude each other");
+	if (o->watch_ms != 0 && !format_repeats[o->format])
+		return pw_error_set(err, "%s and --watch exclude each other", formats[o->format]);
 	if (o->explain && o->format != PW_FORMAT_TABLE)
-		return pw_error_set(err, "--explain excludes --json, --openmetrics and --check");
+		return pw_error_set(err, "--explain excludes %s and --check", PW_FORMATS(OPTIONS) + 2);
 	if (o->warning != 0 && o->critical != 0 && o->warning > o->critical)
 		return pw_error_set(err, "-w %u is above -c %u", o->warning, o->critical);
 	if (o->record != NULL && o->replay != NULL)
@@ -410,7 +412,7 @@ static bool is_filtered(const struct pw_options *o)
  * its state. */
 static void set_limits(struct pw_options *o, struct pw_policy *policy)
 {
-	bool ranked = (o->format != PW_FORMAT_JSON && o->format != PW_FORMAT_OPENMETRICS) || o->top != 0;
+	bool ranked = o->format == PW_FORMAT_TABLE || o->format == PW_FORMAT_CHECK || o->top != 0;
 
 	if (o->all || o->explain || o->format == PW_FORMAT_CHECK)
 		o->rows = PW_ROWS_ALL;

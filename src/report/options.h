@@ -9,13 +9,13 @@
 
 #include "base/error.h"
 #include "config/config.h"
+#include "report/format.h"
 #include "watch/monitor.h"
 #include "watch/policy.h"
 
 /* What pw_options_parse() asks its caller to do. */
 enum pw_command { PW_COMMAND_REPORT, PW_COMMAND_HELP, PW_COMMAND_VERSION, PW_COMMAND_USAGE_ERROR };
 
-enum pw_format { PW_FORMAT_TABLE, PW_FORMAT_JSON, PW_FORMAT_OPENMETRICS, PW_FORMAT_CHECK };
 enum pw_colour { PW_COLOUR_AUTO, PW_COLOUR_ALWAYS, PW_COLOUR_NEVER };
 
 struct pw_options {

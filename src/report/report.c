@@ -5,8 +5,6 @@
 
 #include "report/check.h"
 #include "report/explain.h"
-#include "report/json.h"
-#include "report/openmetrics.h"
 #include "report/table.h"
 #include "watch/alarm.h"
 
@@ -61,23 +59,17 @@ const struct pw_ns_notes *pw_report_notes(const struct pw_report *report, uint32
 int pw_report_print(FILE *out, const struct pw_report *report, const struct pw_options *options,
 	const struct pw_view *view, int *status)
 {
-	if (options->format == PW_FORMAT_JSON)
-		return pw_json_print(out, &report->selection, report->now_ms, report->wall);
-	if (options->format == PW_FORMAT_OPENMETRICS) {
-		const struct pw_context context = {
-			.snapshot = report->selection.snapshot, .now_ms = report->now_ms, .wall = report->wall};
-
-		return pw_openmetrics_print(out, &report->selection, &context, false);
+#define PRINT(name, repeats, help) \
+	case PW_FORMAT_##name: return pw_##name##_print(out, report);
+	switch (options->format) {
+		PW_FORMATS(PRINT)
+	case PW_FORMAT_CHECK: *status = pw_check_print(out, &report->selection); break;
+	case PW_FORMAT_TABLE:
+		if (options->explain)
+			pw_explain_print(out, report, view);
+		else if (pw_table_print(out, report, view) < 0)
+			return -1;
 	}
-	if (options->format == PW_FORMAT_CHECK) {
-		*status = pw_check_print(out, &report->selection);
-		return fflush(out);
-	}
-	if (options->explain) {
-		pw_explain_print(out, report, view);
-		return fflush(out);
-	}
-	if (pw_table_print(out, report, view) < 0)
-		return -1;
 	return fflush(out);
+#undef PRINT
 }

@@ -28,7 +28,7 @@ static void print(FILE *out, void *context)
 		.now_ms = report->now_ms,
 		.wall = report->wall};
 
-	assert_int_equal(pw_openmetrics_print(out, &report->selection, &now, scrape->counters), 0);
+	assert_int_equal(pw_openmetrics_write(out, &report->selection, &now, scrape->counters), 0);
 }
 
 /* The version is the only part that changes with a release. */

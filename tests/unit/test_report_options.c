@@ -60,7 +60,7 @@ static void test_values(void **state)
 	(void)state;
 	expect_ok(&o,
 		"--json --all --watch=0.25 --top 7 --color never --probe=off --config a --netns blue --netns /proc/1/ns/net");
-	assert_int_equal(o.format, PW_FORMAT_JSON);
+	assert_int_equal(o.format, PW_FORMAT_json);
 	assert_true(o.all);
 	assert_int_equal(o.watch_ms, 250);
 	assert_int_equal(o.top, 7);
