@@ -13,6 +13,9 @@
 
 /* Where sockets are read from: BPF where this host lets it, else netlink; or one of them. */
 enum pw_backend_choice { PW_BACKEND_AUTO, PW_BACKEND_BPF, PW_BACKEND_NETLINK };
+/* Where portwatchd listens for portwatch, unless its configuration says something else. */
+#define PW_CONTROL_SOCKET "/run/portwatch/portwatch.sock"
+
 enum pw_probe_mode { PW_PROBE_AUTO, PW_PROBE_ON, PW_PROBE_OFF };
 
 struct pw_config {
@@ -36,6 +39,9 @@ struct pw_config {
 	struct {
 		char *listen; /* NULL = off */
 	} metrics;
+	struct {
+		char *socket; /* NULL = off */
+	} control;
 	struct {
 		bool all;
 		char **names;

@@ -98,6 +98,9 @@ static const struct pw_setting snmp_settings[] = {
 static const struct pw_setting metrics_settings[] = {
 	SETTING("listen", PW_TEXT, pw_config, metrics.listen, 0, 255, ""),
 	END};
+static const struct pw_setting control_settings[] = {
+	SETTING("socket", PW_TEXT, pw_config, control.socket, 0, 107, PW_CONTROL_SOCKET),
+	END};
 static const struct pw_setting namespaces_settings[] = {
 	SETTING("all", PW_BOOL, pw_config, namespaces.all, 0, 0, "false"),
 	LIST("names", PW_NAMES, pw_config, namespaces.names, namespaces.n_names),
@@ -136,6 +139,7 @@ const struct pw_setting pw_settings[] = {
 	SECTION("agentx", PW_SECTION, 0, agentx_settings),
 	SECTION("snmp", PW_SECTION, 0, snmp_settings),
 	SECTION("metrics", PW_SECTION, 0, metrics_settings),
+	SECTION("control", PW_SECTION, 0, control_settings),
 	SECTION("namespaces", PW_SECTION, 0, namespaces_settings),
 	SECTION("snat", PW_HEIR_SECTION, 0, snat_settings),
 	SECTION("conntrack", PW_HEIR_SECTION, 0, conntrack_settings),

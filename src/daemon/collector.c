@@ -28,6 +28,7 @@ struct pw_collector {
 	struct pw_connect_events_poll failed; /* of the last poll */
 	uint64_t own_inode;                   /* of the own network namespace */
 	bool (*stopping)(void);               /* or NULL */
+	struct pw_journal *journal;           /* or NULL */
 	bool walks;                           /* sockets are read by BPF */
 	bool probing;                         /* ports in doubt are probed */
 	bool chosen, chose_probing;           /* that is decided, and was said */
@@ -54,8 +55,11 @@ static void emit(struct pw_collector *collector, const struct pw_event *event)
 	case PW_POSTED_INSTEAD: pw_monitor_repost(collector->monitor, &given_up); break;
 	case PW_NOT_POSTED: pw_monitor_repost(collector->monitor, &event->key); break;
 	}
-	if (!event->logged)
-		pw_log(pw_event_priority(event), "%s", pw_event_text(event, text, sizeof(text)));
+	if (event->logged)
+		return;
+	if (collector->journal != NULL)
+		pw_journal_add(collector->journal, event);
+	pw_log(pw_event_priority(event), "%s", pw_event_text(event, text, sizeof(text)));
 }
 
 static void tell_failure(struct pw_collector *collector, struct pw_event *event)
@@ -418,6 +422,11 @@ static void follow_connects(struct pw_collector *collector)
 	follow_refusals(collector, &now);
 	if (pw_failing_step(&collector->failing, now.total, &now.processes, pw_clock_boot_ms(), &event))
 		tell_failure(collector, &event);
+}
+
+void pw_collector_set_journal(struct pw_collector *collector, struct pw_journal *journal)
+{
+	collector->journal = journal;
 }
 
 void pw_collector_set_stopping(struct pw_collector *collector, bool (*stopping)(void))

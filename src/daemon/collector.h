@@ -10,6 +10,7 @@
 #include "config/config.h"
 #include "kernel/backend.h"
 #include "watch/exchange.h"
+#include "watch/journal.h"
 
 struct pw_collector;
 
@@ -27,6 +28,9 @@ void pw_collector_set_config(struct pw_collector *collector, const struct pw_con
 
 /* Whether the last reload was refused: the snapshots say so. */
 void pw_collector_set_config_failed(struct pw_collector *collector, bool failed);
+
+/* What happens is written into this journal from now on; borrowed. */
+void pw_collector_set_journal(struct pw_collector *collector, struct pw_journal *journal);
 
 /* Asked between two namespaces: a poll of many of them is given up, and leaves nothing, once this says true. NULL, as
  * at the start: never. */

@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "config/config.h"
 #include "daemon/collector.h"
+#include "daemon/control.h"
 #include "daemon/metrics.h"
 #include "daemon/options.h"
 #include "daemon/process.h"
@@ -53,6 +54,8 @@ struct daemon {
 	struct pw_collector *collector;
 	struct pw_agent *agent;
 	struct pw_metrics *metrics; /* NULL = none */
+	struct pw_journal *journal;
+	struct pw_control *control; /* NULL = none */
 	int signal_fd, timer_fd;
 	uint64_t polled_ms;       /* when the last poll began, CLOCK_BOOTTIME */
 	uint64_t extra_again_ms;  /* how soon the next poll beside those of the timer may be */
@@ -88,6 +91,8 @@ static void log_restart_settings(const struct daemon *d, const struct pw_config 
 		pw_log(LOG_NOTICE, "backend changed: it takes effect at the next start");
 	if (texts_differ(was->metrics.listen, now->metrics.listen))
 		pw_log(LOG_NOTICE, "the metrics settings changed: they take effect at the next start");
+	if (texts_differ(was->control.socket, now->control.socket))
+		pw_log(LOG_NOTICE, "the control settings changed: they take effect at the next start");
 	if (d->options.listen != NULL && texts_differ(was->snmp.include, now->snmp.include))
 		pw_log(LOG_NOTICE, "the snmp settings changed: they take effect at the next start");
 }
@@ -284,6 +289,22 @@ static int start_agent(struct daemon *d, struct pw_error *err)
 	return d->agent != NULL ? 0 : -1;
 }
 
+/* Nobody needs it to be warned: without it the daemon runs as well. The directory of the default path is there where
+ * systemd made it. */
+static void start_control(struct daemon *d)
+{
+	const char *path = d->config->control.socket;
+	struct pw_error err = {.text = ""};
+
+	if (path == NULL)
+		return;
+	d->control = pw_control_start(path, d->exchange, d->journal, &err);
+	if (d->control == NULL)
+		pw_log(strcmp(path, PW_CONTROL_SOCKET) != 0 || getenv("RUNTIME_DIRECTORY") != NULL ? LOG_WARNING
+												   : LOG_INFO,
+			"%s", err.text);
+}
+
 static int start(struct daemon *d, struct pw_error *err)
 {
 	const uint32_t max_alarms = d->config->policy.max_alarms;
@@ -300,7 +321,8 @@ static int start(struct daemon *d, struct pw_error *err)
 	if (drop_privileges(d, err) < 0)
 		return -1;
 	d->exchange = pw_exchange_new(max_alarms > OWED_MIN ? max_alarms : OWED_MIN);
-	if (d->exchange == NULL)
+	d->journal = pw_journal_new();
+	if (d->exchange == NULL || d->journal == NULL)
 		return pw_error_set(err, "out of memory or descriptors");
 	d->collector = pw_collector_new(d->config, d->exchange, d->events, d->walk, why.text, err);
 	d->walk = NULL;
@@ -313,6 +335,7 @@ static int start(struct daemon *d, struct pw_error *err)
 		return pw_error_set(err, "poll timer: %s", strerror(errno));
 	pw_log(LOG_INFO, "polling every %g s", d->config->poll_interval_ms / 1000.0);
 	pw_collector_set_stopping(d->collector, is_stopping);
+	pw_collector_set_journal(d->collector, d->journal);
 	/* the first poll comes before the agent, so that it never answers without numbers */
 	pw_collector_poll(d->collector);
 	if (d->config->metrics.listen != NULL) {
@@ -320,6 +343,7 @@ static int start(struct daemon *d, struct pw_error *err)
 		if (d->metrics == NULL)
 			return -1;
 	}
+	start_control(d);
 	if (start_agent(d, err) < 0)
 		return -1;
 	/* after the others have become threads of their own: they are to answer while a poll runs */
@@ -331,6 +355,7 @@ static void stop(struct daemon *d)
 {
 	pw_systemd_notify("STOPPING=1");
 	pw_metrics_stop(d->metrics);
+	pw_control_stop(d->control);
 	if (d->agent != NULL && !pw_agent_stop(d->agent, STOP_MS)) {
 		pw_log(LOG_WARNING, "the master agent hangs: ending without it");
 		pw_collector_save(d->collector);
@@ -342,6 +367,7 @@ static void stop(struct daemon *d)
 	if (d->walk != NULL)
 		d->walk->free(d->walk);
 	pw_connect_events_free(d->events);
+	pw_journal_free(d->journal);
 	pw_exchange_free(d->exchange);
 	pw_config_free(d->config);
 	free(d->options.config_path);

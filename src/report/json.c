@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A poll as one JSON document (RFC 8259), in one line: docs/json.md and docs/portwatch.schema.json
- *
- * The keys are the column names of PORTWATCH-MIB without their prefix. They are a contract: keys may be added, none is
- * renamed or removed, none changes its type. Texts that are not UTF-8 get U+FFFD for each byte that is none. */
 #include <string.h>
 
 #include "base/utf8.h"
+#include "report/json.h"
 #include "report/report.h"
-#include "watch/fields.h"
 
 /* A host can have 100,000 pools: the members are put together in a buffer of our own, several times faster than
  * fprintf(). */
@@ -106,9 +102,14 @@ static void put_value(struct writer *w, const struct pw_field *field, const stru
 	}
 }
 
+/* What a document is made from. */
+struct source {
+	const struct pw_context *context;
+	bool daemon; /* also what only the daemon knows */
+};
+
 /* The members of an object for a row, without the brace at its end. */
-static void put_fields(
-	struct writer *w, const struct pw_fields *fields, const struct pw_context *context, const void *row)
+static void put_fields(struct writer *w, const struct pw_fields *fields, const struct source *source, const void *row)
 {
 	const char *before = "{\"";
 
@@ -116,9 +117,9 @@ static void put_fields(
 		const struct pw_field *field = &fields->fields[i];
 		struct pw_field_value value;
 
-		if (!field->json)
+		if (!pw_field_in_json(field, source->daemon))
 			continue;
-		pw_field_read(field, context, row, &value);
+		pw_field_read(field, source->context, row, &value);
 		put_text(w, before);
 		put_text(w, field->name);
 		put(w, "\":", 2);
@@ -127,35 +128,52 @@ static void put_fields(
 	}
 }
 
-int pw_json_print(FILE *out, const struct pw_report *report)
+/* The elements of an array whose rows stand one behind the other. */
+static void put_rows(struct writer *w, const struct pw_fields *fields, const struct source *source, const void *rows,
+	size_t n, size_t size)
 {
-	const struct pw_selection *selection = &report->selection;
-	const struct pw_snapshot *snapshot = selection->snapshot;
-	const struct pw_context context = {.snapshot = snapshot, .now_ms = report->now_ms, .wall = report->wall};
+	for (size_t i = 0; i < n; i++) {
+		put(w, ",", i > 0);
+		put_fields(w, fields, source, (const char *)rows + i * size);
+		put(w, "}", 1);
+	}
+}
+
+int pw_json_write(FILE *out, const struct pw_selection *selection, const struct pw_context *context,
+	const struct pw_events *events)
+{
+	const struct pw_snapshot *s = selection->snapshot;
+	const struct source source = {context, events != NULL};
 	struct writer w;
 
 	w.out = out;
 	w.len = 0;
-	put_fields(&w, &pw_agent_fields, &context, snapshot);
+	put_fields(&w, &pw_agent_fields, &source, s);
 	put_text(&w, ",\"namespaces\":[");
-	for (size_t i = 0; i < snapshot->n_namespaces; i++) {
-		put(&w, ",", i > 0);
-		put_fields(&w, &pw_namespace_fields, &context, &snapshot->namespaces[i]);
-		put(&w, "}", 1);
-	}
+	put_rows(&w, &pw_namespace_fields, &source, s->namespaces, s->n_namespaces, sizeof(*s->namespaces));
 	put_text(&w, "],\"labels\":[");
-	for (size_t i = 0; i < snapshot->n_labels; i++) {
-		put(&w, ",", i > 0);
-		put_fields(&w, &pw_label_fields, &context, &snapshot->labels[i]);
-		put(&w, "}", 1);
-	}
+	put_rows(&w, &pw_label_fields, &source, s->labels, s->n_labels, sizeof(*s->labels));
 	put_text(&w, "],\"pools\":[");
 	for (size_t i = 0; i < selection->n; i++) {
 		put(&w, ",", i > 0);
-		put_fields(&w, &pw_pool_fields, &context, selection->rows[i]);
+		put_fields(&w, &pw_pool_fields, &source, selection->rows[i]);
 		put(&w, "}", 1);
+	}
+	if (events != NULL) {
+		put_text(&w, "],\"alarms\":[");
+		put_rows(&w, &pw_alarm_fields, &source, s->alarms, s->n_alarms, sizeof(*s->alarms));
+		put_text(&w, "],\"events\":[");
+		put_rows(&w, &pw_event_fields, &source, events->events, events->n, sizeof(*events->events));
 	}
 	put_text(&w, "]}\n");
 	flush(&w);
 	return fflush(out) == 0 && !ferror(out) ? 0 : -1;
+}
+
+int pw_json_print(FILE *out, const struct pw_report *report)
+{
+	const struct pw_context context = {
+		.snapshot = report->selection.snapshot, .now_ms = report->now_ms, .wall = report->wall};
+
+	return pw_json_write(out, &report->selection, &context, NULL);
 }

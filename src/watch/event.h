@@ -78,6 +78,9 @@ void pw_event_set_previous(struct pw_event *event, enum pw_state previous);
 /* One line with the facts of the notification, for the log. Returns buf. */
 char *pw_event_text(const struct pw_event *event, char *buf, size_t size);
 
+/* The name of a type, as in JSON: that of the notification without "pw"; "unknown" for any other value. */
+const char *pw_event_type_name(unsigned type);
+
 /* The priority of that line: LOG_WARNING where something gets worse, LOG_NOTICE where it gets better, LOG_ERR where
  * nothing is known. */
 int pw_event_priority(const struct pw_event *event);

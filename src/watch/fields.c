@@ -4,6 +4,7 @@
 #include "watch/fields.h"
 
 #include <netinet/in.h>
+#include <stdio.h>
 #include <string.h>
 
 /* --- how a line of the tables is written; KEPT_IN is the structure that it reads -------------------------------------------- */
@@ -22,7 +23,7 @@
 
 /* The member of the row that has it; of an enumeration, with the function that names its values. Or the function that computes it. */
 #define IN(member) \
-	.offset = offsetof(KEPT_IN, member), \
+	.offset = offsetof(KEPT_IN, member), .size = sizeof(((const KEPT_IN *)0)->member), \
 	.storage = _Generic(((const KEPT_IN *)0)->member, \
 		uint8_t: PW_IN_U8, \
 		uint16_t: PW_IN_U16, \
@@ -35,6 +36,8 @@
 #define WORD(member, names) IN(member), .word = (names)
 #define CALL(function) .storage = PW_IN_CALL, .get = (function)
 #define CALL_WORD(function, names) CALL(function), .word = (names)
+#define BOTH(get_, set_) CALL(get_), .set = (set_)
+#define BOTH_WORD(get_, set_, names) BOTH(get_, set_), .word = (names)
 #define NO_UNIT NULL
 
 #define FIELDS(table_, prefix_, number_, is_table, is_readable, lines) \
@@ -82,6 +85,14 @@ static int64_t age_ms(const struct pw_context *context, uint64_t since_ms)
 	return context->now_ms > since_ms ? (int64_t)(context->now_ms - since_ms) : 0;
 }
 
+/* When something was that is so many seconds old; 0, which is never, can't come of it. */
+static uint64_t since_ms(const struct pw_context *context, const struct pw_field_value *age_s)
+{
+	uint64_t age = (uint64_t)age_s->number * 1000;
+
+	return context->now_ms > age ? context->now_ms - age : 1;
+}
+
 static void get_version(const struct pw_context *context, const void *row, struct pw_field_value *value)
 {
 	(void)context;
@@ -93,6 +104,12 @@ static void get_wall(const struct pw_context *context, const void *row, struct p
 {
 	(void)row;
 	value->date = context->wall;
+}
+
+static void set_wall(struct pw_context *context, void *row, const struct pw_field_value *value)
+{
+	(void)row;
+	context->wall = value->date;
 }
 
 static void get_poll_age(const struct pw_context *context, const void *row, struct pw_field_value *value)
@@ -124,16 +141,34 @@ static void get_failures_status(const struct pw_context *context, const void *ro
 	value->number = ((const struct pw_snapshot *)row)->connect_failures_counting ? 1 : 2;
 }
 
+static void set_failures_status(struct pw_context *context, void *row, const struct pw_field_value *value)
+{
+	(void)context;
+	((struct pw_snapshot *)row)->connect_failures_counting = value->number == 1;
+}
+
 static void get_sent(const struct pw_context *context, const void *row, struct pw_field_value *value)
 {
 	(void)row;
 	value->number = (int64_t)context->exchange.acknowledged;
 }
 
+static void set_sent(struct pw_context *context, void *row, const struct pw_field_value *value)
+{
+	(void)row;
+	context->exchange.acknowledged = (uint64_t)value->number;
+}
+
 static void get_suppressed(const struct pw_context *context, const void *row, struct pw_field_value *value)
 {
 	(void)row;
 	value->number = (int64_t)context->exchange.suppressed;
+}
+
+static void set_suppressed(struct pw_context *context, void *row, const struct pw_field_value *value)
+{
+	(void)row;
+	context->exchange.suppressed = (uint64_t)value->number;
 }
 
 /* RFC 2579, TimeStamp: 0 when it happened before sysUpTime was 0. */
@@ -151,10 +186,16 @@ static void get_config_status(const struct pw_context *context, const void *row,
 	value->number = ((const struct pw_snapshot *)row)->config_failed ? 2 : 1;
 }
 
+static void set_config_status(struct pw_context *context, void *row, const struct pw_field_value *value)
+{
+	(void)context;
+	((struct pw_snapshot *)row)->config_failed = value->number == 2;
+}
+
 #define KEPT_IN struct pw_snapshot
 static const struct pw_field agent_fields[] = {
 	FIELD(1, "version", TEXT, NO_UNIT, "The version of the program", CALL(get_version)),
-	FIELD(0, "time", DATE, NO_UNIT, "When the poll took place", CALL(get_wall)),
+	FIELD(0, "time", DATE, NO_UNIT, "When the poll took place", BOTH(get_wall, set_wall)),
 	SNMP(2, "pollInterval", GAUGE32, "milliseconds", "From one poll to the next", IN(poll_interval_ms)),
 	SNMP(3, "pollAge", GAUGE32, "milliseconds", "Since the last complete poll", CALL(get_poll_age)),
 	FIELD(4, "pollDuration", GAUGE32, "microseconds", "How long the last poll took", IN(poll_duration_us)),
@@ -169,14 +210,15 @@ static const struct pw_field agent_fields[] = {
 	SNMP(13, "connectFailures", COUNTER64, "failures", "Allocations that failed for want of a port",
 		IN(connect_failures)),
 	SNMP(14, "connectFailuresStatus", ENUM, NO_UNIT, "Whether allocations that fail are counted",
-		CALL_WORD(get_failures_status, failures_status_name)),
-	SNMP(15, "notificationsSent", COUNTER64, "notifications", "Notifications that arrived", CALL(get_sent)),
+		BOTH_WORD(get_failures_status, set_failures_status, failures_status_name)),
+	SNMP(15, "notificationsSent", COUNTER64, "notifications", "Notifications that arrived",
+		BOTH(get_sent, set_sent)),
 	SNMP(16, "notificationsSuppressed", COUNTER64, "notifications", "Notifications that the rate limit held back",
-		CALL(get_suppressed)),
+		BOTH(get_suppressed, set_suppressed)),
 	SNMP(17, "activeAlarms", GAUGE32, "alarms", "Pools whose state is not normal", IN(active_alarms)),
 	SNMP(18, "alarmsLastChange", TIMESTAMP, NO_UNIT, "When an alarm last changed", CALL(get_alarms_last_change)),
 	SNMP(19, "configStatus", ENUM, NO_UNIT, "Whether the configuration was read without a mistake",
-		CALL_WORD(get_config_status, config_status_name)),
+		BOTH_WORD(get_config_status, set_config_status, config_status_name)),
 	SNMP(20, "generation", COUNTER32, NO_UNIT, "Changes with every poll", IN(generation)),
 	SNMP(21, "startTime", DATE, NO_UNIT, "When the counters were 0", IN(start_time)),
 	SNMP(22, "connectFailuresReason", TEXT, NO_UNIT, "Which allocations that fail are not counted, and why",
@@ -193,10 +235,22 @@ static void get_tw_reuse(const struct pw_context *context, const void *row, stru
 	value->number = (int)((const struct pw_ns_row *)row)->tw_reuse + 1;
 }
 
+static void set_tw_reuse(struct pw_context *context, void *row, const struct pw_field_value *value)
+{
+	(void)context;
+	((struct pw_ns_row *)row)->tw_reuse = (enum pw_tw_reuse)(value->number - 1);
+}
+
 static void get_ns_status(const struct pw_context *context, const void *row, struct pw_field_value *value)
 {
 	(void)context;
 	value->number = ((const struct pw_ns_row *)row)->failing ? 2 : 1;
+}
+
+static void set_ns_status(struct pw_context *context, void *row, const struct pw_field_value *value)
+{
+	(void)context;
+	((struct pw_ns_row *)row)->failing = value->number == 2;
 }
 
 #define KEPT_IN struct pw_ns_row
@@ -211,12 +265,12 @@ static const struct pw_field namespace_fields[] = {
 	FIELD(8, "tcpTimeWait", GAUGE32, "sockets", "TCP sockets in TIME_WAIT", IN(tcp_time_wait)),
 	FIELD(9, "udpSockets", GAUGE32, "sockets", "UDP sockets", IN(udp)),
 	FIELD(10, "timeWaitReuse", ENUM, NO_UNIT, "Which ports in TIME_WAIT connect() may take over",
-		CALL_WORD(get_tw_reuse, reuse_name)),
+		BOTH_WORD(get_tw_reuse, set_tw_reuse, reuse_name)),
 	FIELD(11, "blocked", GAUGE32, "ports", "Ports that no connect() can get, whatever its destination",
 		IN(blocked)),
 	FIELD(12, "basis", ENUM, NO_UNIT, "How the blocked ports are known", WORD(basis, pw_basis_name)),
 	FIELD(13, "status", ENUM, NO_UNIT, "Whether the last poll got all numbers",
-		CALL_WORD(get_ns_status, ns_status_name)),
+		BOTH_WORD(get_ns_status, set_ns_status, ns_status_name)),
 	FIELD(14, "snatFailures", COUNTER64, "failures", "Packets that found no connection tracking entry",
 		IN(snat_failures)),
 	FIELD(15, "snatStatus", ENUM, NO_UNIT, "Whether SNAT pools are known", WORD(snat_status, snat_status_name)),
@@ -242,9 +296,19 @@ static void get_peak_age(const struct pw_context *context, const void *row, stru
 	value->number = age_ms(context, ((const struct pw_pool_row *)row)->peak_ms) / 1000;
 }
 
+static void set_peak_age(struct pw_context *context, void *row, const struct pw_field_value *value)
+{
+	((struct pw_pool_row *)row)->peak_ms = since_ms(context, value);
+}
+
 static void get_state_age(const struct pw_context *context, const void *row, struct pw_field_value *value)
 {
 	value->number = age_ms(context, ((const struct pw_pool_row *)row)->state_ms) / 1000;
+}
+
+static void set_state_age(struct pw_context *context, void *row, const struct pw_field_value *value)
+{
+	((struct pw_pool_row *)row)->state_ms = since_ms(context, value);
 }
 
 static void get_failure_age(const struct pw_context *context, const void *row, struct pw_field_value *value)
@@ -252,6 +316,11 @@ static void get_failure_age(const struct pw_context *context, const void *row, s
 	const struct pw_pool_row *pool = row;
 
 	value->number = pool->failed_ms == 0 ? UINT32_MAX : age_ms(context, pool->failed_ms) / 1000;
+}
+
+static void set_failure_age(struct pw_context *context, void *row, const struct pw_field_value *value)
+{
+	((struct pw_pool_row *)row)->failed_ms = value->number == UINT32_MAX ? 0 : since_ms(context, value);
 }
 
 #define KEPT_IN struct pw_pool_row
@@ -279,17 +348,18 @@ static const struct pw_field pool_fields[] = {
 		IN(states.fin_wait)),
 	FIELD(31, "reusable", GAUGE32, "ports", "Used ports that would be handed out again now", IN(counts.reusable)),
 	FIELD(16, "free", GAUGE32, "ports", "Allocations that would succeed now", IN(counts.free)),
+	SNMP(0, "doubt", GAUGE32, "ports", "Free ports that may not be free, for all that is known", IN(counts.doubt)),
 	FIELD(17, "fastFree", GAUGE32, "ports", "Free ports that the kernel tries first", IN(counts.fast_free)),
 	FIELD(18, "utilization", GAUGE32, "percent", "Share of the ports that is not free", IN(counts.utilization)),
 	FIELD(19, "peak", GAUGE32, "ports", "Most used ports since the start", IN(peak)),
-	FIELD(20, "peakAge", GAUGE32, "seconds", "Since the peak", CALL(get_peak_age)),
+	FIELD(20, "peakAge", GAUGE32, "seconds", "Since the peak", BOTH(get_peak_age, set_peak_age)),
 	FIELD(21, "growth", INTEGER32, "ports per minute", "Free ports lost per minute", IN(growth)),
 	FIELD(22, "timeToExhaustion", GAUGE32, "seconds", "Until nothing is free at this growth",
 		IN(time_to_exhaustion)),
 	FIELD(23, "allocLatency", GAUGE32, "microseconds", "What the kernel needs for one port; 0 is not measured",
 		IN(alloc_latency_us)),
 	FIELD(24, "state", ENUM, NO_UNIT, "The state", WORD(state, pw_state_name)),
-	FIELD(25, "stateAge", GAUGE32, "seconds", "Since the state last changed", CALL(get_state_age)),
+	FIELD(25, "stateAge", GAUGE32, "seconds", "Since the state last changed", BOTH(get_state_age, set_state_age)),
 	FIELD(29, "stateReason", ENUM, NO_UNIT, "Why the state is not normal", WORD(reason, pw_reason_name)),
 	FIELD(26, "warningThreshold", GAUGE32, "percent", "Utilization that is a warning; 0 is none",
 		IN(warning_threshold)),
@@ -299,7 +369,7 @@ static const struct pw_field pool_fields[] = {
 	FIELD(30, "basis", ENUM, NO_UNIT, "How the blocked ports are known", WORD(basis, pw_basis_name)),
 	FIELD(38, "failures", COUNTER64, "failures", "Allocations that failed for want of a port", IN(failures)),
 	FIELD(39, "failureAge", GAUGE32, "seconds", "Since the last of these; 4294967295 is never",
-		CALL(get_failure_age)),
+		BOTH(get_failure_age, set_failure_age)),
 	FIELD(33, "label", TEXT, NO_UNIT, "The pool section that matches", IN(label)),
 	FIELD(28, "owner", TEXT, NO_UNIT, "Who holds most of the sockets", IN(owner)),
 };
@@ -373,6 +443,7 @@ static void get_event_pool(const struct pw_context *context, const void *row, st
 #define KEPT_IN struct pw_event
 static const struct pw_field event_fields[] = {
 	FIELD(1, "id", UNSIGNED32, NO_UNIT, "The number of the event", IN(id)),
+	FIELD(0, "type", ENUM, NO_UNIT, "What happened, as the notification is called", WORD(type, pw_event_type_name)),
 	FIELD(2, "time", DATE, NO_UNIT, "When the poll that saw it ended", IN(time)),
 	FIELD(3, "poolName", TEXT, NO_UNIT, "The pool", IN(name)),
 	FIELD(4, "label", TEXT, NO_UNIT, "The pool section that matches", IN(label)),
@@ -437,6 +508,43 @@ void pw_field_read(
 	}
 	if (field->syntax == PW_SYNTAX_TEXT && value->text == NULL)
 		value->text = "";
+}
+
+void pw_field_write(
+	const struct pw_field *field, struct pw_context *context, void *row, const struct pw_field_value *value)
+{
+	void *at = (char *)row + field->offset;
+
+	switch ((enum pw_storage)field->storage) {
+	case PW_IN_NONE: break;
+	case PW_IN_U8: *(uint8_t *)at = (uint8_t)value->number; break;
+	case PW_IN_U16: *(uint16_t *)at = (uint16_t)value->number; break;
+	case PW_IN_U32: *(uint32_t *)at = (uint32_t)value->number; break;
+	case PW_IN_I32: *(int32_t *)at = (int32_t)value->number; break;
+	case PW_IN_U64: memcpy(at, &value->number, sizeof(value->number)); break;
+	case PW_IN_TEXT: *(const char **)at = value->text; break;
+	case PW_IN_CHARS: snprintf(at, field->size, "%s", value->text); break;
+	case PW_IN_DATE: *(struct timespec *)at = value->date; break;
+	case PW_IN_CALL:
+		if (field->set != NULL)
+			field->set(context, row, value);
+		break;
+	}
+}
+
+bool pw_field_in_json(const struct pw_field *field, bool daemon)
+{
+	return field->json ||
+		(daemon && field->storage != PW_IN_NONE && field->syntax != PW_SYNTAX_ROW &&
+			field->syntax != PW_SYNTAX_TIMESTAMP);
+}
+
+int pw_field_value_of(const struct pw_field *field, const char *word)
+{
+	for (int value = 0; value < 256; value++)
+		if (strcmp(field->word((unsigned)value), word) == 0 && strcmp(word, "unknown") != 0)
+			return value;
+	return -1;
 }
 
 const struct pw_field *pw_field_by_name(const struct pw_fields *fields, const char *name)

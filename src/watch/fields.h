@@ -70,11 +70,13 @@ struct pw_field {
 	uint8_t number;     /* below its group, or below the entry of its table; 0 = not in the MIB */
 	uint8_t syntax;     /* enum pw_syntax */
 	uint8_t storage;    /* enum pw_storage */
-	bool json;          /* in the JSON document */
+	bool json;          /* in every JSON document, else in that of the daemon only */
 	bool index;         /* part of the index: it has a number in the MIB and can't be read there */
-	uint16_t offset;
+	uint16_t offset, size;
 	const char *(*word)(unsigned value); /* of an enumeration: the name of a value, "unknown" where it has none */
 	void (*get)(const struct pw_context *context, const void *row, struct pw_field_value *value);
+	/* the other way round; NULL where the value follows from others */
+	void (*set)(struct pw_context *context, void *row, const struct pw_field_value *value);
 };
 
 /* What one kind of row has. */
@@ -96,6 +98,17 @@ extern const struct pw_fields pw_agent_fields, pw_namespace_fields, pw_pool_fiel
  * the row. */
 void pw_field_read(
 	const struct pw_field *field, const struct pw_context *context, const void *row, struct pw_field_value *value);
+
+/* The other way round, for a row that is made of a document. Of PW_SYNTAX_TEXT the row keeps the pointer, or a copy that
+ * is cut to its array; what follows from other values, and what the MIB alone has, is left as it is. */
+void pw_field_write(
+	const struct pw_field *field, struct pw_context *context, void *row, const struct pw_field_value *value);
+
+/* Whether a field is a member of a JSON document, that of the daemon or any other. */
+bool pw_field_in_json(const struct pw_field *field, bool daemon);
+
+/* The value of an enumeration that has this name; -1 when there is none. */
+int pw_field_value_of(const struct pw_field *field, const char *word);
 
 /* The field with this name; NULL when there is none. */
 const struct pw_field *pw_field_by_name(const struct pw_fields *fields, const char *name);

@@ -3,7 +3,7 @@
  *
  * agent_driver [-L] [-i INCLUDE] [-p PING-SECONDS] [-r RECONNECT-SECONDS] [-d] ADDRESS
  * agent_driver -o             prints what the agent knows of the MIB: objects, their units and enumerations, notifications; and the
- *                             members of the JSON document
+ *                             members of the JSON document, "extra" those of the daemon's only
  *
  * Snapshots and notifications are made by commands on standard input, one a line; each is answered by one line:
  *   rows N             publishes a snapshot of N pools, of which every tenth has an alarm
@@ -353,12 +353,13 @@ static void print_field(const struct pw_fields *fields, const struct pw_field *f
 {
 	if (field->number != 0)
 		print_object(fields, field);
-	if (field->unit != NULL)
+	if (field->unit != NULL && field->number != 0)
 		printf("unit %s %s\n", object_name(fields, field), field->unit);
-	if (field->help != NULL)
+	if (field->help != NULL && field->number != 0)
 		printf("help %s %s\n", object_name(fields, field), field->help);
-	if (field->json)
-		printf("member %s %s %s\n", fields->prefix, field->name,
+	if (pw_field_in_json(field, true))
+		printf("%s %s %s %s\n", pw_field_in_json(field, false) ? "member" : "extra", fields->prefix,
+			field->name,
 			field->syntax == PW_SYNTAX_ENUM                                              ? "enum"
 				: field->syntax == PW_SYNTAX_TEXT || field->syntax == PW_SYNTAX_DATE ? "string"
 												     : "integer");

@@ -82,32 +82,34 @@ def known_fields():
                             timeout=30).stdout
     lines = [line.split() for line in output.splitlines()]
     return {kind: [words[1:] for words in lines if words[0] == kind]
-            for kind in ("object", "unit", "help", "value", "member", "enumeration", "notification")}
+            for kind in ("object", "unit", "help", "value", "member", "extra", "enumeration", "notification")}
 
 
 def schema_parts(schema):
     """The objects of the JSON document by the prefix of their MIB objects."""
-    tables = {"pwNs": "namespaces", "pwPool": "pools", "pwLabel": "labels"}
+    tables = {"pwNs": "namespaces", "pwPool": "pools", "pwLabel": "labels", "pwAlarm": "alarms", "pwEvent": "events"}
     return {"pw": schema} | {prefix: schema["properties"][name]["items"] for prefix, name in tables.items()}
 
 
 def complete(schema, known):
-    """Adds the members that the schema does not know yet, in the order of the program; what stands there may say more and stays."""
+    """Adds the members that the schema does not know yet, in the order of the program; what stands there may say more and stays.
+    What comes from the daemon only may be missing."""
     signed = {name for name, _, _, syntax in known["object"] if syntax == "Integer32"}
     words = {}
     for name, _, word in known["value"]:
         words.setdefault(name, []).append(word)
     for prefix, part in schema_parts(schema).items():
         before, members = part["properties"], {}
-        for table, member, kind in known["member"]:
+        for table, member, kind in known["member"] + known["extra"]:
             name = prefix + member[0].upper() + member[1:]
             made = {"enum": words.get(name)} if kind == "enum" else {"type": kind}
             if kind == "integer" and name not in signed:
                 made["minimum"] = 0
             if table == prefix:
                 members[member] = before.get(member, made)
+        extra = {member for table, member, _ in known["extra"] if table == prefix} | {"alarms", "events"}
         part["properties"] = members | before
-        part["required"] = list(part["properties"])
+        part["required"] = [name for name in part["properties"] if name not in extra]
     return schema
 
 

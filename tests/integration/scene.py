@@ -2,8 +2,10 @@
 """A host as an operator has it: connections, portwatchd, snmpd beside it, and a receiver of notifications."""
 
 import contextlib
+import pathlib
+import time
 
-from harness import Daemon, equals, eventually
+from harness import PATIENCE, Daemon, equals, eventually
 from snmp import V3_ENGINE, V3_PASSWORD, V3_USER, Manager, Master, Trapd
 
 ACCESS = f"-v 3 -u {V3_USER} -l authPriv -a SHA -A {V3_PASSWORD} -x AES -X {V3_PASSWORD}"
@@ -102,3 +104,29 @@ class Scene:
         self.polls(settle)
         assert self.crossings(receiver) == crossings
         return self.notifications(receiver)
+
+
+def resident_kib(pid):
+    text = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return next(int(line.split()[1]) for line in text.splitlines() if line.startswith("VmRSS:"))
+
+
+class Undisturbed:
+    """Polls came at their time, and memory stayed flat, while something else happened."""
+
+    def __init__(self, scene, interval, grown_kib=16 * 1024):
+        self.scene, self.interval, self.grown = scene, interval, grown_kib
+
+    def __enter__(self):
+        self.polls, self.begun = self.scene.manager.get("pwPolls"), time.monotonic()
+        self.memory = resident_kib(self.scene.daemon.pid)
+        return self
+
+    def __exit__(self, kind, *_):
+        if kind is None:
+            wanted = (time.monotonic() - self.begun) / self.interval
+            polled = self.scene.manager.get("pwPolls") - self.polls
+            assert polled >= wanted * 0.8 / PATIENCE - 2, f"{polled} polls, expected {wanted:.0f}"
+            grown = resident_kib(self.scene.daemon.pid) - self.memory
+            assert grown < self.grown, f"{grown} KiB more"
+            assert self.scene.manager.get("pwPollErrors") == 0

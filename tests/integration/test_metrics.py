@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The endpoint for Prometheus: what it says, and what its readers can't do to the daemon."""
 
-import pathlib
 import select
 import socket
 import time
 
 import pytest
 from harness import PATIENCE, eventually
-from scene import connect_pool
+from scene import Undisturbed, connect_pool
 
 HERE = "127.0.0.1"
 WEB = connect_pool(HERE, HERE, 8080)
@@ -55,32 +54,6 @@ def ask(scene, path, method="GET", address=LISTEN):
     return read(connect(scene, get(path, method), address))
 
 
-def resident_kib(pid):
-    text = pathlib.Path(f"/proc/{pid}/status").read_text()
-    return next(int(line.split()[1]) for line in text.splitlines() if line.startswith("VmRSS:"))
-
-
-class Undisturbed:
-    """Polls came at their time, and memory stayed flat, while something else happened."""
-
-    def __init__(self, scene, grown_kib=16 * 1024):
-        self.scene, self.grown = scene, grown_kib
-
-    def __enter__(self):
-        self.polls, self.begun = self.scene.manager.get("pwPolls"), time.monotonic()
-        self.memory = resident_kib(self.scene.daemon.pid)
-        return self
-
-    def __exit__(self, kind, *_):
-        if kind is None:
-            wanted = (time.monotonic() - self.begun) / INTERVAL
-            polled = self.scene.manager.get("pwPolls") - self.polls
-            assert polled >= wanted * 0.8 / PATIENCE - 2, f"{polled} polls, expected {wanted:.0f}"
-            grown = resident_kib(self.scene.daemon.pid) - self.memory
-            assert grown < self.grown, f"{grown} KiB more"
-            assert self.scene.manager.get("pwPollErrors") == 0
-
-
 def test_scrape(scene):
     """The numbers of the MIB, in the format that the header names; one look is shared by who comes within a second."""
     status, headers, body = ask(scene, "/metrics")
@@ -122,7 +95,7 @@ def test_addresses(make_scene):
 def test_a_thousand_readers(scene):
     """All at once: each gets the whole text."""
     ask(scene, "/metrics")
-    with Undisturbed(scene):
+    with Undisturbed(scene, INTERVAL):
         clients = [connect(scene, get("/metrics")) for _ in range(1000)]
         for client in clients:
             status, _, body = read(client)
@@ -132,7 +105,7 @@ def test_a_thousand_readers(scene):
 def test_readers_that_hold_on(scene):
     """Twice as many connections as there may be, which say nothing, or half of a request, or read an octet a second: they end, and a scrape comes through."""
     begun = time.monotonic()
-    with Undisturbed(scene):
+    with Undisturbed(scene, INTERVAL):
         held = [connect(scene, part) for part in (b"", b"GET /metr", get("/metrics")) for _ in range(2 * CONNECTIONS // 3)]
         slow = held[-2 * CONNECTIONS // 3:]
         done = []
@@ -156,7 +129,7 @@ def test_garbage(scene):
     cases = [b"\0" * 5000, b"\xff" * 100, b"GET / HTTP/9.9\r\n\r\n", b"GET /metrics HTTP/1.1\r\n" + b"X: y\r\n" * 100000, b"GET " + b"/" * 100000,
              get("/metrics") * 200, b"GET /metrics HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n", b"\r\n" * 10000,
              b"POST /metrics HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n"]
-    with Undisturbed(scene):
+    with Undisturbed(scene, INTERVAL):
         for octets in cases * 5:
             client = connect(scene)
             client.settimeout(0.2)

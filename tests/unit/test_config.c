@@ -107,7 +107,7 @@ static void expect_reports(const char *text, const char *reports)
 
 #define TOP_NAMES \
 	"poll-interval, idle-interval, min-used, max-rows, max-alarms, linger, state-file, top, backend, probe, connect-failures, " \
-	"warning, critical, exhausted, forecast, pool, ignore, notify, agentx, snmp, metrics, namespaces, snat, conntrack"
+	"warning, critical, exhausted, forecast, pool, ignore, notify, agentx, snmp, metrics, control, namespaces, snat, conntrack"
 #define POOL_NAMES \
 	"kind, protocol, local, remote, port, namespace, warning, critical, exhausted, forecast, free-below, fast-free-below, " \
 	"ports, capacity, for"
@@ -510,6 +510,7 @@ static void assert_defaults(const struct pw_config *c)
 	assert_int_equal(c->agentx.reconnect_interval_ms, 2000);
 	assert_string_equal(c->snmp.include, "/etc/portwatch/snmp.conf");
 	assert_null(c->metrics.listen);
+	assert_string_equal(c->control.socket, "/run/portwatch/portwatch.sock");
 	assert_false(c->namespaces.all);
 	assert_int_equal(c->namespaces.n_names, 0);
 	assert_int_equal(c->snat.n_ranges, 0);
