@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "kernel_fake.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -8,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+
+#include "kernel_fake.h"
 
 struct fake *fake_new(void)
 {
@@ -216,5 +224,28 @@ int catch_sockets(void *context, const struct pw_socket *sockets, size_t n)
 		return caught->result;
 	memcpy(caught->sockets + caught->n, sockets, n * sizeof(*sockets));
 	caught->n += n;
+	return 0;
+}
+
+int reading_setup(void **state)
+{
+	struct reading *r = calloc(1, sizeof(*r));
+
+	r->fake = fake_new();
+	r->input = fake_input(r->fake);
+	r->batch.sink = catch_sockets;
+	r->batch.context = &r->caught;
+	*state = r;
+	return 0;
+}
+
+int reading_teardown(void **state)
+{
+	struct reading *r = *state;
+
+	assert_int_equal(r->fake->closed, r->fake->total_opened);
+	assert_int_equal(r->batch.n, 0);
+	fake_free(r->fake);
+	free(r);
 	return 0;
 }

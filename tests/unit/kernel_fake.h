@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/error.h"
+#include "kernel/backend.h"
 #include "kernel/input.h"
 #include "count/socket.h"
 
@@ -91,5 +93,20 @@ struct caught {
 };
 
 int catch_sockets(void *context, const struct pw_socket *sockets, size_t n);
+
+/* What a test of one reader needs; for cmocka_unit_test_setup_teardown(). */
+struct reading {
+	struct fake *fake;
+	struct pw_input input;
+	struct caught caught;
+	struct pw_batch batch; /* goes to `caught` */
+	struct pw_take_stats stats;
+	struct pw_error err;
+};
+
+int reading_setup(void **state);
+
+/* Also sees that everything was closed and handed on. */
+int reading_teardown(void **state);
 
 #endif

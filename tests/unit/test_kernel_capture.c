@@ -169,7 +169,7 @@ static void cut_files_are_refused(void **state)
 	free(memory.data);
 }
 
-static void foreign_files_are_refused(void **state)
+static void files_of_others_are_refused(void **state)
 {
 	static const struct {
 		size_t offset;
@@ -262,7 +262,7 @@ int main(void)
 		cmocka_unit_test(dumps_come_back_in_order),
 		cmocka_unit_test(large_datagrams_are_cut),
 		cmocka_unit_test(cut_files_are_refused),
-		cmocka_unit_test(foreign_files_are_refused),
+		cmocka_unit_test(files_of_others_are_refused),
 		cmocka_unit_test(random_damage),
 		cmocka_unit_test(files_are_named),
 	};

@@ -318,39 +318,7 @@ static void lying_attributes_are_refused(void **state)
 
 /* --- dumps --- */
 
-struct fixture {
-	struct fake *fake;
-	struct pw_input input;
-	struct caught caught;
-	struct pw_batch batch;
-	struct pw_take_stats stats;
-	struct pw_error err;
-};
-
-static int setup(void **state)
-{
-	struct fixture *f = calloc(1, sizeof(*f));
-
-	f->fake = fake_new();
-	f->input = fake_input(f->fake);
-	f->batch.sink = catch_sockets;
-	f->batch.context = &f->caught;
-	*state = f;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct fixture *f = *state;
-
-	assert_int_equal(f->fake->closed, f->fake->total_opened);
-	assert_int_equal(f->batch.n, 0);
-	fake_free(f->fake);
-	free(f);
-	return 0;
-}
-
-static enum pw_dump_status run_dump(struct fixture *f)
+static enum pw_dump_status run_dump(struct reading *f)
 {
 	return pw_inet_diag_dump(&f->input, PW_STREAM_DUMP_TCP, LOW, HIGH, &f->batch, &f->stats, &f->err);
 }
@@ -373,7 +341,7 @@ static void every_socket_arrives(void **state)
 {
 	static const unsigned sizes[] = {
 		0, 1, 63, 1, 50, 13}; /* 128 in all: batches end within and at the end of datagrams */
-	struct fixture *f = *state;
+	struct reading *f = *state;
 	struct fake_open *open = fake_add(f->fake, PW_STREAM_DUMP_TCP);
 	struct datagram done = {.len = 0};
 	unsigned total = 0;
@@ -398,7 +366,7 @@ static void every_socket_arrives(void **state)
 
 static void done_in_the_same_datagram(void **state)
 {
-	struct fixture *f = *state;
+	struct reading *f = *state;
 	struct datagram d = {.len = 0};
 
 	put_sockets(&d, TCPDIAG_GETSOCK, 3);
@@ -411,7 +379,7 @@ static void done_in_the_same_datagram(void **state)
 
 /* One datagram with one message of this type and body, behind a socket. */
 static enum pw_dump_status dump_ending_with(
-	struct fixture *f, uint16_t type, uint16_t flags, const void *body, size_t len)
+	struct reading *f, uint16_t type, uint16_t flags, const void *body, size_t len)
 {
 	struct datagram d = {.len = 0};
 
@@ -421,7 +389,7 @@ static enum pw_dump_status dump_ending_with(
 	return run_dump(f);
 }
 
-static enum pw_dump_status dump_ending_with_error(struct fixture *f, uint16_t type, int error)
+static enum pw_dump_status dump_ending_with_error(struct reading *f, uint16_t type, int error)
 {
 	const struct nlmsgerr body = {.error = error};
 
@@ -430,7 +398,7 @@ static enum pw_dump_status dump_ending_with_error(struct fixture *f, uint16_t ty
 
 static void errors_of_the_kernel(void **state)
 {
-	struct fixture *f = *state;
+	struct reading *f = *state;
 
 	assert_int_equal(dump_ending_with_error(f, NLMSG_DONE, -ENOENT), PW_DUMP_UNAVAILABLE);
 	assert_string_equal(f->err.text, "dump of the TCP sockets: No such file or directory");
@@ -448,7 +416,7 @@ static void errors_of_the_kernel(void **state)
 
 static void interrupted_dumps_are_not_trusted(void **state)
 {
-	struct fixture *f = *state;
+	struct reading *f = *state;
 	const int zero = 0;
 
 	assert_int_equal(dump_ending_with(f, NLMSG_DONE, NLM_F_DUMP_INTR, &zero, sizeof(zero)), PW_DUMP_AGAIN);
@@ -457,7 +425,7 @@ static void interrupted_dumps_are_not_trusted(void **state)
 
 static void unknown_messages_are_passed_over(void **state)
 {
-	struct fixture *f = *state;
+	struct reading *f = *state;
 	struct datagram d = {.len = 0};
 
 	datagram_put(&d, NLMSG_NOOP, 0, NULL, 0);
@@ -473,7 +441,7 @@ static void unknown_messages_are_passed_over(void **state)
 
 static void messages_of_other_senders_are_ignored(void **state)
 {
-	struct fixture *f = *state;
+	struct reading *f = *state;
 	struct fake_open *open = fake_add(f->fake, PW_STREAM_DUMP_TCP);
 	struct datagram d = {.len = 0}, forged = {.len = 0};
 
@@ -489,7 +457,7 @@ static void messages_of_other_senders_are_ignored(void **state)
 
 static void signals_do_not_end_a_dump(void **state)
 {
-	struct fixture *f = *state;
+	struct reading *f = *state;
 	struct fake_open *open = fake_add(f->fake, PW_STREAM_DUMP_TCP);
 	struct datagram d = {.len = 0};
 
@@ -507,7 +475,7 @@ static void signals_do_not_end_a_dump(void **state)
 
 static void a_storm_of_signals_ends(void **state)
 {
-	struct fixture *f = *state;
+	struct reading *f = *state;
 
 	fake_add(f->fake, PW_STREAM_DUMP_TCP)->forever = EINTR;
 	assert_int_equal(run_dump(f), PW_DUMP_AGAIN);
@@ -520,7 +488,7 @@ static void failing_receives(void **state)
 		enum pw_dump_status status;
 	} cases[] = {{ENOBUFS, PW_DUMP_AGAIN}, {EMSGSIZE, PW_DUMP_AGAIN}, {EAGAIN, PW_DUMP_FAILED},
 		{EIO, PW_DUMP_FAILED}, {ENOMEM, PW_DUMP_FAILED}, {ENODATA, PW_DUMP_FAILED}};
-	struct fixture *f = *state;
+	struct reading *f = *state;
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		fake_read_error(fake_add(f->fake, PW_STREAM_DUMP_TCP), cases[i].error);
@@ -532,7 +500,7 @@ static void failing_receives(void **state)
 static void failing_opens(void **state)
 {
 	static const int unavailable[] = {ENOENT, EPROTONOSUPPORT, EAFNOSUPPORT, EACCES, EPERM, EOPNOTSUPP};
-	struct fixture *f = *state;
+	struct reading *f = *state;
 
 	for (size_t i = 0; i < sizeof(unavailable) / sizeof(unavailable[0]); i++) {
 		fake_fail(f->fake, PW_STREAM_DUMP_TCP, unavailable[i]);
@@ -546,7 +514,7 @@ static void failing_opens(void **state)
 static void damaged_datagrams(void **state)
 {
 	static const uint32_t lengths[] = {0, 15, 89, 4096, UINT32_MAX};
-	struct fixture *f = *state;
+	struct reading *f = *state;
 	struct datagram d = {.len = 0};
 
 	put_sockets(&d, TCPDIAG_GETSOCK, 1);
@@ -574,7 +542,7 @@ static void damaged_datagrams(void **state)
 static void too_large_datagram(void **state)
 {
 	static uint8_t large[40000];
-	struct fixture *f = *state;
+	struct reading *f = *state;
 
 	fake_read_data(fake_add(f->fake, PW_STREAM_DUMP_TCP), large, sizeof(large), 0);
 	assert_int_equal(run_dump(f), PW_DUMP_AGAIN);
@@ -615,7 +583,7 @@ static void assert_same_socket(const struct pw_socket *a, const struct pw_socket
 /* What one message has is never taken for what the one before had. */
 static void messages_do_not_colour_each_other(void **state)
 {
-	struct fixture *f = *state;
+	struct reading *f = *state;
 	struct fake_open *open = fake_add(f->fake, PW_STREAM_DUMP_TCP);
 	struct pw_socket alone[240];
 	struct datagram d = {.len = 0}, one;
@@ -642,7 +610,7 @@ static void messages_do_not_colour_each_other(void **state)
 
 static void sink_can_stop_the_dump(void **state)
 {
-	struct fixture *f = *state;
+	struct reading *f = *state;
 	struct datagram d = {.len = 0};
 
 	f->caught.result = -1;
@@ -659,7 +627,7 @@ static void sink_can_stop_the_dump(void **state)
 
 static void udp_answers_have_another_type(void **state)
 {
-	struct fixture *f = *state;
+	struct reading *f = *state;
 	struct datagram d = {.len = 0};
 
 	put_sockets(&d, SOCK_DIAG_BY_FAMILY, 2);
@@ -670,7 +638,7 @@ static void udp_answers_have_another_type(void **state)
 	assert_int_equal(f->caught.sockets[1].protocol, IPPROTO_UDP);
 }
 
-#define DUMP_TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define DUMP_TEST(test) cmocka_unit_test_setup_teardown(test, reading_setup, reading_teardown)
 
 int main(void)
 {

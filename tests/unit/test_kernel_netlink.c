@@ -277,20 +277,21 @@ static void nothing_works(void **state)
 	assert_string_equal(f->ns->err.text, "/proc/net/tcp: No such file or directory");
 }
 
+static const struct message ambiguous = {.local = "10.0.0.1",
+	.remote = "10.0.0.9",
+	.local_port = 40001,
+	.remote_port = 80,
+	.state = PW_ESTABLISHED,
+	.inode = 5,
+	.cookie = 99};
+
 /* A port of the parity that connect() tries last is in doubt: it is asked which sockets are bound to explicit ports. */
-static void bound_pass_finds_foreign_ports(void **state)
+static void bound_pass_finds_bound_ports(void **state)
 {
 	struct fixture *f = *state;
-	const struct message message = {.local = "10.0.0.1",
-		.remote = "10.0.0.9",
-		.local_port = 40001,
-		.remote_port = 80,
-		.state = PW_ESTABLISHED,
-		.inode = 5,
-		.cookie = 99};
 	struct datagram d = {.len = 0};
 
-	datagram_socket(&d, TCPDIAG_GETSOCK, &message);
+	datagram_socket(&d, TCPDIAG_GETSOCK, &ambiguous);
 	fake_dump(f->fake, PW_STREAM_DUMP_TCP, &d);
 	script_broken(f, PW_STREAM_DUMP_BOUND, 1, ENOBUFS);
 	fake_dump(f->fake, PW_STREAM_DUMP_BOUND, &d);
@@ -306,16 +307,9 @@ static void bound_pass_finds_foreign_ports(void **state)
 static void failing_bound_pass_fails_the_poll(void **state)
 {
 	struct fixture *f = *state;
-	const struct message message = {.local = "10.0.0.1",
-		.remote = "10.0.0.9",
-		.local_port = 40001,
-		.remote_port = 80,
-		.state = PW_ESTABLISHED,
-		.inode = 5,
-		.cookie = 99};
 	struct datagram d = {.len = 0};
 
-	datagram_socket(&d, TCPDIAG_GETSOCK, &message);
+	datagram_socket(&d, TCPDIAG_GETSOCK, &ambiguous);
 	fake_dump(f->fake, PW_STREAM_DUMP_TCP, &d);
 	fake_fail(f->fake, PW_STREAM_DUMP_BOUND, ENOMEM);
 	script_dump(f, PW_STREAM_DUMP_UDP, 0);
@@ -404,7 +398,7 @@ int main(void)
 		POLL_TEST(each_protocol_falls_back_alone),
 		POLL_TEST(too_many_udp_sockets_for_proc),
 		POLL_TEST(nothing_works),
-		POLL_TEST(bound_pass_finds_foreign_ports),
+		POLL_TEST(bound_pass_finds_bound_ports),
 		POLL_TEST(failing_bound_pass_fails_the_poll),
 		POLL_TEST(a_capture_replays_the_poll),
 	};

@@ -158,37 +158,7 @@ static void broken_lines_are_refused(void **state)
 
 /* --- files --- */
 
-struct fixture {
-	struct fake *fake;
-	struct pw_input input;
-	struct caught caught;
-	struct pw_batch batch;
-	struct pw_error err;
-};
-
-static int setup(void **state)
-{
-	struct fixture *f = calloc(1, sizeof(*f));
-
-	f->fake = fake_new();
-	f->input = fake_input(f->fake);
-	f->batch.sink = catch_sockets;
-	f->batch.context = &f->caught;
-	*state = f;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct fixture *f = *state;
-
-	assert_int_equal(f->fake->closed, f->fake->total_opened);
-	fake_free(f->fake);
-	free(f);
-	return 0;
-}
-
-static enum pw_dump_status read_file(struct fixture *f, enum pw_stream stream)
+static enum pw_dump_status read_file(struct reading *f, enum pw_stream stream)
 {
 	return pw_proc_net_read(&f->input, stream, 40000, 40099, &f->batch, &f->err);
 }
@@ -206,7 +176,7 @@ static char *make_text(unsigned n)
 
 static void only_the_range_is_taken(void **state)
 {
-	struct fixture *f = *state;
+	struct reading *f = *state;
 	char *text = make_text(130);
 
 	fake_text(f->fake, PW_STREAM_PROC_TCP, text);
@@ -243,7 +213,7 @@ static void pieces_are_put_together(void **state)
 
 static void a_large_file_is_read_whole(void **state)
 {
-	struct fixture *f = *state;
+	struct reading *f = *state;
 	char *text = make_text(2000);
 
 	fake_text(f->fake, PW_STREAM_PROC_TCP, text);
@@ -255,7 +225,7 @@ static void a_large_file_is_read_whole(void **state)
 
 static void missing_files(void **state)
 {
-	struct fixture *f = *state;
+	struct reading *f = *state;
 
 	assert_int_equal(read_file(f, PW_STREAM_PROC_TCP6), PW_DUMP_OK); /* no IPv6 */
 	assert_int_equal(read_file(f, PW_STREAM_PROC_UDP6), PW_DUMP_OK);
@@ -265,7 +235,7 @@ static void missing_files(void **state)
 
 static void broken_files(void **state)
 {
-	struct fixture *f = *state;
+	struct reading *f = *state;
 	char *line = malloc(40000);
 
 	fake_text(f->fake, PW_STREAM_PROC_TCP, HEADING "  0: nonsense\n");
@@ -286,7 +256,7 @@ static void broken_files(void **state)
 
 static void out_of_memory(void **state)
 {
-	struct fixture *f = *state;
+	struct reading *f = *state;
 	char *text = make_text(20);
 
 	f->caught.result = -1;
@@ -296,7 +266,7 @@ static void out_of_memory(void **state)
 	assert_non_null(strstr(f->err.text, "out of memory"));
 }
 
-#define FILE_TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define FILE_TEST(test) cmocka_unit_test_setup_teardown(test, reading_setup, reading_teardown)
 
 int main(void)
 {
