@@ -4,24 +4,8 @@
  * One lock over all of it, an eventfd that wakes the agent, and nothing that waits: whatever a master does to the
  * agent, the collector goes on.
  *
- * What is owed is state, not a queue. Per pool the exchange keeps the newest state and the last one that the receiver
- * (the master agent) acknowledged, and owes one notification as long as they differ. The collector posts; the agent
- * takes, sends, and reports what became of it.
- *
- * Rules (tests/model/outbox.pml proves the first five for every order of events, tests/unit/test_exchange.c tries
- * them all):
- *  - one_under_way: one notification per pool is under way at a time, newer states wait behind it, the newest is kept;
- *  - again_unchanged: what was under way when the connection was lost is sent again first, the same id and values;
- *  - nothing_of_nothing: a rise and fall of which nothing was under way or acknowledged sends nothing;
- *  - fall_after_rise: a falling notification goes out only after an acknowledged rising one;
- *  - chained: its previous state is the last acknowledged one;
- *  - most_urgent_first: collector failures, then what gets worse, what gets better, last what is known already
- *    (renotify); within each, pw_event_urgency();
- *  - fair: at most max_per_minute are taken in any minute (0: no limit), divided as share.h says; what is held
- *    back stays owed, and those that go meanwhile say in their text how many are held back;
- *  - bounded: pools of the own namespace take at most max_entries, those of all others as many again (share.h). When
- *    there is no room the less urgent one has to wait: whoever posts is told, and posts it again after the next
- * poll. */
+ * What is owed, and in which order it goes out, says owed.h.
+ */
 #ifndef PW_WATCH_EXCHANGE_H
 #define PW_WATCH_EXCHANGE_H
 

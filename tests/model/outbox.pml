@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The rules by which notifications are owed (src/watch/exchange.h), over every order of what can happen to them
+/* The rules by which notifications are owed (src/watch/owed.h), over every order of what can happen to them
  *
  * One pool whose state crosses thresholds, the exchange, and a receiver behind a connection that can break at any moment. Pools do
  * not know of each other but for the rate limit, which is here a choice to take nothing. The names of the rules are those of
- * exchange.h and of tests/unit/test_exchange.c; a rule that does not hold is an assertion that fails. After a restart the receiver may
+ * owed.h and of tests/unit/test_exchange.c; a rule that does not hold is an assertion that fails. After a restart the receiver may
  * hear of what it knows once more, or that something is over of which it never heard: what was under way is not known for certain.
  *
  * States are 0 (normal) to 2. An id is a small number that goes on; 0 is none. `make model-check` runs it with and without a state

@@ -6,7 +6,6 @@
 
 #include <cmocka.h>
 
-
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/inet_diag.h>
