@@ -142,6 +142,33 @@ def test_dashboard_is_whole():
         assert panel["gridPos"]["x"] + panel["gridPos"]["w"] <= 24
 
 
+def test_dashboard_of_the_fleet():
+    """It reads what both files of rules record and nothing else, so that it need not know how the numbers came."""
+    board = json.loads((PROMETHEUS / "grafana-fleet.json").read_text())
+    recorded = [{rule["record"] for group in yaml.safe_load((PROMETHEUS / name).read_text())["groups"] for rule in group["rules"] if "record" in rule}
+                for name in ("portwatch.rules.yml", "portwatch-scrape.rules.yml")]
+    assert recorded[0] == recorded[1]
+    expressions = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
+    for expression in expressions:
+        used = set(re.findall(r"(?<![\w:$])[a-zA-Z_:]\w*:[\w:]+|\bpw[A-Z]\w*|\bportwatch_\w+", re.sub(r'"[^"]*"', "", expression)))
+        assert used <= recorded[0], expression
+        assert used or expression.startswith(("ALERTS{", "count(up{"))
+    hosts = {json.loads((PROMETHEUS / f"grafana-{name}.json").read_text())["uid"] for name in ("dashboard", "scrape")}
+    variables = {variable["name"]: variable for variable in board["templating"]["list"]}
+    assert set(variables["host_dashboard"]["query"].split(",")) == hosts
+    assert set(re.findall(r"\$\{?(\w+)\}?", json.dumps(board))) - {"__all", "__range", "__value"} == set(variables)
+    places = [tuple(panel["gridPos"].values()) for panel in board["panels"]]
+    assert all(x + width <= 24 for x, _, width, _ in places) and len(set(places)) == len(places)
+
+
+def test_dashboard_for_scraping_is_made_of_the_other(tmp_path, mib):
+    for name in ("portwatch.rules.yml", "grafana-dashboard.json"):
+        (tmp_path / name).write_text((PROMETHEUS / name).read_text())
+    subprocess.run([SOURCE / "scripts" / "prometheus-rules", BUILD / "mibs" / "PORTWATCH-MIB.txt", tmp_path], check=True, timeout=60)
+    for name in ("portwatch-scrape.rules.yml", "grafana-scrape.json"):
+        assert (tmp_path / name).read_text() == (PROMETHEUS / name).read_text(), "scripts/prometheus-rules makes it again"
+
+
 # --- snmptt, Nagios --------------------------------------------------------------------------------------------------
 
 

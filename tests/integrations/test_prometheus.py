@@ -199,7 +199,7 @@ def test_alert_fires_and_recovers(scene, watch):
     more.reset()
     group.reset(500)
     equals(watch.firing, {}, 20)
-    recorded = eventually(lambda: watch.query("portwatch:pwPoolFree:predict1h"), 20)
+    recorded = eventually(lambda: watch.query("portwatch:pwPoolFree:predict1h"), 90)
     assert POOL in {labels["pwPoolName"] for labels, _ in recorded}
 
 

@@ -63,7 +63,9 @@ class ApiError(AssertionError):
 class Zabbix:
     """The three of them, running. `traps` is the file that the server reads notifications from."""
 
-    def __init__(self, ns, workshop):
+    def __init__(self, ns, workshop, settings=""):
+        """`settings`: lines of the server's configuration that are to be other ones."""
+        self.settings = settings
         self.ns, self.workshop = ns, workshop
         workshop.directory.chmod(0o755)
         self.directory = workshop.directory / "zabbix"
@@ -90,7 +92,7 @@ class Zabbix:
         data, run = self.directory / "data", self.directory / "run"
         self.ns.run(*self._unprivileged(binaries / "initdb", "-D", data, "-U", "zabbix", "-A", "trust", "-E", "UTF8", "--no-sync"),
                     cwd=self.directory)
-        self._start("postgres", binaries / "postgres", "-D", data, "-k", run, "-c", "listen_addresses=", "-c", "fsync=off",
+        self.database = self._start("postgres", binaries / "postgres", "-D", data, "-k", run, "-c", "listen_addresses=", "-c", "fsync=off",
                     "-c", "synchronous_commit=off", "-c", "full_page_writes=off")
         psql = ("psql", "-q", "-v", "ON_ERROR_STOP=1", "-h", run, "-U", "zabbix")
         eventually(lambda: self.ns.run("pg_isready", "-h", run, check=False).returncode == 0, 30)
@@ -115,13 +117,17 @@ class Zabbix:
 
     def _start_server(self):
         config = self.directory / "zabbix_server.conf"
-        config.write_text(SERVER.format(directory=self.directory))
+        own = {line.partition("=")[0] for line in self.settings.splitlines()}
+        config.write_text("\n".join([line for line in SERVER.format(directory=self.directory).splitlines() if line.partition("=")[0] not in own] +
+                                    [self.settings]))
         self.server = self._start("server", "/usr/sbin/zabbix_server", "-f", "-c", config,
                                   env={**os.environ, "MIBS": "", "SNMPCONFPATH": "/nonexistent"})
 
     def api(self, method, **parameters):
         """The result of a call. Anything else than a result, a warning of PHP for instance, is an error."""
-        call = {"jsonrpc": "2.0", "method": method, "params": parameters, "id": next(self._numbers)}
+        # several objects at once are named by numbers
+        several = parameters and all(name.isdigit() for name in parameters)
+        call = {"jsonrpc": "2.0", "method": method, "params": list(parameters.values()) if several else parameters, "id": next(self._numbers)}
         if self._token is not None:
             call["auth"] = self._token
         request = self.directory / "request.json"
