@@ -133,17 +133,55 @@ void pw_collector_save(struct pw_collector *collector)
 	collector->state_file = NULL;
 }
 
-/* What an earlier process told is known to this one: of pools, and of failing collectors, which are to recover. */
+/* What is no pool: a failing collector is to recover, also one of a namespace that is there no more; its table is back
+ * to normal by that. */
+static void learn_other(struct pw_collector *collector, const struct pw_told *told)
+{
+	struct pw_failure failure = {.announced = true};
+	struct pw_conntrack conntrack = {.row.state = told->state};
+	const char *ns_name = strrchr(told->name, '@');
+	struct pw_event event;
+
+	ns_name = ns_name != NULL ? ns_name + 1 : "";
+	for (size_t i = 0; i < collector->host->n; i++) {
+		struct pw_namespace *ns = collector->host->namespaces[i];
+
+		if (ns->index != told->key.ns)
+			continue;
+		if (told->key.kind == PW_TOLD_COLLECTOR)
+			ns->failure.announced = true;
+		else /* its polls fail since the start */
+			pw_conntrack_learn(&ns->conntrack, told->state, told->maybe);
+		return;
+	}
+	if (told->key.kind == PW_TOLD_COLLECTOR ? pw_failure_end(&failure, told->key.ns, ns_name, &event)
+						: pw_conntrack_end(&conntrack, told->key.ns, ns_name, &event))
+		tell_failure(collector, &event);
+}
+
+/* What an earlier process told is known to this one. */
 static void learn(struct pw_collector *collector)
 {
 	struct pw_told told;
 
 	while (pw_state_learned(collector->monitor, &told)) {
 		pw_exchange_learn(collector->exchange, &told);
-		for (size_t i = 0; told.key.kind == 0 && i < collector->host->n; i++)
-			if (collector->host->namespaces[i]->index == told.key.ns)
-				collector->host->namespaces[i]->failure.announced = true;
+		if (!pw_told_is_pool(&told.key))
+			learn_other(collector, &told);
 	}
+}
+
+/* Before the table of a namespace is looked at the first time. */
+static void learn_table(struct pw_collector *collector, struct pw_namespace *ns)
+{
+	struct pw_told told;
+
+	if (!pw_state_learned_table(collector->monitor, ns->index, ns->name, &told))
+		return;
+	told.state = pw_conntrack_learn(&ns->conntrack, told.state, told.maybe);
+	if (ns->conntrack.uncertain)
+		told.maybe = PW_STATE_NORMAL;
+	pw_exchange_learn(collector->exchange, &told);
 }
 
 /* --- making one --- */
@@ -325,8 +363,11 @@ static void follow_snat(struct pw_namespace *ns)
 static void follow_conntrack(struct pw_collector *collector, struct pw_namespace *ns, struct pw_ns_poll *poll)
 {
 	struct pw_event events[PW_CONNTRACK_EVENTS];
-	size_t n = pw_namespace_follow_conntrack(ns, &collector->config->policy.conntrack, poll, events);
+	size_t n;
 
+	if (poll->status != PW_POLL_FAILED)
+		learn_table(collector, ns);
+	n = pw_namespace_follow_conntrack(ns, &collector->config->policy.conntrack, poll, events);
 	for (size_t i = 0; i < n; i++)
 		tell_failure(collector, &events[i]);
 }

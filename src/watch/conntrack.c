@@ -86,8 +86,9 @@ static size_t tell_state(struct pw_conntrack *c, enum pw_state state, const stru
 	size_t used;
 
 	c->row.state = state;
-	if (state == previous || (previous == 0 && state == PW_STATE_NORMAL))
+	if ((state == previous && !c->uncertain) || (previous == 0 && state == PW_STATE_NORMAL))
 		return 0;
+	c->uncertain = false;
 	describe(event, state < previous ? PW_EVENT_CONNTRACK_FALLING : PW_EVENT_CONNTRACK_RISING, ns, ns_name);
 	used = strlen(event->text);
 	snprintf(event->text + used, sizeof(event->text) - used, "the connection tracking table has %u of %u entries%s",
@@ -129,6 +130,18 @@ size_t pw_conntrack_step(struct pw_conntrack *conntrack, const struct pw_conntra
 	conntrack->failures = counts->failures;
 	n = follow_table(conntrack, thresholds, ns, ns_name, events);
 	return n + follow_failures(conntrack, source, ns, ns_name, now_ms, events + n);
+}
+
+enum pw_state pw_conntrack_learn(struct pw_conntrack *conntrack, enum pw_state told, enum pw_state maybe)
+{
+	enum pw_state state = told > maybe ? told : maybe;
+
+	conntrack->row.state = state;
+	conntrack->uncertain = told != maybe;
+	conntrack->alarm.on[PW_LEVEL_EXHAUSTED] = state >= PW_STATE_EXHAUSTED;
+	conntrack->alarm.on[PW_LEVEL_CRITICAL] = state >= PW_STATE_CRITICAL;
+	conntrack->alarm.on[PW_LEVEL_WARNING] = state >= PW_STATE_WARNING;
+	return state;
 }
 
 bool pw_conntrack_end(struct pw_conntrack *conntrack, uint32_t ns, const char *ns_name, struct pw_event *event)

@@ -39,6 +39,7 @@ struct pw_conntrack {
 	uint64_t undecided; /* failures whose cause the next dump of the table will show */
 	uint64_t untold[PW_CAUSES];
 	uint64_t told_ms[PW_CAUSES]; /* the last notification, 0 = none */
+	bool uncertain;              /* whether the receiver knows row.state, since a restart: it is told the next */
 };
 
 /* Between two notifications of packets that are dropped for the same cause. */
@@ -53,6 +54,10 @@ struct pw_conntrack {
 size_t pw_conntrack_step(struct pw_conntrack *conntrack, const struct pw_conntrack_counts *counts,
 	struct pw_source *source, const struct pw_thresholds *thresholds, uint32_t ns, const char *ns_name,
 	uint64_t now_ms, struct pw_event events[PW_CONNTRACK_EVENTS]);
+
+/* The receiver was told before a restart that the table is in one of these states: the same where that is certain.
+ * Returns the one to go on from, the worse. */
+enum pw_state pw_conntrack_learn(struct pw_conntrack *conntrack, enum pw_state told, enum pw_state maybe);
 
 /* The namespace is not watched any more: an alarm of its table ends with it. Returns whether there is an event to be
  * told. */

@@ -53,7 +53,15 @@ enum pw_posted {
 enum pw_posted pw_exchange_post(
 	struct pw_exchange *exchange, const struct pw_event *event, struct pw_pool_key *given_up);
 
-/* What the receiver knows of a pool that is not normal, or (kind 0) of a collector that fails. */
+/* Kinds of what has a state and is no pool. */
+enum { PW_TOLD_COLLECTOR = 0, PW_TOLD_OTHERS = 128, PW_TOLD_CONNTRACK = PW_TOLD_OTHERS + PW_EVENT_CONNTRACK_RISING };
+
+static inline bool pw_told_is_pool(const struct pw_pool_key *key)
+{
+	return key->kind != PW_TOLD_COLLECTOR && key->kind < PW_TOLD_OTHERS;
+}
+
+/* What the receiver knows of a pool, a collector or a connection tracking table that is not normal. */
 struct pw_told {
 	struct pw_pool_key key;
 	enum pw_state state; /* acknowledged */

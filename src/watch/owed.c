@@ -16,12 +16,6 @@
 
 #define NOT_WAITING SIZE_MAX
 
-/* What makes an entry that is no pool's, in the place of its kind. */
-enum {
-	KIND_COLLECTOR = 0,
-	KIND_OTHERS = 128 /* and the type of the event */
-};
-
 /* Above what pw_event_urgency() says of pools: these go first. */
 #define URGENCY_CONNECTS (UINT64_C(5) << 60)
 #define URGENCY_AGAIN (UINT64_C(6) << 60) /* was under way when the connection was lost */
@@ -129,11 +123,11 @@ static void stop_waiting(struct pw_owed *x, struct entry *e)
 
 static uint64_t urgency_of(const struct entry *e)
 {
-	if (e->key.kind == KIND_COLLECTOR)
+	if (e->key.kind == PW_TOLD_COLLECTOR)
 		return URGENCY_COLLECTOR;
 	if (e->sent != NULL)
 		return URGENCY_AGAIN;
-	return e->key.kind >= KIND_OTHERS ? URGENCY_CONNECTS : pw_event_urgency(&e->pending);
+	return e->key.kind >= PW_TOLD_OTHERS ? URGENCY_CONNECTS : pw_event_urgency(&e->pending);
 }
 
 static void start_waiting(struct pw_owed *x, struct entry *e)
@@ -154,11 +148,6 @@ static void start_waiting(struct pw_owed *x, struct entry *e)
 /* --- entries
  * -------------------------------------------------------------------------------------------------------- */
 
-static bool is_pool(const struct pw_pool_key *key)
-{
-	return key->kind != KIND_COLLECTOR && key->kind < KIND_OTHERS;
-}
-
 static void forget_sent(struct pw_owed *x, struct entry *e)
 {
 	if (e->sent == NULL)
@@ -178,8 +167,8 @@ static void remove_entry(struct pw_owed *x, struct entry *e)
 	forget_sent(x, e);
 	HASH_DELETE(by_key, x->by_key, e);
 	m->n_entries--;
-	m->n_pools -= is_pool(&e->key);
-	x->n_others -= is_pool(&e->key) && !m->user.own;
+	m->n_pools -= pw_told_is_pool(&e->key);
+	x->n_others -= pw_told_is_pool(&e->key) && !m->user.own;
 	free(e);
 }
 
@@ -235,7 +224,7 @@ static struct entry *least_urgent(struct member *m, uint64_t urgency)
 	for (size_t i = 0; i < m->n_heap; i++) {
 		struct entry *e = m->heap[i];
 
-		if (is_pool(&e->key) && e->sent == NULL && e->acknowledged == PW_STATE_NORMAL &&
+		if (pw_told_is_pool(&e->key) && e->sent == NULL && e->acknowledged == PW_STATE_NORMAL &&
 			(least == NULL || goes_before(least, e)))
 			least = e;
 	}
@@ -261,8 +250,8 @@ static struct entry *add_entry(struct pw_owed *x, struct member *m, const struct
 		return NULL;
 	}
 	m->n_entries++;
-	m->n_pools += is_pool(key);
-	x->n_others += is_pool(key) && !m->user.own;
+	m->n_pools += pw_told_is_pool(key);
+	x->n_others += pw_told_is_pool(key) && !m->user.own;
 	return e;
 }
 
@@ -289,12 +278,11 @@ static struct pw_pool_key event_key(const struct pw_event *event)
 	case PW_EVENT_RISING:
 	case PW_EVENT_FALLING: return event->key;
 	case PW_EVENT_COLLECTOR_FAILED:
-	case PW_EVENT_COLLECTOR_RECOVERED: return (struct pw_pool_key){.kind = KIND_COLLECTOR, .ns = event->key.ns};
+	case PW_EVENT_COLLECTOR_RECOVERED: return (struct pw_pool_key){.kind = PW_TOLD_COLLECTOR, .ns = event->key.ns};
 	case PW_EVENT_CONNECT_FAILING:
-		return (struct pw_pool_key){.kind = KIND_OTHERS + PW_EVENT_CONNECT_FAILING, .ns = OWN_NS};
-	case PW_EVENT_CONNTRACK_FALLING:
-		return (struct pw_pool_key){.kind = KIND_OTHERS + PW_EVENT_CONNTRACK_RISING, .ns = event->key.ns};
-	default: return (struct pw_pool_key){.kind = (uint8_t)(KIND_OTHERS + event->type), .ns = event->key.ns};
+		return (struct pw_pool_key){.kind = PW_TOLD_OTHERS + PW_EVENT_CONNECT_FAILING, .ns = OWN_NS};
+	case PW_EVENT_CONNTRACK_FALLING: return (struct pw_pool_key){.kind = PW_TOLD_CONNTRACK, .ns = event->key.ns};
+	default: return (struct pw_pool_key){.kind = (uint8_t)(PW_TOLD_OTHERS + event->type), .ns = event->key.ns};
 	}
 }
 
@@ -315,9 +303,9 @@ static void settle(struct pw_owed *x, struct entry *e)
 {
 	if (e->has_pending && !e->repeat && !e->uncertain && event_state(&e->pending) == e->acknowledged)
 		e->has_pending = false;
-	if (e->has_pending && is_pool(&e->key))
+	if (e->has_pending && pw_told_is_pool(&e->key))
 		pw_event_set_previous(&e->pending, e->acknowledged);
-	else if (e->has_pending && e->key.kind == KIND_OTHERS + PW_EVENT_CONNTRACK_RISING)
+	else if (e->has_pending && e->key.kind == PW_TOLD_CONNTRACK)
 		set_table_previous(&e->pending, e->acknowledged);
 	if (e->has_pending)
 		start_waiting(x, e);
@@ -364,7 +352,8 @@ enum pw_posted pw_owed_post(struct pw_owed *x, const struct pw_event *event, str
 		m = find_member(x, key.ns);
 		if (m == NULL)
 			return PW_NOT_POSTED;
-		if (is_pool(&key) && !has_room(x, m) && (less = least_urgent(m, pw_event_urgency(event))) == NULL)
+		if (pw_told_is_pool(&key) && !has_room(x, m) &&
+			(less = least_urgent(m, pw_event_urgency(event))) == NULL)
 			return PW_NOT_POSTED;
 		e = add_entry(x, m, &key);
 		if (e == NULL)
@@ -459,7 +448,7 @@ static int send_pending(struct pw_owed *x, struct entry *e)
 		return -1;
 	}
 	stop_waiting(x, e);
-	if (is_pool(&e->key))
+	if (pw_told_is_pool(&e->key))
 		tell_held_back(x, copy);
 	e->sent = copy;
 	e->has_pending = false;
@@ -612,7 +601,7 @@ int pw_owed_told(struct pw_owed *x, bool agent_ended, struct pw_told **told, siz
 		struct pw_told *one = &(*told)[*n];
 
 		*one = (struct pw_told){e->key, e->acknowledged, maybe_told(e, agent_ended), e->last_id, ""};
-		if (e->key.kind >= KIND_OTHERS || (one->state == PW_STATE_NORMAL && one->maybe == PW_STATE_NORMAL))
+		if (one->state == PW_STATE_NORMAL && one->maybe == PW_STATE_NORMAL)
 			continue;
 		snprintf(one->name, sizeof(one->name), "%s", e->sent != NULL ? e->sent->name : e->pending.name);
 		++*n;

@@ -374,6 +374,15 @@ static void adopt_pool(struct pw_monitor *m, struct pw_watched_ns *ns, const str
 		pw_history_add(pool->history, s->points[i].ms, s->points[i].free);
 }
 
+static void set_told(struct pw_told *told, const struct pw_saved *s)
+{
+	*told = (struct pw_told){s->key, s->told, s->maybe, s->event_id, ""};
+	if (pw_told_is_pool(&s->key))
+		pw_pool_name(&s->key, NULL, s->ns, told->name);
+	else
+		snprintf(told->name, sizeof(told->name), "@%s", s->ns);
+}
+
 /* Gives a namespace its pools back, the first time that it is there. */
 static void adopt(struct pw_monitor *m, struct pw_watched_ns *ns)
 {
@@ -387,12 +396,11 @@ static void adopt(struct pw_monitor *m, struct pw_watched_ns *ns)
 			continue;
 		}
 		s->key.ns = ns->index;
-		if (s->key.kind != 0)
+		if (pw_told_is_pool(&s->key))
 			adopt_pool(m, ns, s);
 		if ((s->told != PW_STATE_NORMAL || s->maybe != PW_STATE_NORMAL) &&
 			PW_ARRAY_ROOM(m->learned, m->learned_room, m->n_learned + 1)) {
-			m->learned[m->n_learned] = (struct pw_told){s->key, s->told, s->maybe, s->event_id, ""};
-			pw_pool_name(&s->key, NULL, ns->name, m->learned[m->n_learned++].name);
+			set_told(&m->learned[m->n_learned++], s);
 		}
 	}
 	m->n_saved = kept;
@@ -410,6 +418,21 @@ void pw_state_adopt(struct pw_monitor *m)
 		return;
 	while (m->n_saved != 0 && (ns = pw_pools_add_ns(&m->pools, index--, m->saved[0].ns)) != NULL)
 		adopt(m, ns); /* without a poll it is gone: alarms that were told end */
+}
+
+bool pw_state_learned_table(struct pw_monitor *m, uint32_t ns, const char *ns_name, struct pw_told *told)
+{
+	for (size_t i = 0; i < m->n_saved; i++) {
+		struct pw_saved *s = &m->saved[i];
+
+		if (s->key.kind != PW_TOLD_CONNTRACK || strcmp(s->ns, ns_name) != 0)
+			continue;
+		s->key.ns = ns;
+		set_told(told, s);
+		*s = m->saved[--m->n_saved];
+		return true;
+	}
+	return false;
 }
 
 bool pw_state_learned(struct pw_monitor *m, struct pw_told *told)

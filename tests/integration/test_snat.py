@@ -4,7 +4,9 @@
 import json
 import os
 import pathlib
+import re
 import socket
+import struct
 import subprocess
 import sys
 
@@ -303,6 +305,41 @@ def test_a_full_table_is_told(workshop, scene):
     assert event["pwEventUsed"] >= maximum // 100 and event["pwEventCapacity"] == maximum
     assert f"of {maximum} entries" in event["pwEventText"]
     assert ns_row(scene)["pwNsConntrackState"] == "warning"
+
+
+def flush_connections(ns):
+    """Empties the connection tracking table: IPCTNL_MSG_CT_DELETE without attributes."""
+    request = struct.pack("=IHHIIBBH", 20, 1 << 8 | 2, 5, 1, 0, 0, 0, 0)
+    with ns.entered(), socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12) as sock:
+        sock.send(request)
+        assert struct.unpack_from("=i", sock.recv(4096), 16)[0] == 0
+
+
+@pytest.mark.parametrize("goes_on", [True, False], ids=["goes on", "ended"])
+def test_a_full_table_over_a_restart(workshop, scene, goes_on):
+    """What goes on is not told again; what ended while nobody looked falls."""
+    network = Network(workshop, scene.ns, MASQUERADE)
+    maximum = int(MAXIMUM.read_text(encoding="ascii"))
+    settings = f'state-file = "{workshop.directory}/state"\nconntrack {{ warning {{ rise = 1  fall = 0 }}  critical {{ rise = 0 }} }}\n'
+    scene.start(settings)
+    with network.client.entered(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        for port in range(1000, 1000 + maximum // 100 + 200):
+            sock.sendto(b"?", (SERVER, port))
+    eventually(lambda: len(told(scene, "pwConntrackRising")) == 1)
+    # that the master has it is written down at the end of the next poll
+    eventually(lambda: re.search(r"^told = 136 .* 2 \d+ 2$", (workshop.directory / "state").read_text(), re.M))
+    scene.daemon.kill()
+    if not goes_on:
+        flush_connections(scene.ns)
+    scene.start(settings)
+    if goes_on:
+        scene.polls(3)
+        assert not told(scene, "pwConntrackFalling") and len(told(scene, "pwConntrackRising")) == 1
+        assert ns_row(scene)["pwNsConntrackState"] == "warning"
+    else:
+        event = eventually(lambda: told(scene, "pwConntrackFalling"))[0]
+        assert (event["pwEventState"], event["pwEventPreviousState"]) == ("normal", "warning")
+        assert len(told(scene, "pwConntrackRising")) == 1
 
 
 def test_the_size_of_the_table(workshop, scene):

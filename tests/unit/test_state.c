@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "random.h"
+#include "watch/conntrack.h"
 #include "watch/exchange.h"
 #include "watch/state.h"
 #include "watch_fixture.h"
@@ -196,6 +197,70 @@ static void growth_goes_on(void **unused)
 }
 
 /* All that was before is older than the boot; of growth nothing is known then. */
+/* What the exchange has of a table after one notification that was acknowledged or not, through a file and back. */
+static struct pw_told table_after_restart(enum pw_state state, bool acknowledged, bool *found)
+{
+	const struct pw_event event = {
+		.id = 7, .type = PW_EVENT_CONNTRACK_RISING, .key.ns = 1, .state = state, .previous = PW_STATE_NORMAL};
+	struct pw_pool_key given_up;
+	struct pw_told told = {.state = 0};
+
+	poll_connects(10);
+	assert_int_equal(pw_exchange_post(exchange, &event, &given_up), PW_POSTED);
+	assert_true(pw_exchange_take(exchange, f.poll.now_ms, &taken[0], NULL));
+	if (acknowledged)
+		pw_exchange_acknowledge(exchange, 7);
+	restart(f.poll.now_ms);
+	*found = pw_state_learned_table(f.monitor, 1, "", &told);
+	assert_false(pw_state_learned_table(f.monitor, 1, "", &told) && *found);
+	return told;
+}
+
+static void table_is_remembered(void **unused)
+{
+	const struct pw_thresholds thresholds = {
+		.warning = {.rise = 50, .fall = 45}, .critical = {.rise = 80, .fall = 75}};
+	struct pw_conntrack_counts counts = {.entries = 85, .maximum = 100};
+	struct pw_conntrack table = {.alarm.on = {false}};
+	struct pw_event events[PW_CONNTRACK_EVENTS];
+	struct pw_told told;
+	bool found;
+
+	(void)unused;
+	told = table_after_restart(PW_STATE_CRITICAL, true, &found);
+	assert_true(found);
+	assert_int_equal(pw_conntrack_learn(&table, told.state, told.maybe), PW_STATE_CRITICAL);
+	/* nothing for what goes on, by the hysteresis of before; falling for what ended */
+	counts.entries = 78;
+	assert_int_equal(pw_conntrack_step(&table, &counts, NULL, &thresholds, 1, "", 1000, events), 0);
+	counts.entries = 0;
+	assert_int_equal(pw_conntrack_step(&table, &counts, NULL, &thresholds, 1, "", 2000, events), 1);
+	assert_int_equal(events[0].type, PW_EVENT_CONNTRACK_FALLING);
+	assert_int_equal(events[0].previous, PW_STATE_CRITICAL);
+}
+
+static void table_under_way_is_told_again(void **unused)
+{
+	const struct pw_thresholds thresholds = {.warning = {.rise = 50, .fall = 45}};
+	const struct pw_conntrack_counts counts = {.entries = 60, .maximum = 100}, none = {.maximum = 100};
+	struct pw_conntrack table = {.alarm.on = {false}}, ended;
+	struct pw_event events[PW_CONNTRACK_EVENTS];
+	struct pw_told told;
+	bool found;
+
+	(void)unused;
+	told = table_after_restart(PW_STATE_WARNING, false, &found);
+	assert_true(found);
+	assert_int_equal(told.state, PW_STATE_NORMAL);
+	assert_int_equal(pw_conntrack_learn(&table, told.state, told.maybe), PW_STATE_WARNING);
+	ended = table;
+	assert_int_equal(pw_conntrack_step(&table, &counts, NULL, &thresholds, 1, "", 1000, events), 1);
+	assert_int_equal(events[0].type, PW_EVENT_CONNTRACK_RISING);
+	assert_int_equal(pw_conntrack_step(&table, &counts, NULL, &thresholds, 1, "", 2000, events), 0);
+	assert_int_equal(pw_conntrack_step(&ended, &none, NULL, &thresholds, 1, "", 1000, events), 1);
+	assert_int_equal(events[0].type, PW_EVENT_CONNTRACK_FALLING);
+}
+
 static void reboot_is_a_restart(void **unused)
 {
 	(void)unused;
@@ -353,6 +418,8 @@ int main(void)
 		TEST(what_was_under_way_is_told_to_be_over),
 		TEST(growth_goes_on),
 		TEST(reboot_is_a_restart),
+		TEST(table_is_remembered),
+		TEST(table_under_way_is_told_again),
 		TEST(gone_namespace_ends_its_alarms),
 		TEST(namespace_with_another_number_is_the_same),
 		TEST(broken_text_is_refused),
