@@ -46,6 +46,7 @@ struct pw_config {
 		bool all;
 		char **names;
 		size_t n_names;
+		uint32_t max_sockets;
 	} namespaces;
 	struct {
 		struct pw_snat_range *ranges;

@@ -104,6 +104,7 @@ static const struct pw_setting control_settings[] = {
 static const struct pw_setting namespaces_settings[] = {
 	SETTING("all", PW_BOOL, pw_config, namespaces.all, 0, 0, "false"),
 	LIST("names", PW_NAMES, pw_config, namespaces.names, namespaces.n_names),
+	SETTING("max-sockets", PW_NUMBER, pw_config, namespaces.max_sockets, 0, INT32_MAX, "1000000"),
 	END};
 static const struct pw_setting snat_settings[] = {
 	LIST("addresses", PW_SNAT, pw_config, snat.ranges, snat.n_ranges),

@@ -319,6 +319,7 @@ static void set_host_options(struct pw_collector *collector)
 		&(struct pw_host_options){.all = others && config->namespaces.all,
 			.names = config->namespaces.names,
 			.n_names = others ? config->namespaces.n_names : 0,
+			.max_sockets = config->namespaces.max_sockets,
 			.probe = collector->probing,
 			.snat = config->snat.ranges,
 			.n_snat = config->snat.n_ranges,

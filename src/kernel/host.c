@@ -278,6 +278,67 @@ static void set_options(const struct pw_host *host, struct pw_namespace *ns)
 		.floor = snat_floor(host, ns)};
 }
 
+/* --- what others may take --- */
+
+/* The time of other namespaces, at least. */
+#define TIME_MIN_MS 1000
+
+static uint64_t sockets_of(const struct pw_namespace *ns)
+{
+	return (uint64_t)ns->counts.tcp + ns->counts.tcp_time_wait + ns->counts.udp;
+}
+
+static bool is_other(const struct pw_host *host, const struct pw_namespace *ns)
+{
+	return ns->index != host->namespaces[0]->index;
+}
+
+/* Whoever may make a network namespace may fill it. Refused before anything of it is read. */
+static bool is_too_much(struct pw_host *host, struct pw_namespace *ns)
+{
+	const uint64_t sockets = sockets_of(ns), most = host->options.max_sockets;
+
+	if (most == 0 || !is_other(host, ns))
+		return false;
+	if (sockets <= host->largest && host->sockets + sockets <= most) {
+		host->sockets += sockets;
+		return false;
+	}
+	ns->status = PW_READ_FAILED;
+	pw_error_set(&ns->err,
+		"it has %llu sockets, and other namespaces than the own one may have %llu together (max-sockets)",
+		(unsigned long long)sockets, (unsigned long long)most);
+	return true;
+}
+
+static int compare_sockets(const void *a, const void *b)
+{
+	const uint64_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+/* The smallest have room first: how many sockets the largest namespace may have at the next poll. */
+static void share_sockets(struct pw_host *host)
+{
+	uint64_t *sizes = calloc(host->n, sizeof(*sizes)), sum = 0;
+	size_t n = 0, i = 0;
+
+	host->largest = host->options.max_sockets;
+	if (sizes == NULL)
+		return;
+	for (size_t k = 0; k < host->n; k++)
+		if (is_other(host, host->namespaces[k]))
+			sizes[n++] = sockets_of(host->namespaces[k]);
+	qsort(sizes, n, sizeof(*sizes), compare_sockets);
+	while (i < n && sum + sizes[i] <= host->options.max_sockets)
+		sum += sizes[i++];
+	/* what is left is for one that grows; of those that are too large none is to take it from the others */
+	if (i < n)
+		host->largest = sizes[i] - 1;
+	free(sizes);
+}
+
 /* --- a poll --- */
 
 /* Has the backend take the sockets of n namespaces. */
@@ -316,7 +377,7 @@ static bool read_namespace(struct pw_host *host, struct pw_namespace *ns)
 	bool wanted = false;
 
 	ns->err.text[0] = '\0';
-	ns->taken = false;
+	ns->taken = ns->skipped = false;
 	if (ns->translated != NULL)
 		ns->translated->fresh = false;
 	set_options(host, ns);
@@ -329,7 +390,9 @@ static bool read_namespace(struct pw_host *host, struct pw_namespace *ns)
 		return false;
 	if (pw_namespace_read(ns) == PW_READ_OK) {
 		wanted = !is_quiet(host, ns);
-		if (!wanted)
+		if (wanted && is_too_much(host, ns))
+			wanted = false;
+		else if (!wanted)
 			pw_namespace_make_empty(ns);
 		else if (host->backend->inside)
 			take(host, &ns, 1);
@@ -340,23 +403,71 @@ static bool read_namespace(struct pw_host *host, struct pw_namespace *ns)
 	return wanted && !host->backend->inside;
 }
 
+/* What was never read has nothing to keep. */
+static void skip(struct pw_host *host, struct pw_namespace *ns)
+{
+	if (host->turn == 0)
+		host->turn = ns->index;
+	ns->skipped = true;
+	if (ns->translated != NULL)
+		ns->translated->fresh = false;
+	if (ns->entered != 0)
+		return;
+	ns->status = PW_READ_FAILED;
+	pw_error_set(&ns->err, "the time of the poll was up before its turn came");
+}
+
+/* The position from which other namespaces are read at this poll. */
+static size_t first_turn(const struct pw_host *host)
+{
+	for (size_t i = 1; i < host->n; i++)
+		if (host->namespaces[i]->index >= host->turn)
+			return i;
+	return 1;
+}
+
+static void follow_time(struct pw_host *host)
+{
+	const bool slow = host->turn != 0;
+
+	if (slow && !host->slow)
+		pw_log(LOG_WARNING, "polls of %zu network namespaces take longer than poll-interval: they take turns",
+			host->n);
+	else if (!slow && host->slow)
+		pw_log(LOG_NOTICE, "all network namespaces are read at each poll again");
+	host->slow = slow;
+}
+
 int pw_host_poll(struct pw_host *host)
 {
+	const uint32_t time_ms = host->options.interval_ms > TIME_MIN_MS ? host->options.interval_ms : TIME_MIN_MS;
+	const uint64_t end_ms = host->options.interval_ms != 0 ? pw_clock_boot_ms() + time_ms : UINT64_MAX;
 	struct pw_namespace **wanted;
-	size_t n = 0;
+	size_t n = 0, first;
 
 	find_namespaces(host);
+	first = first_turn(host);
+	host->turn = 0;
+	host->sockets = 0;
+	share_sockets(host);
 	wanted = reallocarray(NULL, host->n + 1, sizeof(*wanted));
 	if (wanted == NULL)
 		return -1;
 	for (size_t i = 0; i < host->n; i++) {
+		struct pw_namespace *ns;
+
 		if (host->options.stopping != NULL && host->options.stopping()) {
 			free(wanted);
 			return -1;
 		}
-		if (read_namespace(host, host->namespaces[i]))
-			wanted[n++] = host->namespaces[i];
+		/* the own one, then the others, beginning with that whose turn it is */
+		ns = host->namespaces[i == 0 ? 0 : 1 + (first + i - 2) % (host->n - 1)];
+		if (i > 1 && pw_clock_boot_ms() >= end_ms)
+			skip(host, ns);
+		else if (read_namespace(host, ns))
+			wanted[n++] = ns;
 	}
+	follow_time(host);
 	if (n > 0)
 		take(host, wanted, n);
 	free(wanted);

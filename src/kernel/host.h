@@ -25,6 +25,7 @@ struct pw_host_options {
 	bool all;
 	char *const *names;
 	size_t n_names;
+	uint32_t max_sockets; /* of all of them together; 0: any number */
 	/* of each namespace; see struct pw_namespace and struct pw_snat_options */
 	bool probe;
 	uint32_t probe_ms;
@@ -34,7 +35,9 @@ struct pw_host_options {
 	/* what the monitor needs decides what is read at a poll; NULL: everything, at each */
 	const struct pw_monitor *monitor;
 	const struct pw_policy *policy;
-	uint32_t interval_ms, idle_interval_ms; /* far from every threshold sockets are taken on the second */
+	/* far from every threshold sockets are taken on the second; other namespaces get the time of the first, and those
+	 * that come to nothing have theirs at the next poll */
+	uint32_t interval_ms, idle_interval_ms; /* 0: all the time that it takes */
 	/* each may be NULL: asked between two namespaces, true gives the poll up; told before a namespace that has
 	 * gone is forgotten */
 	bool (*stopping)(void);
@@ -49,6 +52,10 @@ struct pw_host {
 	size_t n_fixed; /* the first ones: those that were added */
 	size_t room, polls_room;
 	size_t refused; /* namespaces that are wanted, and for which there are too few descriptors */
+	uint32_t
+		turn; /* index of the namespace whose turn it is, since the last poll had no time for it; 0: the first */
+	bool slow;    /* that is so, and was said */
+	uint64_t sockets, largest; /* of other namespaces: taken by this poll, and what one may have, by the last one */
 	struct pw_host_options options;
 	struct pw_backend *backend;
 	struct pw_netns_list *others;

@@ -225,7 +225,7 @@ void pw_namespace_result(struct pw_namespace *ns, struct pw_ns_poll *out)
 	struct pw_source *sockets = pw_census_source(ns->census);
 
 	sockets->status = PW_SOURCE_COUNTING;
-	sockets->fresh = ns->status == PW_READ_OK && ns->taken && !ns->empty;
+	sockets->fresh = ns->status == PW_READ_OK && ns->taken && !ns->empty && !ns->skipped;
 	sockets->stale_protocol = ns->udp_failed ? IPPROTO_UDP : 0;
 	*out = (struct pw_ns_poll){.index = ns->index,
 		.name = ns->name,
@@ -248,7 +248,7 @@ void pw_namespace_result(struct pw_namespace *ns, struct pw_ns_poll *out)
 	out->tcp_time_wait = ns->counts.tcp_time_wait;
 	out->udp = ns->counts.udp;
 	if (ns->empty || ns->taken)
-		out->status = ns->empty ? PW_POLL_QUIET : PW_POLL_COUNTED;
+		out->status = ns->empty || ns->skipped ? PW_POLL_QUIET : PW_POLL_COUNTED;
 }
 
 size_t pw_namespace_follow_conntrack(struct pw_namespace *ns, const struct pw_thresholds *thresholds,

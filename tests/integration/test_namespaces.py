@@ -178,16 +178,68 @@ def test_a_long_poll_is_a_sign_of_life(scene):
     """systemd hears of a poll of twenty namespaces while it goes on."""
     systemd = Systemd(scene.workshop.directory / "notify")
     scene.daemon = scene.workshop.keep(FaultyCell(scene.ns, scene.workshop.directory, scene.master.socket, "namespaces { all = true }",
-                                                  wrapper=systemd.starts(watchdog_s=2)))
+                                                  interval=4, wrapper=systemd.starts(watchdog_s=2)))
     scene.manager.ready()
     add(scene, WATCHED[:20])
     watches(scene, WATCHED[:20])
     scene.daemon.faults.set(setting_ms=100)
+    # the one after that began a moment ago, and takes 4 s
+    polls = scene.manager.get("pwPolls")
+    eventually(lambda: scene.manager.get("pwPolls") >= polls + 2, 40)
     eventually(lambda: scene.manager.get("pwPollAge") > 1000, 20)
     polls, signs = scene.manager.get("pwPolls"), systemd.hear().count("WATCHDOG=1")
     eventually(lambda: systemd.hear().count("WATCHDOG=1") >= signs + 2)
     assert scene.manager.get("pwPolls") == polls
     assert scene.daemon.stop(STOP_SECONDS) == 0
+
+
+def test_slow_namespaces_take_turns(scene):
+    """Twenty namespaces that take half a second each: the host's own is read every other second all the same, and each of them has its turn."""
+    scene.daemon = scene.workshop.keep(
+        FaultyCell(scene.ns, scene.workshop.directory, scene.master.socket, "namespaces { all = true }"))
+    scene.manager.ready()
+    add(scene, WATCHED[:20])
+    watches(scene, WATCHED[:20])
+    scene.daemon.faults.set(setting_ms=100)
+    eventually(lambda: "they take turns" in scene.daemon.log(), 40)
+    polls = scene.manager.get("pwPolls")
+    eventually(lambda: scene.manager.get("pwPolls") >= polls + 2, 40)
+    assert scene.manager.get("pwPollDuration") < 6_000_000  # 10 s without a limit
+    last = WATCHED[19]
+    tenants = [Tenant(scene, name) for name in (WATCHED[0], WATCHED[10], last)]
+    for tenant in tenants:
+        scene.until(pool_of(tenant.name), 40, state="warning")
+    scene.daemon.faults.clear()
+    eventually(lambda: "read at each poll again" in scene.daemon.log(), 40)
+    assert scene.manager.get("pwPollErrors") == 0
+
+
+@pytest.mark.parametrize("backend", ["netlink", "auto"])
+def test_a_namespace_with_too_many_sockets(scene, backend):
+    """It is not read, and that is told; neither the host's own pools nor those of a small neighbour suffer, however many sockets they have."""
+    start(scene, f"backend = {backend}\nnamespaces {{ all = true  max-sockets = 300 }}")
+    add(scene, ["large", "small"])
+    small = Tenant(scene, "small")
+    scene.until(pool_of("small"), state="warning")
+    large = Tenant(scene, "large")
+    scene.until(pool_of("large"), state="warning")
+    with large.ns.entered():
+        crowd = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(300)]
+        for number, sock in enumerate(crowd):
+            sock.bind(("127.0.0.1", 20000 + number))
+    eventually(lambda: "large: poll failed: it has 31" in scene.daemon.log())
+    eventually(lambda: [event["pwEventText"][:5] for event in scene.notifications() if event["notification"] == "pwCollectorFailed"] == ["large"])
+    scene.load.listen("127.0.0.1", PORT)
+    scene.load.connect(600, "127.0.0.1", PORT)
+    scene.until(f"tcp 127.0.0.1 -> 127.0.0.1:{PORT}", used=600, state="warning")
+    with small.ns.entered():
+        small.sockets += [socket.create_connection(("127.0.0.1", PORT)) for _ in range(3)]
+    scene.until(pool_of("small"), used=USED + 3, state="critical")
+    assert scene.manager.pool(pool_of("large"))["pwPoolState"] == "warning"
+    for sock in crowd:
+        sock.close()
+    eventually(lambda: "large: polls succeed again" in scene.daemon.log())
+    eventually(lambda: "pwCollectorRecovered" in [event["notification"] for event in scene.notifications()])
 
 
 def test_more_namespaces_than_descriptors(scene):

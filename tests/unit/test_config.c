@@ -297,6 +297,10 @@ static const struct {
 		"1: \"names\" contains \"a/b\", expected a namespace name as ip-netns(8) lists it, not a path\n"},
 	{"namespaces { names = { \"..\" } }",
 		"1: \"names\" contains \"..\", expected a namespace name as ip-netns(8) lists it, not a path\n"},
+	{"namespaces { max-sockets = -1 }",
+		"1: \"max-sockets\" is \"-1\", expected a whole number from 0 to 2147483647\n"},
+	{"namespaces { max-sockets = 2147483648 }",
+		"1: \"max-sockets\" is \"2147483648\", expected a whole number from 0 to 2147483647\n"},
 	{"namespaces { names = { \"\" } }", "1: \"names\" has 0 bytes, expected 1 to 255\n"},
 	{"pool \"x\" { namespace = \"/run/netns/a\" }",
 		"1: \"namespace\" is \"/run/netns/a\", expected a namespace name as ip-netns(8) lists it, not a path\n"},
@@ -513,6 +517,7 @@ static void assert_defaults(const struct pw_config *c)
 	assert_string_equal(c->control.socket, "/run/portwatch/portwatch.sock");
 	assert_false(c->namespaces.all);
 	assert_int_equal(c->namespaces.n_names, 0);
+	assert_int_equal(c->namespaces.max_sockets, 1000000);
 	assert_int_equal(c->snat.n_ranges, 0);
 	assert_thresholds(&c->policy.snat, (&(struct pw_thresholds){{70, 65}, {85, 80}, 98, 0, 0, 0, 1}));
 	assert_thresholds(&c->policy.conntrack, (&(struct pw_thresholds){{80, 75}, {95, 90}, 99, 0, 0, 0, 1}));
@@ -547,7 +552,7 @@ static void test_every_setting(void **state)
 		"notify { for = 3 max-per-minute = 0 max-flaps = 0 renotify = 3600 }\n"
 		"agentx { socket = tcp:localhost:705 ping-interval = 1.5 reconnect-interval = .25 }\n"
 		"snmp { include = \"/a b/c\\\"\\\\d\" }\n"
-		"namespaces { all = on names = { 'blue', \"re\\$d\", green } }\n"
+		"namespaces { all = on names = { 'blue', \"re\\$d\", green } max-sockets = 5 }\n"
 		"snat { addresses = { 198.51.100.1, \"2001:db8::/64\" } interval = 5 }\n");
 
 	(void)state;
@@ -571,6 +576,7 @@ static void test_every_setting(void **state)
 	assert_string_equal(c->snmp.include, "/a b/c\"\\d");
 	assert_true(c->namespaces.all);
 	assert_int_equal(c->namespaces.n_names, 3);
+	assert_int_equal(c->namespaces.max_sockets, 5);
 	assert_string_equal(c->namespaces.names[0], "blue");
 	assert_string_equal(c->namespaces.names[1], "re$d");
 	assert_string_equal(c->namespaces.names[2], "green");
