@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What a manager must have been told, and what it was: the rules of src/watch/exchange.h, seen from outside.
+"""What a manager must have been told, and what it was: the rules of src/watch/owed.h, seen from outside.
 
 The judge knows nothing of the daemon but its notifications. At the end of a window:
  - truth: what the manager believes of each pool is its state;
