@@ -16,7 +16,7 @@
 #define DEFAULT_TIMEOUT_S 10 /* the limit that the Monitoring Plugins guidelines give a plugin */
 
 #define HELP(name, repeats, help) help
-#define SPEC(name, repeats, help) {#name, no_argument, 0, AS_FORMAT, PW_FORMAT_##name, NULL, NULL, 0},
+#define SPEC(name, repeats, help) {#name, no_argument, 0, AS_FORMAT, 0, PW_FORMAT_##name, NULL, NULL},
 #define OPTION(name, repeats, help) "--" #name,
 #define OPTIONS(name, repeats, help) ", --" #name
 #define REPEATS(name, repeats, help) repeats,
@@ -85,43 +85,44 @@ enum { FIRST_OPTION = 256 };
 
 #define AT(member) offsetof(struct pw_options, member)
 
+/* clang-format off */
 static const struct spec {
 	const char *name;
 	int argument;
-	char letter;
+	int letter;
 	enum taking taking;
+	uint32_t max;                /* of a number; the least is 1 */
 	size_t to;                   /* the member that gets the value; or which format or command it is */
 	const struct pw_word *words; /* of AS_WORD and AS_WORDS */
 	const char *what;            /* what a number must be */
-	uint32_t max;                /* of a number; the least is 1 */
 } specs[] = {
-	{"help", no_argument, 'h', AS_COMMAND, PW_COMMAND_HELP, NULL, NULL, 0},
-	{"version", no_argument, 'V', AS_COMMAND, PW_COMMAND_VERSION, NULL, NULL, 0},
-	{"watch", optional_argument, 0, AS_INTERVAL, AT(watch_ms), NULL, NULL, 0},
-	PW_FORMATS(SPEC){"explain", no_argument, 0, AS_FLAG, AT(explain), NULL, NULL, 0},
-	{"top", required_argument, 0, AS_NUMBER, AT(top), NULL, "number of pools, expected 1 to 1000000", 1000000},
-	{"all", no_argument, 0, AS_FLAG, AT(all), NULL, NULL, 0},
-	{"color", required_argument, 0, AS_WORD, AT(colour), colours, NULL, 0},
-	{"kind", required_argument, 0, AS_WORDS, AT(match.kinds), pw_kind_words, NULL, 0},
-	{"protocol", required_argument, 0, AS_WORDS, AT(match.protocols), pw_protocol_words, NULL, 0},
-	{"local", required_argument, 0, AS_LOCAL, 0, NULL, NULL, 0},
-	{"remote", required_argument, 0, AS_REMOTE, 0, NULL, NULL, 0},
-	{"port", required_argument, 0, AS_PORTS, 0, NULL, "port number, expected 1 to 65535", 65535},
-	{"state", required_argument, 0, AS_WORDS, AT(states), states, NULL, 0},
-	{"netns", required_argument, 0, AS_NAMESPACE, 0, NULL, NULL, 0},
-	{"check", no_argument, 0, AS_FORMAT, PW_FORMAT_CHECK, NULL, NULL, 0},
-	{"warning", required_argument, 'w', AS_PERCENT, AT(warning), NULL, "threshold, expected 1 to 100 percent", 100},
-	{"critical", required_argument, 'c', AS_PERCENT, AT(critical), NULL, "threshold, expected 1 to 100 percent",
-		100},
-	{"free-below", required_argument, 0, AS_NUMBER, AT(free_below), NULL, "number of ports, expected 1 to 65536",
-		65536},
-	{"timeout", required_argument, 't', AS_NUMBER, AT(timeout_s), NULL, "time, expected 1 to 3600 seconds", 3600},
-	{"config", required_argument, 0, AS_STRING, AT(config), NULL, NULL, 0},
-	{"backend", required_argument, 0, AS_WORD, AT(backend), pw_backend_words, NULL, 0},
-	{"probe", required_argument, 0, AS_WORD, AT(probe), pw_probe_words, NULL, 0},
-	{"record", required_argument, 0, AS_STRING, AT(record), NULL, NULL, 0},
-	{"replay", required_argument, 0, AS_STRING, AT(replay), NULL, NULL, 0},
+	{"help", no_argument, 'h', AS_COMMAND, 0, PW_COMMAND_HELP, NULL, NULL},
+	{"version", no_argument, 'V', AS_COMMAND, 0, PW_COMMAND_VERSION, NULL, NULL},
+	{"watch", optional_argument, 0, AS_INTERVAL, 0, AT(watch_ms), NULL, NULL},
+	PW_FORMATS(SPEC)
+	{"explain", no_argument, 0, AS_FLAG, 0, AT(explain), NULL, NULL},
+	{"top", required_argument, 0, AS_NUMBER, 1000000, AT(top), NULL, "number of pools, expected 1 to 1000000"},
+	{"all", no_argument, 0, AS_FLAG, 0, AT(all), NULL, NULL},
+	{"color", required_argument, 0, AS_WORD, 0, AT(colour), colours, NULL},
+	{"kind", required_argument, 0, AS_WORDS, 0, AT(match.kinds), pw_kind_words, NULL},
+	{"protocol", required_argument, 0, AS_WORDS, 0, AT(match.protocols), pw_protocol_words, NULL},
+	{"local", required_argument, 0, AS_LOCAL, 0, 0, NULL, NULL},
+	{"remote", required_argument, 0, AS_REMOTE, 0, 0, NULL, NULL},
+	{"port", required_argument, 0, AS_PORTS, 65535, 0, NULL, "port number, expected 1 to 65535"},
+	{"state", required_argument, 0, AS_WORDS, 0, AT(states), states, NULL},
+	{"netns", required_argument, 0, AS_NAMESPACE, 0, 0, NULL, NULL},
+	{"check", no_argument, 0, AS_FORMAT, 0, PW_FORMAT_CHECK, NULL, NULL},
+	{"warning", required_argument, 'w', AS_PERCENT, 100, AT(warning), NULL, "threshold, expected 1 to 100 percent"},
+	{"critical", required_argument, 'c', AS_PERCENT, 100, AT(critical), NULL, "threshold, expected 1 to 100 percent"},
+	{"free-below", required_argument, 0, AS_NUMBER, 65536, AT(free_below), NULL, "number of ports, expected 1 to 65536"},
+	{"timeout", required_argument, 't', AS_NUMBER, 3600, AT(timeout_s), NULL, "time, expected 1 to 3600 seconds"},
+	{"config", required_argument, 0, AS_STRING, 0, AT(config), NULL, NULL},
+	{"backend", required_argument, 0, AS_WORD, 0, AT(backend), pw_backend_words, NULL},
+	{"probe", required_argument, 0, AS_WORD, 0, AT(probe), pw_probe_words, NULL},
+	{"record", required_argument, 0, AS_STRING, 0, AT(record), NULL, NULL},
+	{"replay", required_argument, 0, AS_STRING, 0, AT(replay), NULL, NULL},
 };
+/* clang-format on */
 #define N_SPECS (sizeof(specs) / sizeof(specs[0]))
 
 static const struct spec *find_spec(int value)
@@ -180,7 +181,7 @@ static int take_word(const struct spec *spec, const char *text, uint32_t *value,
 /* A percentage may have its sign behind it: "80%". */
 static int take_number(const struct spec *spec, const char *text, uint32_t *value, struct pw_error *err)
 {
-	const char letter[] = {'-', spec->letter, '\0'};
+	const char letter[] = {'-', (char)spec->letter, '\0'};
 	char digits[24];
 	size_t len = (size_t)snprintf(digits, sizeof(digits), "%s", text);
 

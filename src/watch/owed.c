@@ -165,6 +165,7 @@ static void remove_entry(struct pw_owed *x, struct entry *e)
 
 	stop_waiting(x, e);
 	forget_sent(x, e);
+	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): uthash frees its table with the last item only */
 	HASH_DELETE(by_key, x->by_key, e);
 	m->n_entries--;
 	m->n_pools -= pw_told_is_pool(&e->key);
