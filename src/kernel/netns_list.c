@@ -3,10 +3,12 @@
 
 #include <ctype.h>
 #include <dirent.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 
 #include "base/array.h"
 
@@ -46,12 +48,14 @@ void pw_netns_list_free(struct pw_netns_list *list)
 	free(list);
 }
 
-/* The inode of a namespace file, 0 when there is none (or it may not be looked at). */
+/* The inode of a namespace file, 0 when there is none (or it may not be looked at). ip-netns(8) makes an empty file
+ * first, and mounts the namespace over it a moment later. */
 static uint64_t inode_of(const char *path)
 {
+	struct statfs fs;
 	struct stat st;
 
-	return stat(path, &st) == 0 ? st.st_ino : 0;
+	return statfs(path, &fs) == 0 && fs.f_type == NSFS_MAGIC && stat(path, &st) == 0 ? st.st_ino : 0;
 }
 
 /* What is looked for in the order of the entries is found at once. */

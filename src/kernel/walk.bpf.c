@@ -48,7 +48,11 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define AGE_MAX_MS 60000 /* TCP_TIMEWAIT_LEN */
 
 /* Loads straight from an address instead of by a helper, six times as fast: bpf_rdonly_cast(), since 6.2. */
-const volatile bool direct = true;
+#ifdef WALK_BY_HELPER
+#define direct false
+#else
+#define direct true
+#endif
 
 struct walk_job job;
 struct walk_net nets[WALK_NAMESPACES];
@@ -79,7 +83,7 @@ __u64 nodes[WALK_BUCKETS];
 __u32 buckets[WALK_BUCKETS];
 volatile __u32 open, left;
 
-extern void *bpf_rdonly_cast(const void *obj__ign, __u32 btf_id__k) __ksym __weak;
+extern void *bpf_rdonly_cast(const void *obj__ign, __u32 btf_id__k) __ksym;
 
 #define CAST(type, address) ((struct type *)bpf_rdonly_cast((void *)(address), bpf_core_type_id_kernel(struct type)))
 #define OFFSET(type, member) bpf_core_field_offset(struct type, member)
@@ -201,7 +205,12 @@ static __always_inline __u64 control_group(__u64 sk)
 
 /* A socket's common part where loads take a helper: one call copies it. All that is read of it lies in front of the
  * pointer to the next socket, on every kernel, or is that pointer. */
-__u64 image[16];
+#ifdef WALK_BY_HELPER
+/* apart, so that the other variables are where those of walk.bpf.c are */
+__u64 image[16] SEC(".data.image") = {};
+#else
+extern __u64 image[16];
+#endif
 
 static __always_inline void copy_image(__u64 sk)
 {
@@ -338,7 +347,16 @@ static __always_inline void touch(__u64 node)
 	__u64 sk = node - OFFSET(sock_common, skc_nulls_node);
 
 	ignored += load64(node) + load64(sk);
-	if (job.owners)
+}
+
+/* The same for its owner, which is far from the rest, where it is wanted. By now the rest is here. */
+static __always_inline void touch_owner(__u64 node)
+{
+	__u64 sk = node - OFFSET(sock_common, skc_nulls_node);
+	__u16 port = load16(sk + OFFSET(sock_common, skc_num));
+	__u8 state = load8(sk + OFFSET(sock_common, skc_state));
+
+	if (port >= last.low && port <= last.high && state != WALK_STATE_TIME_WAIT && state != WALK_STATE_HALF_OPEN)
 		ignored += load64(sk + OFFSET(sock, sk_socket)) + load64(sk + OFFSET(sock, sk_uid)) +
 			load64(sk + OFFSET(sock, sk_cgrp_data));
 }
@@ -407,6 +425,8 @@ static __always_inline int step_all(enum ending ending, bool udp)
 	left = open;
 	for (__u32 i = 0; i < WALK_BUCKETS && i < left; i++)
 		touch(nodes[i]);
+	for (__u32 i = 0; direct && job.owners && i < WALK_BUCKETS && i < left; i++)
+		touch_owner(nodes[i]);
 	open = 0;
 	for (__u32 i = 0; i < WALK_BUCKETS && i < left; i++) {
 		if (udp)

@@ -44,12 +44,14 @@ void pw_walk_stats(const struct pw_backend *backend, struct pw_walk_stats *out)
 
 #else
 
+#include <assert.h>
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <linux/types.h>
 #include <netinet/in.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -61,6 +63,7 @@ void pw_walk_stats(const struct pw_backend *backend, struct pw_walk_stats *out)
 #include "kernel/namespace.h"
 #include "kernel/walk_record.h"
 #include "kernel/walk.skel.h"
+#include "kernel/walk_helper.skel.h"
 
 /* Buckets a run: it takes some 0.1 ms, and nobody who shares the CPU has to wait for longer. */
 #define TCP_RUN 1024
@@ -117,16 +120,47 @@ static bool kernel_has(const char *function)
 	return has;
 }
 
+/* Both kinds of programs are made from the same text, and the variables of one are taken for those of the other. */
+#define SAME_PLACE(variable) \
+	static_assert(offsetof(struct walk_bpf__bss, variable) == offsetof(struct walk_helper_bpf__bss, variable), \
+		"the programs have " #variable " in different places")
+
+SAME_PLACE(job);
+SAME_PLACE(nets);
+SAME_PLACE(counts);
+SAME_PLACE(reserved_ports);
+SAME_PLACE(interface_name);
+
+/* Opens the programs that load directly, or those that do it by a helper. */
+static struct walk_bpf *open_programs(bool direct)
+{
+	struct walk_bpf *bpf = calloc(1, sizeof(*bpf));
+	size_t size;
+
+	if (bpf == NULL || walk_bpf__create_skeleton(bpf) != 0) {
+		free(bpf);
+		errno = ENOMEM;
+		return NULL;
+	}
+	if (!direct) {
+		bpf->skeleton->data = (void *)(uintptr_t)walk_helper_bpf__elf_bytes(&size);
+		bpf->skeleton->data_sz = size;
+	}
+	if (bpf_object__open_skeleton(bpf->skeleton, NULL) == 0)
+		return bpf;
+	walk_bpf__destroy(bpf);
+	return NULL;
+}
+
 static int load(struct walk *walk, bool direct, struct pw_error *err)
 {
 	void *records;
 
 	libbpf_set_print(keep_message);
 	load_message[0] = '\0';
-	walk->bpf = walk_bpf__open();
+	walk->bpf = open_programs(direct && kernel_has("bpf_rdonly_cast"));
 	if (walk->bpf == NULL)
 		return pw_error_set(err, "BPF: %s", strerror(errno));
-	walk->bpf->rodata->direct = direct && kernel_has("bpf_rdonly_cast");
 	if (walk_bpf__load(walk->bpf) != 0) {
 		int cause = errno;
 

@@ -283,6 +283,20 @@ def test_without_the_privilege_only_the_own_one_is_watched_and_that_is_said_once
     assert "poll failed" not in scene.daemon.log()
 
 
+@pytest.mark.parametrize("backend", [NETLINK, BPF], ids=["netlink", "bpf"])
+def test_a_name_without_a_namespace_is_none_yet(scene, backend):
+    """ip-netns(8) makes the file first."""
+    start(scene, backend + 'namespaces { names = { "half", "blue" } }')
+    scene.daemon.run(scene.ns, "sh", "-c", ": >/run/netns/half")
+    add(scene, ["blue"])
+    watches(scene, ["blue"])
+    scene.polls(3)
+    assert scene.manager.get("pwPollErrors") == 0 and "poll failed" not in scene.daemon.log()
+    scene.daemon.run(scene.ns, "rm", "/run/netns/half")
+    add(scene, ["half"])
+    watches(scene, ["blue", "half"])
+
+
 def test_an_idle_namespace_costs_no_dump(scene):
     start(scene, NETLINK + "namespaces { all = true }")
     add(scene, ["idle", "busy"])
