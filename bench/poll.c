@@ -119,7 +119,7 @@ static void update_monitor(struct bench *bench, struct result *result)
 		.wall = pw_clock_wall(),
 		.interval_ms = 10000,
 		.ns = bench->host->polls,
-		.n_ns = 1,
+		.n_ns = bench->host->n,
 		.connect_failures_reason = ""};
 	struct usage start = usage_now();
 
@@ -176,12 +176,14 @@ static void print_result(const struct result *r)
 	fflush(stdout);
 }
 
-/* `how`: "" (netlink), "probe" (with probes), "bpf", "bpf-unowned" (without owners) or "bpf-helper" (as before 6.2, without owners). */
+/* `how`: "" (netlink), "probe" (with probes), "bpf", "bpf-unowned" (without owners) or "bpf-helper" (as before 6.2, without owners);
+ * "all" and "bpf-all": all network namespaces. */
 static void open_bench(struct bench *bench, const char *how)
 {
 	const bool probe = strcmp(how, "probe") == 0;
 	struct pw_error err;
-	const struct pw_host_options options = {.probe = probe};
+	const bool all = strcmp(how, "all") == 0 || strcmp(how, "bpf-all") == 0;
+	const struct pw_host_options options = {.probe = probe, .all = all};
 
 	pw_policy_defaults(&bench->policy);
 	bench->host = pw_host_new();
@@ -198,7 +200,7 @@ static void open_bench(struct bench *bench, const char *how)
 	if (bench->host->backend == NULL)
 		fail("backend", &err);
 	bench->walks = true;
-	pw_walk_set_owners(bench->host->backend, strcmp(how, "bpf") == 0);
+	pw_walk_set_owners(bench->host->backend, strcmp(how, "bpf") == 0 || all);
 }
 
 static void close_bench(struct bench *bench)
