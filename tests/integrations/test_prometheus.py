@@ -52,7 +52,8 @@ def scaled(values, factor):
 def test_rules_for_scraping_do_the_same(tmp_path, mib):
     """portwatch-scrape.rules.yml is made of the other file, and passes the same tests when their series are those of portwatchd."""
     translation = runpy.run_path(str(SOURCE / "scripts" / "prometheus-rules"))["Translation"](mib)
-    shutil.copy(FILES / "portwatch.rules.yml", tmp_path)
+    for name in ("portwatch.rules.yml", "grafana-dashboard.json"):
+        shutil.copy(FILES / name, tmp_path)
     subprocess.run([SOURCE / "scripts" / "prometheus-rules", BUILD / "mibs" / "PORTWATCH-MIB.txt", tmp_path], check=True, timeout=60)
     assert (tmp_path / "portwatch-scrape.rules.yml").read_text() == (FILES / "portwatch-scrape.rules.yml").read_text()
     # all as text: 0x60 is sixty-one zeros
