@@ -148,6 +148,7 @@ static int getopt_error(int value, const char *word, struct pw_error *err)
 }
 
 static const char *const formats[] = {"the table", PW_FORMATS(OPTION) "--check"};
+static const char all_formats[] = PW_FORMATS(OPTIONS);
 static const bool format_repeats[] = {true, PW_FORMATS(REPEATS) false};
 
 /* Two of them are a contradiction; the later in the list stays. */
@@ -332,7 +333,7 @@ static int check_conflicts(const struct pw_options *o, struct pw_error *err)
 	if (o->watch_ms != 0 && !format_repeats[o->format])
 		return pw_error_set(err, "%s and --watch exclude each other", formats[o->format]);
 	if (o->explain && o->format != PW_FORMAT_TABLE)
-		return pw_error_set(err, "--explain excludes %s and --check", PW_FORMATS(OPTIONS) + 2);
+		return pw_error_set(err, "--explain excludes %s and --check", &all_formats[2]);
 	if (o->warning != 0 && o->critical != 0 && o->warning > o->critical)
 		return pw_error_set(err, "-w %u is above -c %u", o->warning, o->critical);
 	if (o->record != NULL && o->replay != NULL)
