@@ -13,6 +13,8 @@
 
 /* Where sockets are read from: BPF where this host lets it, else netlink; or one of them. */
 enum pw_backend_choice { PW_BACKEND_AUTO, PW_BACKEND_BPF, PW_BACKEND_NETLINK };
+/* Whether the kernel is to tell when a threshold is reached. */
+enum pw_events_mode { PW_EVENTS_MODE_AUTO, PW_EVENTS_MODE_ON, PW_EVENTS_MODE_OFF };
 /* Where portwatchd listens for portwatch, unless its configuration says something else. */
 #define PW_CONTROL_SOCKET "/run/portwatch/portwatch.sock"
 
@@ -24,6 +26,7 @@ struct pw_config {
 	uint32_t idle_interval_ms; /* 0: as poll_interval_ms */
 	enum pw_probe_mode probe;
 	bool connect_failures;
+	enum pw_events_mode events;
 	char *state_file; /* NULL: in the state directory of the systemd unit, if there is one */
 	struct pw_policy policy;
 	struct {

@@ -119,6 +119,8 @@ static const struct pw_setting conntrack_settings[] = {
 
 const struct pw_word pw_backend_words[] = {
 	{"auto", PW_BACKEND_AUTO}, {"bpf", PW_BACKEND_BPF}, {"netlink", PW_BACKEND_NETLINK}, {NULL, 0}};
+static const struct pw_word events_modes[] = {
+	{"auto", PW_EVENTS_MODE_AUTO}, {"on", PW_EVENTS_MODE_ON}, {"off", PW_EVENTS_MODE_OFF}, {NULL, 0}};
 const struct pw_word pw_probe_words[] = {{"auto", PW_PROBE_AUTO}, {"on", PW_PROBE_ON}, {"off", PW_PROBE_OFF}, {NULL, 0}};
 
 const struct pw_setting pw_settings[] = {
@@ -133,6 +135,7 @@ const struct pw_setting pw_settings[] = {
 	WORDS("backend", PW_WORD, pw_config, backend, pw_backend_words, "auto"),
 	WORDS("probe", PW_WORD, pw_config, probe, pw_probe_words, "auto"),
 	SETTING("connect-failures", PW_BOOL, pw_config, connect_failures, 0, 0, "true"),
+	WORDS("events", PW_WORD, pw_config, events, events_modes, "auto"),
 	THRESHOLD_SECTIONS(offsetof(struct pw_config, policy.defaults)),
 	SECTION("pool", PW_POOL_SECTION, 0, pool_settings),
 	SECTION("ignore", PW_IGNORE_SECTION, 0, ignore_settings),

@@ -26,20 +26,21 @@ struct pw_collector {
 	struct pw_connect_events *events;
 	struct pw_failing failing;
 	struct pw_connect_events_poll failed; /* of the last poll */
-	uint64_t own_inode;                   /* of the own network namespace */
-	bool (*stopping)(void);               /* or NULL */
-	struct pw_journal *journal;           /* or NULL */
-	bool walks;                           /* sockets are read by BPF */
-	bool probing;                         /* ports in doubt are probed */
-	bool chosen, chose_probing;           /* that is decided, and was said */
-	bool confined;                        /* other namespaces are wanted, and may not be entered: said once */
-	bool omitting;                        /* some active alarms have no row: said once */
-	struct pw_state_file *state_file;     /* or NULL */
-	bool polled;                          /* at least once: before, the file knows more than the monitor */
-	uint64_t saved_ms;                    /* when the state was written last, and ... */
-	uint64_t saved_changes;               /* ... what had been told and owed then */
-	uint64_t unlogged, unlogged_ms;       /* what the limit of the log left out, as it was said last */
-	uint64_t dropped;                     /* what of the monitor's losses has been logged */
+	struct pw_ringing ringing;
+	uint64_t own_inode;               /* of the own network namespace */
+	bool (*stopping)(void);           /* or NULL */
+	struct pw_journal *journal;       /* or NULL */
+	bool walks;                       /* sockets are read by BPF */
+	bool probing;                     /* ports in doubt are probed */
+	bool chosen, chose_probing;       /* that is decided, and was said */
+	bool confined;                    /* other namespaces are wanted, and may not be entered: said once */
+	bool omitting;                    /* some active alarms have no row: said once */
+	struct pw_state_file *state_file; /* or NULL */
+	bool polled;                      /* at least once: before, the file knows more than the monitor */
+	uint64_t saved_ms;                /* when the state was written last, and ... */
+	uint64_t saved_changes;           /* ... what had been told and owed then */
+	uint64_t unlogged, unlogged_ms;   /* what the limit of the log left out, as it was said last */
+	uint64_t dropped;                 /* what of the monitor's losses has been logged */
 };
 
 /* --- events --- */
@@ -225,6 +226,7 @@ struct pw_collector *pw_collector_new(const struct pw_config *config, struct pw_
 		pw_host_add(collector->host, PW_OWN_INDEX, "", NULL) == NULL)
 		goto out_of_memory;
 	collector->config = config;
+	collector->ringing.host = collector->host;
 	choose_backend(collector, walk, why);
 	pw_collector_set_config(collector, config);
 	collector->state_file = open_state_file(config->state_file);
@@ -273,6 +275,7 @@ void pw_collector_set_config(struct pw_collector *collector, const struct pw_con
 	pw_monitor_set_renotify(collector->monitor, config->notify.renotify_s);
 	pw_monitor_set_max_flaps(collector->monitor, config->notify.max_flaps);
 	pw_exchange_set_rate(collector->exchange, config->notify.max_per_minute);
+	pw_ringing_forget(&collector->ringing);
 	choose_probing(collector);
 }
 
@@ -328,6 +331,8 @@ static void set_host_options(struct pw_collector *collector)
 			.policy = &config->policy,
 			.interval_ms = config->poll_interval_ms,
 			.idle_interval_ms = config->idle_interval_ms,
+			.look = collector->ringing.looks,
+			.silent = collector->ringing.rings != NULL && !collector->ringing.looks,
 			.stopping = collector->stopping,
 			.gone = end_failure,
 			.context = collector});
@@ -455,15 +460,25 @@ static void follow_refusals(struct pw_collector *collector, const struct pw_conn
 
 static void follow_connects(struct pw_collector *collector)
 {
+	const struct pw_config *config = collector->config;
 	struct pw_connect_events_poll now;
 	struct pw_event event;
 
-	pw_connect_events_poll(collector->events, collector->config->connect_failures, &now);
+	pw_connect_events_poll(collector->events,
+		(config->connect_failures ? PW_EVENTS_FAILURES : 0) |
+			(config->events != PW_EVENTS_MODE_OFF ? PW_EVENTS_RINGS : 0),
+		&now);
+	pw_ringing_follow(&collector->ringing, collector->events, config->events);
 	log_counting(&collector->failed, &now);
 	collector->failed = now;
 	follow_refusals(collector, &now);
 	if (pw_failing_step(&collector->failing, now.total, &now.processes, pw_clock_boot_ms(), &event))
 		tell_failure(collector, &event);
+}
+
+const struct pw_ringing *pw_collector_ringing(const struct pw_collector *collector)
+{
+	return &collector->ringing;
 }
 
 void pw_collector_set_journal(struct pw_collector *collector, struct pw_journal *journal)
@@ -487,6 +502,7 @@ void pw_collector_poll(struct pw_collector *collector)
 	size_t n;
 
 	follow_connects(collector);
+	pw_ringing_start(&collector->ringing, collector->config, collector->monitor);
 	set_host_options(collector);
 	if (pw_host_poll(host) < 0)
 		return;
@@ -501,7 +517,9 @@ void pw_collector_poll(struct pw_collector *collector)
 	poll.wall = pw_clock_wall();
 	poll.now_ms = pw_clock_boot_ms();
 	poll.duration_us = (uint32_t)(pw_clock_boot_us() - start_us);
+	pw_ringing_tell(&collector->ringing, &poll);
 	pw_monitor_take(collector->monitor, &poll);
+	pw_ringing_arm(&collector->ringing, collector->monitor);
 	n = pw_monitor_questions(collector->monitor, &questions);
 	for (size_t i = 0; i < n; i++) {
 		if (questions[i].ns != NULL)
@@ -516,6 +534,8 @@ void pw_collector_poll(struct pw_collector *collector)
 		pw_log(LOG_ERR, "out of memory: the tables keep the numbers of the last poll");
 		return;
 	}
+	if (snapshot->alarms_changed_ms > collector->ringing.armed_ms) /* by a poll that did not look at all sockets */
+		pw_ringing_forget(&collector->ringing);
 	follow_limits(collector, snapshot);
 	pw_exchange_publish(collector->exchange, snapshot);
 	collector->polled = true;

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "kernel/connect_events.h"
 #include "config/config.h"
+#include "daemon/ringing.h"
 #include "kernel/backend.h"
 #include "watch/exchange.h"
 #include "watch/journal.h"
@@ -39,6 +40,9 @@ void pw_collector_set_stopping(struct pw_collector *collector, bool (*stopping)(
 /* One poll: publishes a snapshot, posts and logs its events. A failure is logged and counted; the last good numbers
  * stay. */
 void pw_collector_poll(struct pw_collector *collector);
+
+/* What wakes: thresholds that ring. Valid until the next poll. */
+const struct pw_ringing *pw_collector_ringing(const struct pw_collector *collector);
 
 /* The last thing to do after the agent has ended: writes what a restart must know. */
 void pw_collector_save(struct pw_collector *collector);

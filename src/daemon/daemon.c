@@ -42,6 +42,13 @@
  * second. */
 #define EXTRA_MS 1000
 
+/* A threshold that may have been reached has a poll at once. Where ports are given back as quickly as they are taken
+ * that is so all the time: some polls may follow each other, with as much rest between two as RING_REST of them take,
+ * and more of them come again one in EXTRA_MS, or where polls are slow in the time that RING_SLOW of them take. */
+#define RINGS 10
+#define RING_REST 5
+#define RING_SLOW 20
+
 /* How soon what the log or systemd did not take is tried again. */
 #define AGAIN_MS 1000
 
@@ -58,6 +65,10 @@ struct daemon {
 	struct pw_control *control; /* NULL = none */
 	int signal_fd, timer_fd;
 	uint64_t polled_ms;       /* when the last poll began, CLOCK_BOOTTIME */
+	uint64_t poll_ms;         /* how long it took */
+	unsigned rings;           /* polls that may follow each other because something rings ... */
+	uint64_t rings_ms;        /* ... as counted at this time ... */
+	uint64_t ring_again_ms;   /* ... and how soon the next may be */
 	uint64_t extra_again_ms;  /* how soon the next poll beside those of the timer may be */
 	bool reload_wanted;       /* by a SIGHUP ... */
 	uint64_t reload_again_ms; /* ... and how soon that may be */
@@ -157,6 +168,8 @@ static void poll_kernel(struct daemon *d)
 	d->polled_ms = pw_clock_boot_ms();
 	pw_metrics_sweep(d->metrics);
 	pw_collector_poll(d->collector);
+	d->poll_ms = pw_clock_boot_ms() - d->polled_ms;
+	d->ring_again_ms = d->polled_ms + d->poll_ms * (RING_REST + 1);
 }
 
 /* Asked between two namespaces: whether a signal that ends the daemon waits to be read. A poll of many is a sign of
@@ -187,6 +200,25 @@ static void handle_refusals(struct daemon *d)
 	poll_kernel(d);
 }
 
+/* Returns how long the next poll that is rung for has to wait, in ms. */
+static uint64_t ring_rest(struct daemon *d)
+{
+	const uint64_t now_ms = pw_clock_boot_ms(), slow_ms = d->poll_ms * RING_SLOW;
+	const uint64_t every_ms = slow_ms > EXTRA_MS ? slow_ms : EXTRA_MS, more = (now_ms - d->rings_ms) / every_ms;
+
+	d->rings = d->rings + more < RINGS ? d->rings + (unsigned)more : RINGS;
+	d->rings_ms += more * every_ms;
+	if (d->rings == 0)
+		return d->rings_ms + every_ms - now_ms;
+	return d->ring_again_ms > now_ms ? d->ring_again_ms - now_ms : 0;
+}
+
+static void handle_ring(struct daemon *d)
+{
+	d->rings--;
+	poll_kernel(d);
+}
+
 static int sooner(int a, int b)
 {
 	return a < 0 || (b >= 0 && b < a) ? b : a;
@@ -209,14 +241,23 @@ static int wait_ms(const struct daemon *d)
 
 static void loop(struct daemon *d)
 {
-	struct pollfd fds[3] = {
-		{.fd = d->signal_fd, .events = POLLIN}, {.fd = d->timer_fd, .events = POLLIN}, {.events = POLLIN}};
+	struct pollfd fds[4] = {{.fd = d->signal_fd, .events = POLLIN}, {.fd = d->timer_fd, .events = POLLIN},
+		{.events = POLLIN}, {.events = POLLIN}};
+	const struct pw_ringing *ringing = pw_collector_ringing(d->collector);
 
 	while (!d->stop) {
+		uint64_t rest;
+		int wait;
+
 		if (!d->announced)
 			d->announced = pw_systemd_notify("READY=1");
 		fds[2].fd = pw_clock_boot_ms() >= d->extra_again_ms ? pw_connect_events_fd(d->events) : -1;
-		if (poll(fds, 3, wait_ms(d)) < 0 && errno != EINTR) {
+		rest = ring_rest(d);
+		fds[3].fd = rest == 0 && ringing->rings != NULL ? pw_rings_fd(ringing->rings) : -1;
+		wait = wait_ms(d);
+		if (rest != 0 || ringing->wants_poll)
+			wait = sooner(wait, (int)rest);
+		if (poll(fds, 4, wait) < 0 && errno != EINTR) {
 			pw_log(LOG_ERR, "poll: %s", strerror(errno));
 			return;
 		}
@@ -228,6 +269,8 @@ static void loop(struct daemon *d)
 			handle_timer(d);
 		else if (fds[2].fd >= 0 && fds[2].revents != 0 && !d->stop)
 			handle_refusals(d);
+		else if (rest == 0 && (ringing->wants_poll || (fds[3].fd >= 0 && fds[3].revents != 0)) && !d->stop)
+			handle_ring(d);
 		pw_systemd_beat();
 	}
 }
@@ -253,15 +296,17 @@ static int block_signals(struct pw_error *err)
 
 static int drop_privileges(const struct daemon *d, struct pw_error *err)
 {
+	const bool rings = d->config->events != PW_EVENTS_MODE_OFF;
 	const struct pw_privileges keep = {
 		.net_admin = d->config->probe != PW_PROBE_OFF || d->config->snat.n_ranges > 0,
 		.low_port = d->options.listen != NULL,
-		.perfmon = d->config->connect_failures && pw_connect_events_needs_perfmon(d->events),
+		.perfmon = (d->config->connect_failures && pw_connect_events_needs_perfmon(d->events)) ||
+			(rings && pw_connect_events_needs_bpf(d->events)),
 		/* the walk goes into no other namespace; what it translates is seen only there */
 		.namespaces = (d->config->namespaces.all || d->config->namespaces.n_names > 0) &&
 			(d->walk == NULL || d->config->snat.n_ranges > 0),
 		.bpf = (d->walk != NULL && pw_walk_needs_privilege()) ||
-			(d->config->connect_failures && pw_connect_events_needs_bpf(d->events))};
+			((d->config->connect_failures || rings) && pw_connect_events_needs_bpf(d->events))};
 
 	if (d->options.user == NULL)
 		return pw_privileges_reduce(&keep, err);

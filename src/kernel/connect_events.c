@@ -258,9 +258,8 @@ static void poll_bpf(struct pw_connect_events *events, unsigned wanted, struct p
 	out->counting = failures && error == 0;
 	out->binds = out->counting && events->bind_reason[0] == '\0';
 	if (error != 0)
-		snprintf(out->reason, sizeof(out->reason), "BPF: %s%s", strerror(error), why(error));
-	else
-		snprintf(out->reason, sizeof(out->reason), "%s", events->bind_reason);
+		snprintf(events->bpf_reason, sizeof(events->bpf_reason), "BPF: %s%s", strerror(error), why(error));
+	snprintf(out->reason, sizeof(out->reason), "%s", error != 0 ? events->bpf_reason : events->bind_reason);
 	out->total = events->gone + __atomic_load_n(&events->bpf->bss->total, __ATOMIC_RELAXED);
 	out->crowded = events->crowded_gone + __atomic_load_n(&events->bpf->bss->crowded, __ATOMIC_RELAXED);
 }

@@ -150,7 +150,7 @@ static __always_inline struct events_slot *find_slot(const struct events_pool *p
 static __always_inline void take(struct events_slot *slot, const struct events_pool *pool)
 {
 	__sync_fetch_and_add(&slot->count, 1);
-	if (*(volatile __u32 *)&slot->count < slot->limit || slot->rung)
+	if (*(volatile __s32 *)&slot->count < 0 || *(volatile __u32 *)&slot->count < slot->limit || slot->rung)
 		return;
 	slot->rung = 1;
 	__sync_fetch_and_add(&rings, 1);
@@ -175,10 +175,13 @@ static __always_inline void allocate(struct events_slot *slot, __u32 tag, const 
 		slot->high = net;
 }
 
-/* Most sockets of servers have slots in which nobody counts. */
-static __always_inline void release(struct events_slot *slot, __u32 tag, int old_state)
+/* Most sockets of servers have slots in which nobody counts. What found no port took none: else each pool that is full
+ * would ring all the time. (The count may have begun anew in between, and become -1.) */
+static __always_inline void release(struct events_slot *slot, __u32 tag, int old_state, bool refused)
 {
-	if (slot->tag != tag)
+	if (refused)
+		__sync_fetch_and_add(&slot->count, -1);
+	if (refused || slot->tag != tag)
 		return;
 	if (old_state == TCP_FIN_WAIT2 || old_state == TCP_CLOSING)
 		slot->lingering = 1;
@@ -198,7 +201,8 @@ static __always_inline void take_bound(struct sock *sk)
 }
 
 /* The state changes before connect() looks for a port: one that it has by then is of bind(). */
-static __always_inline void ring(struct sock *sk, const struct events_pool *pool, int old_state, int new_state)
+static __always_inline void ring(
+	struct sock *sk, const struct events_pool *pool, int old_state, int new_state, bool refused)
 {
 	__u32 tag;
 	struct events_slot *slot = find_slot(pool, &tag);
@@ -206,7 +210,7 @@ static __always_inline void ring(struct sock *sk, const struct events_pool *pool
 	if (!slot)
 		return;
 	if (new_state == TCP_CLOSE) {
-		release(slot, tag, old_state);
+		release(slot, tag, old_state, refused);
 		return;
 	}
 	allocate(slot, tag, pool);
@@ -241,15 +245,15 @@ int BPF_PROG(state_changed, struct sock *sk, int old_state, int new_state)
 			take_bound(sk);
 		return 0;
 	}
-	refused = failing && is_refusal(sk, old_state, new_state);
-	if (!refused && (!ringing || old_state == TCP_LISTEN || old_state == TCP_SYN_RECV))
+	refused = is_refusal(sk, old_state, new_state);
+	if (!(refused && failing) && (!ringing || old_state == TCP_LISTEN || old_state == TCP_SYN_RECV))
 		return 0;
 	describe(&pool, sk);
 	describe_remote(&pool, sk);
-	if (refused)
+	if (refused && failing)
 		count(&pool);
 	if (ringing)
-		ring(sk, &pool, old_state, new_state);
+		ring(sk, &pool, old_state, new_state, refused);
 	return 0;
 }
 

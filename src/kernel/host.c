@@ -11,6 +11,9 @@
 #include "kernel/capture.h"
 #include "kernel/netns_list.h"
 
+/* So many more sockets of which it is not known what they are may be bound. */
+#define SPARE_MORE 16
+
 /* Descriptors that are not for namespaces. */
 #define SPARED_DESCRIPTORS 128
 
@@ -225,15 +228,22 @@ static void find_namespaces(struct pw_host *host)
 
 /* --- what is needed --- */
 
+/* Sockets of which it is not known what they are: those that are only bound among them, which the kernel does not tell
+ * of. */
+static uint32_t count_spare(const struct pw_sockstat *counts)
+{
+	return counts->tcp_ports_max - counts->tcp - counts->tcp_time_wait;
+}
+
 /* Whether the socket counts alone show that no sockets need be taken: nothing can be listed, or (with idle-interval)
- * nothing can be near a threshold and they were taken recently enough. */
+ * nothing can be near a threshold, or the kernel would have told, and they were taken recently enough. */
 static bool is_quiet(const struct pw_host *host, const struct pw_namespace *ns)
 {
 	const struct pw_host_options *options = &host->options;
 	const struct pw_sockstat *counts = &ns->counts;
 	struct pw_portset capacity;
 	struct pw_policy thresholds;
-	uint32_t ports = counts->tcp_ports_max > counts->udp ? counts->tcp_ports_max : counts->udp, n;
+	uint32_t ports = counts->tcp_ports_max > counts->udp ? counts->tcp_ports_max : counts->udp, n, floor;
 
 	if (options->monitor == NULL)
 		return false;
@@ -243,11 +253,16 @@ static bool is_quiet(const struct pw_host *host, const struct pw_namespace *ns)
 	if (ports < pw_policy_floor(options->policy, n) &&
 		!pw_monitor_needs(options->monitor, ns->index, PW_SOURCE_SOCKETS))
 		return true;
+	if (options->look || options->idle_interval_ms <= options->interval_ms || ns->taken_ms == 0 ||
+		pw_clock_boot_ms() - ns->taken_ms >= options->idle_interval_ms ||
+		pw_monitor_alarmed(options->monitor, ns->index))
+		return false;
 	thresholds = *options->policy;
 	thresholds.min_used = UINT32_MAX; /* of the floor, leave the thresholds alone */
-	return options->idle_interval_ms > options->interval_ms && ports < pw_policy_floor(&thresholds, n) &&
-		ns->taken_ms != 0 && pw_clock_boot_ms() - ns->taken_ms < options->idle_interval_ms &&
-		!pw_monitor_alarmed(options->monitor, ns->index);
+	floor = pw_policy_floor(&thresholds, n);
+	return ports < floor ||
+		(options->silent && pw_monitor_reach_tells(options->monitor, ns->index) && counts->udp < floor &&
+			count_spare(counts) <= ns->spare + SPARE_MORE);
 }
 
 /* Fewer entries than these make no SNAT pool that could be listed. */
@@ -352,6 +367,7 @@ static void take(struct pw_host *host, struct pw_namespace *const *wanted, size_
 		if (!ns->taken)
 			continue;
 		ns->taken_ms = pw_clock_boot_ms();
+		ns->spare = count_spare(&ns->counts);
 		/* a capture is of one poll: it ends with the first one that was complete */
 		if (ns->capture != NULL)
 			pw_capture_end(&ns->input);

@@ -38,6 +38,8 @@ struct pw_host_options {
 	/* far from every threshold sockets are taken on the second; other namespaces get the time of the first, and those
 	 * that come to nothing have theirs at the next poll */
 	uint32_t interval_ms, idle_interval_ms; /* 0: all the time that it takes */
+	bool look;                              /* take them all the same, wherever something may be listed */
+	bool silent; /* no connect pool has reached a threshold since they were taken: the kernel would have told */
 	/* each may be NULL: asked between two namespaces, true gives the poll up; told before a namespace that has
 	 * gone is forgotten */
 	bool (*stopping)(void);

@@ -51,6 +51,7 @@ struct pw_namespace {
 	bool taken, udp_failed; /* see struct pw_backend */
 	bool empty;             /* the census has no sockets, since none were taken */
 	bool skipped;           /* the poll had no time for it: it keeps what it had */
+	uint32_t spare;         /* other sockets than the counted ones at that poll: some may hold a port */
 	uint64_t taken_ms;      /* CLOCK_BOOTTIME of the last poll that took sockets, 0 = none */
 	struct pw_take_stats stats;
 	struct pw_error err; /* why the last poll, or its UDP part, failed; "" when it did not */

@@ -9,6 +9,7 @@
 #include <bpf/libbpf.h>
 #include <linux/types.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -42,7 +43,6 @@ struct pw_rings {
 	struct {
 		uint32_t limit, tag;
 	} next[EVENTS_SLOTS]; /* of the arming that is under way; a tag of 1 is that of several pools */
-	uint32_t least;
 };
 
 #define SEVERAL 1
@@ -150,7 +150,9 @@ static uint64_t count_lost(const struct pw_rings *rings)
 
 bool pw_rings_quiet(const struct pw_rings *rings)
 {
-	return rings->armed && count_lost(rings) == rings->lost;
+	struct pollfd fd = {.fd = pw_rings_fd(rings), .events = POLLIN};
+
+	return rings->armed && poll(&fd, 1, 0) == 0 && count_lost(rings) == rings->lost;
 }
 
 /* What a slot says of its pool, from the end of the last look on. */
@@ -175,12 +177,14 @@ size_t pw_rings_look(struct pw_rings *rings, const struct pw_ring **rung)
 	for (uint32_t i = 0; i < EVENTS_SLOTS; i++) {
 		struct events_slot *slot = &rings->slots[i];
 		struct past past;
+		int32_t count;
 
 		if (slot->count == 0 && slot->frees == 0 && slot->rung == 0)
 			continue;
-		past = read_slot(slot, i, __atomic_exchange_n(&slot->count, 0, __ATOMIC_RELAXED));
+		count = (int32_t)__atomic_exchange_n(&slot->count, 0, __ATOMIC_RELAXED);
+		past = read_slot(slot, i, count > 0 ? (uint32_t)count : 0);
 		__atomic_exchange_n(&slot->frees, 0, __ATOMIC_RELAXED);
-		slot->rung = 0;
+		slot->rung = slot->mixed = 0;
 		if (PW_ARRAY_ROOM(rings->past, rings->past_room, rings->n_past + 1))
 			rings->past[rings->n_past++] = past;
 	}
@@ -234,23 +238,24 @@ static void lower(struct pw_rings *rings, uint32_t slot, uint32_t limit)
 		rings->next[slot].limit = limit;
 }
 
-void pw_rings_start(struct pw_rings *rings, uint32_t least)
+void pw_rings_start(struct pw_rings *rings)
 {
-	rings->least = least;
 	for (uint32_t i = 0; i < EVENTS_SLOTS; i++) {
-		rings->next[i].limit = least - least / BIND_PART;
+		rings->next[i].limit = UINT32_MAX;
 		rings->next[i].tag = 0;
 	}
 }
 
 void pw_rings_limit(struct pw_rings *rings, uint64_t netns, const struct pw_pool_key *key, uint32_t ports)
 {
-	uint32_t tag, slot = find_slot(rings, netns, key, &tag), bind_tag;
+	uint32_t tag, slot;
 
-	lower(rings, slot, ports - ports / BIND_PART);
-	rings->next[slot].tag = rings->next[slot].tag == 0 || rings->next[slot].tag == tag ? tag : SEVERAL;
-	slot = find_slot(rings, netns, NULL, &bind_tag);
-	lower(rings, slot, (ports < rings->least ? ports : rings->least) / BIND_PART + 1);
+	if (key != NULL) {
+		slot = find_slot(rings, netns, key, &tag);
+		lower(rings, slot, ports - ports / BIND_PART);
+		rings->next[slot].tag = rings->next[slot].tag == 0 || rings->next[slot].tag == tag ? tag : SEVERAL;
+	}
+	lower(rings, find_slot(rings, netns, NULL, &tag), ports / BIND_PART + 1);
 }
 
 /* Counts go on from what was allocated while the sockets were read: part of it has been seen. What was given back
@@ -260,24 +265,27 @@ static void rebase(struct events_slot *slot, uint32_t tag)
 	uint32_t freed = slot->frees != 0 ? __atomic_exchange_n(&slot->frees, 0, __ATOMIC_RELAXED) : 0;
 	uint32_t count = slot->count;
 
-	if (tag != 0)
+	/* what another pool has put in the way of this one's is not known until the next look */
+	if (tag != 0 && slot->tag != 0 && slot->tag != tag)
+		slot->mixed = 1;
+	if (tag != 0 || count == 0)
 		slot->tag = tag;
-	else if (count == 0)
-		slot->tag = 0;
 	slot->seen = count + freed;
 	slot->high = slot->top = (int32_t)count;
-	slot->mixed = slot->lingering = 0;
+	slot->lingering = 0;
 }
 
-bool pw_rings_arm(struct pw_rings *rings)
+bool pw_rings_arm(struct pw_rings *rings, uint32_t least)
 {
 	bool silent = true;
 
+	least -= least / BIND_PART;
 	for (uint32_t i = 0; i < EVENTS_SLOTS; i++) {
 		struct events_slot *slot = &rings->slots[i];
+		uint32_t limit = rings->next[i].limit < least ? rings->next[i].limit : least;
 
-		if (slot->limit != rings->next[i].limit)
-			slot->limit = rings->next[i].limit;
+		if (slot->limit != limit)
+			slot->limit = limit;
 		if (slot->tag != 0 || slot->count != 0 || rings->next[i].tag != 0)
 			rebase(slot, rings->next[i].tag);
 	}
@@ -286,7 +294,7 @@ bool pw_rings_arm(struct pw_rings *rings)
 	for (uint32_t i = 0; i < EVENTS_SLOTS; i++) {
 		struct events_slot *slot = &rings->slots[i];
 
-		if (slot->count < slot->limit || slot->rung != 0)
+		if ((int32_t)slot->count < 0 || slot->count < slot->limit || slot->rung != 0)
 			continue;
 		slot->rung = 1;
 		silent = false;
@@ -335,10 +343,9 @@ void pw_rings_since(
 	*out = (struct pw_pool_since){.known = false};
 }
 
-void pw_rings_start(struct pw_rings *rings, uint32_t least)
+void pw_rings_start(struct pw_rings *rings)
 {
 	(void)rings;
-	(void)least;
 }
 
 void pw_rings_limit(struct pw_rings *rings, uint64_t netns, const struct pw_pool_key *key, uint32_t ports)
@@ -349,9 +356,10 @@ void pw_rings_limit(struct pw_rings *rings, uint64_t netns, const struct pw_pool
 	(void)ports;
 }
 
-bool pw_rings_arm(struct pw_rings *rings)
+bool pw_rings_arm(struct pw_rings *rings, uint32_t least)
 {
 	(void)rings;
+	(void)least;
 	return true;
 }
 

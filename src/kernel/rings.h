@@ -38,7 +38,7 @@ void pw_rings_free(struct pw_rings *rings);
 /* Becomes readable (POLLIN) when a slot rings, until the next look. */
 int pw_rings_fd(const struct pw_rings *rings);
 
-/* Whether the slots are armed and no event has been lost since the last look. */
+/* Whether the slots are armed, and nothing has rung or been lost since the last look. */
 bool pw_rings_quiet(const struct pw_rings *rings);
 
 /* Before the sockets of all namespaces are read: keeps what was counted since the last look and counts from 0. Returns
@@ -49,15 +49,14 @@ size_t pw_rings_look(struct pw_rings *rings, const struct pw_ring **rung);
 void pw_rings_since(
 	const struct pw_rings *rings, uint64_t netns, const struct pw_pool_key *key, struct pw_pool_since *out);
 
-/* Then: any pool can take so many ports before it reaches a threshold, ... */
-void pw_rings_start(struct pw_rings *rings, uint32_t least);
-
-/* ... and this one (a connect pool) so many; at least 1. UINT32_MAX: it has none to reach. */
+/* Then, after start(): this connect pool can take so many ports, at least 1, before it reaches a threshold.
+ * UINT32_MAX: it has none to reach. Without a key: each pool of the namespace can take at least so many. */
+void pw_rings_start(struct pw_rings *rings);
 void pw_rings_limit(struct pw_rings *rings, uint64_t netns, const struct pw_pool_key *key, uint32_t ports);
 
-/* From now on that holds. Returns false when a limit was met already while the sockets were read: another look is
- * wanted. */
-bool pw_rings_arm(struct pw_rings *rings);
+/* From now on that holds, and any other pool can take `least`. Returns false when a limit was met already while the
+ * sockets were read: another look is wanted. */
+bool pw_rings_arm(struct pw_rings *rings, uint32_t least);
 
 /* Until the next arm() nothing is known: what the program counted was not all. */
 void pw_rings_disarm(struct pw_rings *rings);

@@ -118,6 +118,38 @@ bool pw_alarm_wanted(const struct pw_thresholds *thresholds, const struct pw_ala
 	return false;
 }
 
+/* The most free ports with which a level comes on; -1: none. */
+static int64_t rises_at(enum pw_alarm_level level, const struct pw_thresholds *t, uint32_t capacity)
+{
+	const uint32_t rise = level == PW_LEVEL_CRITICAL ? t->critical.rise : t->warning.rise;
+
+	switch (level) {
+	case PW_LEVEL_EXHAUSTED: return 0;
+	case PW_LEVEL_CRITICAL:
+	case PW_LEVEL_WARNING: return rise == 0 ? -1 : (int64_t)((uint64_t)capacity * (100 - rise) / 100);
+	case PW_LEVEL_FREE: return (int64_t)t->free_below - 1;
+	case PW_LEVEL_FAST_FREE: return (int64_t)t->fast_free_below - 1;
+	default: return -1;
+	}
+}
+
+uint32_t pw_alarm_reach(
+	const struct pw_alarm *alarm, const struct pw_thresholds *thresholds, const struct pw_pool_counts *counts)
+{
+	uint32_t reach = UINT32_MAX;
+
+	for (enum pw_alarm_level level = PW_LEVEL_EXHAUSTED; level < PW_LEVELS; level++) {
+		int64_t at = rises_at(level, thresholds, counts->capacity), left;
+
+		if (at < 0 || (alarm != NULL && alarm->on[level]))
+			continue;
+		left = (level == PW_LEVEL_FAST_FREE ? counts->fast_free : counts->free) - at;
+		if (left < reach)
+			reach = left > 0 ? (uint32_t)left : 1;
+	}
+	return reach;
+}
+
 bool pw_alarm_pending(const struct pw_alarm *alarm)
 {
 	for (enum pw_alarm_level level = PW_LEVEL_EXHAUSTED; level < PW_LEVELS; level++)

@@ -72,6 +72,11 @@ static const char *failures_status_name(unsigned value)
 	return value == 1 ? "counting" : value == 2 ? "unavailable" : "unknown";
 }
 
+static const char *ringing_status_name(unsigned value)
+{
+	return value == 1 ? "ringing" : value == 2 ? "unavailable" : "unknown";
+}
+
 static const char *config_status_name(unsigned value)
 {
 	return value == 1 ? "ok" : value == 2 ? "reloadFailed" : "unknown";
@@ -145,6 +150,18 @@ static void set_failures_status(struct pw_context *context, void *row, const str
 {
 	(void)context;
 	((struct pw_snapshot *)row)->connect_failures_counting = value->number == 1;
+}
+
+static void get_ringing_status(const struct pw_context *context, const void *row, struct pw_field_value *value)
+{
+	(void)context;
+	value->number = ((const struct pw_snapshot *)row)->ringing ? 1 : 2;
+}
+
+static void set_ringing_status(struct pw_context *context, void *row, const struct pw_field_value *value)
+{
+	(void)context;
+	((struct pw_snapshot *)row)->ringing = value->number == 1;
 }
 
 static void get_sent(const struct pw_context *context, const void *row, struct pw_field_value *value)
@@ -223,6 +240,12 @@ static const struct pw_field agent_fields[] = {
 	SNMP(21, "startTime", DATE, NO_UNIT, "When the counters were 0", IN(start_time)),
 	SNMP(22, "connectFailuresReason", TEXT, NO_UNIT, "Which allocations that fail are not counted, and why",
 		IN(connect_failures_reason)),
+	SNMP(23, "ringingStatus", ENUM, NO_UNIT, "Whether the kernel itself tells when a threshold is reached",
+		BOTH_WORD(get_ringing_status, set_ringing_status, ringing_status_name)),
+	SNMP(24, "ringingReason", TEXT, NO_UNIT, "Why it does not", IN(ringing_reason)),
+	SNMP(25, "rings", COUNTER64, "polls", "Polls that began because a threshold may have been reached", IN(rings)),
+	SNMP(26, "ringsMissed", COUNTER64, "thresholds", "Thresholds reached that the kernel had not told of",
+		IN(rings_missed)),
 };
 #undef KEPT_IN
 FIELDS(pw_agent_fields, "pw", 1, false, true, agent_fields);
@@ -370,6 +393,7 @@ static const struct pw_field pool_fields[] = {
 	FIELD(38, "failures", COUNTER64, "failures", "Allocations that failed for want of a port", IN(failures)),
 	FIELD(39, "failureAge", GAUGE32, "seconds", "Since the last of these; 4294967295 is never",
 		BOTH(get_failure_age, set_failure_age)),
+	FIELD(40, "peakBound", GAUGE32, "ports", "The peak was no higher than this", IN(peak_bound)),
 	FIELD(33, "label", TEXT, NO_UNIT, "The pool section that matches", IN(label)),
 	FIELD(28, "owner", TEXT, NO_UNIT, "Who holds most of the sockets", IN(owner)),
 };

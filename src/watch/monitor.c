@@ -132,6 +132,9 @@ static void take_scalars(struct pw_monitor *m, const struct pw_poll *poll)
 	s->connect_failures = poll->connect_failures;
 	s->connect_failures_counting = poll->connect_failures_counting;
 	s->connect_failures_reason = poll->connect_failures_reason != NULL ? poll->connect_failures_reason : "";
+	s->ringing = poll->ringing;
+	s->ringing_reason = poll->ringing_reason != NULL ? poll->ringing_reason : "";
+	s->rings = poll->rings;
 	s->polls++;
 	if (all_failed(poll)) {
 		s->poll_errors++;
@@ -196,6 +199,8 @@ void pw_monitor_take(struct pw_monitor *m, const struct pw_poll *poll)
 	pw_labels_start(&m->labels);
 	pw_monitor_take_numbers(m, poll);
 	pw_monitor_evaluate(m, poll);
+	if (poll->look)
+		m->look_number = m->poll_number;
 	add_labels(m);
 	if (!m->untold) /* what has ended must not be forgotten before it is told */
 		expire(m, poll);
@@ -325,7 +330,7 @@ bool pw_monitor_event(struct pw_monitor *m, struct pw_event *event)
 		.id = pw_monitor_next_event_id(m),
 		.time = m->wall,
 		.key = pool->key,
-		.counts = pool->counts,
+		.counts = pool->worst,
 		.state = pool->result.state,
 		.logged = !may_log(m, pool),
 		.rise = {pool->result.reason, pool->result.rise},

@@ -66,6 +66,14 @@ struct pw_poll {
 	uint64_t connect_failures;
 	bool connect_failures_counting;
 	const char *connect_failures_reason;
+	bool ringing;   /* thresholds ring */
+	uint64_t rings; /* polls that a ring has started */
+	const char *ringing_reason;
+	/* every namespace but those where nothing can be listed was looked at, and from then on the kernel tells */
+	bool look;
+	/* what it has told since the last such poll; NULL: nothing */
+	void (*since)(const struct pw_pool_key *key, struct pw_pool_since *out, void *context);
+	void *since_context;
 };
 
 /* What the monitor wants to know of a pool that it lists, or has an event of. */
@@ -117,6 +125,10 @@ bool pw_monitor_alarmed(const struct pw_monitor *monitor, uint32_t ns);
  * is. */
 void pw_monitor_failed(struct pw_monitor *monitor, const struct pw_pool_key *key, uint64_t count, uint64_t last_ms);
 
+/* Before a poll is taken: it may have reached a threshold since the last one, as the kernel told. It gets numbers at
+ * that poll though it may have no port any more. */
+void pw_monitor_rang(struct pw_monitor *monitor, const struct pw_pool_key *key);
+
 /* Step 1: takes a poll into account; the states of pools move. What the poll points to must live until the next one
  * is taken. A poll of which every namespace FAILED counts as a poll error; poll_ms then stays that of the last good
  * one. */
@@ -137,6 +149,16 @@ void pw_monitor_repost(struct pw_monitor *monitor, const struct pw_pool_key *key
 
 /* Step 4: a new snapshot with one reference, or NULL when out of memory. */
 const struct pw_snapshot *pw_monitor_build(struct pw_monitor *monitor);
+
+/* After a poll that looked at all sockets: calls `visit` for the connect pools of which it matters how many more ports
+ * they can take before a threshold is reached (UINT32_MAX: none is ahead), and returns how many any other pool can take.
+ * A namespace whose poll failed is left out. */
+typedef void pw_reach_visit(const struct pw_pool_key *key, uint32_t ports, void *context);
+uint32_t pw_monitor_reach(const struct pw_monitor *monitor, pw_reach_visit *visit, void *context);
+
+/* Whether the reach of the connect pools of a namespace is all that matters between two polls: no threshold in force is
+ * one of a forecast, or of TCP bind pools. (Those of UDP are bounded by the number of its sockets.) */
+bool pw_monitor_reach_tells(const struct pw_monitor *monitor, uint32_t ns);
 
 /* An id for an event that the caller makes (a failing collector, failing connects): unique among all events of this
  * monitor. */

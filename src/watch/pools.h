@@ -67,9 +67,14 @@ struct pw_watched {
 	struct pw_history *history; /* NULL until its first numbers, or for want of memory */
 	struct pw_trend trend;      /* of trend_poll; see pw_watched_trend() */
 	uint64_t trend_poll;
-	uint32_t peak;
+	uint32_t peak, peak_bound; /* the highest use that is known; it was no higher than that */
 	uint64_t peak_ms;
-	uint64_t deserving_ms; /* when it last deserved a row of itself */
+	/* what the kernel tells is over these, of the poll `base_poll` */
+	uint32_t base_used, base_time_wait;
+	uint64_t base_poll;
+	struct pw_pool_counts worst; /* since the poll before: what the state goes by */
+	bool unheard;                /* the kernel would have told of a threshold, and did not */
+	uint64_t deserving_ms;       /* when it last deserved a row of itself */
 	uint32_t latency_us;
 	uint64_t failures, failed_ms; /* allocations that failed, and when the last did; 0 = never */
 	uint64_t failed_poll;         /* the number of the poll after it */
@@ -223,6 +228,7 @@ struct pw_monitor {
 	bool chosen;                /* the rows are those of the last poll */
 	struct pw_snapshot scalars; /* what the next snapshot says beside its tables */
 	uint64_t poll_number;
+	uint64_t look_number; /* of the last one that looked at all sockets */
 	struct timespec wall; /* of the last poll */
 	uint64_t now_ms;
 	uint32_t last_event_id, last_alarm_index;

@@ -90,6 +90,7 @@ static void build_pool(struct pw_arena *arena, struct pw_watched *pool, struct p
 		.index_len = index != NULL ? pool->index_len : 0,
 		.peak = pool->peak,
 		.peak_ms = pool->peak_ms,
+		.peak_bound = pool->peak_bound,
 		.growth = trend->growth,
 		.time_to_exhaustion = trend->time_to_exhaustion,
 		.recent_growth = trend->recent_growth,
@@ -196,6 +197,7 @@ const struct pw_snapshot *pw_rows_build(const struct pw_rows *rows, const struct
 	if (s == NULL)
 		return NULL;
 	*s = *scalars;
+	s->ringing_reason = pw_arena_text(arena, scalars->ringing_reason);
 	s->connect_failures_reason = pw_arena_text(arena, scalars->connect_failures_reason);
 	build_pools(s, arena, rows);
 	build_top(s, arena, rows, top);

@@ -27,6 +27,7 @@ struct pw_pool_row {
 	size_t index_len;
 	uint32_t peak;               /* highest used since start */
 	uint64_t peak_ms;            /* when */
+	uint32_t peak_bound;         /* it was no higher than this */
 	int32_t growth;              /* ports a minute */
 	uint32_t time_to_exhaustion; /* seconds */
 	/* the same, while that is not known from the last minute alone (see pw_history_trend()) */
@@ -96,6 +97,10 @@ struct pw_snapshot {
 	uint64_t connect_failures;
 	bool connect_failures_counting;
 	const char *connect_failures_reason;
+	bool ringing; /* thresholds ring */
+	const char *ringing_reason;
+	uint64_t rings;             /* polls that a ring started */
+	uint64_t rings_missed;      /* thresholds reached that no ring had told of */
 	struct timespec start_time; /* wall time */
 
 	const struct pw_pool_row *pools; /* by index */

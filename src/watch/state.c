@@ -366,9 +366,9 @@ static void adopt_pool(struct pw_monitor *m, struct pw_watched_ns *ns, const str
 	pool->notified_ms = m->now_ms;
 	pool->deserving_ms = m->now_ms;
 	pool->listed = true;
-	pool->peak = s->peak;
+	pool->peak = pool->peak_bound = s->peak;
 	pool->peak_ms = s->peak_ms;
-	pool->counts = s->counts;
+	pool->counts = pool->worst = s->counts;
 	pool->history = s->n_points != 0 ? pw_history_new() : NULL;
 	for (unsigned i = 0; pool->history != NULL && i < s->n_points; i++)
 		pw_history_add(pool->history, s->points[i].ms, s->points[i].free);

@@ -47,12 +47,12 @@ static bool is_shortage(const struct pw_thresholds *t, uint32_t capacity, uint32
 static void step(struct pw_monitor *m, const struct pw_poll *poll, struct pw_watched *pool)
 {
 	const struct pw_thresholds *t = pool->thresholds;
-	struct pw_alarm_input input = {.utilization = pool->counts.utilization,
-		.free = pool->counts.free,
-		.fast_free = pool->counts.fast_free,
+	struct pw_alarm_input input = {.utilization = pool->worst.utilization,
+		.free = pool->worst.free,
+		.fast_free = pool->worst.fast_free,
 		.time_to_exhaustion = PW_NOT_IN_SIGHT,
-		.capacity = pool->counts.capacity,
-		.doubt = pool->counts.doubt};
+		.capacity = pool->worst.capacity,
+		.doubt = pool->worst.doubt};
 
 	if (t != NULL && t->forecast_within != 0)
 		input.time_to_exhaustion = pw_watched_trend(pool)->time_to_exhaustion;
@@ -65,6 +65,9 @@ static void step(struct pw_monitor *m, const struct pw_poll *poll, struct pw_wat
 		pool->alarm_index = ++m->last_alarm_index;
 		pool->alarm_since = poll->wall;
 	}
+	if (pool->unheard && pool->result.state > pool->previous && t->for_polls == 1 &&
+		pool->result.reason != PW_REASON_FORECAST)
+		m->scalars.rings_missed++;
 	m->scalars.alarms_changed_ms = poll->now_ms;
 }
 
@@ -79,7 +82,7 @@ static void move(struct pw_monitor *m, const struct pw_poll *poll, struct pw_wat
 	pool->previous = pool->result.state;
 	if (is_gone(pool) || pool->ignored) {
 		if (is_gone(pool))
-			pool->counts = (struct pw_pool_counts){0};
+			pool->counts = pool->worst = (struct pw_pool_counts){0};
 		pool->ended = true;
 		pool->thresholds = NULL;
 		step(m, poll, pool);
@@ -103,7 +106,7 @@ static void move(struct pw_monitor *m, const struct pw_poll *poll, struct pw_wat
  * poll. Of a pool that flaps only that it gets worse than it was ever told, until it has been steady. */
 static void tell_change(struct pw_monitor *m, const struct pw_poll *poll, struct pw_watched *pool)
 {
-	struct pw_event event = {.counts = pool->counts, .state = pool->result.state, .previous = pool->posted};
+	struct pw_event event = {.counts = pool->worst, .state = pool->result.state, .previous = pool->posted};
 	const bool repeats = pw_watched_alarmed(pool) && pool->posted != PW_STATE_NORMAL && m->renotify_s != 0 &&
 		poll->now_ms - pool->notified_ms >= (uint64_t)m->renotify_s * 1000;
 

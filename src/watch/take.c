@@ -55,6 +55,40 @@ struct taking {
 	size_t n_small, small_room;
 };
 
+/* What happened since the last look. Ports in TIME_WAIT by then may have become free meanwhile, unseen. */
+static void take_since(const struct taking *in, struct pw_watched *pool)
+{
+	const struct pw_poll *poll = in->poll;
+	const bool based = pool->base_poll != 0 && pool->base_poll == in->monitor->look_number;
+	const uint32_t used = pool->counts.used, base = based ? pool->base_used - pool->base_time_wait : 0;
+	struct pw_pool_since since = {.known = false};
+	uint32_t more, bound = used;
+
+	pool->worst = pool->counts;
+	if (poll->since != NULL && pool->key.kind == PW_KIND_CONNECT)
+		poll->since(&pool->key, &since, poll->since_context);
+	pool->unheard = since.known && !since.told;
+	if (since.sure && since.least > 0 && base + (uint32_t)since.least > used) {
+		more = base + (uint32_t)since.least - used;
+		more = more < pool->counts.free ? more : pool->counts.free;
+		pool->worst.used += more;
+		pool->worst.free -= more;
+		pool->worst.doubt = pool->worst.doubt < pool->worst.free ? pool->worst.doubt : pool->worst.free;
+		pool->worst.utilization = pw_utilization(pool->worst.capacity, pool->worst.free);
+	}
+	if (since.known) {
+		bound = based ? pool->base_used : in->ns->sources[PW_SOURCE_SOCKETS].floor; /* else it was small */
+		bound += !since.sure ? since.allocations : since.most > 0 ? (uint32_t)since.most : 0;
+	}
+	bound = bound < pool->counts.capacity ? bound : pool->counts.capacity;
+	if (pool->worst.used >= pool->peak) {
+		pool->peak = pool->worst.used;
+		pool->peak_ms = poll->now_ms;
+	}
+	bound = bound > pool->peak ? bound : pool->peak;
+	pool->peak_bound = bound > pool->peak_bound ? bound : pool->peak_bound;
+}
+
 static void take_numbers(const struct taking *in, struct pw_watched *pool, const struct pw_pool_counts *counted)
 {
 	struct pw_pool_counts limited = *counted, *counts = &limited;
@@ -68,9 +102,11 @@ static void take_numbers(const struct taking *in, struct pw_watched *pool, const
 		in->monitor->scalars.dropped++;
 	if (pool->history != NULL)
 		pw_history_add(pool->history, in->poll->now_ms, counts->free);
-	if (counts->used >= pool->peak) {
-		pool->peak = counts->used;
-		pool->peak_ms = in->poll->now_ms;
+	take_since(in, pool);
+	if (in->poll->look) {
+		pool->base_used = counts->used;
+		pool->base_time_wait = counts->time_wait;
+		pool->base_poll = in->monitor->poll_number;
 	}
 }
 
@@ -112,6 +148,15 @@ void pw_monitor_failed(struct pw_monitor *m, const struct pw_pool_key *key, uint
 		pw_labels_failed(&m->labels, pool->rule, count);
 	pool->failed_ms = last_ms;
 	pool->failed_poll = m->poll_number + 1;
+}
+
+void pw_monitor_rang(struct pw_monitor *m, const struct pw_pool_key *key)
+{
+	const struct pw_poll poll = {.now_ms = m->now_ms};
+	const struct taking in = {.monitor = m, .poll = &poll, .ns = pw_pools_ns(&m->pools, key->ns)};
+
+	if (in.ns != NULL && pw_pools_find(&m->pools, key) == NULL)
+		watch(&in, key);
 }
 
 /* The key decides between equals, so that the same pools win whatever their order. */

@@ -50,10 +50,10 @@ static bool look(const struct pw_pool_key *key, uint32_t ports, uint32_t least)
 	const struct pw_ring *rung;
 
 	pw_rings_look(rings, &rung);
-	pw_rings_start(rings, least);
+	pw_rings_start(rings);
 	if (key != NULL)
 		pw_rings_limit(rings, own_netns, key, ports);
-	return pw_rings_arm(rings);
+	return pw_rings_arm(rings, least);
 }
 
 /* How often a pool has rung since the last look, which this is the end of. Others of the host may ring as well. */
@@ -166,9 +166,9 @@ static void a_limit_that_is_met_during_the_look(void **state)
 	look(&key, 50, 1000000);
 	pw_rings_look(rings, &rung);
 	open_some(10, "127.0.0.1", 0);
-	pw_rings_start(rings, 1000000);
+	pw_rings_start(rings);
 	pw_rings_limit(rings, own_netns, &key, 10);
-	assert_false(pw_rings_arm(rings));
+	assert_false(pw_rings_arm(rings, 1000000));
 	pw_rings_look(rings, &rung);
 	assert_true(since(&key).told);
 }
@@ -192,6 +192,23 @@ static void how_high_it_was(void **state)
 	assert_int_equal(found.allocations, 33);
 	assert_int_equal(found.least, 20);
 	assert_int_equal(found.most, 20);
+}
+
+/* What finds no port takes none. */
+static void refusals_do_not_ring(void **state)
+{
+	const struct pw_pool_key key = pool_of("127.0.0.1", "127.0.0.1", 80);
+
+	(void)state;
+	netns_sysctl("ipv4/ip_local_port_range", "40000 40019");
+	look(&key, 30, 1000000);
+	open_some(20, "127.0.0.1", 0);
+	for (int i = 0; i < 50; i++)
+		assert_int_equal(socket_try_connect("127.0.0.1", "127.0.0.1", 80, 0), -1);
+	netns_sysctl("ipv4/ip_local_port_range", "32768 60999");
+	assert_int_equal(times_rung(&key), 0);
+	assert_int_equal(since(&key).allocations, 20);
+	assert_int_equal(since(&key).most, 21);
 }
 
 /* Closed in order: the port stays taken, for how long the program does not see. */
@@ -229,9 +246,9 @@ static void what_happens_during_the_look_is_in_doubt(void **state)
 	pw_rings_look(rings, &rung);
 	open_some(10, "127.0.0.1", 0); /* 30, or 20 for who looked before ... */
 	reset_some(5);                 /* ... or 25 */
-	pw_rings_start(rings, 1000000);
+	pw_rings_start(rings);
 	pw_rings_limit(rings, own_netns, &key, 1000);
-	pw_rings_arm(rings);
+	pw_rings_arm(rings, 1000000);
 	open_some(2, "127.0.0.1", 0);
 	times_rung(&key);
 	for (int seen = 20; seen <= 30; seen += 5) {
@@ -310,8 +327,7 @@ static void a_storm_is_counted(void **state)
 	}
 	assert_int_equal(times_rung(&key), 1);
 	found = since(&key);
-	assert_true(found.allocations <= 4000);
-	if (found.sure) {
+	if (found.sure) { /* else others of the host may have been in the slot as well */
 		assert_int_equal(found.allocations, 4000);
 		assert_true(found.most >= 1 && found.least >= 1 && found.least <= 4);
 	} else {
@@ -360,6 +376,7 @@ int main(void)
 		TEST(an_unknown_pool_rings),
 		TEST(a_limit_that_is_met_during_the_look),
 		TEST(how_high_it_was),
+		TEST(refusals_do_not_ring),
 		TEST(time_wait_is_no_end),
 		TEST(what_happens_during_the_look_is_in_doubt),
 		TEST(binds_ring_for_the_namespace),

@@ -9,7 +9,7 @@ from harness import PATIENCE, Daemon, equals, eventually
 from snmp import V3_ENGINE, V3_PASSWORD, V3_USER, Manager, Master, Trapd
 
 ACCESS = f"-v 3 -u {V3_USER} -l authPriv -a SHA -A {V3_PASSWORD} -x AES -X {V3_PASSWORD}"
-UNCOUNTED = "connect-failures = false\n"
+UNCOUNTED = "connect-failures = false\nevents = off\n"
 TRAP_V2C = "trap2sink 127.0.0.1:162 public"
 INFORM_V3 = f"trapsess -Ci {ACCESS} udp:127.0.0.1:1162"
 TRAP_V3 = f"trapsess {ACCESS} -e {V3_ENGINE} "
@@ -51,8 +51,8 @@ class Scene:
         self.load = workshop.load(self.ns, during=self._between_polls)
 
     def start(self, config="", failures=False, **options):
-        """Starts portwatchd and waits until snmpd serves its first poll. Failing connects are those of the whole host, other tests
-        among it, so they are counted only where a test is about them."""
+        """Starts portwatchd and waits until snmpd serves its first poll. Failing connects, and thresholds that ring, are those of the
+        whole host, other tests among it, so they count only where a test is about them."""
         return self.keep(Daemon, config if failures else UNCOUNTED + config, **options)
 
     def keep(self, kind, config, **options):

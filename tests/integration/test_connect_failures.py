@@ -112,14 +112,19 @@ def test_a_failure_is_told_within_a_second(make_scene):
     scene.load.connect(10, HERE, PORT)
     start_counting(scene, WITH_TRACEFS, interval=600)
     name = f"python3 (pid {scene.load.pid})"
-    before = scene.manager.get("pwPolls")
+
+    def polls():
+        """Others on the host may ring for polls of their own."""
+        return scene.manager.get("pwPolls") - scene.manager.get("pwRings")
+
+    before = polls()
     fail(scene)
     started = time.monotonic()
     eventually(lambda: any(name in e["pwEventText"] for e in failing(scene)))
     assert time.monotonic() - started < 1 * PATIENCE
     for _ in range(50):
         fail(scene)
-    assert scene.manager.get("pwPolls") - before <= 2 + (time.monotonic() - started)
+    assert polls() - before <= 2 + (time.monotonic() - started)
 
 
 def test_a_burst_between_two_polls_is_seen(make_scene):
@@ -132,8 +137,8 @@ def test_a_burst_between_two_polls_is_seen(make_scene):
     name = f"tcp {HERE} -> {HERE}:{PORT}"
     event = eventually(lambda: next((e for e in scene.notifications() if e["notification"] == "pwPoolRising"), None))
     assert (event["pwEventPoolName"], event["pwEventState"], event["pwEventUsed"]) == (name, "exhausted", 1000)
-    row = scene.manager.pool(name)
-    assert (row["pwPoolPeak"], row["pwPoolFailures"]) == (1000, 1)
+    row = eventually(lambda: (row := scene.manager.pool(name))["pwPoolFailures"] == 1 and row)
+    assert row["pwPoolPeak"] == 1000
 
 
 def test_without_tracefs_and_bpf_it_says_so(full):

@@ -87,7 +87,7 @@ struct pw_pool_row *fixture_pool(struct fixture *f, int protocol, const char *lo
 	row->local_text = pw_address_text(&row->key.local, NULL, f->locals[i]);
 	row->remote_text = pw_address_text(&row->key.remote, NULL, f->remotes[i]);
 	row->owner = row->label = "";
-	row->peak = used;
+	row->peak = row->peak_bound = used;
 	row->peak_ms = NOW_MS - 30000;
 	row->state = state_of(counts->utilization);
 	row->state_ms = NOW_MS - 61000;

@@ -429,6 +429,65 @@ static void any_series_keeps_the_rules(void **unused)
 		random_series();
 }
 
+static struct pw_pool_counts counts_of(uint32_t capacity, uint32_t free_ports)
+{
+	return (struct pw_pool_counts){.capacity = capacity, .free = free_ports, .fast_free = free_ports};
+}
+
+static uint32_t reach(const struct pw_alarm *alarm, const struct pw_thresholds *t, uint32_t free_ports)
+{
+	const struct pw_pool_counts counts = counts_of(CAPACITY, free_ports);
+
+	return pw_alarm_reach(alarm, t, &counts);
+}
+
+static void reach_is_the_distance_to_the_next_level(void **unused)
+{
+	struct pw_thresholds t = usual;
+	struct pw_alarm alarm = {0};
+
+	(void)unused;
+	assert_int_equal(reach(NULL, &t, 1000), 500);
+	assert_int_equal(reach(&alarm, &t, 501), 1);
+	poll_percent(&alarm, &t, 60);
+	assert_int_equal(reach(&alarm, &t, 400), 200);
+	poll_percent(&alarm, &t, 90);
+	assert_int_equal(reach(&alarm, &t, 100), 100);
+	poll_percent(&alarm, &t, 100);
+	assert_int_equal(reach(&alarm, &t, 0), UINT32_MAX);
+	assert_int_equal(reach(NULL, &t, 0), 1); /* it holds, and has not come on */
+	t.warning.rise = 0;
+	t.free_below = 300;
+	assert_int_equal(reach(NULL, &t, 1000), 701);
+	t.fast_free_below = 600;
+	assert_int_equal(reach(NULL, &t, 1000), 401);
+}
+
+/* One port less than that raises nothing, that many do. */
+static void no_level_comes_on_within_reach(void **unused)
+{
+	(void)unused;
+	random_start();
+	for (int i = 0; i < 20000; i++) {
+		const uint32_t capacity = 1 + pick(3000), free_ports = pick(capacity + 1);
+		const struct pw_thresholds t = {.warning = {(uint8_t)pick(101), 0},
+			.critical = {(uint8_t)pick(101), 0},
+			.free_below = pick(2) * pick(500),
+			.for_polls = 1};
+		const struct pw_pool_counts counts = counts_of(capacity, free_ports);
+		const uint32_t ports = pw_alarm_reach(NULL, &t, &counts);
+		struct pw_alarm before = {0}, at = {0};
+
+		assert_true(ports >= 1 && ports <= (free_ports > 0 ? free_ports : 1));
+		if (poll_free(&before, &t, capacity, free_ports).state != PW_STATE_NORMAL) {
+			assert_int_equal(ports, 1);
+			continue;
+		}
+		assert_int_equal(poll_free(&before, &t, capacity, free_ports - (ports - 1)).state, PW_STATE_NORMAL);
+		assert_int_not_equal(poll_free(&at, &t, capacity, free_ports - ports).state, PW_STATE_NORMAL);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -449,6 +508,8 @@ int main(void)
 		cmocka_unit_test(severity_that_is_switched_off_goes_off),
 		cmocka_unit_test(new_thresholds_apply_to_a_running_alarm),
 		cmocka_unit_test(any_series_keeps_the_rules),
+		cmocka_unit_test(reach_is_the_distance_to_the_next_level),
+		cmocka_unit_test(no_level_comes_on_within_reach),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

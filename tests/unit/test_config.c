@@ -106,7 +106,7 @@ static void expect_reports(const char *text, const char *reports)
 /* --- mistakes: one case per kind ---------------------------------------------------------------------------------- */
 
 #define TOP_NAMES \
-	"poll-interval, idle-interval, min-used, max-rows, max-alarms, linger, state-file, top, backend, probe, connect-failures, " \
+	"poll-interval, idle-interval, min-used, max-rows, max-alarms, linger, state-file, top, backend, probe, connect-failures, events, " \
 	"warning, critical, exhausted, forecast, pool, ignore, notify, agentx, snmp, metrics, control, namespaces, snat, conntrack"
 #define POOL_NAMES \
 	"kind, protocol, local, remote, port, namespace, warning, critical, exhausted, forecast, free-below, fast-free-below, " \
@@ -255,6 +255,7 @@ static const struct {
 	/* words */
 	{"backend = ebpf", "1: \"backend\" is \"ebpf\", expected one of auto, bpf, netlink\n"},
 	{"probe = sometimes", "1: \"probe\" is \"sometimes\", expected one of auto, on, off\n"},
+	{"events = true", "1: \"events\" is \"true\", expected one of auto, on, off\n"},
 	{"connect-failures = 1", "1: \"connect-failures\" is \"1\", expected one of true, false, yes, no, on, off\n"},
 	{"pool \"x\" { kind = listen }", "1: \"kind\" contains \"listen\", expected one of connect, bind, snat\n"},
 	{"pool \"x\" { protocol = sctp }", "1: \"protocol\" contains \"sctp\", expected one of tcp, udp\n"},
@@ -547,7 +548,7 @@ static void test_every_setting(void **state)
 {
 	struct pw_config *c = read_good(
 		"poll-interval = 2.5 idle-interval = 0060.25\nmin-used = 0 max-rows = 0 max-alarms = 1 linger = 0 top = 1000 state-file = /s\n"
-		"probe = Off connect-failures = NO\n"
+		"probe = Off connect-failures = NO events = ON\n"
 		"warning { rise = 20 fall = 10 } critical { rise = 30 fall = 25 } exhausted { fall = 90 } forecast { warn-within = 600 }\n"
 		"notify { for = 3 max-per-minute = 0 max-flaps = 0 renotify = 3600 }\n"
 		"agentx { socket = tcp:localhost:705 ping-interval = 1.5 reconnect-interval = .25 }\n"

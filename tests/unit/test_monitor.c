@@ -172,6 +172,95 @@ static void peak_is_kept(void **unused)
 	assert_int_equal(row(FIXTURE_POOL)->peak_ms, when);
 }
 
+/* What the kernel told of the pool. */
+static struct pw_pool_since told_since;
+
+static void tell(const struct pw_pool_key *key, struct pw_pool_since *out, void *context)
+{
+	(void)context;
+	*out = key->port == 443 ? told_since : (struct pw_pool_since){.known = false};
+}
+
+static void poll_told(unsigned connects, struct pw_pool_since since)
+{
+	told_since = since;
+	f.poll.since = tell;
+	f.poll.look = true;
+	fixture_poll_connects(&f, connects);
+}
+
+/* Between two polls the pool was higher than at both: rise, peak and its bound go by that. */
+static void what_the_kernel_told_counts(void **unused)
+{
+	(void)unused;
+	poll_told(300, (struct pw_pool_since){.known = false});
+	poll_told(200,
+		(struct pw_pool_since){
+			.known = true, .told = true, .sure = true, .allocations = 900, .least = 550, .most = 560});
+	assert_int_equal(f.n_events, 1);
+	assert_int_equal(f.events[0].state, PW_STATE_CRITICAL);
+	assert_int_equal(f.events[0].counts.used, 850);
+	assert_int_equal(row(FIXTURE_POOL)->counts.used, 200);
+	assert_int_equal(row(FIXTURE_POOL)->peak, 850);
+	assert_int_equal(row(FIXTURE_POOL)->peak_bound, 860);
+	assert_int_equal(f.snapshot->rings_missed, 0);
+	poll_told(200, (struct pw_pool_since){.known = true});
+	assert_int_equal(f.n_events, 1);
+	assert_int_equal(f.events[0].state, PW_STATE_NORMAL);
+	assert_int_equal(row(FIXTURE_POOL)->peak, 850);
+}
+
+/* Of a slot with several pools only the bound is this pool's. */
+static void what_is_not_sure_raises_nothing(void **unused)
+{
+	(void)unused;
+	poll_told(300, (struct pw_pool_since){.known = false});
+	poll_told(200,
+		(struct pw_pool_since){.known = true, .told = true, .allocations = 600, .least = 550, .most = 560});
+	assert_int_equal(f.n_events, 0);
+	assert_int_equal(row(FIXTURE_POOL)->peak, 300);
+	assert_int_equal(row(FIXTURE_POOL)->peak_bound, 900);
+}
+
+static void a_threshold_that_nothing_told_of_is_counted(void **unused)
+{
+	(void)unused;
+	poll_told(300, (struct pw_pool_since){.known = false});
+	poll_told(600, (struct pw_pool_since){.known = true, .told = true});
+	assert_int_equal(f.snapshot->rings_missed, 0);
+	poll_told(900, (struct pw_pool_since){.known = true});
+	assert_int_equal(f.snapshot->rings_missed, 1);
+}
+
+static uint32_t reach_443;
+
+static void keep_reach(const struct pw_pool_key *key, uint32_t ports, void *context)
+{
+	(void)context;
+	if (key->port == 443)
+		reach_443 = ports;
+}
+
+/* Small pools are not walked through: what they have is left out of what any pool can take. */
+static void reach_of_pools(void **unused)
+{
+	uint32_t least;
+
+	(void)unused;
+	fixture_poll_connects(&f, 300);
+	least = pw_monitor_reach(f.monitor, keep_reach, NULL);
+	assert_int_equal(reach_443, 200);
+	assert_true(least > 400 && least <= 500);
+	fixture_connects(&f, "10.0.0.1", "10.0.0.9", 443, 300);
+	fixture_binds(&f, "10.0.0.2", 100); /* these are gone for every pool */
+	fixture_poll(&f);
+	assert_true(pw_monitor_reach(f.monitor, keep_reach, NULL) <= least - 80);
+	assert_int_equal(reach_443, 100);
+	fixture_poll_connects(&f, 1000);
+	pw_monitor_reach(f.monitor, keep_reach, NULL);
+	assert_int_equal(reach_443, UINT32_MAX);
+}
+
 static void for_polls_in_a_row(void **unused)
 {
 	(void)unused;
@@ -1485,6 +1574,10 @@ int main(void)
 		TEST(alarm_table_follows),
 		TEST(alarm_table_names_the_last_notification),
 		TEST(peak_is_kept),
+		TEST(what_the_kernel_told_counts),
+		TEST(what_is_not_sure_raises_nothing),
+		TEST(a_threshold_that_nothing_told_of_is_counted),
+		TEST(reach_of_pools),
 		TEST(for_polls_in_a_row),
 		TEST(active_alarms_are_repeated),
 		TEST(refused_event_comes_again),

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "daemon/ringing.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+void pw_ringing_follow(struct pw_ringing *ringing, struct pw_connect_events *events, enum pw_events_mode mode)
+{
+	const bool rang = ringing->rings != NULL;
+	const char *reason;
+
+	ringing->rings = pw_connect_events_rings(events, &reason);
+	if (mode == PW_EVENTS_MODE_OFF)
+		reason = "events = off";
+	if (ringing->rings != NULL)
+		reason = "";
+	if (ringing->rings != NULL && !rang)
+		pw_log(LOG_INFO, "the kernel tells when a threshold may be reached");
+	else if (strcmp(ringing->reason, reason) != 0 && ringing->rings == NULL)
+		pw_log(mode == PW_EVENTS_MODE_ON ? LOG_WARNING : LOG_INFO,
+			"the kernel does not tell when a threshold is reached: %s", reason);
+	snprintf(ringing->reason, sizeof(ringing->reason), "%s", reason);
+}
+
+/* What the kernel does not tell has not happened, as long as the rows are fresh enough. */
+static bool must_look(const struct pw_ringing *ringing, const struct pw_config *config)
+{
+	return ringing->wants_poll || ringing->armed_ms == 0 || config->idle_interval_ms <= config->poll_interval_ms ||
+		pw_clock_boot_ms() - ringing->armed_ms >= config->idle_interval_ms || !pw_rings_quiet(ringing->rings);
+}
+
+/* Pools that rang are looked at in this poll. */
+static void follow_rung(struct pw_ringing *ringing, struct pw_monitor *monitor)
+{
+	const struct pw_host *host = ringing->host;
+	const struct pw_ring *rung;
+	size_t n = pw_rings_look(ringing->rings, &rung);
+
+	ringing->rung += n > 0;
+	for (size_t i = 0; i < n; i++) {
+		struct pw_pool_key key = rung[i].key;
+
+		for (size_t j = 0; j < host->n && key.kind == PW_KIND_CONNECT && key.ns == 0; j++)
+			if (host->namespaces[j]->entered == rung[i].netns)
+				key.ns = host->namespaces[j]->index;
+		if (key.ns != 0)
+			pw_monitor_rang(monitor, &key);
+	}
+}
+
+void pw_ringing_start(struct pw_ringing *ringing, const struct pw_config *config, struct pw_monitor *monitor)
+{
+	ringing->looks = ringing->rings != NULL && must_look(ringing, config);
+	if (ringing->looks)
+		follow_rung(ringing, monitor);
+}
+
+/* Pools come by namespace, mostly. */
+static uint64_t inode_of(struct pw_ringing *ringing, uint32_t index)
+{
+	const struct pw_host *host = ringing->host;
+
+	for (size_t i = 0; i < host->n && ringing->index != index; i++)
+		if (host->namespaces[i]->index == index) {
+			ringing->index = index;
+			ringing->inode = host->namespaces[i]->entered;
+		}
+	return ringing->inode;
+}
+
+static void tell_since(const struct pw_pool_key *key, struct pw_pool_since *out, void *context)
+{
+	struct pw_ringing *ringing = context;
+
+	pw_rings_since(ringing->rings, inode_of(ringing, key->ns), key, out);
+}
+
+void pw_ringing_tell(struct pw_ringing *ringing, struct pw_poll *poll)
+{
+	ringing->index = 0;
+	poll->ringing = ringing->rings != NULL;
+	poll->ringing_reason = ringing->reason;
+	poll->rings = ringing->rung;
+	poll->look = ringing->looks;
+	poll->since = ringing->looks ? tell_since : NULL;
+	poll->since_context = ringing;
+}
+
+static void set_limit(const struct pw_pool_key *key, uint32_t ports, void *context)
+{
+	struct pw_ringing *ringing = context;
+
+	pw_rings_limit(ringing->rings, inode_of(ringing, key->ns), key, ports);
+}
+
+/* A namespace that was not read has nothing to go by: the next poll looks again. */
+void pw_ringing_arm(struct pw_ringing *ringing, const struct pw_monitor *monitor)
+{
+	const struct pw_host *host = ringing->host;
+	uint32_t least;
+
+	if (!ringing->looks)
+		return;
+	pw_rings_start(ringing->rings);
+	least = pw_monitor_reach(monitor, set_limit, ringing);
+	ringing->armed_ms = pw_clock_boot_ms();
+	for (size_t i = 0; i < host->n; i++) {
+		pw_rings_limit(ringing->rings, host->namespaces[i]->entered, NULL, least);
+		if (host->polls[i].status == PW_POLL_FAILED || host->namespaces[i]->skipped)
+			ringing->armed_ms = 0;
+	}
+	ringing->wants_poll = !pw_rings_arm(ringing->rings, least);
+}
+
+void pw_ringing_forget(struct pw_ringing *ringing)
+{
+	ringing->armed_ms = 0;
+	if (ringing->rings != NULL)
+		pw_rings_disarm(ringing->rings);
+}
