@@ -172,8 +172,14 @@ int pw_json_write(FILE *out, const struct pw_selection *selection, const struct 
 
 int pw_json_print(FILE *out, const struct pw_report *report)
 {
-	const struct pw_context context = {
+	const struct pw_answer *daemon = report->daemon;
+	struct pw_context context = {
 		.snapshot = report->selection.snapshot, .now_ms = report->now_ms, .wall = report->wall};
+	struct pw_events events;
 
-	return pw_json_write(out, &report->selection, &context, NULL);
+	if (daemon == NULL)
+		return pw_json_write(out, &report->selection, &context, NULL);
+	context.exchange = daemon->context.exchange;
+	events = (struct pw_events){daemon->events, daemon->n_events};
+	return pw_json_write(out, &report->selection, &context, &events);
 }

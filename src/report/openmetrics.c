@@ -34,7 +34,8 @@ enum use { UNUSED, GAUGE, COUNTER, INFO };
 
 static enum use use_of(const struct pw_field *field)
 {
-	if (field->storage == PW_IN_NONE)
+	/* what neither the MIB nor every document has is there for portwatch only */
+	if (field->storage == PW_IN_NONE || (field->number == 0 && !field->json))
 		return UNUSED;
 	switch ((enum pw_syntax)field->syntax) {
 	case PW_SYNTAX_GAUGE32:
@@ -248,8 +249,10 @@ int pw_openmetrics_write(
 
 int pw_openmetrics_print(FILE *out, const struct pw_report *report)
 {
-	const struct pw_context context = {
+	struct pw_context context = {
 		.snapshot = report->selection.snapshot, .now_ms = report->now_ms, .wall = report->wall};
 
-	return pw_openmetrics_write(out, &report->selection, &context, false);
+	if (report->daemon != NULL)
+		context.exchange = report->daemon->context.exchange;
+	return pw_openmetrics_write(out, &report->selection, &context, report->daemon != NULL);
 }

@@ -28,6 +28,8 @@ const char pw_options_help[] =
 	"Output:\n"
 	"      --watch[=SECONDS]   poll again and redraw (default 2 s); q or ^C quits\n" PW_FORMATS(
 		HELP) "      --explain           why the worst pool is where it is, and what helps\n"
+		      "      --alarms            the active alarms, as portwatchd knows them\n"
+		      "      --events            the last 1,000 events of portwatchd: what happened at night?\n"
 		      "      --top N             show the N worst pools (table: 10)\n"
 		      "      --all               every pool with at least one port\n"
 		      "      --color WHEN        auto, always or never\n"
@@ -49,6 +51,8 @@ const char pw_options_help[] =
 		      "  -t, --timeout SECONDS   give up after this time (10)\n"
 		      "\n"
 		      "Source:\n"
+		      "      --no-daemon         look for ourselves, also where portwatchd runs\n"
+		      "      --socket FILE       where portwatchd tells what it knows (/run/portwatch/portwatch.sock)\n"
 		      "      --config FILE       labels and thresholds of a portwatchd.conf\n"
 		      "      --backend NAME      read sockets by bpf or netlink (auto: by BPF where there are very many)\n"
 		      "      --probe WHEN        ask the allocator about ports in doubt: auto, on (all), off\n"
@@ -101,6 +105,8 @@ static const struct spec {
 	{"watch", optional_argument, 0, AS_INTERVAL, 0, AT(watch_ms), NULL, NULL},
 	PW_FORMATS(SPEC)
 	{"explain", no_argument, 0, AS_FLAG, 0, AT(explain), NULL, NULL},
+	{"alarms", no_argument, 0, AS_FLAG, 0, AT(alarms), NULL, NULL},
+	{"events", no_argument, 0, AS_FLAG, 0, AT(events), NULL, NULL},
 	{"top", required_argument, 0, AS_NUMBER, 1000000, AT(top), NULL, "number of pools, expected 1 to 1000000"},
 	{"all", no_argument, 0, AS_FLAG, 0, AT(all), NULL, NULL},
 	{"color", required_argument, 0, AS_WORD, 0, AT(colour), colours, NULL},
@@ -116,6 +122,8 @@ static const struct spec {
 	{"critical", required_argument, 'c', AS_PERCENT, 100, AT(critical), NULL, "threshold, expected 1 to 100 percent"},
 	{"free-below", required_argument, 0, AS_NUMBER, 65536, AT(free_below), NULL, "number of ports, expected 1 to 65536"},
 	{"timeout", required_argument, 't', AS_NUMBER, 3600, AT(timeout_s), NULL, "time, expected 1 to 3600 seconds"},
+	{"no-daemon", no_argument, 0, AS_FLAG, 0, AT(no_daemon), NULL, NULL},
+	{"socket", required_argument, 0, AS_STRING, 0, AT(socket), NULL, NULL},
 	{"config", required_argument, 0, AS_STRING, 0, AT(config), NULL, NULL},
 	{"backend", required_argument, 0, AS_WORD, 0, AT(backend), pw_backend_words, NULL},
 	{"probe", required_argument, 0, AS_WORD, 0, AT(probe), pw_probe_words, NULL},
@@ -324,6 +332,30 @@ static int parse_options(
 	return result;
 }
 
+const char *pw_options_only_local(const struct pw_options *o)
+{
+	const struct {
+		bool given;
+		const char *name;
+	} local[] = {
+		{o->no_daemon, "--no-daemon"},
+		{o->explain, "--explain"},
+		{o->all, "--all"},
+		{o->n_netns > 0 || o->all_netns, "--netns"},
+		{o->warning != 0 || o->critical != 0 || o->free_below != 0, "a threshold of the command line"},
+		{o->config != NULL, "--config"},
+		{o->backend_given, "--backend"},
+		{o->probe_given, "--probe"},
+		{o->record != NULL, "--record"},
+		{o->replay != NULL, "--replay"},
+	};
+
+	for (size_t i = 0; i < sizeof(local) / sizeof(local[0]); i++)
+		if (local[i].given)
+			return local[i].name;
+	return NULL;
+}
+
 static int check_conflicts(const struct pw_options *o, struct pw_error *err)
 {
 	bool check = o->format == PW_FORMAT_CHECK;
@@ -334,6 +366,12 @@ static int check_conflicts(const struct pw_options *o, struct pw_error *err)
 		return pw_error_set(err, "%s and --watch exclude each other", formats[o->format]);
 	if (o->explain && o->format != PW_FORMAT_TABLE)
 		return pw_error_set(err, "--explain excludes %s and --check", &all_formats[2]);
+	if ((o->alarms && o->events) || ((o->alarms || o->events) && (o->explain || o->watch_ms != 0 || check)))
+		return pw_error_set(err, "--alarms, --events, --explain, --watch and --check exclude each other");
+	if ((o->alarms || o->events) && o->format != PW_FORMAT_TABLE)
+		return pw_error_set(err, "--alarms and --events exclude %s: --json tells both", formats[o->format]);
+	if ((o->alarms || o->events || o->socket != NULL) && pw_options_only_local(o) != NULL)
+		return pw_error_set(err, "%s is not for what portwatchd tells", pw_options_only_local(o));
 	if (o->warning != 0 && o->critical != 0 && o->warning > o->critical)
 		return pw_error_set(err, "-w %u is above -c %u", o->warning, o->critical);
 	if (o->record != NULL && o->replay != NULL)

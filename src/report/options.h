@@ -21,6 +21,7 @@ enum pw_colour { PW_COLOUR_AUTO, PW_COLOUR_ALWAYS, PW_COLOUR_NEVER };
 struct pw_options {
 	enum pw_format format;
 	bool explain;
+	bool alarms, events;
 	bool all;
 	uint32_t watch_ms;        /* interval of the polls; 0 = one poll */
 	uint32_t top;             /* rows to show; 0 = not given, until pw_options_config() has filled it in */
@@ -32,6 +33,8 @@ struct pw_options {
 	size_t n_netns;
 	bool all_netns;                       /* every namespace of the host, the own one too */
 	const char *config, *record, *replay; /* paths, NULL = not given */
+	const char *socket;                   /* of portwatchd, NULL = where it is by default */
+	bool no_daemon;
 	bool backend_given;
 	enum pw_backend_choice backend;
 	bool probe_given;
@@ -47,6 +50,10 @@ struct pw_options {
  * out->format still says whether --check was among the arguments (its errors have an exit status of their own). The
  * lists in *out must be released by pw_options_clear() whatever is returned. */
 enum pw_command pw_options_parse(struct pw_options *out, int argc, char *const argv[], struct pw_error *err);
+
+/* The first option by which we are to look for ourselves, since portwatchd would not tell that; NULL when there is none.
+ */
+const char *pw_options_only_local(const struct pw_options *options);
 
 void pw_options_clear(struct pw_options *options);
 

@@ -15,6 +15,7 @@
 #include "kernel/host.h"
 #include "kernel/probe.h"
 #include "kernel/walk.h"
+#include "report/answer.h"
 #include "watch/monitor.h"
 
 /* Time for probes at each poll: some 15,000 ports. */
@@ -28,7 +29,11 @@ struct pw_poller {
 	struct pw_ns_notes *notes; /* one a namespace */
 	const char *unprobed;      /* why no port is probed, NULL when they are */
 	FILE *record;
-	bool polled; /* at least one poll was good */
+	bool polled;             /* at least one poll was good */
+	const char *socket;      /* of the daemon that tells; NULL = none, and all of this is ours */
+	struct pw_answer answer; /* the last one */
+	bool answered;           /* it has not been shown yet */
+	struct pw_error unheard; /* "" = nothing to say about that */
 };
 
 /* --- making one --- */
@@ -157,6 +162,42 @@ static int add_namespaces(struct pw_poller *poller, struct pw_error *err)
 	return 0;
 }
 
+/* A daemon whose polls hang is left alone: then we look for ourselves. */
+static bool is_fresh(const struct pw_answer *answer)
+{
+	return answer->age_ms <= 3 * (uint64_t)answer->snapshot->poll_interval_ms + 20000;
+}
+
+static void drop_answer(struct pw_poller *poller)
+{
+	pw_snapshot_unref(poller->answer.snapshot);
+	free(poller->answer.events);
+	poller->answer = (struct pw_answer){0};
+}
+
+/* Whether the daemon tells. Where there is none nothing is said about it, unless it was asked for: -1. */
+static int ask_daemon(struct pw_poller *poller, struct pw_error *err)
+{
+	const struct pw_options *options = poller->options;
+	const char *path = options->socket != NULL ? options->socket : PW_CONTROL_SOCKET;
+	bool wanted = options->socket != NULL || options->alarms || options->events;
+
+	if (pw_options_only_local(options) != NULL)
+		return 0;
+	if (pw_answer_read(path, &poller->answer, &poller->unheard) == 0) {
+		if (is_fresh(&poller->answer)) {
+			poller->socket = path;
+			poller->answered = true;
+			return 1;
+		}
+		drop_answer(poller);
+		pw_error_set(&poller->unheard, "its polls hang");
+	} else if (!wanted && access(path, F_OK) < 0) {
+		poller->unheard.text[0] = '\0';
+	}
+	return wanted ? pw_error_set(err, "portwatchd does not tell: %s", poller->unheard.text) : 0;
+}
+
 struct pw_poller *pw_poller_new(const struct pw_options *options, const struct pw_config *config, struct pw_error *err)
 {
 	struct pw_poller *poller = calloc(1, sizeof(*poller));
@@ -167,6 +208,10 @@ struct pw_poller *pw_poller_new(const struct pw_options *options, const struct p
 	}
 	poller->options = options;
 	poller->config = config;
+	switch (ask_daemon(poller, err)) {
+	case -1: goto failed;
+	case 1: return poller;
+	}
 	if (choose_probing(poller, err) < 0)
 		goto failed;
 	poller->host = pw_host_new();
@@ -193,6 +238,7 @@ void pw_poller_free(struct pw_poller *poller)
 {
 	if (poller == NULL)
 		return;
+	drop_answer(poller);
 	pw_host_free(poller->host);
 	pw_monitor_free(poller->monitor);
 	if (poller->record != NULL) {
@@ -274,6 +320,29 @@ static int poll_host(struct pw_poller *poller, struct pw_error *err)
 	return poller->polled ? 0 : pw_error_set(err, "%s", host->namespaces[0]->err.text);
 }
 
+/* What the daemon says now, or said last: who watches sees its age grow while it does not answer. */
+static const struct pw_snapshot *poll_daemon(struct pw_poller *poller, struct pw_report *report)
+{
+	struct pw_answer answer;
+	struct pw_error err;
+
+	poller->unheard.text[0] = '\0';
+	if (!poller->answered && pw_answer_read(poller->socket, &answer, &err) == 0) {
+		drop_answer(poller);
+		poller->answer = answer;
+	} else if (!poller->answered) {
+		poller->unheard = err;
+		poller->answer.age_ms += poller->options->watch_ms;
+	}
+	poller->answered = false;
+	report->daemon = &poller->answer;
+	report->unheard = poller->unheard.text[0] != '\0' ? poller->unheard.text : NULL;
+	report->wall = poller->answer.context.wall;
+	report->now_ms = poller->answer.context.now_ms;
+	report->watching = poller->options->watch_ms != 0;
+	return pw_snapshot_ref(poller->answer.snapshot);
+}
+
 const struct pw_snapshot *pw_poller_poll(struct pw_poller *poller, struct pw_report *report, struct pw_error *err)
 {
 	uint64_t start_us = pw_clock_boot_us();
@@ -284,6 +353,9 @@ const struct pw_snapshot *pw_poller_poll(struct pw_poller *poller, struct pw_rep
 	struct pw_question *questions;
 	size_t n;
 
+	if (poller->socket != NULL)
+		return poll_daemon(poller, report);
+	report->unheard = poller->unheard.text[0] != '\0' ? poller->unheard.text : NULL;
 	if (poll_host(poller, err) < 0)
 		return NULL;
 	poll.ns = poller->host->polls;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "report/check.h"
+#include "report/events.h"
 #include "report/explain.h"
 #include "report/table.h"
 #include "watch/alarm.h"
@@ -67,6 +68,10 @@ int pw_report_print(FILE *out, const struct pw_report *report, const struct pw_o
 	case PW_FORMAT_TABLE:
 		if (options->explain)
 			pw_explain_print(out, report, view);
+		else if (options->alarms)
+			pw_alarms_print(out, report, view);
+		else if (options->events)
+			pw_events_print(out, report, options, view);
 		else if (pw_table_print(out, report, view) < 0)
 			return -1;
 	}

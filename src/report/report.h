@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "report/answer.h"
 #include "report/options.h"
 #include "watch/snapshot.h"
 
@@ -41,10 +42,12 @@ struct pw_report {
 	const struct pw_ns_notes
 		*notes; /* one for each namespace that was asked for, also where it could not be read */
 	size_t n_notes;
-	struct timespec wall; /* time of the poll */
-	uint64_t now_ms;      /* CLOCK_BOOTTIME, for ages */
-	bool watching;        /* there were polls before: growth means something */
-	bool everything;      /* all pools were asked for: one that is missing holds no usable port */
+	struct timespec wall;           /* time of the poll */
+	uint64_t now_ms;                /* CLOCK_BOOTTIME, for ages */
+	bool watching;                  /* there are more polls than this one */
+	const struct pw_answer *daemon; /* it told all this; NULL = we looked for ourselves */
+	const char *unheard; /* why the daemon did not tell it, or not anew; NULL = it did, or there is none */
+	bool everything;     /* all pools were asked for: one that is missing holds no usable port */
 };
 
 /* How and where to draw. */

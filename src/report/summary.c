@@ -87,11 +87,13 @@ static void print_clock(FILE *out, const struct pw_layout *l)
 {
 	const struct pw_snapshot *snapshot = l->report->selection.snapshot;
 	struct parts parts = {.n = 0};
-	char stamp[32];
+	char stamp[32], age[PW_TEXT_SHORT_MAX];
 	struct tm tm;
 
 	localtime_r(&l->report->wall.tv_sec, &tm);
 	strftime(stamp, sizeof(stamp), "%Y-%m-%d %H:%M:%S", &tm);
+	if (l->report->daemon != NULL)
+		add_part(&parts, "from portwatchd, %s ago", pw_text_age(l->report->daemon->age_ms, age));
 	add_part(&parts, "%s", stamp);
 	add_part(&parts, "every %g s", snapshot->poll_interval_ms / 1000.0);
 	add_part(&parts, "poll took %.1f ms", snapshot->poll_duration_us / 1000.0);
@@ -140,7 +142,7 @@ static void print_labels(FILE *out, const struct pw_layout *l)
 
 void pw_print_summary(FILE *out, const struct pw_layout *l)
 {
-	if (l->report->watching)
+	if (l->report->watching || l->report->daemon != NULL)
 		print_clock(out, l);
 	print_namespaces(out, l);
 	print_labels(out, l);
@@ -218,6 +220,11 @@ void pw_print_notes(FILE *out, const struct pw_layout *l, size_t shown)
 	size_t notable = 0;
 
 	note_rows(out, l, shown);
+	if (l->report->unheard != NULL)
+		note(out, l,
+			l->report->daemon != NULL ? "portwatchd does not answer: %s."
+						  : "portwatchd would tell more: %s.",
+			l->report->unheard);
 	for (size_t i = 0; i < l->report->n_notes; i++)
 		if (is_notable(&l->report->notes[i]) && notable++ < MAX_NOTES)
 			print_ns_notes(out, l, &l->report->notes[i]);

@@ -108,7 +108,7 @@ static void format_owner(const struct pw_layout *l, const struct pw_pool_row *ro
 	pw_text_safe(row->owner, l->view->unicode, buf, size);
 }
 
-enum wanted { ALWAYS, WITH_BAR, WHEN_WIDE, WHEN_WATCHING, WITH_OWNER };
+enum wanted { ALWAYS, WITH_BAR, WHEN_WIDE, WITH_HISTORY, WITH_OWNER };
 
 /* A cell's text is that of a field, or what the function writes. */
 struct pw_column {
@@ -130,8 +130,8 @@ static const struct pw_column columns[] = {
 	{"BLOCKED", 7, true, false, WHEN_WIDE, "blocked", NULL},
 	{"FAST", 5, true, false, WHEN_WIDE, "fastFree", NULL},
 	{"SOCKETS", 12, true, false, WHEN_WIDE, NULL, format_states},
-	{"+/MIN", 6, true, false, WHEN_WATCHING, NULL, format_growth},
-	{"LEFT", 4, true, false, WHEN_WATCHING, NULL, format_left},
+	{"+/MIN", 6, true, false, WITH_HISTORY, NULL, format_growth},
+	{"LEFT", 4, true, false, WITH_HISTORY, NULL, format_left},
 	{"STATE", 9, false, true, ALWAYS, "state", NULL},
 	{"POOL", 0, false, false, ALWAYS, NULL, format_name},
 	{"OWNER", 0, false, false, WITH_OWNER, NULL, format_owner},
@@ -143,7 +143,7 @@ static bool is_wanted(const struct pw_layout *l, const struct pw_column *column)
 	switch (column->wanted) {
 	case WITH_BAR: return l->bar > 0;
 	case WHEN_WIDE: return l->wide;
-	case WHEN_WATCHING: return l->report->watching;
+	case WITH_HISTORY: return l->report->watching || l->report->daemon != NULL;
 	case WITH_OWNER: return l->owner > 0;
 	case ALWAYS: break;
 	}

@@ -114,3 +114,11 @@ char *pw_text_duration(uint32_t seconds, char buf[PW_TEXT_SHORT_MAX])
 		snprintf(buf, PW_TEXT_SHORT_MAX, ">2y");
 	return buf;
 }
+
+char *pw_text_age(uint64_t ms, char buf[PW_TEXT_SHORT_MAX])
+{
+	if (ms >= 120000)
+		return pw_text_duration(ms / 1000 < UINT32_MAX ? (uint32_t)(ms / 1000) : UINT32_MAX - 1, buf);
+	snprintf(buf, PW_TEXT_SHORT_MAX, ms < 10000 ? "%.1f s" : "%.0f s", (double)ms / 1000);
+	return buf;
+}

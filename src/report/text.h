@@ -29,4 +29,7 @@ void pw_text_wrap(FILE *out, const char *text, unsigned width, const char *first
  * Returns buf. */
 char *pw_text_duration(uint32_t seconds, char buf[PW_TEXT_SHORT_MAX]);
 
+/* An age with a decimal while that is worth one: "0.4 s", "75 s", "3h". Returns buf. */
+char *pw_text_age(uint64_t ms, char buf[PW_TEXT_SHORT_MAX]);
+
 #endif

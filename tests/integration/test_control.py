@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import select
 import socket
 import stat
@@ -10,7 +11,7 @@ import time
 
 import jsonschema
 import pytest
-from harness import PATIENCE, SOURCE, eventually
+from harness import PATIENCE, SOURCE, Process, eventually, program
 from scene import TRAP_V2C, Undisturbed, connect_pool
 
 HERE = "127.0.0.1"
@@ -82,27 +83,103 @@ def test_document(scene):
     assert [event["type"] for event in text["events"]] == ["poolRising", "poolFalling"] and text["alarms"] == []
 
 
-def test_who_may_read(make_scene):
-    """Group and owner of the daemon, and nobody else, whatever its umask."""
+NOBODY, STRANGER = 65534, 65533
+
+
+@pytest.fixture(name="confined")
+def fixture_confined(make_scene):
+    """A daemon of a user of its own, with a strict umask; its socket stands where portwatch looks for it, in confined.run()."""
     scene = make_scene(snmpd=f"{TRAP_V2C}\nagentXPerms 0666 0755\n")
     os.chmod(scene.workshop.directory, 0o755)
+    scene.load.listen(HERE, 8080)
+    scene.clients = scene.load.connect(600, HERE, 8080)
     place = scene.workshop.directory / "run"
     place.mkdir()
-    os.chown(place, 65534, 65534)
-    where = place / "portwatch.sock"
-    daemon = scene.workshop.daemon(scene.ns, scene.master.socket, extra=f'control {{ socket = "{where}" }}\n', interval=INTERVAL,
-                                   prefix=("sh", "-c", 'umask 0077; exec "$0" "$@"', "setpriv", "--reuid=65534", "--regid=65534",
-                                           "--clear-groups", "--bounding-set=-all", "--no-new-privs", "--"))
+    os.chown(place, NOBODY, NOBODY)
+    scene.socket = place / "portwatch.sock"
+    capabilities = "-all,+bpf,+perfmon"
+    scene.daemon = scene.workshop.daemon(
+        scene.ns, scene.master.socket, extra=f'connect-failures = false\ncontrol {{ socket = "{scene.socket}" }}\n', interval=INTERVAL,
+        prefix=("sh", "-c", 'umask 0077; exec "$0" "$@"', "setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups",
+                f"--bounding-set={capabilities}", f"--inh-caps={capabilities}", f"--ambient-caps={capabilities}", "--no-new-privs", "--"))
     scene.manager.ready()
-    status = os.stat(where)
-    assert (stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid) == (0o660, 65534, 65534)
-    script = f"import socket; s = socket.socket(socket.AF_UNIX); s.connect({str(where)!r}); print(len(s.recv(9)))"
-    for group, answer in ((65534, "9"), (65533, "")):
-        result = scene.ns.run("setpriv", "--reuid=65533", f"--regid={group}", "--clear-groups", "--", "/usr/bin/python3", "-c", script,
-                              check=False)
-        assert result.stdout.strip() == answer and ("Permission denied" in result.stderr) == (group == 65533), result.stderr
-    assert daemon.stop() == 0
-    assert not where.exists()
+    scene.until(WEB, used=600, state="warning")
+
+    def run(*argv, group=NOBODY):
+        """As a user without privilege."""
+        script = 'mount -t tmpfs none /run && mkdir /run/portwatch && mount --bind "$0" /run/portwatch && exec "$@"'
+        return scene.ns.run("unshare", "-m", "sh", "-c", script, place, "setpriv", f"--reuid={STRANGER}", f"--regid={group}",
+                            "--clear-groups", "--bounding-set=-all", "--no-new-privs", "--", *argv, check=False)
+
+    scene.run = run
+    return scene
+
+
+def test_who_may_read(confined):
+    """Group and owner of the daemon, and nobody else, whatever its umask."""
+    status = os.stat(confined.socket)
+    assert (stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid) == (0o660, NOBODY, NOBODY)
+    script = f"import socket; s = socket.socket(socket.AF_UNIX); s.connect({str(confined.socket)!r}); print(len(s.recv(9)))"
+    for group, answer in ((NOBODY, "9"), (STRANGER, "")):
+        result = confined.run("/usr/bin/python3", "-c", script, group=group)
+        assert result.stdout.strip() == answer and ("Permission denied" in result.stderr) == (group == STRANGER), result.stderr
+    assert confined.daemon.stop() == 0
+    assert not confined.socket.exists()
+
+
+def test_portwatch_reads_it(confined):
+    """By itself where it may: then a user without privilege has the numbers, states and history of the daemon; else it looks and says so."""
+    confined.load.hold(50, HERE)
+    confined.until(WEB, blocked=50, free=350, basis="read")
+    portwatch = program("portwatch")
+    lines = confined.run(portwatch).stdout.splitlines()
+    assert re.match(r"# from portwatchd, \d\.\d s ago; ", lines[0]), lines
+    assert any(WEB in line and " 350 " in line for line in lines)
+    row = pool(json.loads(confined.run(portwatch, "--json").stdout))
+    assert (row["basis"], row["free"], row["peak"], row["state"]) == ("read", 350, 600, "warning")
+    check = confined.run(portwatch, "--check")
+    assert check.returncode == 1 and f"WARNING - {WEB} at 65%, 350 of 1000 ports free" in check.stdout
+    assert confined.run(portwatch, "--check", "--remote", "192.0.2.0/24").returncode == 0
+    assert "\nportwatch_polls_total " in confined.run(portwatch, "--openmetrics").stdout
+    for options, group in (((), STRANGER), (("--no-daemon",), NOBODY), (("--all",), NOBODY), (("--explain",), NOBODY)):
+        result = confined.run(portwatch, *options, group=group)
+        assert result.returncode == 0 and "from portwatchd" not in result.stdout
+        assert ("would tell more: /run/portwatch/portwatch.sock: Permission denied" in result.stdout) == (group == STRANGER)
+    denied = confined.run(portwatch, "--alarms", group=STRANGER)
+    assert denied.returncode == 1 and "Permission denied" in denied.stderr
+
+
+def test_alarms_and_events(confined):
+    """What is wrong now, and what happened, with times; filters work."""
+    portwatch = program("portwatch")
+    alarms = confined.run(portwatch, "--alarms").stdout
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d warning 60% " + re.escape(WEB) + r", 400 of 1000 ports free, owner .*\n", alarms)
+    confined.clients.reset()
+    eventually(lambda: confined.run(portwatch, "--alarms").stdout == "# No alarm is active.\n", 90)
+    events = confined.run(portwatch, "--events").stdout.splitlines()
+    assert [WEB in line for line in events] == [True, True] and "warning, was normal" in events[0] and "normal, was warning" in events[1]
+    assert confined.run(portwatch, "--events", "--state", "normal").stdout.splitlines() == events[1:]
+    assert confined.run(portwatch, "--events", "--remote", "192.0.2.1").stdout == "# No event passes the filters.\n"
+
+
+def test_daemon_that_hangs_or_ends(confined):
+    """One that does not answer, or whose socket is left, is not waited for without end; who watches waits for its return."""
+    portwatch = program("portwatch")
+    with confined.daemon.paused():
+        result = confined.run(portwatch)
+        assert "would tell more: /run/portwatch/portwatch.sock: no answer in time" in result.stdout and WEB in result.stdout
+    watch = confined.workshop.keep(Process(confined.ns, [portwatch, "--watch=0.2", "--socket", confined.socket],
+                                           confined.workshop.directory / "watch.log"))
+    eventually(lambda: "from portwatchd" in watch.log())
+    assert not watch.log().startswith("\n")
+    confined.daemon.kill()
+    eventually(lambda: "portwatchd does not answer: " in watch.log())
+    result = confined.run(portwatch)
+    assert "would tell more: /run/portwatch/portwatch.sock: portwatchd does not run" in result.stdout and WEB in result.stdout
+    confined.daemon = confined.workshop.daemon(confined.ns, confined.master.socket, interval=INTERVAL,
+                                               extra=f'connect-failures = false\ncontrol {{ socket = "{confined.socket}" }}\n')
+    eventually(lambda: "does not answer" not in watch.log().split("\n\n")[-2])
+    assert watch.running
 
 
 def test_start_and_end(scene):

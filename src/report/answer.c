@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "report/answer.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/array.h"
+#include "base/clock.h"
+#include "watch/alarm.h"
+
+/* Longer than the daemon lets a reader be silent. */
+#define WAIT_S 3
+
+/* More than a daemon with the most rows that there may be has to say. */
+#define MAX_OCTETS (256u << 20)
+
+/* --- octets ----------------------------------------------------------------------------------------------------- */
+
+static int connect_to(const char *path, struct pw_error *err)
+{
+	const struct timeval wait = {.tv_sec = WAIT_S};
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd;
+
+	if (strlen(path) >= sizeof(address.sun_path))
+		return pw_error_set(err, "%s: the path is too long", path);
+	memcpy(address.sun_path, path, strlen(path));
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait)) == 0 &&
+		setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait)) == 0 &&
+		connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0)
+		return fd;
+	pw_error_set(err, "%s: %s", path, errno == ECONNREFUSED ? "portwatchd does not run" : strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+/* Everything until the other side closes; NULL with an error. */
+static char *read_all(int fd, const char *path, size_t *len, struct pw_error *err)
+{
+	size_t room = 0;
+	char *text = NULL;
+	ssize_t n = 1;
+
+	*len = 0;
+	while (n != 0) {
+		if (*len >= MAX_OCTETS || !PW_ARRAY_ROOM(text, room, *len + 65536)) {
+			pw_error_set(err, "%s: out of memory", path);
+			free(text);
+			return NULL;
+		}
+		n = recv(fd, text + *len, room - *len, 0);
+		if (n > 0)
+			*len += (size_t)n;
+		if (n < 0 && errno != EINTR) {
+			pw_error_set(err, "%s: %s", path, errno == EAGAIN ? "no answer in time" : strerror(errno));
+			free(text);
+			return NULL;
+		}
+	}
+	return text;
+}
+
+/* --- rows ------------------------------------------------------------------------------------------------------- */
+
+static struct timespec parse_date(const char *text)
+{
+	struct timespec time = {0};
+	struct tm tm = {0};
+	const char *rest = text != NULL ? strptime(text, "%Y-%m-%dT%H:%M:%S", &tm) : NULL;
+
+	if (rest != NULL) {
+		time.tv_sec = timegm(&tm);
+		time.tv_nsec = rest[0] == '.' ? strtol(rest + 1, NULL, 10) % 1000 * 1000000 : 0;
+	}
+	return time;
+}
+
+/* What a member of an object says for a field. One that a daemon of another version does not have is 0 or "". */
+static struct pw_field_value value_of(const struct pw_field *field, const json_t *member, struct pw_arena *arena)
+{
+	struct pw_field_value value = {.text = ""};
+	const char *text = json_string_value(member);
+
+	switch ((enum pw_syntax)field->syntax) {
+	case PW_SYNTAX_TEXT: value.text = text != NULL ? pw_arena_text(arena, text) : ""; break;
+	case PW_SYNTAX_DATE: value.date = parse_date(text); break;
+	case PW_SYNTAX_ENUM:
+		value.number = text != NULL ? pw_field_value_of(field, text) : 0;
+		value.number = value.number > 0 ? value.number : 0;
+		break;
+	default: value.number = json_integer_value(member);
+	}
+	return value;
+}
+
+static void fill_row(const struct pw_fields *fields, struct pw_context *context, const json_t *object,
+	struct pw_arena *arena, void *row)
+{
+	for (size_t i = 0; i < fields->n; i++) {
+		const struct pw_field *field = &fields->fields[i];
+		struct pw_field_value value;
+
+		if (!pw_field_in_json(field, true))
+			continue;
+		value = value_of(field, json_object_get(object, field->name), arena);
+		pw_field_write(field, context, row, &value);
+	}
+}
+
+/* The rows of an array of the document; NULL when there are none, or no memory (arena->failed). */
+static void *make_rows(const struct pw_fields *fields, struct pw_context *context, const json_t *array,
+	struct pw_arena *arena, size_t size, size_t *n)
+{
+	char *rows;
+
+	*n = json_array_size(array);
+	rows = *n > 0 ? pw_arena_array(arena, *n, size) : NULL;
+	if (rows == NULL)
+		*n = 0;
+	for (size_t i = 0; i < *n; i++)
+		fill_row(fields, context, json_array_get(array, i), arena, rows + i * size);
+	return rows;
+}
+
+static struct pw_address address_of(const char *text)
+{
+	char bare[PW_ADDRESS_TEXT_MAX];
+	struct pw_address address = {0};
+	const char *zone = strchr(text, '%');
+
+	snprintf(bare, sizeof(bare), "%.*s", (int)strcspn(text, "%"), text);
+	if (pw_address_parse(&address, bare) < 0)
+		return (struct pw_address){0};
+	if (zone != NULL) {
+		address.zone = if_nametoindex(zone + 1);
+		if (address.zone == 0)
+			address.zone = (uint32_t)strtoul(zone + 1, NULL, 10);
+	}
+	return address;
+}
+
+static int by_name(const void *a, const void *b, void *pools)
+{
+	const struct pw_pool_row *rows = pools;
+
+	return strcmp(rows[*(const uint32_t *)a].name, rows[*(const uint32_t *)b].name);
+}
+
+/* The alarms name their pools: finds them, and leaves out those that are not there. */
+static size_t place_alarms(struct pw_arena *arena, struct pw_pool_row *pools, size_t n_pools,
+	struct pw_alarm_row *alarms, size_t n_alarms, const json_t *array)
+{
+	uint32_t *order = n_alarms > 0 && n_pools > 0 ? pw_arena_array(arena, n_pools, sizeof(*order)) : NULL;
+	size_t kept = 0;
+
+	for (size_t i = 0; order != NULL && i < n_pools; i++)
+		order[i] = (uint32_t)i;
+	if (order != NULL)
+		qsort_r(order, n_pools, sizeof(*order), by_name, pools);
+	for (size_t i = 0; order != NULL && i < n_alarms; i++) {
+		const char *name = json_string_value(json_object_get(json_array_get(array, i), "poolName"));
+		size_t low = 0, high = n_pools;
+
+		while (name != NULL && low < high) {
+			size_t middle = low + (high - low) / 2;
+
+			if (strcmp(pools[order[middle]].name, name) < 0)
+				low = middle + 1;
+			else
+				high = middle;
+		}
+		if (name == NULL || low == n_pools || strcmp(pools[order[low]].name, name) != 0)
+			continue;
+		alarms[kept] = alarms[i];
+		alarms[kept++].pool = order[low];
+	}
+	return kept;
+}
+
+/* The worst of all, which is all that is asked of the ranks. */
+static void rank(struct pw_snapshot *s, struct pw_arena *arena)
+{
+	uint32_t *top = s->n_pools > 0 ? pw_arena_alloc(arena, sizeof(*top)) : NULL;
+	uint64_t worst = 0;
+
+	for (size_t i = 0; top != NULL && i < s->n_pools; i++) {
+		uint64_t badness = pw_badness(&s->pools[i].counts, pw_row_has_threshold(&s->pools[i]));
+
+		if (i == 0 || badness > worst) {
+			worst = badness;
+			*top = (uint32_t)i;
+		}
+	}
+	s->top = top;
+	s->n_top = top != NULL;
+}
+
+/* --- the document ----------------------------------------------------------------------------------------------- */
+
+static void fill(struct pw_snapshot *s, struct pw_arena *arena, struct pw_answer *answer, const json_t *root)
+{
+	struct pw_context *context = &answer->context;
+	const json_t *alarms_array = json_object_get(root, "alarms");
+	const struct timespec wall = pw_clock_wall();
+	struct pw_pool_row *pools;
+	struct pw_alarm_row *alarms;
+	int64_t age_ms;
+
+	context->snapshot = s;
+	fill_row(&pw_agent_fields, context, root, arena, s);
+	age_ms = (wall.tv_sec - context->wall.tv_sec) * 1000 + (wall.tv_nsec - context->wall.tv_nsec) / 1000000;
+	answer->age_ms = age_ms > 0 ? (uint64_t)age_ms : 0;
+	/* the ages of the rows are those at the poll */
+	context->now_ms = pw_clock_boot_ms() > answer->age_ms ? pw_clock_boot_ms() - answer->age_ms : 1;
+	s->poll_ms = context->now_ms;
+	s->namespaces = make_rows(&pw_namespace_fields, context, json_object_get(root, "namespaces"), arena,
+		sizeof(*s->namespaces), &s->n_namespaces);
+	s->labels = make_rows(
+		&pw_label_fields, context, json_object_get(root, "labels"), arena, sizeof(*s->labels), &s->n_labels);
+	s->pools = pools = make_rows(
+		&pw_pool_fields, context, json_object_get(root, "pools"), arena, sizeof(*pools), &s->n_pools);
+	for (size_t i = 0; i < s->n_pools; i++) {
+		pools[i].key.local = address_of(pools[i].local_text);
+		pools[i].key.remote = address_of(pools[i].remote_text);
+	}
+	s->alarms = alarms = make_rows(&pw_alarm_fields, context, alarms_array, arena, sizeof(*alarms), &s->n_alarms);
+	s->n_alarms = place_alarms(arena, pools, s->n_pools, alarms, s->n_alarms, alarms_array);
+	rank(s, arena);
+}
+
+static void fill_events(struct pw_answer *answer, const json_t *array, struct pw_arena *arena)
+{
+	size_t n = json_array_size(array);
+
+	answer->events = n > 0 ? calloc(n, sizeof(*answer->events)) : NULL;
+	answer->n_events = answer->events != NULL ? n : 0;
+	for (size_t i = 0; i < answer->n_events; i++)
+		fill_row(&pw_event_fields, &answer->context, json_array_get(array, i), arena, &answer->events[i]);
+	arena->failed = arena->failed || (n > 0 && answer->events == NULL);
+}
+
+int pw_answer_parse(const char *text, size_t len, struct pw_answer *answer, struct pw_error *err)
+{
+	json_error_t problem;
+	json_t *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &problem);
+	struct pw_snapshot *snapshot;
+	struct pw_arena *arena;
+	bool failed;
+
+	*answer = (struct pw_answer){0};
+	if (!json_is_array(json_object_get(root, "pools")) || !json_is_array(json_object_get(root, "events"))) {
+		pw_error_set(err, "what portwatchd says is not understood: %s",
+			root != NULL ? "it has no pools and events" : problem.text);
+		json_decref(root);
+		return -1;
+	}
+	snapshot = pw_snapshot_new(&arena);
+	if (snapshot != NULL) {
+		fill(snapshot, arena, answer, root);
+		fill_events(answer, json_object_get(root, "events"), arena);
+	}
+	failed = snapshot == NULL || arena->failed;
+	json_decref(root);
+	answer->snapshot = snapshot;
+	if (!failed)
+		return 0;
+	pw_snapshot_unref(snapshot);
+	free(answer->events);
+	*answer = (struct pw_answer){0};
+	return pw_error_set(err, "out of memory");
+}
+
+int pw_answer_read(const char *path, struct pw_answer *answer, struct pw_error *err)
+{
+	int fd = connect_to(path, err), rc;
+	size_t len;
+	char *text;
+
+	if (fd < 0)
+		return -1;
+	text = read_all(fd, path, &len, err);
+	close(fd);
+	if (text == NULL)
+		return -1;
+	rc = pw_answer_parse(text, len, answer, err);
+	free(text);
+	return rc;
+}
