@@ -29,10 +29,10 @@ static bool deserves_row(const struct pw_monitor *m, const struct pw_watched *po
 		pool->exact_epoch == m->epoch || pw_watched_alarmed(pool);
 }
 
-/* Whether so many blocked ports alone make an alarm, and none would not. */
-static bool is_shortage(const struct pw_thresholds *t, uint32_t capacity, uint32_t blocked)
+/* Whether so many lost ports make an alarm, and none would not. */
+static bool is_shortage(const struct pw_thresholds *t, uint32_t capacity, uint32_t lost)
 {
-	const uint32_t left = capacity > blocked ? capacity - blocked : 0;
+	const uint32_t left = capacity > lost ? capacity - lost : 0;
 	const struct pw_alarm_input all = {.free = capacity,
 					    .fast_free = UINT32_MAX,
 					    .time_to_exhaustion = PW_NOT_IN_SIGHT},
@@ -42,6 +42,17 @@ static bool is_shortage(const struct pw_thresholds *t, uint32_t capacity, uint32
 					    .time_to_exhaustion = PW_NOT_IN_SIGHT};
 
 	return t != NULL && capacity != 0 && pw_alarm_wanted(t, &rest) && !pw_alarm_wanted(t, &all);
+}
+
+/* Whether its alarm comes of what sockets of others block: that alone makes one, or it is more than the pool's own
+ * ports, and these make none. */
+static bool is_shared(const struct pw_watched *pool)
+{
+	const struct pw_pool_counts *c = &pool->counts;
+
+	return is_shortage(pool->thresholds, c->capacity, c->blocked) ||
+		(c->blocked > c->used && is_shortage(pool->thresholds, c->capacity, c->blocked + c->used) &&
+			!is_shortage(pool->thresholds, c->capacity, c->used));
 }
 
 static void step(struct pw_monitor *m, const struct pw_poll *poll, struct pw_watched *pool)
@@ -94,8 +105,7 @@ static void move(struct pw_monitor *m, const struct pw_poll *poll, struct pw_wat
 		if (deserves_row(m, pool))
 			pool->deserving_ms = poll->now_ms;
 	}
-	pool->shared = pw_watched_alarmed(pool) && pool->key.kind == PW_KIND_CONNECT &&
-		is_shortage(pool->thresholds, pool->counts.capacity, pool->counts.blocked);
+	pool->shared = pw_watched_alarmed(pool) && pool->key.kind == PW_KIND_CONNECT && is_shared(pool);
 	pool->sharing = 0;
 	pw_flap_step(&pool->flap, pool->result.state > pool->previous, poll->now_ms, m->max_flaps);
 }

@@ -406,6 +406,27 @@ static void one_cause_makes_one_alarm(void **unused)
 	assert_string_equal(f.events[0].name, "tcp 10.0.0.1 bind");
 }
 
+/* It is one alarm also where the few ports of a destination itself make the difference. */
+static void the_last_ports_of_a_shortage_make_no_alarm_of_their_own(void **unused)
+{
+	static const unsigned bound[] = {400, 470, 770, 960};
+
+	(void)unused;
+	for (size_t i = 0; i < sizeof(bound) / sizeof(bound[0]); i++) {
+		for (uint16_t j = 0; j < 10; j++)
+			fixture_add(
+				&f, "10.0.0.1", "10.0.0.9", (uint16_t)(1000 + j), f.range.low, 1, 40, PW_ESTABLISHED);
+		fixture_binds(&f, "10.0.0.1", bound[i]);
+		f.policy.min_used = 4;
+		fixture_poll(&f);
+		assert_int_equal(f.n_events, i > 0);
+		assert_int_equal(f.snapshot->active_alarms, i > 0 ? 11 : 0);
+		if (f.n_events != 0)
+			assert_string_equal(f.events[0].name, "tcp 10.0.0.1 bind");
+	}
+	assert_int_equal(f.events[0].state, PW_STATE_EXHAUSTED);
+}
+
 /* A destination that takes its ports itself speaks for itself. */
 static void own_doing_is_an_alarm_of_its_own(void **unused)
 {
@@ -1584,6 +1605,7 @@ int main(void)
 		TEST(worst_events_come_first),
 		TEST(flapping_is_said_once_then_counted),
 		TEST(one_cause_makes_one_alarm),
+		TEST(the_last_ports_of_a_shortage_make_no_alarm_of_their_own),
 		TEST(own_doing_is_an_alarm_of_its_own),
 		TEST(another_namespace_of_the_same_name_is_another),
 		TEST(log_has_a_limit),
