@@ -190,7 +190,7 @@ int main(int argc, char **argv)
 		for (unsigned half = 0; half < 2; half++) {
 			const bool armed = half == round % 2;
 
-			pw_connect_events_poll(events, armed, &found);
+			pw_connect_events_poll(events, armed ? PW_EVENTS_FAILURES | PW_EVENTS_RINGS : 0, &found);
 			if (armed && !found.counting) {
 				fprintf(stderr, "armed: %s\n", found.reason);
 				return EXIT_FAILURE;

@@ -68,9 +68,10 @@ def test_bursts_between_two_looks(scene):
         eventually(lambda: len(told(scene)) >= len(expected), 10 * PATIENCE)
         assert told(scene) == expected
         row = scene.manager.pool(NAME)
-        # what is taken while the sockets are read is in doubt, and all of it where an event got lost: much on a busy machine
-        assert 0.5 * ROOM <= row["pwPoolPeak"] <= 1.01 * peak + 1
-        assert row["pwPoolPeakBound"] >= peak
+        # what is taken while the sockets are read is in doubt, and all of it where an event got lost: much on a busy machine.
+        # A connect() that is interrupted while it takes its port may be missing, one that gives it back be there too long.
+        assert 0.5 * ROOM <= row["pwPoolPeak"] <= peak + 2
+        assert row["pwPoolPeakBound"] >= peak - 2
     assert scene.manager.get("pwRingsMissed") == 0
 
 
