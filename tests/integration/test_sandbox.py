@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 import shutil
+import socket
 import struct
 import subprocess
 
@@ -169,8 +170,12 @@ def test_under_the_system_call_filter_of_the_unit(scene, netlink):
     assert set(FAMILIES.values()) == set(families)
     if not netlink:
         families.remove(FAMILIES["AF_NETLINK"])
+    told = scene.workshop.directory / "portwatch.sock"
     # in a build with sanitizers: what looks for leaks at the end needs ptrace(), which the filter forbids
-    daemon = start(scene, "env", "ASAN_OPTIONS=detect_leaks=0", *sandbox(families))
+    daemon = start(scene, "env", "ASAN_OPTIONS=detect_leaks=0", *sandbox(families), config=f'control {{ socket = "{told}" }}\n')
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(told))
+        assert client.recv(1) == b"{"
     assert status(daemon.pid, "Seccomp") == "2"
     scene.until(WEB, used=600, free=400, state="warning")
     assert ("no inet_diag for TCP" in daemon.log()) != netlink
