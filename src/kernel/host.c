@@ -376,10 +376,11 @@ static void take(struct pw_host *host, struct pw_namespace *const *wanted, size_
 }
 
 /* A namespace that the walk passes through anyway. Only for its connection tracking table somebody has to go in. */
-static bool read_outside(struct pw_namespace *ns)
+static bool read_outside(struct pw_host *host, struct pw_namespace *ns)
 {
 	if (pw_namespace_read_outside(ns) != PW_READ_OK)
 		return false;
+	ns->counted_only = is_too_much(host, ns);
 	if (ns->snat.n != 0 && pw_namespace_enter(ns, NULL) == PW_READ_OK) {
 		pw_namespace_read_snat(ns);
 		pw_namespace_leave(ns);
@@ -398,7 +399,7 @@ static bool read_namespace(struct pw_host *host, struct pw_namespace *ns)
 		ns->translated->fresh = false;
 	set_options(host, ns);
 	if (ns->outside != NULL)
-		return read_outside(ns);
+		return read_outside(host, ns);
 	ns->status = pw_namespace_enter(ns, &ns->err);
 	if (ns->status == PW_READ_GONE)
 		pw_input_free(&ns->input);

@@ -50,6 +50,7 @@ struct pw_namespace {
 	struct pw_census *census;
 	bool taken, udp_failed; /* see struct pw_backend */
 	bool empty;             /* the census has no sockets, since none were taken */
+	bool counted_only;      /* from the outside: the walk is to say how many sockets it has, and no more */
 	bool skipped;           /* the poll had no time for it: it keeps what it had */
 	uint32_t spare;         /* other sockets than the counted ones at that poll: some may hold a port */
 	uint64_t taken_ms;      /* CLOCK_BOOTTIME of the last poll that took sockets, 0 = none */

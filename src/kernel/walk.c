@@ -493,8 +493,8 @@ static int add_target(struct walk *walk, struct pw_namespace *ns)
 	if (walk->n == WALK_NAMESPACES || !PW_ARRAY_ROOM(walk->targets, walk->room, walk->n + 1))
 		return pw_error_set(&ns->err, "out of memory");
 	filter = (struct walk_filter){.index = (uint32_t)walk->n,
-		.low = pw_range_look_low(&ns->range),
-		.high = pw_range_look_high(&ns->range),
+		.low = ns->counted_only ? 1 : pw_range_look_low(&ns->range),
+		.high = ns->counted_only ? 0 : pw_range_look_high(&ns->range),
 		.hash_mix = net->hash_mix};
 	if (bpf_map_update_elem(bpf_map__fd(walk->bpf->maps.filters), &net->net, &filter, BPF_ANY) != 0)
 		return pw_error_set(&ns->err, "BPF: filter: %s", strerror(errno));
@@ -519,6 +519,8 @@ static void remove_targets(struct walk *walk)
 /* The bind buckets have been read: the censuses may begin. */
 static void begin(struct target *target)
 {
+	if (target->ns->counted_only)
+		return;
 	pw_census_begin(target->ns->census, &target->ns->range);
 	pw_census_set_blocked(target->ns->census, &target->blocked);
 	if (pw_census_add(target->ns->census, target->bound, target->n_bound) < 0) {
@@ -537,12 +539,34 @@ static void set_counts(struct pw_namespace *ns, const struct walk_count *count)
 
 static void end(struct target *target)
 {
+	if (target->ns->counted_only)
+		return;
 	if (pw_batch_flush(&target->batch) < 0) {
 		pw_error_set(&target->ns->err, "out of memory");
 		target->failed = true;
 	}
 	pw_census_finish(target->ns->census);
 	target->ns->taken = !target->failed;
+}
+
+/* A namespace with tables of its own may end while these are walked: what could not be read then is no failure. */
+static void find_gone(struct walk *walk, struct pw_namespace *const *wanted, size_t n)
+{
+	const struct walk_net *net;
+	bool listed = false;
+
+	for (size_t i = 0; i < n; i++) {
+		struct pw_namespace *ns = wanted[i];
+
+		if (ns->outside == NULL || ns->taken || ns->counted_only)
+			continue;
+		if (!listed && list_namespaces(walk, NULL) < 0)
+			return;
+		listed = true;
+		net = find_net(walk, ns->inode);
+		if (net == NULL || net->cookie != ns->cookie)
+			ns->status = PW_READ_GONE;
+	}
 }
 
 static void take(struct pw_backend *backend, struct pw_namespace *const *wanted, size_t n)
@@ -576,6 +600,8 @@ static void take(struct pw_backend *backend, struct pw_namespace *const *wanted,
 	remove_targets(walk);
 	for (size_t i = 0; i < n && rc < 0; i++)
 		wanted[i]->err = err;
+	if (rc == 0)
+		find_gone(walk, wanted, n);
 }
 
 static void walk_free(struct pw_backend *backend)

@@ -217,7 +217,7 @@ def test_slow_namespaces_take_turns(scene):
 @pytest.mark.parametrize("backend", ["netlink", "auto"])
 def test_a_namespace_with_too_many_sockets(scene, backend):
     """It is not read, and that is told; neither the host's own pools nor those of a small neighbour suffer, however many sockets they have."""
-    start(scene, f"backend = {backend}\nnamespaces {{ all = true  max-sockets = 300 }}")
+    start(scene, f'backend = {backend}\nnamespaces {{ names = {{ "large", "small" }}  max-sockets = 300 }}')
     add(scene, ["large", "small"])
     small = Tenant(scene, "small")
     scene.until(pool_of("small"), state="warning")
