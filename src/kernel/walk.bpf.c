@@ -42,6 +42,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define ADDRESSES 4096             /* of a port */
 #define BIND_CHAIN 1024            /* buckets of a hash chain */
 #define STEPS 2048                 /* sockets after which a run ends: 0.1 to 0.3 ms */
+#define RUN_NS 250000              /* after which it ends on a slow machine */
 #define LISTENING_NULLS (1u << 29) /* LISTENING_NULLS_BASE: the numbers of the buckets of listeners begin with it */
 #define DEVICES 256                /* NETDEV_HASHENTRIES */
 #define DEVICE_CHAIN 1024
@@ -578,14 +579,20 @@ __noinline int bind_chain(__u64 node, __u32 at)
 
 enum table { TCP, UDP, LISTENING };
 
-/* job.seen at which the run ends. */
+/* job.seen, and the time, at which the run ends. */
 __u32 enough;
+__u64 late;
 
 /* Whether the run has to end here: at the end of the table, when it has looked at enough, or when the buffer is half
  * full. */
 static __always_inline bool at_end(__u32 bucket)
 {
 	return bucket > job.mask || (__s32)(job.seen - enough) >= 0 || job.words > WALK_WORDS / 2;
+}
+
+static __always_inline bool is_late(void)
+{
+	return bpf_ktime_get_ns() >= late;
 }
 
 /* After a part of a table has been read that began with so many words: whether there was room for it. What does not fit
@@ -604,7 +611,7 @@ static __always_inline bool next(__u32 first, enum table table)
 {
 	__u32 before = job.words;
 
-	if (at_end(first))
+	if (at_end(first) || is_late())
 		return false;
 	counting = true;
 	for (int round = 0; round < ROUNDS; round++) {
@@ -655,7 +662,7 @@ __noinline int next_bind(__u32 first)
 {
 	const __u32 size = bpf_core_type_size(struct inet_bind_hashbucket);
 
-	left = at_end(first) ? 0 : read_heads(first, size);
+	left = at_end(first) || is_late() ? 0 : read_heads(first, size);
 	for (__u32 i = 0; i < WALK_BUCKETS && i < left; i++) {
 		__u64 node = head_at(i, size, OFFSET(inet_bind_hashbucket, chain));
 
@@ -671,6 +678,7 @@ static __always_inline void begin(void)
 	job.next = job.first;
 	job.words = job.full = job.cut = 0;
 	enough = job.seen + STEPS;
+	late = bpf_ktime_get_ns() + RUN_NS;
 	last_net = 0;
 }
 
