@@ -15,6 +15,7 @@
 #include "report/poll.h"
 #include "report/terminal.h"
 #include "report/watch.h"
+#include "report/who.h"
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
@@ -64,10 +65,13 @@ static int print_poll(struct pw_poller *poller, const struct pw_options *options
 static int run(struct pw_options *options)
 {
 	struct pw_error err = {""};
-	struct pw_config *config = pw_options_config(options, &err);
+	struct pw_config *config;
 	struct pw_poller *poller;
 	int status;
 
+	if (options->who != 0)
+		return pw_who_print(stdout, options, &err) < 0 ? fail(options, EXIT_FAILED, &err) : 0;
+	config = pw_options_config(options, &err);
 	if (config == NULL)
 		return fail(options, EXIT_FAILED, &err);
 	poller = pw_poller_new(options, config, &err);

@@ -42,6 +42,7 @@ struct pw_socket {
 	uint32_t uid;        /* with PW_SOCKET_HAS_OWNER */
 	uint32_t ifindex;    /* bound device, 0 = none */
 	uint32_t expires_ms; /* rest of the running timer; of TIME_WAIT: until it ends */
+	uint32_t inode;      /* not by BPF: its number in /proc/PID/fd; 0 = no process has it open */
 	uint16_t local_port;
 	uint16_t remote_port;
 	uint8_t family;   /* AF_INET or AF_INET6 */

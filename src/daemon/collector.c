@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "daemon/listeners.h"
 #include "daemon/state_file.h"
 #include "kernel/host.h"
 #include "kernel/netns.h"
@@ -41,6 +42,7 @@ struct pw_collector {
 	uint64_t saved_changes;           /* ... what had been told and owed then */
 	uint64_t unlogged, unlogged_ms;   /* what the limit of the log left out, as it was said last */
 	uint64_t dropped;                 /* what of the monitor's losses has been logged */
+	struct pw_listeners listeners;    /* of the own namespace */
 };
 
 /* --- events --- */
@@ -378,6 +380,19 @@ static void follow_conntrack(struct pw_collector *collector, struct pw_namespace
 		tell_failure(collector, &events[i]);
 }
 
+/* Of the host alone: what others run in namespaces of their own is theirs. */
+static void follow_listeners(struct pw_collector *collector, const struct pw_namespace *ns)
+{
+	struct pw_portset listening;
+	char text[256];
+
+	if (ns->index != PW_OWN_INDEX || ns->empty)
+		return;
+	pw_census_listening(ns->census, &listening);
+	if (pw_listeners_tell(&collector->listeners, &listening, &ns->range, pw_clock_boot_ms(), text, sizeof(text)))
+		pw_log(LOG_NOTICE, "%s", text);
+}
+
 static void follow_namespace(struct pw_collector *collector, struct pw_namespace *ns, struct pw_ns_poll *poll)
 {
 	const struct pw_take_stats *stats = &ns->stats;
@@ -387,6 +402,8 @@ static void follow_namespace(struct pw_collector *collector, struct pw_namespace
 	follow_failure(collector, ns, poll->status == PW_POLL_FAILED || ns->udp_failed);
 	follow_snat(ns);
 	follow_conntrack(collector, ns, poll);
+	if (poll->status == PW_POLL_COUNTED)
+		follow_listeners(collector, ns);
 	if (poll->status == PW_POLL_COUNTED && pw_log_enabled(LOG_DEBUG))
 		pw_log(LOG_DEBUG,
 			"%sdump: %u messages, %u bytes, %u retries in %llu us; %u not-AUTO passes in %llu us; %u probes in %llu us",

@@ -282,6 +282,7 @@ static inline int parse(
 	out->uid = msg->idiag_uid;
 	out->ifindex = msg->id.idiag_if;
 	out->expires_ms = msg->idiag_expires;
+	out->inode = msg->idiag_inode;
 	out->local_port = ntohs(msg->id.idiag_sport);
 	out->remote_port = ntohs(msg->id.idiag_dport);
 	out->protocol = protocol;

@@ -137,6 +137,7 @@ int pw_proc_net_parse(const char *text, int family, uint8_t protocol, struct pw_
 	*out = (struct pw_socket){
 		.uid = (uint32_t)line.uid,
 		.expires_ms = ticks_to_ms(line.expires),
+		.inode = (uint32_t)line.inode,
 		.local_port = (uint16_t)line.local_port,
 		.remote_port = (uint16_t)line.remote_port,
 		.protocol = protocol,

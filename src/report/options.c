@@ -30,6 +30,7 @@ const char pw_options_help[] =
 		HELP) "      --explain           why the worst pool is where it is, and what helps\n"
 		      "      --alarms            the active alarms, as portwatchd knows them\n"
 		      "      --events            the last 1,000 events of portwatchd: what happened at night?\n"
+		      "      --who PORT          who holds this local port, towards whom, in which state\n"
 		      "      --top N             show the N worst pools (table: 10)\n"
 		      "      --all               every pool with at least one port\n"
 		      "      --color WHEN        auto, always or never\n"
@@ -107,6 +108,7 @@ static const struct spec {
 	{"explain", no_argument, 0, AS_FLAG, 0, AT(explain), NULL, NULL},
 	{"alarms", no_argument, 0, AS_FLAG, 0, AT(alarms), NULL, NULL},
 	{"events", no_argument, 0, AS_FLAG, 0, AT(events), NULL, NULL},
+	{"who", required_argument, 0, AS_NUMBER, 65535, AT(who), NULL, "port number, expected 1 to 65535"},
 	{"top", required_argument, 0, AS_NUMBER, 1000000, AT(top), NULL, "number of pools, expected 1 to 1000000"},
 	{"all", no_argument, 0, AS_FLAG, 0, AT(all), NULL, NULL},
 	{"color", required_argument, 0, AS_WORD, 0, AT(colour), colours, NULL},
@@ -372,6 +374,11 @@ static int check_conflicts(const struct pw_options *o, struct pw_error *err)
 		return pw_error_set(err, "--alarms and --events exclude %s: --json tells both", formats[o->format]);
 	if ((o->alarms || o->events || o->socket != NULL) && pw_options_only_local(o) != NULL)
 		return pw_error_set(err, "%s is not for what portwatchd tells", pw_options_only_local(o));
+	if (o->who != 0 &&
+		(o->format != PW_FORMAT_TABLE || o->explain || o->alarms || o->events || o->watch_ms != 0 || o->record != NULL ||
+			o->replay != NULL || o->all_netns || o->n_netns > 1))
+		return pw_error_set(
+			err, "--who shows the sockets of one port in one namespace: it excludes other views");
 	if (o->warning != 0 && o->critical != 0 && o->warning > o->critical)
 		return pw_error_set(err, "-w %u is above -c %u", o->warning, o->critical);
 	if (o->record != NULL && o->replay != NULL)

@@ -22,6 +22,7 @@ struct pw_options {
 	enum pw_format format;
 	bool explain;
 	bool alarms, events;
+	uint32_t who; /* the port of --who; 0 = not given */
 	bool all;
 	uint32_t watch_ms;        /* interval of the polls; 0 = one poll */
 	uint32_t top;             /* rows to show; 0 = not given, until pw_options_config() has filled it in */

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "report/who.h"
+
+#include <net/if.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "count/address.h"
+#include "kernel/holders.h"
+#include "kernel/netns.h"
+#include "kernel/owner_names.h"
+#include "report/text.h"
+
+#define TEXT_WIDTH 80
+#define ENDPOINT_MAX (PW_ADDRESS_TEXT_MAX + 8)
+#define HELD_MAX (PW_OWNER_TEXT_MAX + PW_HOLDER_PROCESSES_MAX + 4)
+
+struct line {
+	const char *protocol, *state;
+	char local[ENDPOINT_MAX], remote[ENDPOINT_MAX], held[HELD_MAX];
+};
+
+static const char *state_name(const struct pw_socket *socket)
+{
+	static const char *const names[] = {"?", "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2",
+		"TIME_WAIT", "bound", "CLOSE_WAIT", "LAST_ACK", "LISTEN", "CLOSING"};
+
+	if (socket->protocol == IPPROTO_UDP)
+		return socket->state == PW_ESTABLISHED ? "connected" : "bound";
+	return names[socket->state];
+}
+
+static void write_endpoint(
+	const struct pw_socket *socket, const uint8_t bytes[16], uint32_t zone, uint16_t port, char text[ENDPOINT_MAX])
+{
+	const struct pw_address address = pw_address_make(socket->family, bytes, zone);
+	char name[IF_NAMESIZE] = "", host[PW_ADDRESS_TEXT_MAX];
+
+	if (port == 0) {
+		strcpy(text, "-");
+		return;
+	}
+	if (zone != 0 && if_indextoname(zone, name) != NULL)
+		pw_text_safe(name, false, name, sizeof(name));
+	pw_address_text(&address, name, host);
+	snprintf(text, ENDPOINT_MAX, socket->family == AF_INET6 ? "[%s]:%u" : "%s:%u", host, port);
+}
+
+/* An orphan is a connection that its program has closed, and a connection that nobody has accepted. */
+static void write_holder(struct pw_owner_names *names, const struct pw_holder *holder, char text[HELD_MAX])
+{
+	const struct pw_socket *socket = &holder->socket;
+	char owner[PW_OWNER_TEXT_MAX];
+
+	if (socket->state == PW_TIME_WAIT) {
+		snprintf(text, HELD_MAX, "nobody, for another %u s", (socket->expires_ms + 999) / 1000);
+		return;
+	}
+	if ((socket->flags & PW_SOCKET_HAS_OWNER) == 0) {
+		snprintf(text, HELD_MAX, "%s",
+			socket->state == PW_ESTABLISHED || socket->state == PW_SYN_RECV ? "nobody yet: not accepted"
+											: "nobody: closed");
+		return;
+	}
+	pw_owner_names_find(names, socket->cgroup, socket->uid, owner, sizeof(owner));
+	snprintf(text, HELD_MAX, "%s%s%s", owner, holder->processes[0] != '\0' ? ": " : "", holder->processes);
+}
+
+static void print_lines(FILE *out, const struct pw_holders *holders, struct pw_owner_names *names)
+{
+	struct line line;
+	int local = 5, remote = 6;
+
+	/* twice: the first time for the widths */
+	for (int pass = 0; pass < 2; pass++) {
+		if (pass == 1)
+			fprintf(out, "%-5s %-11s %-*s %-*s %s\n", "PROTO", "STATE", local, "LOCAL", remote, "REMOTE",
+				"HELD BY");
+		for (size_t i = 0; i < holders->n; i++) {
+			const struct pw_socket *s = &holders->list[i].socket;
+
+			write_endpoint(s, s->local, s->ifindex, s->local_port, line.local);
+			write_endpoint(s, s->remote, 0, s->remote_port, line.remote);
+			if (pass == 0) {
+				local = local < (int)strlen(line.local) ? (int)strlen(line.local) : local;
+				remote = remote < (int)strlen(line.remote) ? (int)strlen(line.remote) : remote;
+				continue;
+			}
+			write_holder(names, &holders->list[i], line.held);
+			fprintf(out, "%-5s %-11s %-*s %-*s %s\n", s->protocol == IPPROTO_UDP ? "udp" : "tcp",
+				state_name(s), local, line.local, remote, line.remote, line.held);
+		}
+	}
+}
+
+static bool is_outgoing(const struct pw_holders *holders)
+{
+	for (size_t i = 0; i < holders->n; i++)
+		if (holders->list[i].socket.state == PW_LISTEN || holders->list[i].socket.protocol == IPPROTO_UDP)
+			return false;
+	return holders->n > 0;
+}
+
+static bool listens(const struct pw_holders *holders)
+{
+	for (size_t i = 0; i < holders->n; i++)
+		if (holders->list[i].socket.state == PW_LISTEN)
+			return true;
+	return false;
+}
+
+/* What the range has to do with it. */
+static void advise(FILE *out, const struct pw_holders *holders, uint16_t port, unsigned width)
+{
+	const struct pw_range *range = &holders->range;
+	const bool inside = port >= range->low && port <= range->high;
+	char text[512];
+
+	if (!inside)
+		snprintf(text, sizeof(text),
+			"Port %u is outside of the ephemeral range %u-%u: only a program that asks for it gets it.",
+			port, range->low, range->high);
+	else if (pw_portset_has(&range->reserved, port))
+		snprintf(text, sizeof(text),
+			"Port %u is reserved (net.ipv4.ip_local_reserved_ports): only a program that asks for it gets it.",
+			port);
+	else if (listens(holders))
+		snprintf(text, sizeof(text),
+			"A service listens on port %u inside of the ephemeral range %u-%u, and it is not reserved: when the "
+			"service restarts, a connect() may have taken it. Reserve it: net.ipv4.ip_local_reserved_ports.",
+			port, range->low, range->high);
+	else if (is_outgoing(holders))
+		snprintf(text, sizeof(text),
+			"Nobody listens on port %u. It is inside of the ephemeral range %u-%u and not reserved, so any "
+			"connect() or bind() without a port may take it; a service that wants it fails with EADDRINUSE until "
+			"it is free again. Reserve what services use: net.ipv4.ip_local_reserved_ports.",
+			port, range->low, range->high);
+	else
+		snprintf(text, sizeof(text),
+			"Port %u is inside of the ephemeral range %u-%u and not reserved: it may be given to anybody.",
+			port, range->low, range->high);
+	pw_text_wrap(out, text, width, "", "");
+}
+
+/* Whether a socket has a process that was not found: that of another user. */
+static bool is_hidden(const struct pw_holders *holders)
+{
+	for (size_t i = 0; i < holders->n; i++)
+		if (holders->list[i].socket.inode != 0 && holders->list[i].processes[0] == '\0')
+			return true;
+	return false;
+}
+
+static int print(FILE *out, const struct pw_holders *holders, uint16_t port, struct pw_error *err)
+{
+	struct pw_owner_names *names = pw_owner_names_new();
+
+	if (names == NULL)
+		return pw_error_set(err, "out of memory");
+	if (holders->n == 0)
+		fprintf(out, "Nobody holds port %u.\n", port);
+	else
+		print_lines(out, holders, names);
+	if (is_hidden(holders) && geteuid() != 0)
+		fputs("Processes of other users are shown to root only.\n", out);
+	advise(out, holders, port, TEXT_WIDTH);
+	pw_owner_names_free(names);
+	return fflush(out) == 0 ? 0 : pw_error_set(err, "standard output could not be written");
+}
+
+int pw_who_print(FILE *out, const struct pw_options *options, struct pw_error *err)
+{
+	const uint16_t port = (uint16_t)options->who;
+	struct pw_holders holders = {0};
+	bool gone;
+	int result;
+
+	if (options->n_netns > 0 && pw_netns_enter(options->netns[0], 0, &gone, err) < 0)
+		return -1;
+	result = pw_holders_read(&holders, port, err);
+	if (result == 0)
+		result = print(
+			out, &holders, port, err); /* inside: the names of interfaces are those of the namespace */
+	if (options->n_netns > 0)
+		pw_netns_leave();
+	pw_holders_clear(&holders);
+	return result;
+}
