@@ -43,7 +43,15 @@ struct pool {
 	uint32_t records, count;
 	uint16_t port;
 	uint8_t protocol;
+	bool privileged; /* some of its ports are below 1024 */
 };
+
+/* A rule without ports keeps a client's port in its class, and so a client with a privileged port (NFS, rsh) has few
+ * (nf_nat_l4proto_unique_tuple()). The first is what all others draw from. */
+static const struct class
+{
+	uint16_t low, high;
+} classes[] = {{PW_SNAT_LOW, PW_SNAT_HIGH}, {600, 1023}, {1, 511}};
 
 enum scratch { SCRATCH_USED = 1, SCRATCH_NOT_TIME_WAIT = 2 };
 
@@ -290,6 +298,17 @@ static int add_record(struct pw_snat *s, uint32_t pool, const struct pw_conntrac
 	return 0;
 }
 
+static bool has_classes(uint16_t low, uint16_t high)
+{
+	return low == PW_SNAT_LOW && high == PW_SNAT_HIGH;
+}
+
+static bool draws_from(const struct local *local, uint16_t port)
+{
+	return (port >= local->low && port <= local->high) ||
+		(port < PW_SNAT_LOW && has_classes(local->low, local->high));
+}
+
 int pw_snat_add(struct pw_snat *s, const struct pw_conntrack_entry *entry)
 {
 	struct pw_address address = {.family = entry->family};
@@ -300,12 +319,12 @@ int pw_snat_add(struct pw_snat *s, const struct pw_conntrack_entry *entry)
 	watched = place(s, &address, (entry->flags & PW_CONNTRACK_SOURCE_TRANSLATED) != 0, &local);
 	if (watched <= 0)
 		return watched;
-	if (s->source.ports == NULL &&
-		(entry->local_port < s->locals[local].low || entry->local_port > s->locals[local].high))
+	if (s->source.ports == NULL && !draws_from(&s->locals[local], entry->local_port))
 		return 0;
 	pool = find_pool(s, local, entry->remote, entry->remote_port, entry->protocol);
 	if (pool == NONE && (pool = add_pool(s, local, entry)) == NONE)
 		return -1;
+	s->pools[pool].privileged = s->pools[pool].privileged || entry->local_port < PW_SNAT_LOW;
 	return add_record(s, pool, entry);
 }
 
@@ -385,7 +404,7 @@ static void count_record(struct pw_snat *s, const struct record *r, struct pw_po
 }
 
 /* `list`: the ports that the pool draws from; NULL: low..high. */
-static void count(struct pw_snat *s, uint32_t first, uint32_t low, uint32_t high, const struct pw_portset *list,
+static void count_ports(struct pw_snat *s, uint32_t first, uint32_t low, uint32_t high, const struct pw_portset *list,
 	struct pw_pool_counts *out)
 {
 	*out = (struct pw_pool_counts){.capacity = list != NULL ? pw_portset_count(list) : high - low + 1};
@@ -401,6 +420,24 @@ static void count(struct pw_snat *s, uint32_t first, uint32_t low, uint32_t high
 	out->utilization = pw_utilization(out->capacity, out->free);
 }
 
+/* Of several classes the pool has the numbers of the fullest: there the next connection fails first. `pool` may be
+ * NULL. */
+static void count(struct pw_snat *s, const struct pool *pool, uint16_t low, uint16_t high,
+	const struct pw_portset *list, struct pw_pool_counts *out)
+{
+	const uint32_t first = pool != NULL ? pool->records : END;
+	struct pw_pool_counts other;
+
+	count_ports(s, first, low, high, list, out);
+	if (pool == NULL || list != NULL || !pool->privileged || !has_classes(low, high))
+		return;
+	for (size_t i = 1; i < sizeof(classes) / sizeof(classes[0]); i++) {
+		count_ports(s, first, classes[i].low, classes[i].high, NULL, &other);
+		if (other.utilization > out->utilization || out->used == 0)
+			*out = other;
+	}
+}
+
 static int visit_pool(struct pw_snat *s, const struct pool *pool, uint32_t floor, pw_pool_visit *visit, void *context)
 {
 	const struct local *local = &s->locals[pool->local];
@@ -413,7 +450,7 @@ static int visit_pool(struct pw_snat *s, const struct pool *pool, uint32_t floor
 	struct pw_pool_counts counts;
 
 	memcpy(key.remote.bytes, pool->remote, sizeof(pool->remote));
-	count(s, pool->records, local->low, local->high, pw_source_ports(&s->source, &key), &counts);
+	count(s, pool, local->low, local->high, pw_source_ports(&s->source, &key), &counts);
 	if (counts.used < floor)
 		return 0;
 	return visit(&key, &counts, context);
@@ -430,14 +467,14 @@ static int each_pool(struct pw_source *source, uint32_t floor, pw_pool_visit *vi
 	return status;
 }
 
-/* The first record of a pool, END when it has none. */
-static uint32_t pool_records(const struct pw_snat *s, const struct pw_pool_key *key)
+/* NULL when it has no entries. */
+static const struct pool *pool_of(const struct pw_snat *s, const struct pw_pool_key *key)
 {
 	uint32_t local = find_local(s, &key->local), pool = NONE;
 
 	if (local != NONE)
 		pool = find_pool(s, local, key->remote.bytes, key->port, key->protocol);
-	return pool != NONE ? s->pools[pool].records : END;
+	return pool != NONE ? &s->pools[pool] : NULL;
 }
 
 static void count_pool(struct pw_source *source, const struct pw_pool_key *key, struct pw_pool_counts *out)
@@ -447,13 +484,14 @@ static void count_pool(struct pw_source *source, const struct pw_pool_key *key, 
 
 	*out = (struct pw_pool_counts){0};
 	if (range != NULL)
-		count(s, pool_records(s, key), range->low, range->high, pw_source_ports(source, key), out);
+		count(s, pool_of(s, key), range->low, range->high, pw_source_ports(source, key), out);
 }
 
 static void find_owners(struct pw_source *source, const struct pw_pool_key *key, struct pw_owners *out)
 {
 	struct pw_snat *s = (struct pw_snat *)source;
-	const uint32_t first = pool_records(s, key);
+	const struct pool *pool = pool_of(s, key);
+	const uint32_t first = pool != NULL ? pool->records : END;
 	uint32_t *held = first != END ? calloc((size_t)CLIENTS_MAX + 1, sizeof(*held)) : NULL;
 	uint32_t states[8] = {0}; /* by r->state */
 
@@ -500,7 +538,9 @@ uint32_t pw_snat_least_capacity(const struct pw_snat_range *ranges, size_t n)
 	uint32_t least = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		uint32_t ports = (uint32_t)ranges[i].high - ranges[i].low + 1;
+		const struct class *class = &classes[has_classes(ranges[i].low, ranges[i].high) ? 1 : 0];
+		uint32_t ports = class != classes ? (uint32_t) class->high - class->low + 1
+						  : (uint32_t)ranges[i].high - ranges[i].low + 1;
 
 		least = i == 0 || ports < least ? ports : least;
 	}

@@ -73,6 +73,42 @@ static int count_visit(const struct pw_pool_key *key, const struct pw_pool_count
 	return 0;
 }
 
+/* A rule without ports keeps the class of the client's port: what is full first is what counts. */
+static void test_privileged_clients(void **state)
+{
+	const struct pw_snat_range ranges[] = {
+		range_of("198.51.100.1", PW_SNAT_LOW, PW_SNAT_HIGH), range_of("198.51.100.2", 1024, 2023)};
+	struct pw_snat *snat = pw_snat_new(1);
+	struct pw_pool_counts c;
+
+	(void)state;
+	pw_snat_begin(snat, ranges, 2);
+	for (uint16_t port = 600; port < 1024; port++)
+		add(snat, entry_of("198.51.100.1", port, "192.0.2.9", 2049));
+	for (uint16_t port = 1; port < 100; port++)
+		add(snat, entry_of("198.51.100.1", port, "192.0.2.9", 514));
+	for (uint16_t port = 700; port < 710; port++)
+		add(snat, entry_of("198.51.100.1", port, "192.0.2.9", 80));
+	for (uint16_t port = 2000; port < 20000; port++)
+		add(snat, entry_of("198.51.100.1", port, "192.0.2.9", 80));
+	add(snat, entry_of("198.51.100.2", 600, "192.0.2.9", 2049)); /* its rule has ports, and this is none of them */
+	pw_snat_finish(snat);
+	c = counts_of(snat, "198.51.100.1", "192.0.2.9", 2049);
+	assert_int_equal(c.capacity, 424);
+	assert_int_equal(c.used, 424);
+	assert_int_equal(c.utilization, 100);
+	c = counts_of(snat, "198.51.100.1", "192.0.2.9", 514);
+	assert_int_equal(c.capacity, 511);
+	assert_int_equal(c.used, 99);
+	c = counts_of(snat, "198.51.100.1", "192.0.2.9", 80);
+	assert_int_equal(c.capacity, 64512);
+	assert_int_equal(c.used, 18000);
+	c = counts_of(snat, "198.51.100.2", "192.0.2.9", 2049);
+	assert_int_equal(c.capacity, 1000);
+	assert_int_equal(c.used, 0);
+	pw_snat_free(snat);
+}
+
 static const struct pw_portset *list_of_nfs(const struct pw_pool_key *key, void *context)
 {
 	return key->port == 2049 ? context : NULL;
@@ -549,6 +585,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_single_address_counts_whatever_is_translated),
+		cmocka_unit_test(test_privileged_clients),
 		cmocka_unit_test(test_a_pool_with_a_list_of_ports),
 		cmocka_unit_test(test_a_network_stands_for_what_is_seen_translated),
 		cmocka_unit_test(test_ports_count_once_and_time_wait_apart),
