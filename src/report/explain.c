@@ -17,6 +17,12 @@
 #define STATE_SHARE 25
 #define RESERVED_SHARE 5
 
+/* Utilization of a pool of NAT below which a search for a port finds one (percent). */
+#define RACING_BELOW 85
+
+/* Ports that NAT has for clients of ports from 512 to 1023 (600-1023). */
+#define PRIVILEGED_PORTS 424
+
 /* Seconds that a TIME_WAIT lasts (TCP_TIMEWAIT_LEN). */
 #define TIME_WAIT_S 60
 
@@ -136,9 +142,32 @@ static void tell_snat(const struct explanation *e)
 			"%u of them are closed and wait for net.netfilter.nf_conntrack_tcp_timeout_time_wait to pass: "
 			"lower it.",
 			e->counts->time_wait);
-	if (e->ns->snat_failures > 0)
-		say(e, "%llu packets found no entry since the start (insert_failed).",
-			(unsigned long long)e->ns->snat_failures);
+	if (e->counts->capacity == PRIVILEGED_PORTS)
+		say(e,
+			"Its clients use ports below 1024 (NFS does), and NAT keeps these below 1024: they share %u ports. Let them "
+			"use other ports (noresvport), or give the NAT rule a range.",
+			e->counts->capacity);
+}
+
+static bool loses_packets(const struct explanation *e)
+{
+	return e->row->key.kind == PW_KIND_SNAT && e->notes->insert_failed != 0;
+}
+
+/* Two packets that choose one port at the same time: the second is dropped, however many ports are free. */
+static void tell_races(const struct explanation *e)
+{
+	if (!loses_packets(e))
+		return;
+	if (e->counts->utilization < RACING_BELOW)
+		say(e,
+			"%u packets found no entry since the kernel counts them (insert_failed). If that number moves while "
+			"the pool is as empty as this, no port is missing: two packets choose the same one at the same time, and "
+			"the second is dropped. random-fully in the NAT rule helps, more ports do not.",
+			e->notes->insert_failed);
+	else
+		say(e, "%u packets found no entry since the kernel counts them (insert_failed).",
+			e->notes->insert_failed);
 }
 
 static void tell_slow(const struct explanation *e)
@@ -434,9 +463,9 @@ static void tell_listeners(const struct explanation *e)
 
 static void advise(const struct explanation *e)
 {
-	static void (*const parts[])(const struct explanation *e) = {tell_exhausted, tell_snat, tell_owner, tell_slow,
-		tell_latency, tell_growth, tell_time_wait, tell_destination, tell_blocked, tell_tcp_bind, tell_udp,
-		tell_range};
+	static void (*const parts[])(const struct explanation *e) = {tell_exhausted, tell_snat, tell_races, tell_owner,
+		tell_slow, tell_latency, tell_growth, tell_time_wait, tell_destination, tell_blocked, tell_tcp_bind,
+		tell_udp, tell_range};
 
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
 		parts[i](e);
@@ -459,10 +488,12 @@ void pw_explain_print(FILE *out, const struct pw_report *report, const struct pw
 		return;
 	e.notes = pw_report_notes(report, e.ns->index);
 	headline(&e);
-	if (e.row->state == PW_STATE_NORMAL && e.counts->utilization < QUIET_BELOW)
-		say(&e, "That is far from the end (%u %%): nothing needs to be done.", e.counts->utilization);
-	else
+	if (e.row->state != PW_STATE_NORMAL || e.counts->utilization >= QUIET_BELOW)
 		advise(&e);
+	else if (loses_packets(&e))
+		tell_races(&e);
+	else
+		say(&e, "That is far from the end (%u %%): nothing needs to be done.", e.counts->utilization);
 	tell_listeners(&e);
 	tell_doubt(&e);
 }

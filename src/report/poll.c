@@ -292,6 +292,7 @@ static void fill_notes(const struct pw_poller *poller, size_t i)
 	*notes = (struct pw_ns_notes){.ns = ns->index, .name = ns->name, .error = ns->err.text};
 	if (asks_for_snat(poller) && ns->translated != NULL && ns->translated->status == PW_SOURCE_UNAVAILABLE)
 		notes->no_snat = ns->translated->reason;
+	notes->insert_failed = ns->snat_watch.last.insert_failed;
 	if (poll->status != PW_POLL_COUNTED)
 		return;
 	notes->timestamps = ns->range.timestamps;
