@@ -375,8 +375,8 @@ static int check_conflicts(const struct pw_options *o, struct pw_error *err)
 	if ((o->alarms || o->events || o->socket != NULL) && pw_options_only_local(o) != NULL)
 		return pw_error_set(err, "%s is not for what portwatchd tells", pw_options_only_local(o));
 	if (o->who != 0 &&
-		(o->format != PW_FORMAT_TABLE || o->explain || o->alarms || o->events || o->watch_ms != 0 || o->record != NULL ||
-			o->replay != NULL || o->all_netns || o->n_netns > 1))
+		(o->format != PW_FORMAT_TABLE || o->explain || o->alarms || o->events || o->watch_ms != 0 ||
+			o->record != NULL || o->replay != NULL || o->all_netns || o->n_netns > 1))
 		return pw_error_set(
 			err, "--who shows the sockets of one port in one namespace: it excludes other views");
 	if (o->warning != 0 && o->critical != 0 && o->warning > o->critical)

@@ -24,10 +24,10 @@ struct pw_ns_notes {
 	uint16_t listeners[PW_LISTENERS_SHOWN]; /* the lowest of them */
 	bool timestamps;                        /* net.ipv4.tcp_timestamps */
 	uint32_t tw_reuse_delay_ms;             /* net.ipv4.tcp_tw_reuse_delay */
-	const char *unprobed; /* why the allocator was not asked about all ports in doubt; NULL when it was */
+	const char *unprobed;   /* why the allocator was not asked about all ports in doubt; NULL when it was */
 	uint32_t insert_failed; /* translated packets that found no entry since the kernel counts them */
-	const char *no_snat;  /* why asked for SNAT pools are not known; NULL when they are */
-	const char *error;    /* what went wrong at this poll, "" for nothing */
+	const char *no_snat;    /* why asked for SNAT pools are not known; NULL when they are */
+	const char *error;      /* what went wrong at this poll, "" for nothing */
 };
 
 /* The pools of one poll to be shown; owns nothing of the snapshot. */
