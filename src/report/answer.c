@@ -135,8 +135,11 @@ static struct pw_address address_of(const char *text)
 {
 	char bare[PW_ADDRESS_TEXT_MAX];
 	struct pw_address address = {0};
-	const char *zone = strchr(text, '%');
+	const char *zone;
 
+	if (text == NULL)
+		return address;
+	zone = strchr(text, '%');
 	snprintf(bare, sizeof(bare), "%.*s", (int)strcspn(text, "%"), text);
 	if (pw_address_parse(&address, bare) < 0)
 		return (struct pw_address){0};
