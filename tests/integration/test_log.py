@@ -3,6 +3,7 @@
 
 import fcntl
 import os
+import pathlib
 import re
 import socket
 import sys
@@ -97,4 +98,27 @@ def test_lost_lines_are_counted(stalled):
     eventually(lambda: len(reader.read()) > length)
     for line in reader.text.decode().splitlines():
         assert re.match(r"\d{4}-\d\d-\d\dT[\d:.]+ \w+: ", line), line
+    assert scene.daemon.stop() == 0
+
+
+FULL_DISK = 'mount -t tmpfs -o size=64k full "$1" && head -c 48k /dev/zero >"$1/filler" && log=$1/log && shift && exec "$@" 2>>"$log"'
+
+
+def test_a_full_disk(scene):
+    """The log is a file on a disk that fills up: nothing waits, and once there is room it says how many lines are missing, and goes on."""
+    disk = scene.workshop.directory / "disk"
+    disk.mkdir()
+    scene.start(interval=0.02, prefix=("unshare", "--mount", "--propagation", "private", "sh", "-c", FULL_DISK, "sh", disk))
+    inside = pathlib.Path(f"/proc/{scene.daemon.pid}/root{disk}")
+    scene.load.listen("127.0.0.1", 8080)
+    group = scene.load.connect(600, "127.0.0.1", 8080)
+    scene.expect([(WEB, "normal", "warning")])
+    eventually(lambda: os.statvfs(inside).f_bavail == 0, 60)
+    scene.polls(50)
+    size = (inside / "log").stat().st_size
+    group.reset()
+    equals(scene.crossings, [(WEB, "normal", "warning"), (WEB, "warning", "normal")], 20)
+    assert (inside / "log").stat().st_size == size
+    (inside / "filler").unlink()
+    eventually(lambda: re.search(r"warning: \d+ lines of the log were lost", (inside / "log").read_text(errors="replace")), 20)
     assert scene.daemon.stop() == 0
