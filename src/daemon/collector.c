@@ -19,6 +19,9 @@
 /* How long the end of the daemon waits for its last state to be on the disk. */
 #define SAVE_MS 500
 
+/* How long notifications wait for the disk to have the state file that tells of them. */
+#define HOLD_MS 1000
+
 struct pw_collector {
 	const struct pw_config *config;
 	struct pw_exchange *exchange;
@@ -38,6 +41,8 @@ struct pw_collector {
 	bool omitting;                    /* some active alarms have no row: said once */
 	struct pw_state_file *state_file; /* or NULL */
 	bool polled;                      /* at least once: before, the file knows more than the monitor */
+	bool holding;                     /* notifications wait for the next text */
+	uint64_t n_states;                /* texts that it was given */
 	uint64_t saved_ms;                /* when the state was written last, and ... */
 	uint64_t saved_changes;           /* ... what had been told and owed then */
 	uint64_t unlogged, unlogged_ms;   /* what the limit of the log left out, as it was said last */
@@ -53,6 +58,9 @@ static void emit(struct pw_collector *collector, const struct pw_event *event)
 	char text[PW_EVENT_TEXT_MAX];
 	struct pw_pool_key given_up;
 
+	collector->holding = collector->state_file != NULL;
+	if (collector->holding)
+		pw_exchange_hold(collector->exchange, collector->n_states + 1, pw_clock_boot_ms() + HOLD_MS);
 	switch (pw_exchange_post(collector->exchange, event, &given_up)) {
 	case PW_POSTED: break;
 	case PW_POSTED_INSTEAD: pw_monitor_repost(collector->monitor, &given_up); break;
@@ -75,7 +83,12 @@ static void tell_failure(struct pw_collector *collector, struct pw_event *event)
 /* --- what survives a restart --- */
 
 /* The state directory of the systemd unit where the configuration names no file; NULL when there is none. */
-static struct pw_state_file *open_state_file(const char *path)
+static void release(void *exchange, uint64_t number)
+{
+	pw_exchange_release(exchange, number);
+}
+
+static struct pw_state_file *open_state_file(const char *path, struct pw_exchange *exchange)
 {
 	const char *directory = getenv("STATE_DIRECTORY");
 	struct pw_state_file *file;
@@ -85,7 +98,7 @@ static struct pw_state_file *open_state_file(const char *path)
 	if (path == NULL && (directory == NULL || directory[0] == '\0'))
 		return NULL;
 	snprintf(name, sizeof(name), "%s%s", path != NULL ? path : directory, path != NULL ? "" : "/state");
-	file = pw_state_file_new(name, &err);
+	file = pw_state_file_new(name, release, exchange, &err);
 	if (file == NULL)
 		pw_log(LOG_ERR, "%s", err.text);
 	return file;
@@ -119,12 +132,15 @@ static void write_state(struct pw_collector *collector, bool always)
 	if (collector->state_file == NULL || !collector->polled)
 		return;
 	pw_exchange_stats(collector->exchange, &stats);
-	if (!always && since_ms < 60000 && stats.changes == collector->saved_changes)
+	if (!always && !collector->holding && since_ms < 60000 && stats.changes == collector->saved_changes)
 		return;
+	collector->holding = false;
 	text = pw_state_text(collector->monitor, collector->exchange, always, &len);
-	if (text == NULL)
+	if (text == NULL) {
+		pw_exchange_release(collector->exchange, collector->n_states + 1);
 		return;
-	pw_state_file_write(collector->state_file, text, len);
+	}
+	pw_state_file_write(collector->state_file, text, len, ++collector->n_states);
 	collector->saved_ms = now_ms;
 	collector->saved_changes = stats.changes;
 }
@@ -231,7 +247,7 @@ struct pw_collector *pw_collector_new(const struct pw_config *config, struct pw_
 	collector->ringing.host = collector->host;
 	choose_backend(collector, walk, why);
 	pw_collector_set_config(collector, config);
-	collector->state_file = open_state_file(config->state_file);
+	collector->state_file = open_state_file(config->state_file, exchange);
 	read_state(collector);
 	return collector;
 

@@ -25,6 +25,9 @@ struct pw_state_file {
 	pthread_cond_t changed;
 	char *text; /* to be written, or NULL */
 	size_t len;
+	uint64_t number; /* of the text */
+	pw_state_file_done *done;
+	void *context;
 	bool writing, ending;
 	bool failed; /* the last text could not be written: said once; of the thread alone */
 };
@@ -67,6 +70,7 @@ static void *run(void *context)
 	while (file->text != NULL || !file->ending) {
 		char *text = file->text;
 		size_t len = file->len;
+		const uint64_t number = file->number;
 
 		if (text == NULL) {
 			pthread_cond_wait(&file->changed, &file->mutex);
@@ -85,6 +89,8 @@ static void *run(void *context)
 		free(text);
 		pthread_mutex_lock(&file->mutex);
 		file->writing = false;
+		if (file->done != NULL)
+			file->done(file->context, number);
 		pthread_cond_broadcast(&file->changed);
 	}
 	pthread_mutex_unlock(&file->mutex);
@@ -116,7 +122,7 @@ static int start_thread(struct pw_state_file *file)
 	return rc;
 }
 
-struct pw_state_file *pw_state_file_new(const char *path, struct pw_error *err)
+struct pw_state_file *pw_state_file_new(const char *path, pw_state_file_done *done, void *context, struct pw_error *err)
 {
 	struct pw_state_file *file = calloc(1, sizeof(*file));
 	pthread_condattr_t attributes;
@@ -131,6 +137,8 @@ struct pw_state_file *pw_state_file_new(const char *path, struct pw_error *err)
 	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
 	pthread_cond_init(&file->changed, &attributes);
 	pthread_condattr_destroy(&attributes);
+	file->done = done;
+	file->context = context;
 	file->path = strdup(path);
 	if (asprintf(&file->new_path, "%s.new", path) < 0)
 		file->new_path = NULL;
@@ -169,12 +177,13 @@ char *pw_state_file_read(const struct pw_state_file *file, size_t *len, struct p
 	return text;
 }
 
-void pw_state_file_write(struct pw_state_file *file, char *text, size_t len)
+void pw_state_file_write(struct pw_state_file *file, char *text, size_t len, uint64_t number)
 {
 	pthread_mutex_lock(&file->mutex);
 	free(file->text);
 	file->text = text;
 	file->len = len;
+	file->number = number;
 	pthread_cond_broadcast(&file->changed);
 	pthread_mutex_unlock(&file->mutex);
 }
@@ -197,6 +206,7 @@ void pw_state_file_close(struct pw_state_file *file, unsigned timeout_ms)
 	while ((file->text != NULL || file->writing) && rc != ETIMEDOUT)
 		rc = pthread_cond_timedwait(&file->changed, &file->mutex, &until);
 	done = file->text == NULL && !file->writing;
+	file->done = NULL; /* who asked for it ends */
 	pthread_mutex_unlock(&file->mutex);
 	if (!done) {
 		pw_log(LOG_WARNING, "%s: the disk hangs: ending without it", file->path);

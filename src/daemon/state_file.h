@@ -7,20 +7,25 @@
 #define PW_DAEMON_STATE_FILE_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/error.h"
 
 struct pw_state_file;
 
-/* `path` is copied. NULL with an error when there is no memory or no thread for it. */
-struct pw_state_file *pw_state_file_new(const char *path, struct pw_error *err);
+/* The text with this number is on the disk, or can't be written. Called by the thread. */
+typedef void pw_state_file_done(void *context, uint64_t number);
+
+/* `path` is copied, done may be NULL. NULL with an error when there is no memory or no thread for it. */
+struct pw_state_file *pw_state_file_new(
+	const char *path, pw_state_file_done *done, void *context, struct pw_error *err);
 
 /* The text of an earlier process, for the caller to free, with its length; NULL with an error, or (no error) when
  * there is none. */
 char *pw_state_file_read(const struct pw_state_file *file, size_t *len, struct pw_error *err);
 
-/* Writes this text, and frees it, some time soon. A failure is logged when it begins. */
-void pw_state_file_write(struct pw_state_file *file, char *text, size_t len);
+/* Writes this text, and frees it, some time soon. A failure is logged when it begins. Numbers grow. */
+void pw_state_file_write(struct pw_state_file *file, char *text, size_t len, uint64_t number);
 
 /* Waits at most timeout_ms for the last text to be written, then ends; when the disk hangs the thread is left
  * behind. */

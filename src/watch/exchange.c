@@ -14,6 +14,7 @@ struct pw_exchange {
 	bool awake; /* the eventfd is readable */
 	const struct pw_snapshot *snapshot;
 	struct pw_owed *owed;
+	uint64_t held, held_until_ms; /* the number that is waited for, 0 = none */
 };
 
 struct pw_exchange *pw_exchange_new(size_t max_entries)
@@ -114,13 +115,33 @@ enum pw_posted pw_exchange_post(struct pw_exchange *x, const struct pw_event *ev
 	return posted;
 }
 
+void pw_exchange_hold(struct pw_exchange *x, uint64_t number, uint64_t until_ms)
+{
+	lock(x);
+	if (x->held == 0)
+		x->held_until_ms = until_ms;
+	x->held = number;
+	unlock(x);
+}
+
+void pw_exchange_release(struct pw_exchange *x, uint64_t number)
+{
+	lock(x);
+	if (number >= x->held)
+		x->held = 0;
+	wake_and_unlock(x);
+}
+
 bool pw_exchange_take(struct pw_exchange *x, uint64_t now_ms, struct pw_event *out, uint32_t *wait_ms)
 {
-	uint32_t unused;
-	bool taken;
+	uint32_t unused, *wait = wait_ms != NULL ? wait_ms : &unused;
+	bool taken = false;
 
 	lock(x);
-	taken = pw_owed_take(x->owed, now_ms, out, wait_ms != NULL ? wait_ms : &unused);
+	if (x->held != 0 && now_ms < x->held_until_ms)
+		*wait = (uint32_t)(x->held_until_ms - now_ms);
+	else
+		taken = pw_owed_take(x->owed, now_ms, out, wait);
 	unlock(x);
 	return taken;
 }

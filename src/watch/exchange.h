@@ -53,6 +53,12 @@ enum pw_posted {
 enum pw_posted pw_exchange_post(
 	struct pw_exchange *exchange, const struct pw_event *event, struct pw_pool_key *given_up);
 
+/* What is posted may go only when the state file says that it may have gone, or else a process that is killed in between
+ * does not know: nothing is taken until the release of this number or a greater one, or until_ms. A hold that nobody has
+ * released by then holds no more, nor do others before it is released. */
+void pw_exchange_hold(struct pw_exchange *exchange, uint64_t number, uint64_t until_ms);
+void pw_exchange_release(struct pw_exchange *exchange, uint64_t number);
+
 /* Kinds of what has a state and is no pool. */
 enum { PW_TOLD_COLLECTOR = 0, PW_TOLD_OTHERS = 128, PW_TOLD_CONNTRACK = PW_TOLD_OTHERS + PW_EVENT_CONNTRACK_RISING };
 

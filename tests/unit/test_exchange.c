@@ -366,6 +366,33 @@ static void fair(void **unused)
 	pw_exchange_free(box);
 }
 
+static void held_until_the_state_is_saved(void **unused)
+{
+	struct pw_event event = {
+		.id = 1, .type = PW_EVENT_RISING, .key = {.kind = 1, .ns = 1, .port = 1}, .state = PW_STATE_WARNING};
+	struct pw_exchange *x = pw_exchange_new(10);
+	uint32_t wait;
+
+	(void)unused;
+	assert_int_equal(pw_exchange_post(x, &event, &given_up), PW_POSTED);
+	pw_exchange_hold(x, 5, 2000);
+	assert_false(pw_exchange_take(x, 1500, &event, &wait));
+	assert_int_equal(wait, 500);
+	pw_exchange_release(x, 4); /* of an earlier one */
+	assert_false(pw_exchange_take(x, 1500, &event, &wait));
+	pw_exchange_release(x, 5);
+	assert_true(pw_exchange_take(x, 1500, &event, &wait));
+	/* a disk that hangs holds once */
+	event.id = 2;
+	event.key.port = 2;
+	assert_int_equal(pw_exchange_post(x, &event, &given_up), PW_POSTED);
+	pw_exchange_hold(x, 6, 3000);
+	pw_exchange_hold(x, 7, 4000);
+	assert_false(pw_exchange_take(x, 2999, &event, &wait));
+	assert_true(pw_exchange_take(x, 3000, &event, &wait));
+	pw_exchange_free(x);
+}
+
 static void last_id_is_that_of_the_newest_sent(void **unused)
 {
 	struct pw_exchange *box = pw_exchange_new(2);
@@ -697,6 +724,7 @@ int main(void)
 		cmocka_unit_test(most_ports_at_stake_first),
 		cmocka_unit_test(room_is_left_for_everybody),
 		cmocka_unit_test(fair),
+		cmocka_unit_test(held_until_the_state_is_saved),
 		cmocka_unit_test(last_id_is_that_of_the_newest_sent),
 		cmocka_unit_test(rate_limit_holds_in_any_minute),
 		cmocka_unit_test(rate_limit_says_how_long_to_wait),
