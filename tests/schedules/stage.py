@@ -85,7 +85,7 @@ class Stage:
         self.held, self.config = {pool: [] for pool in ALL}, LAX
         self.backend, self.counts = "netlink", {}
         self.log_begin = 0
-        self.hurried = False
+        self.hurried, self.reload_begin = False, None
         self._start_master()
         workshop.callback(self._end)
 
@@ -169,7 +169,7 @@ class Stage:
             for receiver in self.receivers:
                 receiver.read()
             wrong = [receiver for receiver in self.receivers if receiver.believes() != window.truth]
-            if not wrong and self._remembered() == window.truth:
+            if not wrong and self._reloaded() and self._remembered() == window.truth:
                 return []
             if not self.daemon.running:
                 return [f"the daemon ended: {self.daemon.log()[-3000:]}"]
@@ -203,7 +203,7 @@ class Stage:
         if self.daemon.running:
             self._started()
             self.daemon.configure(self._settings())
-            self.daemon.reload()
+            self._hang_up()
 
     def _bad_reload(self, _):
         self._started()
@@ -212,13 +212,22 @@ class Stage:
         self.daemon.reload()
         time.sleep(0.05)
         self.daemon.config.write_text(good)
+        self._hang_up()
+
+    def _hang_up(self):
+        """The file is read once a second: the end of the window waits for that."""
+        self.reload_begin = len(self.daemon.log())
         self.daemon.reload()
+
+    def _reloaded(self):
+        return self.reload_begin is None or "configuration reloaded" in self.daemon.log()[self.reload_begin:]
 
     def _started(self):
         """A SIGHUP before it has seen to its signals would end it, as it ends any program."""
         eventually(lambda: "polling every" in self.daemon.log()[self.log_begin:] or not self.daemon.running, DEADLINE)
 
     def _start_daemon(self, _=None):
+        self.reload_begin = None
         self.log_begin = len(self.daemon.log()) if self.daemon is not None else 0
         self.daemon = Daemon(self.ns, self.workshop.directory, self.master.socket, self._settings(), INTERVAL)
 
