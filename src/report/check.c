@@ -197,10 +197,22 @@ static void print_further(FILE *out, const struct result *result, const struct p
 		fprintf(out, "and %u more\n", in_trouble - printed - 1);
 }
 
-enum pw_check_status pw_check_print(FILE *out, const struct pw_selection *selection)
+/* Why SNAT pools that were asked for are not known; NULL when they are. */
+static const char *unknown_snat(const struct pw_report *report)
 {
+	for (size_t i = 0; i < report->n_notes; i++)
+		if (report->notes[i].no_snat != NULL)
+			return report->notes[i].no_snat;
+	return NULL;
+}
+
+enum pw_check_status pw_check_print(FILE *out, const struct pw_report *report)
+{
+	const struct pw_selection *selection = &report->selection;
 	const struct pw_ns_row *failing = failing_namespace(selection);
+	const char *no_snat = unknown_snat(report);
 	struct result result;
+	char why[256];
 
 	evaluate(&result, selection);
 	/* pools of their own kind are told about themselves; where there is none, a new destination would find nothing
@@ -210,9 +222,11 @@ enum pw_check_status pw_check_print(FILE *out, const struct pw_selection *select
 	if (result.blocked != NULL)
 		result.status = PW_CHECK_CRITICAL;
 	doubt(&result, selection);
-	if (failing != NULL && result.status == PW_CHECK_OK)
+	if ((failing != NULL || no_snat != NULL) && result.status == PW_CHECK_OK)
 		result.status = PW_CHECK_UNKNOWN;
 	print_headline(out, &result, selection, failing);
+	if (no_snat != NULL)
+		fprintf(out, "; SNAT pools are not known: %s", plain(no_snat, why, sizeof(why)));
 	print_performance(out, &result, selection);
 	print_further(out, &result, selection);
 	return result.status;

@@ -93,11 +93,32 @@ static void headline(const struct explanation *e)
 }
 
 /* What callers see now: the errors of __inet_hash_connect(), inet_csk_get_port(), and inet_autobind() for UDP. */
+/* Whether its section gives it ports of its own: a cloud's NAT, a program's list. */
+static bool has_budget(const struct explanation *e)
+{
+	return e->row->key.kind == PW_KIND_CONNECT && e->counts->capacity != e->ns->capacity;
+}
+
+static void tell_budget(const struct explanation *e)
+{
+	if (!has_budget(e))
+		return;
+	if (e->counts->free == 0)
+		say(e,
+			"None of the %u ports is left that its pool section gives it: what is beyond the budget of a NAT times "
+			"out, and a program with a list of ports fails with EADDRINUSE or EADDRNOTAVAIL.",
+			e->counts->capacity);
+	say(e,
+		"More ports come from where these %u do: more ports a machine or more addresses in the NAT, a longer list in "
+		"the program. The range %u-%u of this host plays no part.",
+		e->counts->capacity, e->ns->low, e->ns->high);
+}
+
 static void tell_exhausted(const struct explanation *e)
 {
 	const struct pw_pool_key *key = &e->row->key;
 
-	if (e->counts->free > 0)
+	if (e->counts->free > 0 || has_budget(e))
 		return;
 	if (key->kind == PW_KIND_CONNECT)
 		say(e,
@@ -172,7 +193,7 @@ static void tell_races(const struct explanation *e)
 
 static void tell_slow(const struct explanation *e)
 {
-	if (!is_connect(e) || e->counts->fast_free > 0 || e->counts->free == 0)
+	if (!is_connect(e) || has_budget(e) || e->counts->fast_free > 0 || e->counts->free == 0)
 		return;
 	if (e->ns->reserved >= (e->ns->high - e->ns->low + 1) / 2 &&
 		e->counts->used + e->counts->blocked < e->ns->reserved)
@@ -335,14 +356,14 @@ static void tell_destination(const struct explanation *e)
 		"%u live connections go from one local address to one destination, %s port %u, and each needs a port "
 		"of its own. "
 		"A further local address%s, or a further address or port of the destination, gives %u more.",
-		live, e->row->remote_text, e->row->key.port, more, c->capacity - e->ns->blocked);
+		live, e->row->remote_text, e->row->key.port, more, c->capacity - (has_budget(e) ? 0 : e->ns->blocked));
 }
 
 static void tell_blocked(const struct explanation *e)
 {
 	uint32_t blocked = e->ns->blocked, bound, others;
 
-	if (!is_connect(e) || blocked == 0 || share(blocked, e->counts->capacity) < BLOCKED_SHARE)
+	if (!is_connect(e) || has_budget(e) || blocked == 0 || share(blocked, e->counts->capacity) < BLOCKED_SHARE)
 		return;
 	bound = e->notes->bound < blocked ? e->notes->bound : blocked;
 	others = blocked - bound;
@@ -367,7 +388,7 @@ static void tell_range(const struct explanation *e)
 {
 	uint32_t width = e->ns->high - e->ns->low + 1, widest = WIDEST_HIGH - WIDEST_LOW + 1;
 
-	if (e->row->key.kind == PW_KIND_SNAT)
+	if (e->row->key.kind == PW_KIND_SNAT || has_budget(e))
 		return;
 	if (width < DEFAULT_WIDTH)
 		say(e,
@@ -463,9 +484,9 @@ static void tell_listeners(const struct explanation *e)
 
 static void advise(const struct explanation *e)
 {
-	static void (*const parts[])(const struct explanation *e) = {tell_exhausted, tell_snat, tell_races, tell_owner,
-		tell_slow, tell_latency, tell_growth, tell_time_wait, tell_destination, tell_blocked, tell_tcp_bind,
-		tell_udp, tell_range};
+	static void (*const parts[])(const struct explanation *e) = {tell_exhausted, tell_budget, tell_snat, tell_races,
+		tell_owner, tell_slow, tell_latency, tell_growth, tell_time_wait, tell_destination, tell_blocked,
+		tell_tcp_bind, tell_udp, tell_range};
 
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
 		parts[i](e);

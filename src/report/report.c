@@ -64,7 +64,7 @@ int pw_report_print(FILE *out, const struct pw_report *report, const struct pw_o
 	case PW_FORMAT_##name: return pw_##name##_print(out, report);
 	switch (options->format) {
 		PW_FORMATS(PRINT)
-	case PW_FORMAT_CHECK: *status = pw_check_print(out, &report->selection); break;
+	case PW_FORMAT_CHECK: *status = pw_check_print(out, report); break;
 	case PW_FORMAT_TABLE:
 		if (options->explain)
 			pw_explain_print(out, report, view);

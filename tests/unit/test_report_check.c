@@ -22,7 +22,7 @@ static void print(FILE *out, void *context)
 {
 	struct answer *answer = context;
 
-	answer->status = pw_check_print(out, &answer->f->report.selection);
+	answer->status = pw_check_print(out, &answer->f->report);
 }
 
 static void expect_answer(struct fixture *f, enum pw_check_status status, const char *golden)
@@ -65,6 +65,18 @@ static void test_doubt(void **state)
 	row->state = PW_STATE_NORMAL;
 	row->reason = PW_REASON_NONE;
 	expect_answer(&f, PW_CHECK_UNKNOWN, "check-doubt.txt");
+}
+
+/* What was asked for and is not known is no all-clear either. */
+static void test_unknown_snat(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	fixture_init(&f);
+	fixture_pool(&f, IPPROTO_TCP, "10.0.0.1", "10.0.0.9", 443, 1000, 100);
+	f.notes[0].no_snat = "not permitted: CAP_NET_ADMIN is missing";
+	expect_answer(&f, PW_CHECK_UNKNOWN, "check-unknown-snat.txt");
 }
 
 static void test_critical(void **state)
@@ -203,6 +215,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ok),
 		cmocka_unit_test(test_doubt),
+		cmocka_unit_test(test_unknown_snat),
 		cmocka_unit_test(test_critical),
 		cmocka_unit_test(test_blocked),
 		cmocka_unit_test(test_free_below),

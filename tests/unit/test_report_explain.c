@@ -118,6 +118,54 @@ static void test_owner(void **state)
 	expect_has(&f, LIST("23000 live"), LIST("owner", "belong to"));
 }
 
+/* A cloud's NAT gives fewer ports than the range has: its remedies are elsewhere. */
+static void test_budget(void **state)
+{
+	struct fixture f;
+	struct pw_pool_row *row;
+
+	(void)state;
+	row = one_pool(&f, 64, 0);
+	f.ns[0].blocked = 450; /* more than the budget */
+	row->counts.capacity = 64;
+	row->counts.free = row->counts.fast_free = 0;
+	row->counts.utilization = 100;
+	row->state = PW_STATE_EXHAUSTED;
+	expect_has(&f,
+		LIST("None of the 64 ports is left that its pool section gives it", "more addresses in the NAT",
+			"gives 64 more"),
+		LIST("EADDRNOTAVAIL (\"", "ip_local_port_range =", "closed to every connect()", "parity"));
+}
+
+static struct pw_pool_row *snat_pool(struct fixture *f, uint32_t capacity, uint32_t used)
+{
+	struct pw_pool_row *row = one_pool(f, used, 0);
+
+	row->key.kind = PW_KIND_SNAT;
+	row->counts.capacity = capacity;
+	row->counts.free = capacity - used;
+	row->counts.utilization = pw_utilization(capacity, capacity - used);
+	row->state = row->counts.free == 0 ? PW_STATE_EXHAUSTED : PW_STATE_NORMAL;
+	return row;
+}
+
+/* Lost packets are a race where ports are free, and else what exhaustion looks like. */
+static void test_lost_packets(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	snat_pool(&f, 64512, 1600);
+	f.notes[0].insert_failed = 1367;
+	expect_has(&f, LIST("1367 packets found no entry", "random-fully"), LIST("nothing needs to be done"));
+	snat_pool(&f, 64512, 1600);
+	expect_has(&f, LIST("nothing needs to be done"), LIST("insert_failed"));
+	snat_pool(&f, 424, 424);
+	f.notes[0].insert_failed = 5;
+	expect_has(&f, LIST("5 packets found no entry", "use ports below 1024", "they share 424 ports"),
+		LIST("random-fully"));
+}
+
 static void test_no_pool(void **state)
 {
 	struct fixture f;
@@ -409,6 +457,8 @@ int main(void)
 		cmocka_unit_test(test_time_wait),
 		cmocka_unit_test(test_loopback_reuse),
 		cmocka_unit_test(test_blocked),
+		cmocka_unit_test(test_budget),
+		cmocka_unit_test(test_lost_packets),
 		cmocka_unit_test(test_listeners),
 		cmocka_unit_test(test_states),
 		cmocka_unit_test(test_reserved_parity),
