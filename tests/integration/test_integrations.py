@@ -81,7 +81,7 @@ def test_snmp_yml_is_what_the_mib_says(mib, metrics):
     Where this fails: scripts/snmp-exporter-config makes the files again.
     """
     ignored = yaml.safe_load((PROMETHEUS / "generator.yml").read_text())["modules"]["portwatch"]["overrides"]
-    walked = [mib.oid[name] + "." for name in ("pwAgent", "pwNamespaceTable", "pwPoolTable")]
+    walked = [mib.oid[name] + "." for name in ("pwAgent", "pwNamespaceTable", "pwPoolTable", "pwLabelTable")]
     readable = {name for name, access in mib.access.items() if access == "read-only" and mib.oid[name].startswith(tuple(walked))}
     assert set(metrics) == readable - set(ignored)
     assert [oid + "." for oid in module("snmp.yml")["walk"]] == [name.replace(mib.oid["portwatchMIB"], DEFAULT_BASE) for name in walked]
@@ -307,7 +307,7 @@ def test_zabbix_items(mib, version):
     maps = {entry["name"]: {int(mapping["value"]): mapping["newvalue"] for mapping in entry["mappings"]} for entry in template["valuemaps"]}
     macros = {oid for rule in template["discovery_rules"] for oid in re.findall(r",([\d.]+)", rule["snmp_oid"])}
     macros = {mib.split(mib.rebased(oid))[0] for oid in macros}
-    tables = tuple(mib.oid[name] + "." for name in ("pwAgent", "pwNamespaceTable", "pwPoolTable"))
+    tables = tuple(mib.oid[name] + "." for name in ("pwAgent", "pwNamespaceTable", "pwPoolTable", "pwLabelTable"))
     readable = {name for name, access in mib.access.items() if access == "read-only" and mib.oid[name].startswith(tables)}
     assert set(items) | macros == readable - {"pwAlarmsLastChange", "pwGeneration", "pwStartTime"}
     for name, item in items.items():
