@@ -196,7 +196,8 @@ static bool bind_conflict(const struct local *pool, const struct local *other, u
 struct bind_tally {
 	struct pw_census *census;
 	const struct local *pool;
-	bool owners; /* are counted, not the ports */
+	bool owners;    /* are counted, not the ports */
+	uint8_t wanted; /* ... of ports with one of these flags; 0: of all */
 	uint32_t used, not_time_wait, bound;
 	uint32_t used_first; /* used ports of the parity that bind() tries first */
 };
@@ -243,7 +244,8 @@ static void bind_owners(struct bind_tally *tally, struct pw_list_part part, uint
 
 	for (; part.n != 0; part = pw_list_next(&c->entries, part))
 		for (unsigned i = 0; i < part.n; i++)
-			if ((part.values[i] & unless) == 0)
+			if ((part.values[i] & unless) == 0 &&
+				(tally->wanted == 0 || (c->ports[(uint16_t)part.values[i]] & tally->wanted) != 0))
 				count_owner(c, part.values[i]);
 }
 
@@ -551,7 +553,11 @@ void pw_census_owners(struct pw_census *c, const struct pw_pool_key *key, struct
 
 	pw_owner_table_start(&c->owners);
 	memset(c->kinds, 0, sizeof(c->kinds));
-	if (use_pool(c, key, &local, &tuple, &plain)) {
+	if (use_pool(c, key, &local, &tuple, &plain) && pw_pool_is_new_destination(key)) {
+		local = (struct local){.family = AF_INET6, .protocol = key->protocol, .any = true};
+		tally.wanted = PORT_BLOCKED | PORT_LISTENING;
+		walk_conflicts(&tally);
+	} else if (key->kind == PW_KIND_CONNECT) {
 		connect_owners(c, tuple);
 		connect_owners(c, plain);
 	} else {

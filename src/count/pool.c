@@ -77,7 +77,10 @@ char *pw_pool_name(
 	ns_name = ns_name != NULL ? ns_name : "";
 	endpoint_text(&key->local, zone_name, local, sizeof(local));
 	endpoint_text(&key->remote, NULL, remote, sizeof(remote));
-	if (key->kind == PW_KIND_BIND)
+	if (pw_pool_is_new_destination(key))
+		snprintf(buf, PW_POOL_NAME_MAX, "%s any new destination%s%s", pw_protocol_name(key->protocol), at,
+			ns_name);
+	else if (key->kind == PW_KIND_BIND)
 		snprintf(buf, PW_POOL_NAME_MAX, "%s %s bind%s%s", pw_protocol_name(key->protocol), local, at, ns_name);
 	else
 		snprintf(buf, PW_POOL_NAME_MAX, "%s%s %s -> %s:%u%s%s", snat, pw_protocol_name(key->protocol), local,

@@ -3,6 +3,7 @@
 #ifndef PW_COUNT_POOL_H
 #define PW_COUNT_POOL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,7 +25,8 @@ enum pw_reason {
 #define PW_NOT_IN_SIGHT UINT32_MAX
 
 /* The ports that one allocation draws from. Made with pw_pool_key() or from a zeroed struct: no holes, so keys compare
- * and hash as memory. A bind pool has no remote address (AF_UNSPEC) and port 0. */
+ * and hash as memory. A bind pool has no remote address (AF_UNSPEC) and port 0. A connect pool without any address is
+ * that of a connect() to where nobody connects yet: what other sockets deny to it they deny to every destination. */
 struct pw_pool_key {
 	struct pw_address local;
 	struct pw_address remote;
@@ -33,6 +35,12 @@ struct pw_pool_key {
 	uint8_t kind;     /* enum pw_kind */
 	uint8_t protocol; /* IPPROTO_TCP or IPPROTO_UDP */
 };
+
+/* The pool of any new destination. */
+static inline bool pw_pool_is_new_destination(const struct pw_pool_key *key)
+{
+	return key->kind == PW_KIND_CONNECT && key->remote.family == 0;
+}
 
 /* The numbers of one pool at one poll, all of them counts of ports. The identity
  * used + blocked + free - reusable = capacity holds, less 1 at most where an odd width loses an end of the range. */

@@ -150,6 +150,7 @@ static bool accept_reader(struct pw_control *c, const struct pw_snapshot *snapsh
 		c->accept_ms = now_ms + SWEEP_MS;
 		return false;
 	}
+	/* cppcheck-suppress nullPointer */
 	fd = accept4(c->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (fd < 0 && errno != EAGAIN && errno != ECONNABORTED && errno != EINTR)
 		c->accept_ms = now_ms + SWEEP_MS;

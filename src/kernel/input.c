@@ -77,7 +77,7 @@ static int kernel_open(void *self, enum pw_stream stream, const void *request, s
 	kernel->offset = 0;
 	if (pw_stream_is_dump(stream))
 		return open_netlink(kernel, request, len);
-	if (stream >= PW_STREAM_SETTINGS) {
+	if (text_paths[stream] != NULL) {
 		kernel->fd = open(text_paths[stream], O_RDONLY | O_CLOEXEC);
 		return kernel->fd < 0 ? -errno : 0;
 	}

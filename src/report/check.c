@@ -217,7 +217,8 @@ enum pw_check_status pw_check_print(FILE *out, const struct pw_report *report)
 	evaluate(&result, selection);
 	/* pools of their own kind are told about themselves; where there is none, a new destination would find nothing
 	 */
-	if (result.worst != NULL && result.worst->key.kind != PW_KIND_CONNECT)
+	if (result.worst != NULL &&
+		(result.worst->key.kind != PW_KIND_CONNECT || pw_pool_is_new_destination(&result.worst->key)))
 		result.blocked = NULL;
 	if (result.blocked != NULL)
 		result.status = PW_CHECK_CRITICAL;

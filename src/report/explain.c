@@ -120,7 +120,11 @@ static void tell_exhausted(const struct explanation *e)
 
 	if (e->counts->free > 0 || has_budget(e))
 		return;
-	if (key->kind == PW_KIND_CONNECT)
+	if (pw_pool_is_new_destination(key))
+		say(e,
+			"Right now connect() to any destination fails with EADDRNOTAVAIL (\"Cannot assign requested address\"), "
+			"but where a TIME_WAIT of its own can be taken over.");
+	else if (key->kind == PW_KIND_CONNECT)
 		say(e,
 			"Right now connect() from %s to %s port %u fails with EADDRNOTAVAIL (\"Cannot assign requested "
 			"address\").",
@@ -232,7 +236,8 @@ static void tell_owner(const struct explanation *e)
 
 	pw_text_safe(e->row->owner, e->view->unicode, owner, sizeof(owner));
 	if (owner[0] != '\0')
-		say(e, "Its sockets belong to %s%s.", owner,
+		say(e, "%s belong to %s%s.",
+			pw_pool_is_new_destination(&e->row->key) ? "The sockets that block them" : "Its sockets", owner,
 			e->counts->time_wait > 0 ? "; those in TIME_WAIT have no owner any more" : "");
 	else if (e->counts->used > 0 && e->counts->time_wait == e->counts->used)
 		say(e, "All of its sockets are in TIME_WAIT: these have no owner any more.");

@@ -184,7 +184,7 @@ static void add_labels(struct pw_monitor *m)
 	struct pw_watched *pool, *next;
 
 	HASH_ITER(hh, m->pools.pools, pool, next)
-	if (pool->rule != NULL && pool->thresholds != NULL)
+	if (pool->rule != NULL && pool->thresholds != NULL && !pw_pool_is_new_destination(&pool->key))
 		pw_labels_add(&m->labels, pool->rule, &pool->counts);
 }
 
@@ -298,6 +298,9 @@ static void add_text(struct pw_watched *pool, struct pw_event *event)
 			event->text, sizeof(event->text), "it flaps: told again when it gets worse or has been steady");
 	else if (pool->flap.untold != 0)
 		snprintf(event->text, sizeof(event->text), "it flapped: %u changes were not told", pool->flap.untold);
+	else if (pool->sharing == 0 && pw_pool_is_new_destination(&pool->key) && pw_watched_alarmed(pool))
+		snprintf(event->text, sizeof(event->text), "%u ports are blocked by listeners and bound sockets",
+			pool->counts.blocked);
 	else if (pool->sharing != 0)
 		snprintf(event->text, sizeof(event->text), "%u more destinations share this shortage", pool->sharing);
 	if (!pool->flap.held)

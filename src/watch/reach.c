@@ -47,7 +47,7 @@ static void visit_watched(const struct reach *in)
 	struct pw_watched *pool, *next;
 
 	HASH_ITER(hh, in->monitor->pools.pools, pool, next)
-	if (pool->ns == in->ns && pool->key.kind == PW_KIND_CONNECT)
+	if (pool->ns == in->ns && pool->key.kind == PW_KIND_CONNECT && !pw_pool_is_new_destination(&pool->key))
 		in->visit(&pool->key,
 			pool->thresholds != NULL ? pw_alarm_reach(&pool->alarm, pool->thresholds, &pool->counts)
 						 : UINT32_MAX,

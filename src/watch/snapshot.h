@@ -81,23 +81,23 @@ struct pw_label_row {
 };
 
 struct pw_snapshot {
-	uint32_t generation; /* pwGeneration: differs between two snapshots that follow each other */
 	uint64_t poll_ms;    /* end of the last complete poll; 0 before the first */
+	uint32_t generation; /* pwGeneration: differs between two snapshots that follow each other */
 	uint32_t poll_interval_ms;
 	uint32_t poll_duration_us;
 	uint64_t polls, poll_errors; /* all since start, and those of them that gave no numbers */
 	uint64_t sockets_seen;
 	uint32_t pools_seen, pools_listed, pools_omitted;
-	uint32_t active_alarms;     /* all of them, also those beyond max-alarms that have no row */
-	uint32_t alarms_omitted;    /* active alarms without a row */
+	uint32_t active_alarms;  /* all of them, also those beyond max-alarms that have no row */
+	uint32_t alarms_omitted; /* active alarms without a row */
+	bool config_failed;      /* the last reload was refused */
+	bool connect_failures_counting;
+	bool ringing;               /* thresholds ring */
 	uint64_t dropped;           /* pools, histories and snapshots not kept for want of memory, since start */
 	uint64_t unlogged;          /* changes of state that the limit of the log left out, since start */
 	uint64_t alarms_changed_ms; /* last change of the set of active alarms; 0 = never */
-	bool config_failed;         /* the last reload was refused */
 	uint64_t connect_failures;
-	bool connect_failures_counting;
 	const char *connect_failures_reason;
-	bool ringing; /* thresholds ring */
 	const char *ringing_reason;
 	uint64_t rings;             /* polls that a ring started */
 	uint64_t rings_missed;      /* thresholds reached that no ring had told of */

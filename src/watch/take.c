@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The numbers of a poll: which pools are watched from it on, and what the sources say of them */
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,7 +66,7 @@ static void take_since(const struct taking *in, struct pw_watched *pool)
 	uint32_t more, bound = used;
 
 	pool->worst = pool->counts;
-	if (poll->since != NULL && pool->key.kind == PW_KIND_CONNECT)
+	if (poll->since != NULL && pool->key.kind == PW_KIND_CONNECT && !pw_pool_is_new_destination(&pool->key))
 		poll->since(&pool->key, &since, poll->since_context);
 	pool->unheard = since.known && !since.told;
 	if (since.sure && since.least > 0 && base + (uint32_t)since.least > used) {
@@ -263,6 +264,29 @@ static bool names_in(const struct pw_match *match, const struct pw_watched_ns *n
 	return strcmp(match->ns != NULL ? match->ns : "", ns->name) == 0;
 }
 
+/* The pool of any new destination holds no port, so no walk meets it. It is watched from where it has an alarm on;
+ * then take_unmet() has its numbers. */
+static void take_new_destination(const struct taking *in, struct pw_source *source)
+{
+	const struct pw_policy *policy = in->monitor->policy;
+	const struct pw_pool_key key = {.ns = in->ns->index, .kind = PW_KIND_CONNECT, .protocol = IPPROTO_TCP};
+	const struct pw_rule *rule = pw_policy_rule(policy, &key, in->ns->name);
+	const struct pw_thresholds *thresholds = pw_policy_thresholds(policy, rule, &key, false);
+	struct pw_pool_counts counts;
+
+	if (thresholds == NULL || in->ns->row.blocked == 0 || pw_pools_find(&in->monitor->pools, &key) != NULL)
+		return;
+	pw_source_pool(source, &key, &counts);
+	pw_rule_limit(rule, &counts);
+	if (counts.blocked != 0 &&
+		pw_alarm_wanted(thresholds,
+			&(struct pw_alarm_input){.utilization = counts.utilization,
+				.free = counts.free,
+				.fast_free = counts.fast_free,
+				.time_to_exhaustion = PW_NOT_IN_SIGHT}))
+		watch(in, &key);
+}
+
 static void take_exact(const struct taking *in)
 {
 	const struct pw_policy *policy = in->monitor->policy;
@@ -355,8 +379,10 @@ static void take_source(struct taking *in, enum pw_source_id id)
 	in->rules = rule_reaches(policy, in->ns->name, id);
 	pw_source_each(source, in->rules || in->monitor->rows.wanted == PW_ROWS_ALL ? 1 : watched->floor, visit, in);
 	take_small(in);
-	if (id == PW_SOURCE_SOCKETS)
+	if (id == PW_SOURCE_SOCKETS) {
 		take_exact(in);
+		take_new_destination(in, source);
+	}
 }
 
 static void take_ns(struct pw_monitor *m, const struct pw_poll *poll, struct pw_watched_ns *ns)

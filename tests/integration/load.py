@@ -125,6 +125,8 @@ def bind_one(host, protocol, port, method, v6only):
         if v6only is not None:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(v6only))
         sock.bind((host, port))
+        if method == "listen":
+            sock.listen()
     except OSError:
         sock.close()
         raise

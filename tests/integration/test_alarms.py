@@ -5,11 +5,12 @@ import threading
 import time
 
 import pytest
-from harness import Cell, Namespace, equals, eventually
+from harness import Cell, Namespace, equals, eventually, program
 from scene import INFORM_V3, TRAP_V2C, connect_pool
 
 HERE, THERE = "127.0.0.1", "127.0.0.1"
 WEB = connect_pool(HERE, THERE, 8080)
+ANY = "tcp any new destination"
 
 
 class Level:
@@ -205,6 +206,39 @@ def test_labels_add_up_their_pools(scene):
     assert first == {"pwLabelName": "backend", "pwLabelPools": 2, "pwLabelCapacity": 2000, "pwLabelUsed": 900,
                      "pwLabelFree": 1100, "pwLabelWorstUtilization": 60, "pwLabelFailures": 0}
     assert (second["pwLabelName"], second["pwLabelPools"], second["pwLabelFree"]) == ("idle", 0, 0)
+
+
+@pytest.mark.parametrize("backend", ["bpf", "netlink"])
+def test_what_blocks_the_range_is_an_alarm_without_a_pool(scene, backend):
+    """Listeners leave nothing for a new destination, and no pool of connect() shows it."""
+    scene.start(f"backend = {backend}\n")
+    bound = scene.load.hold(450, HERE, method="listen")
+    scene.polls(3)
+    assert ANY not in scene.manager.pools() and not scene.crossings()
+    more = [scene.load.hold(450, HERE, method="listen")]
+    scene.until(ANY, state="critical", capacity=1000, used=0, blocked=900, free=100, utilization=90)
+    more.append(scene.load.hold(100, HERE, method="listen"))
+    scene.until(ANY, state="exhausted", blocked=1000, free=0)
+    [event, _] = scene.expect([(ANY, "normal", "critical"), (ANY, "critical", "exhausted")])
+    assert event["pwEventText"] == "900 ports are blocked by listeners and bound sockets"
+    assert scene.manager.pool(ANY)["pwPoolOwner"] != ""
+    assert scene.load.connect(1, "127.0.0.9", 80, exact=False).errname == "EADDRNOTAVAIL"
+    check = scene.ns.run(program("portwatch"), "--check", "--no-daemon", f"--backend={backend}", check=False)
+    assert check.returncode == 2 and check.stdout.startswith(f"PORTWATCH CRITICAL - {ANY} at 100%, 0 of 1000 ports free")
+    for group in (*more, bound):
+        group.close()
+    scene.expect([(ANY, "normal", "critical"), (ANY, "critical", "exhausted"), (ANY, "exhausted", "normal")])
+
+
+def test_one_cause_of_blocked_ports_is_one_alarm(scene):
+    """Destinations that share what is blocked are not told beside it, nor it beside them."""
+    scene.start()
+    for address in ("127.0.0.2", "127.0.0.3"):
+        Level(scene, address, name="").set(70)
+    scene.load.hold(500, HERE)
+    scene.until(ANY, state="warning")
+    scene.polls(3)
+    assert len(scene.crossings()) == 1
 
 
 # --- sections --------------------------------------------------------------------------------------------------------
@@ -435,10 +469,10 @@ def test_alarm_while_the_master_is_away_is_told_later(scene):
 
 def test_collector_failure_and_recovery_are_told(scene):
     level = Level(scene)
-    daemon = scene.start()
+    daemon = scene.start("backend = netlink\n")  # by BPF a poll needs no descriptor
     level.reach(600, state="warning")
     scene.expect([(WEB, "normal", "warning")])
-    before = daemon.limit_descriptors(3)
+    before = daemon.limit_descriptors(8)
     eventually(lambda: scene.notifications()[-1]["notification"] == "pwCollectorFailed", 20)
     assert scene.notifications()[-1]["pwEventText"]
     scene.until(WEB, used=600, state="warning")

@@ -213,9 +213,9 @@ def test_any_range(scene, mib):
 
 def test_without_descriptors_while_the_master_comes_anew(scene):
     """Neither a poll nor a connection can be made; when there are descriptors again, both are."""
-    daemon = scene.start(interval=INTERVAL)
+    daemon = scene.start("backend = netlink\n", interval=INTERVAL)
     scene.expect([(WEB, "normal", "warning")])
-    before = daemon.limit_descriptors(3)
+    before = daemon.limit_descriptors(8)
     scene.master.kill()
     eventually(lambda: "poll failed" in daemon.log() and "Too many open files" in daemon.log())
     scene.restart_master()

@@ -118,6 +118,26 @@ static void test_owner(void **state)
 	expect_has(&f, LIST("23000 live"), LIST("owner", "belong to"));
 }
 
+static void test_new_destination(void **state)
+{
+	struct fixture f;
+	struct pw_pool_row *row;
+
+	(void)state;
+	row = one_pool(&f, 0, 0);
+	row->key.local = row->key.remote = (struct pw_address){0};
+	row->key.port = 0;
+	row->owner = "ftpd.service";
+	f.ns[0].blocked = row->counts.blocked = row->counts.capacity;
+	row->counts.free = row->counts.fast_free = 0;
+	row->counts.utilization = 100;
+	row->state = PW_STATE_EXHAUSTED;
+	expect_has(&f,
+		LIST("connect() to any destination fails", "The sockets that block them belong to ftpd.service",
+			"closed to every connect()"),
+		LIST("port 0"));
+}
+
 /* A cloud's NAT gives fewer ports than the range has: its remedies are elsewhere. */
 static void test_budget(void **state)
 {
@@ -457,6 +477,7 @@ int main(void)
 		cmocka_unit_test(test_time_wait),
 		cmocka_unit_test(test_loopback_reuse),
 		cmocka_unit_test(test_blocked),
+		cmocka_unit_test(test_new_destination),
 		cmocka_unit_test(test_budget),
 		cmocka_unit_test(test_lost_packets),
 		cmocka_unit_test(test_listeners),
