@@ -201,7 +201,7 @@ static void drop_followers(struct pw_monitor *m)
 		pool = m->events[i].pool;
 		cause = pool->shared && pool->posted == PW_STATE_NORMAL ? find_cause(&causes, pool) : NULL;
 		if (cause != NULL && cause->told >= pool->result.state) {
-			cause->leader->sharing++;
+			cause->leader->sharing += !pw_pool_is_new_destination(&pool->key);
 			continue;
 		}
 		lead(cause, pool, pool->result.state);
