@@ -156,7 +156,7 @@ static void expire(struct pw_monitor *m, const struct pw_poll *poll)
 	{
 		bool wanted = m->rows.wanted == PW_ROWS_ALL && pool->counts.used != 0;
 		bool idle = pool->poll == m->poll_number && pool->deserving_ms != poll->now_ms &&
-			pool->flap.penalty < FLAP_FORGOTTEN && !wanted;
+			pool->flap.penalty < FLAP_FORGOTTEN && !wanted && !pw_alarm_pending(&pool->alarm);
 
 		if (pool->ended || (idle && (!pool->listed || poll->now_ms - pool->deserving_ms >= linger_ms)))
 			pw_pools_remove(&m->pools, pool);
@@ -244,7 +244,8 @@ static void ask_latencies(struct pw_monitor *m)
 		struct pw_watched *pool = m->rows.candidates[i].pool;
 		struct pw_ranked one = {pw_badness(&pool->counts, pool->thresholds != NULL), pool};
 
-		if (pool->poll == m->poll_number && pool->key.kind == PW_KIND_CONNECT && pool->counts.free > 2)
+		if (pool->poll == m->poll_number && pool->key.kind == PW_KIND_CONNECT && pool->counts.free > 2 &&
+			!pw_pool_is_new_destination(&pool->key))
 			n = pw_array_keep_first(worst, n, LATENCIES, sizeof(one), &one, pw_ranked_compare);
 	}
 	for (size_t i = 0; i < m->n_questions; i++)

@@ -407,6 +407,32 @@ static void one_cause_makes_one_alarm(void **unused)
 	assert_string_equal(f.events[0].name, "tcp 10.0.0.1 bind");
 }
 
+/* What is left where nothing is connected: a pool without ports, that alarms as any other, and not too early. */
+static void any_new_destination(void **unused)
+{
+	static const char name[] = "tcp any new destination";
+
+	(void)unused;
+	f.policy.defaults.for_polls = 3;
+	for (unsigned poll = 1; poll <= 4; poll++) {
+		const struct pw_pool_row *row;
+
+		fixture_add(&f, "0.0.0.0", "0.0.0.0", 0, f.range.low, 1, 600, PW_LISTEN);
+		fixture_poll(&f);
+		assert_int_equal(f.n_events, poll == 3);
+		row = fixture_row(&f, name);
+		assert_non_null(row);
+		assert_int_equal(row->state, poll < 3 ? PW_STATE_NORMAL : PW_STATE_WARNING);
+		assert_int_equal(row->counts.blocked, 600);
+		assert_int_equal(row->counts.used, 0);
+		assert_int_equal(row->counts.free, row->counts.capacity - 600);
+	}
+	fixture_poll(&f);
+	assert_int_equal(f.n_events, 1);
+	assert_int_equal(f.events[0].type, PW_EVENT_FALLING);
+	assert_string_equal(f.events[0].name, name);
+}
+
 /* It is one alarm also where the few ports of a destination itself make the difference. */
 static void the_last_ports_of_a_shortage_make_no_alarm_of_their_own(void **unused)
 {
@@ -1606,6 +1632,7 @@ int main(void)
 		TEST(worst_events_come_first),
 		TEST(flapping_is_said_once_then_counted),
 		TEST(one_cause_makes_one_alarm),
+		TEST(any_new_destination),
 		TEST(the_last_ports_of_a_shortage_make_no_alarm_of_their_own),
 		TEST(own_doing_is_an_alarm_of_its_own),
 		TEST(another_namespace_of_the_same_name_is_another),
