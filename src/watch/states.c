@@ -76,7 +76,7 @@ static void step(struct pw_monitor *m, const struct pw_poll *poll, struct pw_wat
 		pool->alarm_index = ++m->last_alarm_index;
 		pool->alarm_since = poll->wall;
 	}
-	if (pool->unheard && pool->result.state > pool->previous && t->for_polls == 1 &&
+	if (t != NULL && pool->unheard && pool->result.state > pool->previous && t->for_polls == 1 &&
 		pool->result.reason != PW_REASON_FORECAST)
 		m->scalars.rings_missed++;
 	m->scalars.alarms_changed_ms = poll->now_ms;
