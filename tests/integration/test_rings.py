@@ -51,6 +51,19 @@ def test_an_alarm_comes_at_the_crossing(scene):
     assert scene.manager.get("pwRingsMissed") == 0
 
 
+def burst(scene, height, expected):
+    """Whether it was told. One is not where all of it came while the sockets were being read, or where an event got lost: rings are
+    those of the whole host, other tests among it."""
+    scene.load.send("connect", host=HERE, port=PORT, count=height)
+    scene.load.send("reset", id=scene.load.receive()["id"])
+    scene.load.receive()
+    end = time.monotonic() + 5 * PATIENCE
+    while len(told(scene)) < len(expected) and time.monotonic() < end:
+        time.sleep(0.05)
+    return len(told(scene)) >= len(expected)
+
+
+@pytest.mark.slow
 def test_bursts_between_two_looks(scene):
     """Each fills the pool to some height and is gone at once: no poll but those that are rung for sees it."""
     seed = random.randrange(1 << 32)
@@ -59,13 +72,10 @@ def test_bursts_between_two_looks(scene):
     start(scene, interval=2)
     expected, peak = [], 0
     for _ in range(5):
-        height = chance.randint(ROOM // 2 + 20, ROOM - 20)
-        scene.load.send("connect", host=HERE, port=PORT, count=height)
-        scene.load.send("reset", id=scene.load.receive()["id"])
-        scene.load.receive()
+        height = chance.randint(ROOM * 7 // 10, ROOM - 20)
         peak = max(peak, height)
         expected += [(NAME, "rising"), (NAME, "falling")]
-        eventually(lambda: len(told(scene)) >= len(expected), 10 * PATIENCE)
+        assert any(burst(scene, height, expected) for _ in range(3))
         assert told(scene) == expected
         row = scene.manager.pool(NAME)
         # what is taken while the sockets are read is in doubt, and all of it where an event got lost: much on a busy machine.
