@@ -71,7 +71,7 @@ def test_template_is_imported_without_a_warning(lab, mib):
                                selectDiscoveries=["key_"])
     expected, = yaml.safe_load(text)["zabbix_export"]["templates"]
     assert {item["key_"] for item in template["items"]} == {item["key"] for item in expected["items"]}
-    assert {rule["key_"] for rule in template["discoveries"]} == {"pwPoolTable", "pwNamespaceTable"}
+    assert {rule["key_"] for rule in template["discoveries"]} == {"pwPoolTable", "pwNamespaceTable", "pwLabelTable"}
     assert len(template["dashboards"]) == 1
     # a second time nothing is new: the identities are stable
     assert lab.zabbix.import_template(text) is True
@@ -126,7 +126,7 @@ def test_every_item_is_supported(lab):
 
     equals(errors, {}, 30)
     rules = lab.zabbix.api("discoveryrule.get", hostids=lab.host, output=["key_", "state", "error"])
-    assert {rule["key_"]: rule["error"] for rule in rules} == {"pwPoolTable": "", "pwNamespaceTable": ""}
+    assert {rule["key_"]: rule["error"] for rule in rules} == {"pwPoolTable": "", "pwNamespaceTable": "", "pwLabelTable": ""}
 
 
 def test_triggers_fire_and_recover(lab):
