@@ -18,8 +18,8 @@ static struct pw_stream stream;
 /* What came out of one run. */
 struct run {
 	int rc, used;
-	size_t lib_len, answered_len, answers;
-	uint8_t library[PW_STREAM_ASKED * (PW_PDU_HEADER + PW_PDU_RESULT)];
+	size_t passed_len, answered_len, answers;
+	uint8_t passed[PW_STREAM_ASKED * (PW_PDU_HEADER + PW_PDU_RESULT)];
 	uint8_t answered[ANSWERED_MAX]; /* the first of it */
 } runs[2];
 
@@ -79,13 +79,13 @@ static void ask(uint8_t type, uint8_t packet)
 
 static void feed(struct run *run, const uint8_t *data, size_t size, size_t piece)
 {
-	uint8_t out[sizeof(run->library)];
+	uint8_t out[sizeof(run->passed)];
 	const char *why = NULL;
 
 	pw_stream_reset(&stream);
 	stream.send_context = run;
 	run->rc = run->used = 0;
-	run->lib_len = run->answered_len = run->answers = 0;
+	run->passed_len = run->answered_len = run->answers = 0;
 	ask(PW_PDU_OPEN, 1);
 	for (uint8_t packet = 2; packet < 40; packet++)
 		ask(packet < 38 ? PW_PDU_NOTIFY : PW_PDU_PING, packet);
@@ -104,9 +104,9 @@ static void feed(struct run *run, const uint8_t *data, size_t size, size_t piece
 		if (run->rc < 0)
 			return;
 		run->used += run->rc;
-		must(len % (PW_PDU_HEADER + PW_PDU_RESULT) == 0 && run->lib_len + len <= sizeof(run->library));
-		memcpy(run->library + run->lib_len, out, len);
-		run->lib_len += len;
+		must(len % (PW_PDU_HEADER + PW_PDU_RESULT) == 0 && run->passed_len + len <= sizeof(run->passed));
+		memcpy(run->passed + run->passed_len, out, len);
+		run->passed_len += len;
 	}
 }
 
@@ -129,7 +129,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	must(runs[0].answers == runs[1].answers && runs[0].answered_len == runs[1].answered_len);
 	must(memcmp(runs[0].answered, runs[1].answered, runs[0].answered_len) == 0);
 	if (runs[0].rc >= 0)
-		must(runs[0].used == runs[1].used && runs[0].lib_len == runs[1].lib_len &&
-			memcmp(runs[0].library, runs[1].library, runs[0].lib_len) == 0);
+		must(runs[0].used == runs[1].used && runs[0].passed_len == runs[1].passed_len &&
+			memcmp(runs[0].passed, runs[1].passed, runs[0].passed_len) == 0);
 	return 0;
 }
