@@ -94,10 +94,11 @@ static void print_lines(FILE *out, const struct pw_holders *holders, struct pw_o
 	}
 }
 
+/* Of what nobody listens on. */
 static bool is_outgoing(const struct pw_holders *holders)
 {
 	for (size_t i = 0; i < holders->n; i++)
-		if (holders->list[i].socket.state == PW_LISTEN || holders->list[i].socket.protocol == IPPROTO_UDP)
+		if (holders->list[i].socket.protocol == IPPROTO_UDP)
 			return false;
 	return holders->n > 0;
 }

@@ -203,6 +203,17 @@ static void add_small(struct taking *in, const struct pw_pool_key *key, const st
 		cut_small(in);
 }
 
+/* Whether a poll with these numbers alone would make an alarm. */
+static bool would_alarm(const struct pw_thresholds *thresholds, const struct pw_pool_counts *counts)
+{
+	const struct pw_alarm_input input = {.utilization = counts->utilization,
+		.free = counts->free,
+		.fast_free = counts->fast_free,
+		.time_to_exhaustion = PW_NOT_IN_SIGHT};
+
+	return thresholds != NULL && pw_alarm_wanted(thresholds, &input);
+}
+
 /* A pool below the floor that a `pool` section may match: it is worth a row if there is room for one, and watched in
  * any case when it crosses a threshold of its section. Returns it once it is watched, else NULL. */
 static struct pw_watched *take_matched(
@@ -212,16 +223,11 @@ static struct pw_watched *take_matched(
 	const struct pw_rule *rule = pw_policy_rule(m->policy, key, in->ns->name);
 	const struct pw_thresholds *thresholds = pw_policy_thresholds(m->policy, rule, key, false);
 	struct pw_pool_counts limited = *counts;
-	struct pw_alarm_input input;
 
 	pw_rule_limit(rule, &limited);
-	input = (struct pw_alarm_input){.utilization = limited.utilization,
-		.free = limited.free,
-		.fast_free = limited.fast_free,
-		.time_to_exhaustion = PW_NOT_IN_SIGHT};
 	if (rule == NULL || pw_policy_ignores(m->policy, key, in->ns->name))
 		return NULL;
-	if (m->rows.wanted == PW_ROWS_ALL || (thresholds != NULL && pw_alarm_wanted(thresholds, &input)))
+	if (m->rows.wanted == PW_ROWS_ALL || would_alarm(thresholds, &limited))
 		return watch(in, key);
 	add_small(in, key, counts);
 	return NULL;
@@ -278,12 +284,7 @@ static void take_new_destination(const struct taking *in, struct pw_source *sour
 		return;
 	pw_source_pool(source, &key, &counts);
 	pw_rule_limit(rule, &counts);
-	if (counts.blocked != 0 &&
-		pw_alarm_wanted(thresholds,
-			&(struct pw_alarm_input){.utilization = counts.utilization,
-				.free = counts.free,
-				.fast_free = counts.fast_free,
-				.time_to_exhaustion = PW_NOT_IN_SIGHT}))
+	if (counts.blocked != 0 && would_alarm(thresholds, &counts))
 		watch(in, &key);
 }
 

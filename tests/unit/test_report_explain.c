@@ -118,6 +118,14 @@ static void test_owner(void **state)
 	expect_has(&f, LIST("23000 live"), LIST("owner", "belong to"));
 }
 
+static void exhaust(struct pw_pool_row *row, uint32_t capacity)
+{
+	row->counts.capacity = capacity;
+	row->counts.free = row->counts.fast_free = 0;
+	row->counts.utilization = 100;
+	row->state = PW_STATE_EXHAUSTED;
+}
+
 static void test_new_destination(void **state)
 {
 	struct fixture f;
@@ -129,9 +137,7 @@ static void test_new_destination(void **state)
 	row->key.port = 0;
 	row->owner = "ftpd.service";
 	f.ns[0].blocked = row->counts.blocked = row->counts.capacity;
-	row->counts.free = row->counts.fast_free = 0;
-	row->counts.utilization = 100;
-	row->state = PW_STATE_EXHAUSTED;
+	exhaust(row, row->counts.capacity);
 	expect_has(&f,
 		LIST("connect() to any destination fails", "The sockets that block them belong to ftpd.service",
 			"closed to every connect()"),
@@ -147,10 +153,7 @@ static void test_budget(void **state)
 	(void)state;
 	row = one_pool(&f, 64, 0);
 	f.ns[0].blocked = 450; /* more than the budget */
-	row->counts.capacity = 64;
-	row->counts.free = row->counts.fast_free = 0;
-	row->counts.utilization = 100;
-	row->state = PW_STATE_EXHAUSTED;
+	exhaust(row, 64);
 	expect_has(&f,
 		LIST("None of the 64 ports is left that its pool section gives it", "more addresses in the NAT",
 			"gives 64 more"),
