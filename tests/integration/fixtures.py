@@ -17,6 +17,13 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "slow: takes more than a few seconds; left out of the run with sanitizers")
 
 
+def pytest_runtest_logreport(report):
+    """Failed tests by name, a line each in the file that PW_FAILED names: scripts/test runs these again."""
+    if report.failed and "PW_FAILED" in os.environ and "PYTEST_XDIST_WORKER" not in os.environ:
+        with open(os.environ["PW_FAILED"], "a", encoding="utf-8") as names:
+            names.write(report.nodeid + "\n")
+
+
 def pytest_collection_modifyitems(items):
     if os.geteuid() == 0:
         return
