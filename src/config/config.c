@@ -6,7 +6,6 @@
 #include <strings.h>
 
 #include "config/settings.h"
-#include "config/syntax.h"
 
 /* A file that is being read. */
 struct reader {
@@ -85,104 +84,53 @@ static void finish_thresholds(struct reader *r, const struct pw_node *scope, boo
 			t->critical.rise);
 }
 
-/* SNAT pools have a warning and a critical threshold of their own; the rest is that of the file. */
-static void read_snat(struct reader *r, const struct pw_node *section)
-{
-	struct pw_policy *policy = &r->config->policy;
-	const struct pw_thresholds own = policy->snat;
-	bool sound;
-
-	policy->snat = policy->defaults;
-	policy->snat.warning = own.warning;
-	policy->snat.critical = own.critical;
-	if (section == NULL)
-		return;
-	sound = store(r, section, r->config);
-	finish_thresholds(r, section, sound, &policy->snat);
-}
-
 /* --- pool and ignore --- */
 
-static bool names_remote(const struct pw_match *m)
+/* Reads a section and finds combinations that no pool has. Returns whether it had no error of its own. */
+static bool read_match(struct reader *r, const struct pw_node *section, void *base, struct pw_match *m)
 {
-	return m->n_remote > 0 || m->n_ports > 0;
-}
+	const char *name = section->setting->name;
+	bool sound = store(r, section, base);
+	/* a pool's addresses are of one family, unless it has no remote one */
+	bool families_meet = m->n_local == 0 || m->n_remote == 0;
 
-/* A pool's addresses are of one family, unless it has no remote one. */
-static bool families_meet(const struct pw_match *m)
-{
 	for (size_t i = 0; i < m->n_local; i++)
 		for (size_t j = 0; j < m->n_remote; j++)
 			if (m->local[i].address.family == m->remote[j].address.family)
-				return true;
-	return m->n_local == 0 || m->n_remote == 0;
-}
-
-/* Combinations that no pool has. */
-static void check_match(struct reader *r, const struct pw_node *section, const struct pw_match *m)
-{
-	const char *name = section->setting->name;
-
-	if (m->kinds == 1u << PW_KIND_BIND && names_remote(m))
+				families_meet = true;
+	if (sound && m->kinds == 1u << PW_KIND_BIND && (m->n_remote > 0 || m->n_ports > 0))
 		pw_config_error(&r->errors, section->line,
 			"\"%s\" can't match: a bind pool has no remote address or port, "
 			"expected \"remote\" and \"port\" only with other kinds",
 			name);
-	if (m->kinds == 1u << PW_KIND_CONNECT && m->protocols == PW_MATCH_UDP)
+	if (sound && m->kinds == 1u << PW_KIND_CONNECT && m->protocols == PW_MATCH_UDP)
 		pw_config_error(&r->errors, section->line,
 			"\"%s\" can't match: connect pools are TCP only, expected kind = bind for UDP", name);
-	if (!families_meet(m))
+	if (sound && !families_meet)
 		pw_config_error(&r->errors, section->line,
 			"\"%s\" can't match: \"local\" and \"remote\" have no address family in common, "
 			"expected IPv4 with IPv4 or IPv6 with IPv6",
 			name);
-}
-
-/* Returns whether the section had no error of its own. */
-static bool read_match(struct reader *r, const struct pw_node *section, void *base, struct pw_match *match)
-{
-	bool sound = store(r, section, base);
-
-	if (sound)
-		check_match(r, section, match);
-	if (match->kinds == 1u << PW_KIND_CONNECT)
-		match->protocols = PW_MATCH_TCP; /* so that it can name exactly one pool without saying so */
+	if (m->kinds == 1u << PW_KIND_CONNECT)
+		m->protocols = PW_MATCH_TCP; /* so that it can name exactly one pool without saying so */
 	return sound;
 }
 
-/* kind = snat, and no other kind: it inherits the thresholds of SNAT pools. */
-static bool is_snat_only(const struct pw_node *section)
+static void read_pool(struct reader *r, const struct pw_node *section, struct pw_rule *rule)
 {
+	const struct pw_policy *policy = &r->config->policy;
 	const struct pw_node *kind = pw_node_find(section, "kind");
 	const struct pw_value *value = kind != NULL ? kind->values : NULL;
-
-	while (value != NULL && strcasecmp(value->text, "snat") == 0)
-		value = value->next;
-	return kind != NULL && value == NULL;
-}
-
-static void read_pool(struct reader *r, const struct pw_node *section)
-{
-	struct pw_policy *policy = &r->config->policy;
-	struct pw_rule *rule = &policy->rules[policy->n_rules++];
 	bool sound;
 
 	rule->label = pw_value_text(
 		"the title of \"pool\"", section->values, PW_LABEL_MAX, &r->config->memory, &r->errors);
-	rule->thresholds = is_snat_only(section) ? policy->snat : policy->defaults;
+	/* kind = snat, and no other kind: it inherits the thresholds of SNAT pools */
+	while (value != NULL && strcasecmp(value->text, "snat") == 0)
+		value = value->next;
+	rule->thresholds = kind != NULL && value == NULL ? policy->snat : policy->defaults;
 	sound = read_match(r, section, rule, &rule->match);
 	finish_thresholds(r, section, sound, &rule->thresholds);
-}
-
-static void read_ignore(struct reader *r, const struct pw_node *section)
-{
-	struct pw_match *m = &r->config->policy.ignore[r->config->policy.n_ignore++];
-
-	if (read_match(r, section, m, m) && m->kinds == 0 && m->protocols == 0 && m->n_local == 0 && !names_remote(m) &&
-		m->ns == NULL)
-		pw_config_error(&r->errors, section->line,
-			"\"ignore\" would hide every pool, expected at least one of kind, protocol, "
-			"local, remote, port, namespace");
 }
 
 static void read_rules(struct reader *r, const struct pw_node *file)
@@ -198,10 +146,18 @@ static void read_rules(struct reader *r, const struct pw_node *file)
 	policy->ignore = pw_arena_array(&r->config->memory, n_ignore, sizeof(*policy->ignore));
 	for (const struct pw_node *node = file->children; node != NULL && !r->config->memory.failed;
 		node = node->next) {
+		struct pw_match *m = &policy->ignore[policy->n_ignore];
+
 		if (node->setting->type == PW_POOL_SECTION)
-			read_pool(r, node);
-		if (node->setting->type == PW_IGNORE_SECTION)
-			read_ignore(r, node);
+			read_pool(r, node, &policy->rules[policy->n_rules++]);
+		if (node->setting->type != PW_IGNORE_SECTION)
+			continue;
+		policy->n_ignore++;
+		if (read_match(r, node, m, m) && m->kinds == 0 && m->protocols == 0 && m->n_local == 0 &&
+			m->n_remote == 0 && m->n_ports == 0 && m->ns == NULL)
+			pw_config_error(&r->errors, node->line,
+				"\"ignore\" would hide every pool, expected at least one of kind, protocol, "
+				"local, remote, port, namespace");
 	}
 }
 
@@ -210,7 +166,9 @@ static void read_rules(struct reader *r, const struct pw_node *file)
 static void read_settings(struct reader *r, const struct pw_node *file)
 {
 	struct pw_config *c = r->config;
-	const struct pw_node *idle = pw_node_find(file, "idle-interval"), *conntrack = pw_node_find(file, "conntrack");
+	struct pw_thresholds *snat_thresholds = &c->policy.snat, own = *snat_thresholds;
+	const struct pw_node *idle = pw_node_find(file, "idle-interval"), *snat = pw_node_find(file, "snat"),
+			     *conntrack = pw_node_find(file, "conntrack");
 	bool sound = store(r, file, c);
 
 	finish_thresholds(r, file, sound, &c->policy.defaults);
@@ -220,7 +178,12 @@ static void read_settings(struct reader *r, const struct pw_node *file)
 		pw_config_error(&r->errors, idle != NULL ? idle->line : 0,
 			"\"idle-interval\" is %g seconds, expected 0 or at least the poll-interval of %g",
 			c->idle_interval_ms / 1000.0, c->poll_interval_ms / 1000.0);
-	read_snat(r, pw_node_find(file, "snat"));
+	/* SNAT pools have a warning and a critical threshold of their own; the rest is that of the file */
+	*snat_thresholds = c->policy.defaults;
+	snat_thresholds->warning = own.warning;
+	snat_thresholds->critical = own.critical;
+	if (snat != NULL)
+		finish_thresholds(r, snat, store(r, snat, c), snat_thresholds);
 	if (conntrack != NULL)
 		finish_thresholds(r, conntrack, store(r, conntrack, c), &c->policy.conntrack);
 	r->defaults_wrong = r->errors.n > 0;

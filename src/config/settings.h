@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* settings.h: every setting of the configuration file, in one table
+/* settings.h: how the configuration file is read: the table of its settings, its text as a tree, their values
+ *
+ * name = value, name = { value, ... }, name += value, section { ... }, section "title" { ... }; strings in double or
+ * single quotes; comments # ..., // ... and slash-star ... star-slash.
  *
  * The syntax check and the reading of the values follow it, and so do the tests that hold the manual and the sample
  * file against it. A new setting is a member of struct pw_config (or of the policy), a row here, and its text in
@@ -12,6 +15,7 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "config/config.h"
 
 enum pw_setting_type {
 	PW_SECTION,         /* name { ... }; the settings in it lie in the struct at its offset */
@@ -76,8 +80,53 @@ static inline bool pw_setting_may_be_empty(const struct pw_setting *s)
 /* Looks a name up in one table. NULL when it is not there. */
 const struct pw_setting *pw_setting_find(const struct pw_setting *table, const char *name, size_t length);
 
-struct pw_value;
-struct pw_config_errors;
+/* --- the file as a tree of settings --- */
+
+/* The largest file that is read. */
+#define PW_CONFIG_FILE_MAX 1048576
+
+/* So many sections of one name may stand in a file: the first match among pools is searched one by one. */
+#define PW_SECTIONS_MAX 1000
+
+/* So many errors are shown: a file that is no configuration at all must not flood the log. */
+#define PW_CONFIG_ERRORS_MAX 100
+
+/* Where errors go. */
+struct pw_config_errors {
+	const char *file;
+	pw_config_report *report;
+	void *context;
+	unsigned n; /* so far */
+};
+
+/* Reports one error, printf-style: "what is wrong, what was expected". line is 0 where there is none. Returns
+ * false. */
+bool pw_config_error(struct pw_config_errors *errors, unsigned line, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* A value as it was written, without quotes and escapes. */
+struct pw_value {
+	struct pw_value *next;
+	unsigned line;
+	const char *text;
+};
+
+/* A setting or section in the file. */
+struct pw_node {
+	const struct pw_setting *setting;
+	unsigned line;
+	struct pw_node *next, *children;
+	struct pw_value *values, *last_value; /* of a section: its title */
+};
+
+/* Reads a file into a tree, which lives in the arena. Returns the file's node, or NULL after it reported the first
+ * error in the structure, that the file can't be read, or that memory ran out. */
+struct pw_node *pw_config_parse(const char *path, struct pw_arena *arena, struct pw_config_errors *errors);
+
+/* The first setting or section of this name in a section (NULL: none); NULL when it is not there. */
+const struct pw_node *pw_node_find(const struct pw_node *section, const char *name);
+
+/* --- their values --- */
 
 /* Parses the values of a setting and stores them in `base`, the struct of its section; texts and arrays are taken
  * from the arena. What is wrong is added to the errors, and nothing is stored of it. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "config/syntax.h"
+#include "config/settings.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,14 +27,15 @@ bool pw_config_error(struct pw_config_errors *errors, unsigned line, const char 
 	return false;
 }
 
-/* --- the text
- * ------------------------------------------------------------------------------------------------------- */
-
-/* Opens without waiting for a writer, should the path be a FIFO. Returns a descriptor, or -1 after an error. */
-static int open_file(const char *path, struct pw_config_errors *errors)
+/* Reads the file into a buffer of PW_CONFIG_FILE_MAX + 2 bytes, ends it with a NUL, and makes sure that it is text
+ * before anything looks for a meaning in it. Returns false after an error. */
+static bool read_text(const char *path, char *text, struct pw_config_errors *errors)
 {
-	struct stat st;
+	/* without waiting for a writer, should the path be a FIFO */
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	ssize_t size = 0, n = 1;
+	unsigned line = 1;
+	struct stat st;
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		pw_config_error(errors, 0, "can't be read: %s", strerror(errno));
@@ -42,52 +43,28 @@ static int open_file(const char *path, struct pw_config_errors *errors)
 		pw_config_error(errors, 0, "is a directory, expected a file");
 	else if (!S_ISREG(st.st_mode) && !S_ISCHR(st.st_mode))
 		pw_config_error(errors, 0, "is a pipe, socket or block device, expected a file");
-	else
-		return fd;
+	for (; errors->n == 0 && n > 0 && size <= PW_CONFIG_FILE_MAX; size += n > 0 ? n : 0) {
+		n = TEMP_FAILURE_RETRY(read(fd, text + size, (size_t)(PW_CONFIG_FILE_MAX + 1 - size)));
+		if (n < 0)
+			pw_config_error(errors, 0, "can't be read: %s", strerror(errno));
+	}
 	if (fd >= 0)
 		close(fd);
-	return -1;
-}
-
-/* Reads the file into a buffer of PW_CONFIG_FILE_MAX + 2 bytes and ends it with a NUL. Returns its size, or -1 after
- * an error. */
-static ssize_t read_file(const char *path, char *text, struct pw_config_errors *errors)
-{
-	int fd = open_file(path, errors);
-	ssize_t size = 0, n = 1;
-
-	if (fd < 0)
-		return -1;
-	for (; n > 0 && size <= PW_CONFIG_FILE_MAX; size += n > 0 ? n : 0)
-		n = TEMP_FAILURE_RETRY(read(fd, text + size, (size_t)(PW_CONFIG_FILE_MAX + 1 - size)));
-	if (n < 0)
-		pw_config_error(errors, 0, "can't be read: %s", strerror(errno));
-	else if (size > PW_CONFIG_FILE_MAX)
+	if (size > PW_CONFIG_FILE_MAX)
 		pw_config_error(errors, 0, "is too large, expected at most %d bytes", PW_CONFIG_FILE_MAX);
-	close(fd);
 	text[size] = '\0';
-	return errors->n > 0 ? -1 : size;
-}
-
-/* The bytes must be text before anything looks for a meaning in them. */
-static bool check_bytes(const char *text, ssize_t size, struct pw_config_errors *errors)
-{
-	unsigned line = 1;
-	size_t n;
-
-	for (const char *p = text; p < text + size; p += n) {
-		n = pw_utf8_length(p);
-		if (n == 0 || (n == 1 && pw_utf8_is_control(p, n) && strchr("\t\r\n", *p) == NULL))
-			return pw_config_error(errors, line,
+	for (const char *p = text; errors->n == 0 && p < text + size; p += n) {
+		n = (ssize_t)pw_utf8_length(p);
+		if (n == 0 || (n == 1 && pw_utf8_is_control(p, 1) && strchr("\t\r\n", *p) == NULL))
+			pw_config_error(errors, line,
 				"byte 0x%02x is not text, expected UTF-8 without control characters",
 				(unsigned char)*p);
 		line += *p == '\n';
 	}
-	return size >= 0;
+	return errors->n == 0;
 }
 
-/* --- tokens
- * --------------------------------------------------------------------------------------------------------- */
+/* --- tokens --- */
 
 /* kind: one of { } = , or + (for +=), w(ord), s(tring), ? (a character without a meaning), and 0 at the end. */
 struct token {
@@ -105,28 +82,24 @@ struct parser {
 	struct pw_config_errors *errors;
 };
 
-static void skip_comment(struct parser *p)
-{
-	const char *end = strstr(p->p + 2, "*/");
-
-	if (end == NULL)
-		pw_config_error(p->errors, p->line, "comment is not closed, expected \"*/\"");
-	end = end != NULL ? end + 2 : p->p + strlen(p->p);
-	for (; p->p < end; p->p++)
-		p->line += *p->p == '\n';
-}
-
 static void skip_blanks_and_comments(struct parser *p)
 {
 	for (;;) {
-		if (p->p[0] == '#' || (p->p[0] == '/' && p->p[1] == '/'))
+		if (p->p[0] == '#' || (p->p[0] == '/' && p->p[1] == '/')) {
 			p->p += strcspn(p->p, "\n");
-		else if (p->p[0] == '/' && p->p[1] == '*')
-			skip_comment(p);
-		else if (p->p[0] != '\0' && strchr(" \t\r\n", p->p[0]) != NULL)
+		} else if (p->p[0] == '/' && p->p[1] == '*') {
+			const char *end = strstr(p->p + 2, "*/");
+
+			if (end == NULL)
+				pw_config_error(p->errors, p->line, "comment is not closed, expected \"*/\"");
+			end = end != NULL ? end + 2 : p->p + strlen(p->p);
+			for (; p->p < end; p->p++)
+				p->line += *p->p == '\n';
+		} else if (p->p[0] != '\0' && strchr(" \t\r\n", p->p[0]) != NULL) {
 			p->line += *p->p++ == '\n';
-		else
+		} else {
 			return;
+		}
 	}
 }
 
@@ -186,8 +159,7 @@ static void advance(struct parser *p)
 	p->p += n;
 }
 
-/* --- the tree
- * ------------------------------------------------------------------------------------------------------- */
+/* --- the tree --- */
 
 #define FAIL(p, line, ...) ((p)->errors->n > 0 ? false : pw_config_error((p)->errors, (line), __VA_ARGS__))
 
@@ -249,12 +221,24 @@ static bool take_value(struct parser *p, struct pw_node *node)
 	return true;
 }
 
-/* "{ value, ... }" */
-static bool parse_list(struct parser *p, struct pw_node *node)
+/* "= value", "= { value, ... }", with += too. */
+static bool parse_assignment(struct parser *p, struct pw_node *node, unsigned line)
 {
 	const char *name = node->setting->name;
-	unsigned line = p->t.line;
+	bool list = pw_setting_is_list(node->setting);
 
+	if (!is_assignment(&p->t))
+		return FAIL(p, line, "\"=\" is missing, expected %s = %s", name, list ? "{ VALUE, ... }" : "VALUE");
+	if (p->t.kind == '+' && !list)
+		return FAIL(p, p->t.line, "\"+=\" after \"%s\", expected \"=\": it is no list", name);
+	advance(p);
+	if (at_value(p))
+		return take_value(p, node);
+	if (p->t.kind != '{')
+		return FAIL(p, line, "\"%s\" has no value, expected one after \"=\"", name);
+	if (!list)
+		return FAIL(p, p->t.line, "\"%s\" has a list, expected one value without braces", name);
+	line = p->t.line;
 	advance(p);
 	while (at_value(p)) {
 		if (!take_value(p, node))
@@ -276,26 +260,6 @@ static bool parse_list(struct parser *p, struct pw_node *node)
 	return true;
 }
 
-/* "= value", "= { value, ... }", with += too. */
-static bool parse_assignment(struct parser *p, struct pw_node *node, unsigned line)
-{
-	const char *name = node->setting->name;
-	bool list = pw_setting_is_list(node->setting);
-
-	if (!is_assignment(&p->t))
-		return FAIL(p, line, "\"=\" is missing, expected %s = %s", name, list ? "{ VALUE, ... }" : "VALUE");
-	if (p->t.kind == '+' && !list)
-		return FAIL(p, p->t.line, "\"+=\" after \"%s\", expected \"=\": it is no list", name);
-	advance(p);
-	if (at_value(p))
-		return take_value(p, node);
-	if (p->t.kind == '{' && list)
-		return parse_list(p, node);
-	if (p->t.kind == '{')
-		return FAIL(p, p->t.line, "\"%s\" has a list, expected one value without braces", name);
-	return FAIL(p, line, "\"%s\" has no value, expected one after \"=\"", name);
-}
-
 static bool parse_body(struct parser *p, struct pw_node *section);
 
 /* "{ ... }" with a title before it where the section has one. */
@@ -315,51 +279,38 @@ static bool parse_section(struct parser *p, struct pw_node *node)
 	return parse_body(p, node);
 }
 
-/* The node that a setting at hand goes into: a new one, or the list that += appends to. NULL after an error. */
-static struct pw_node *node_of(
-	struct parser *p, struct pw_node *section, const struct pw_setting *setting, unsigned line)
-{
-	struct pw_node **at = &section->children, *first = NULL;
-	size_t n = 0;
-
-	for (; *at != NULL; at = &(*at)->next) {
-		first = first == NULL && (*at)->setting == setting ? *at : first;
-		n += (*at)->setting == setting;
-	}
-	if (pw_setting_repeats(setting) && n == PW_SECTIONS_MAX)
-		FAIL(p, line, "too many \"%s\" sections, expected at most %d", setting->name, PW_SECTIONS_MAX);
-	else if (pw_setting_repeats(setting) || first == NULL)
-		*at = pw_arena_alloc(p->arena, sizeof(**at));
-	else if (pw_setting_is_list(setting) && p->t.kind == '+')
-		return first;
-	else
-		FAIL(p, line, "\"%s\" stands here again, expected it once in %s (first on line %u)", setting->name,
-			section->setting->name, first->line);
-	if (*at != NULL)
-		**at = (struct pw_node){.setting = setting, .line = line};
-	else
-		FAIL(p, 0, "out of memory");
-	return *at;
-}
-
 static bool parse_setting(struct parser *p, struct pw_node *section)
 {
 	const struct pw_setting *known = section->setting->inside,
 				*setting = pw_setting_find(known, p->t.text, p->t.length);
 	const unsigned line = p->t.line;
 	char shown[64], names[512] = "";
-	struct pw_node *node;
+	struct pw_node **at = &section->children, *first = NULL, *node;
+	size_t n = 0;
 
 	if (setting == NULL) {
-		for (size_t n = 0; known->name != NULL && n < sizeof(names); known++)
+		for (; known->name != NULL && n < sizeof(names); known++)
 			n += (size_t)snprintf(names + n, sizeof(names) - n, "%s%s", n > 0 ? ", " : "", known->name);
 		return FAIL(p, line, "unknown setting %s in %s, expected one of: %s", show(&p->t, shown),
 			section->setting->name, names);
 	}
 	advance(p);
-	node = node_of(p, section, setting, line);
-	if (node == NULL)
-		return false;
+	for (; *at != NULL; at = &(*at)->next) {
+		first = first == NULL && (*at)->setting == setting ? *at : first;
+		n += (*at)->setting == setting;
+	}
+	if (pw_setting_repeats(setting) && n == PW_SECTIONS_MAX)
+		return FAIL(p, line, "too many \"%s\" sections, expected at most %d", setting->name, PW_SECTIONS_MAX);
+	node = first;
+	if (pw_setting_repeats(setting) || first == NULL) {
+		*at = node = pw_arena_alloc(p->arena, sizeof(*node));
+		if (node == NULL)
+			return FAIL(p, 0, "out of memory");
+		*node = (struct pw_node){.setting = setting, .line = line};
+	} else if (!pw_setting_is_list(setting) || p->t.kind != '+') { /* += appends to the first */
+		return FAIL(p, line, "\"%s\" stands here again, expected it once in %s (first on line %u)",
+			setting->name, section->setting->name, first->line);
+	}
 	return setting->inside != NULL ? parse_section(p, node) : parse_assignment(p, node, line);
 }
 
@@ -394,7 +345,7 @@ struct pw_node *pw_config_parse(const char *path, struct pw_arena *arena, struct
 		pw_config_error(errors, 0, "out of memory");
 		return NULL;
 	}
-	if (!check_bytes(text, read_file(path, text, errors), errors))
+	if (!read_text(path, text, errors))
 		return NULL;
 	file->setting = &top;
 	p.p = strncmp(text, "\xef\xbb\xbf", 3) == 0 ? text + 3 : text; /* a byte order mark */

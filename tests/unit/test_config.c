@@ -15,7 +15,6 @@
 
 #include "config/config.h"
 #include "config/settings.h"
-#include "config/syntax.h"
 
 /* --- helpers ------------------------------------------------------------------------------------------------------ */
 
