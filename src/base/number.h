@@ -8,10 +8,19 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 static inline bool pw_is_digit(char c)
 {
 	return c >= '0' && c <= '9';
+}
+
+/* Whether a text is digits, and at least one: those are the directories of processes in /proc, for example. */
+static inline bool pw_is_digits(const char *text)
+{
+	const size_t n = strspn(text, "0123456789");
+
+	return n > 0 && text[n] == '\0';
 }
 
 /* The value of a hexadecimal digit, or -1. */

@@ -3,7 +3,10 @@
 #ifndef PW_COUNT_SOCKET_H
 #define PW_COUNT_SOCKET_H
 
+#include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
 
 /* Socket states as inet_diag numbers them (include/net/tcp_states.h). UDP uses ESTABLISHED for connected and CLOSE for
  * unconnected sockets; a TCP socket in CLOSE is bound but neither connected nor listening. */
@@ -31,7 +34,7 @@ enum pw_socket_flag {
 	PW_SOCKET_UNSTAMPED = 32
 };
 
-/* Addresses in network order, ports in host order. An IPv4-mapped socket arrives as AF_INET (address_make()'s rule).
+/* Addresses in network order, ports in host order. An IPv4-mapped socket arrives as AF_INET (pw_socket_set_ipv6()).
  * Only the first 4 bytes of an IPv4 address are used, but all 16 are set. */
 struct pw_socket {
 	uint8_t local[16];
@@ -50,5 +53,26 @@ struct pw_socket {
 	uint8_t state;    /* enum pw_socket_state */
 	uint8_t flags;    /* enum pw_socket_flag */
 };
+
+/* Sets family and addresses of an IPv6 socket from 16 bytes each. It is IPv4 when an address is IPv4-mapped; the other
+ * one may still be unset. */
+static inline void pw_socket_set_ipv6(struct pw_socket *out, const void *local, const void *remote)
+{
+	static const uint8_t prefix[12] = {[10] = 0xff, [11] = 0xff}, zero[16];
+	const bool local_mapped = memcmp(local, prefix, sizeof(prefix)) == 0;
+	const bool remote_mapped = memcmp(remote, prefix, sizeof(prefix)) == 0;
+
+	out->family = AF_INET6;
+	memcpy(out->local, local, 16);
+	memcpy(out->remote, remote, 16);
+	if ((!local_mapped && !remote_mapped) || (!local_mapped && memcmp(local, zero, sizeof(zero)) != 0) ||
+		(!remote_mapped && memcmp(remote, zero, sizeof(zero)) != 0))
+		return;
+	out->family = AF_INET;
+	memcpy(out->local, out->local + 12, 4);
+	memcpy(out->remote, out->remote + 12, 4);
+	memset(out->local + 4, 0, 12);
+	memset(out->remote + 4, 0, 12);
+}
 
 #endif

@@ -205,30 +205,13 @@ static void learn_table(struct pw_collector *collector, struct pw_namespace *ns)
 
 /* --- making one --- */
 
-/* Says where sockets are read from. A backend that was given but disagrees with netlink is not used. */
-static void choose_backend(struct pw_collector *collector, struct pw_backend *walk, const char *why)
-{
-	struct pw_error err;
-
-	if (walk != NULL && pw_host_set_backend(collector->host, walk, &err) < 0) {
-		why = err.text;
-		walk = NULL;
-	}
-	collector->walks = walk != NULL;
-	if (walk != NULL)
-		pw_log(LOG_INFO, "sockets are read by BPF");
-	else
-		pw_log(collector->config->backend == PW_BACKEND_BPF ? LOG_WARNING : LOG_INFO,
-			"sockets are read by netlink: %s", why);
-}
-
 bool pw_collector_walks(const struct pw_collector *collector)
 {
 	return collector->walks;
 }
 
 struct pw_collector *pw_collector_new(const struct pw_config *config, struct pw_exchange *exchange,
-	struct pw_connect_events *events, struct pw_backend *walk, const char *why, struct pw_error *err)
+	struct pw_connect_events *events, struct pw_backend *walk, struct pw_error *why, struct pw_error *err)
 {
 	struct pw_collector *collector = calloc(1, sizeof(*collector));
 	struct stat st;
@@ -245,7 +228,12 @@ struct pw_collector *pw_collector_new(const struct pw_config *config, struct pw_
 		goto out_of_memory;
 	collector->config = config;
 	collector->ringing.host = collector->host;
-	choose_backend(collector, walk, why);
+	collector->walks = pw_host_set_backend(collector->host, walk, why) == 0;
+	if (collector->walks)
+		pw_log(LOG_INFO, "sockets are read by BPF");
+	else
+		pw_log(config->backend == PW_BACKEND_BPF ? LOG_WARNING : LOG_INFO, "sockets are read by netlink: %s",
+			why->text);
 	pw_collector_set_config(collector, config);
 	collector->state_file = open_state_file(config->state_file, exchange);
 	read_state(collector);

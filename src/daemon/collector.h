@@ -16,9 +16,9 @@
 struct pw_collector;
 
 /* Prepares the polls of the daemon's own network namespace. `walk` is the BPF backend, and taken over; NULL when
- * there is none, for the reason `why`. Everything else is borrowed. NULL with an error. */
+ * there is none, for the reason in *why, which becomes that for which it is not used. Everything else is borrowed. NULL with an error. */
 struct pw_collector *pw_collector_new(const struct pw_config *config, struct pw_exchange *exchange,
-	struct pw_connect_events *events, struct pw_backend *walk, const char *why, struct pw_error *err);
+	struct pw_connect_events *events, struct pw_backend *walk, struct pw_error *why, struct pw_error *err);
 void pw_collector_free(struct pw_collector *collector);
 
 /* Whether sockets are read by BPF. */

@@ -369,7 +369,7 @@ static int start(struct daemon *d, struct pw_error *err)
 	d->journal = pw_journal_new();
 	if (d->exchange == NULL || d->journal == NULL)
 		return pw_error_set(err, "out of memory or descriptors");
-	d->collector = pw_collector_new(d->config, d->exchange, d->events, d->walk, why.text, err);
+	d->collector = pw_collector_new(d->config, d->exchange, d->events, d->walk, &why, err);
 	d->walk = NULL;
 	if (d->collector == NULL)
 		return -1;

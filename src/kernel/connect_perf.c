@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "kernel/connect_perf.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <linux/perf_event.h>
 #include <netinet/in.h>
@@ -19,6 +18,7 @@
 #include "base/array.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/number.h"
 #include "base/utf8.h"
 
 /* Where tracefs is mounted, today and in former times. */
@@ -88,33 +88,21 @@ static int read_line(const char *path, char *buf, size_t size)
 	return error;
 }
 
-/* A number and what follows it; -1 when there is none. */
-static long take_number(const char **text)
-{
-	char *end;
-	long number;
-
-	if (!isdigit((unsigned char)**text))
-		return -1;
-	number = strtol(*text, &end, 10);
-	*text = end;
-	return number < PW_CPUS_MAX ? number : -1;
-}
-
 int pw_cpus_parse(const char *list, struct pw_cpus *out)
 {
-	long first, last;
+	uint64_t first, last;
 
 	memset(out, 0, sizeof(*out));
 	do {
-		first = last = take_number(&list);
+		if (!pw_number_take(&list, PW_CPUS_MAX - 1, &first))
+			return -1;
+		last = first;
 		if (*list == '-') {
 			list++;
-			last = take_number(&list);
+			if (!pw_number_take(&list, PW_CPUS_MAX - 1, &last) || last < first)
+				return -1;
 		}
-		if (first < 0 || last < first)
-			return -1;
-		for (long cpu = first; cpu <= last; cpu++)
+		for (uint64_t cpu = first; cpu <= last; cpu++)
 			out->word[cpu / 64] |= UINT64_C(1) << (cpu % 64);
 	} while (*list++ == ',');
 	return list[-1] == '\0' ? 0 : -1;

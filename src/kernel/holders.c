@@ -140,7 +140,7 @@ static int find_processes(struct pw_holders *holders, struct pw_error *err)
 		return -1;
 	}
 	while ((entry = readdir(proc)) != NULL)
-		if (strspn(entry->d_name, "0123456789") == strlen(entry->d_name))
+		if (pw_is_digits(entry->d_name))
 			look_into(holders, found, entry->d_name);
 	closedir(proc);
 	for (size_t i = 0; i < holders->n; i++) {

@@ -102,6 +102,8 @@ int pw_host_set_backend(struct pw_host *host, struct pw_backend *backend, struct
 	struct pw_namespace *first = host->namespaces[0];
 	int rc = -1;
 
+	if (backend == NULL)
+		return -1;
 	if (pw_namespace_enter(first, err) == PW_READ_OK) {
 		if (pw_namespace_read(first) != PW_READ_OK)
 			pw_error_set(err, "%s", first->err.text);

@@ -74,7 +74,7 @@ struct pw_namespace *pw_host_add(struct pw_host *host, uint32_t index, const cha
 
 /* Takes sockets from this backend instead of netlink, and takes it over. One take of the first namespace, which has
  * been added, is compared with one of netlink first. Returns 0, or -1 with an error when they deviate: then the host
- * stays as it is, and the backend is gone. */
+ * stays as it is, and the backend is gone. NULL is one that could not be opened: *err says why already. */
 int pw_host_set_backend(struct pw_host *host, struct pw_backend *backend, struct pw_error *err);
 
 /* From the next poll on. */

@@ -181,24 +181,6 @@ static int layout_learn(struct layout *layout, const uint8_t *p, size_t len)
 
 /* --- one message --- */
 
-static inline bool is_mapped(const __be32 address[4])
-{
-	return address[0] == 0 && address[1] == 0 && address[2] == htonl(0xffff);
-}
-
-static inline bool is_zero(const __be32 address[4])
-{
-	return (address[0] | address[1] | address[2] | address[3]) == 0;
-}
-
-/* An IPv6 socket that is bound or connected to IPv4-mapped addresses; the other one may still be unset. */
-static inline bool is_mapped_socket(const struct inet_diag_sockid *id)
-{
-	if (is_mapped(id->idiag_src))
-		return is_mapped(id->idiag_dst) || is_zero(id->idiag_dst);
-	return is_zero(id->idiag_src) && is_mapped(id->idiag_dst);
-}
-
 static inline void put_address4(uint8_t out[16], __be32 address)
 {
 	memset(out, 0, 16);
@@ -211,16 +193,10 @@ static inline int put_addresses(struct pw_socket *out, const struct inet_diag_ms
 		out->family = AF_INET;
 		put_address4(out->local, msg->id.idiag_src[0]);
 		put_address4(out->remote, msg->id.idiag_dst[0]);
-	} else if (msg->idiag_family != AF_INET6) {
-		return -1;
-	} else if (is_mapped_socket(&msg->id)) {
-		out->family = AF_INET;
-		put_address4(out->local, msg->id.idiag_src[3]);
-		put_address4(out->remote, msg->id.idiag_dst[3]);
+	} else if (msg->idiag_family == AF_INET6) {
+		pw_socket_set_ipv6(out, msg->id.idiag_src, msg->id.idiag_dst);
 	} else {
-		out->family = AF_INET6;
-		memcpy(out->local, msg->id.idiag_src, 16);
-		memcpy(out->remote, msg->id.idiag_dst, 16);
+		return -1;
 	}
 	return 0;
 }

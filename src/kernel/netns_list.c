@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "kernel/netns_list.h"
 
-#include <ctype.h>
 #include <dirent.h>
 #include <linux/magic.h>
 #include <stdio.h>
@@ -11,6 +10,7 @@
 #include <sys/statfs.h>
 
 #include "base/array.h"
+#include "base/number.h"
 
 #define NAMES_DIR "/run/netns"
 #define PROCESS_SCAN_MS 30000
@@ -160,7 +160,7 @@ static void find_of_processes(struct pw_netns_list *list)
 
 	/* cppcheck-suppress readdirCalled */
 	while (dir != NULL && (d = readdir(dir)) != NULL)
-		if (isdigit((unsigned char)d->d_name[0]))
+		if (pw_is_digits(d->d_name))
 			find_of_process(list, d->d_name);
 	if (dir != NULL)
 		closedir(dir);

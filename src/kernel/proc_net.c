@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "base/number.h"
-#include "count/address.h"
 
 /* A line is at most some 250 bytes. */
 #define READ_SIZE 16384
@@ -105,29 +104,6 @@ static uint8_t line_flags(const struct line *line)
 	return line->state == PW_SYN_RECV && line->timer == TIMER_RETRANSMIT ? PW_SOCKET_HALF_OPEN : 0;
 }
 
-static bool is_mapped_or_any(const struct pw_address *a)
-{
-	return a->family == AF_INET || pw_address_is_any(a);
-}
-
-/* As in a dump: IPv4 when one side is IPv4-mapped and the other one is, too, or is unset. */
-static void put_addresses(struct pw_socket *out, const struct line *line, int family)
-{
-	const struct pw_address local = pw_address_make(family, line->local, 0);
-	const struct pw_address remote = pw_address_make(family, line->remote, 0);
-	const bool ipv4 = (local.family == AF_INET || remote.family == AF_INET) && is_mapped_or_any(&local) &&
-		is_mapped_or_any(&remote);
-
-	out->family = ipv4 ? AF_INET : (uint8_t)family;
-	if (ipv4 || family == AF_INET) {
-		memcpy(out->local, local.bytes, 16);
-		memcpy(out->remote, remote.bytes, 16);
-	} else {
-		memcpy(out->local, line->local, 16);
-		memcpy(out->remote, line->remote, 16);
-	}
-}
-
 int pw_proc_net_parse(const char *text, int family, uint8_t protocol, struct pw_socket *out)
 {
 	struct line line = {0};
@@ -144,7 +120,13 @@ int pw_proc_net_parse(const char *text, int family, uint8_t protocol, struct pw_
 		.state = (uint8_t)line.state,
 		.flags = line_flags(&line),
 	};
-	put_addresses(out, &line, family);
+	if (family == AF_INET) {
+		out->family = AF_INET;
+		memcpy(out->local, line.local, 4);
+		memcpy(out->remote, line.remote, 4);
+	} else {
+		pw_socket_set_ipv6(out, line.local, line.remote);
+	}
 	return 0;
 }
 

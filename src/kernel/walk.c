@@ -201,36 +201,6 @@ static int run(struct walk *walk, const struct bpf_program *program, struct pw_e
 
 /* --- records into sockets --- */
 
-static bool is_mapped(const uint8_t address[16])
-{
-	static const uint8_t prefix[12] = {[10] = 0xff, [11] = 0xff};
-
-	return memcmp(address, prefix, sizeof(prefix)) == 0;
-}
-
-static bool is_zero(const uint8_t address[16])
-{
-	static const uint8_t zero[16];
-
-	return memcmp(address, zero, sizeof(zero)) == 0;
-}
-
-/* IPv4-mapped sockets are IPv4; the other address of one that is only bound may still be unset. */
-static void set_addresses6(struct pw_socket *out, const uint64_t *words)
-{
-	memcpy(out->local, words, 16);
-	memcpy(out->remote, words + 2, 16);
-	out->family = AF_INET6;
-	if ((is_mapped(out->local) && (is_mapped(out->remote) || is_zero(out->remote))) ||
-		(is_zero(out->local) && is_mapped(out->remote))) {
-		out->family = AF_INET;
-		memcpy(out->local, out->local + 12, 4);
-		memcpy(out->remote, out->remote + 12, 4);
-		memset(out->local + 4, 0, 12);
-		memset(out->remote + 4, 0, 12);
-	}
-}
-
 /* Decodes a record of a socket. Returns the words that it takes. */
 static size_t decode(const uint64_t *words, const struct walk_head *head, uint8_t protocol, struct pw_socket *out)
 {
@@ -241,7 +211,7 @@ static size_t decode(const uint64_t *words, const struct walk_head *head, uint8_
 		.state = head->state,
 		.protocol = protocol};
 	if (head->flags & WALK_V6) {
-		set_addresses6(out, at);
+		pw_socket_set_ipv6(out, at, at + 2);
 		at += 4;
 	} else {
 		out->family = AF_INET;

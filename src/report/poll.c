@@ -135,7 +135,6 @@ static int choose_backend(struct pw_poller *poller, struct pw_error *err)
 	const struct pw_options *options = poller->options;
 	struct pw_namespace *own = poller->host->namespaces[0];
 	bool wanted = poller->config->backend == PW_BACKEND_BPF;
-	struct pw_backend *walk;
 
 	if (options->replay != NULL || options->record != NULL || poller->config->backend == PW_BACKEND_NETLINK)
 		return 0;
@@ -143,10 +142,7 @@ static int choose_backend(struct pw_poller *poller, struct pw_error *err)
 		(own->path[0] != '\0' || pw_namespace_read(own) != PW_READ_OK ||
 			own->counts.tcp + own->counts.tcp_time_wait < WALK_PAYS))
 		return 0;
-	walk = pw_walk_backend(err);
-	if (walk != NULL && pw_host_set_backend(poller->host, walk, err) == 0)
-		return 0;
-	return wanted ? -1 : 0;
+	return pw_host_set_backend(poller->host, pw_walk_backend(err), err) < 0 && wanted ? -1 : 0;
 }
 
 static int add_namespaces(struct pw_poller *poller, struct pw_error *err)
