@@ -29,6 +29,12 @@ PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
+def receive(client):
+    """Everything that comes until the other side closes."""
+    with client:
+        return b"".join(iter(lambda: client.recv(65536), b""))
+
+
 def eventually(probe, deadline=10.0, interval=0.05):
     """Calls `probe` until it returns something true, and returns that.
 

@@ -61,6 +61,11 @@ class Scene:
         self.manager.ready()
         return self.daemon
 
+    def connect(self, count=600):
+        """Connections to one destination, port 8080 of 127.0.0.1: 600 of 1000 ports are a warning. Returns the clients."""
+        self.load.listen("127.0.0.1", 8080)
+        return self.load.connect(count, "127.0.0.1", 8080)
+
     def _between_polls(self):
         """A load that grows while it is polled would cross a threshold at any number, and two thresholds one after the other."""
         return self.daemon.paused() if self.daemon and self.daemon.running else contextlib.nullcontext()

@@ -24,8 +24,7 @@ NOT_IN_SIGHT = 2**32 - 1
 @pytest.fixture(name="scene")
 def fixture_scene(make_scene):
     scene = make_scene()
-    scene.load.listen(HERE, 8080)
-    scene.load.connect(600, HERE, 8080)
+    scene.connect()
     return scene
 
 

@@ -11,7 +11,7 @@ import time
 
 import jsonschema
 import pytest
-from harness import PATIENCE, SOURCE, Process, eventually, program
+from harness import PATIENCE, SOURCE, Process, eventually, program, receive
 from scene import TRAP_V2C, Undisturbed, connect_pool
 
 HERE = "127.0.0.1"
@@ -23,8 +23,7 @@ CONNECTIONS, SILENT_SECONDS = 256, 1
 @pytest.fixture(name="scene")
 def fixture_scene(make_scene):
     scene = make_scene()
-    scene.load.listen(HERE, 8080)
-    scene.clients = scene.load.connect(600, HERE, 8080)
+    scene.clients = scene.connect()
     scene.start(config(scene), interval=INTERVAL)
     return scene
 
@@ -44,17 +43,8 @@ def connect(scene):
     return client
 
 
-def read(client):
-    """Everything that is written there."""
-    with client:
-        data = b""
-        while part := client.recv(65536):
-            data += part
-    return data
-
-
 def document(scene):
-    return json.loads(read(connect(scene)))
+    return json.loads(receive(connect(scene)))
 
 
 def pool(text, name=WEB):
@@ -91,8 +81,7 @@ def fixture_confined(make_scene):
     """A daemon of a user of its own, with a strict umask; its socket stands where portwatch looks for it, in confined.run()."""
     scene = make_scene(snmpd=f"{TRAP_V2C}\nagentXPerms 0666 0755\n")
     os.chmod(scene.workshop.directory, 0o755)
-    scene.load.listen(HERE, 8080)
-    scene.clients = scene.load.connect(600, HERE, 8080)
+    scene.clients = scene.connect()
     place = scene.workshop.directory / "run"
     place.mkdir()
     os.chown(place, NOBODY, NOBODY)
@@ -206,20 +195,19 @@ def test_a_thousand_readers(scene):
     document(scene)
     with Undisturbed(scene, INTERVAL):
         for client in [connect(scene) for _ in range(1000)]:
-            assert pool(json.loads(read(client)))["used"] == 600
+            assert pool(json.loads(receive(client)))["used"] == 600
 
 
 @pytest.fixture(name="large")
 def fixture_large(make_scene):
     """A document that does not fit into what the kernel keeps for a reader."""
     scene = make_scene()
-    scene.load.listen(HERE, 8080)
-    scene.load.connect(600, HERE, 8080)
+    scene.connect()
     for last in range(2, 202):
         scene.load.listen(f"127.0.0.{last}", 81)
         scene.load.connect(1, f"127.0.0.{last}", 81)
     scene.start("min-used = 1\n" + config(scene), interval=INTERVAL)
-    assert len(read(connect(scene))) > 100000
+    assert len(receive(connect(scene))) > 100000
     return scene
 
 
@@ -233,7 +221,7 @@ def test_readers_that_hold_on(large):
             assert time.monotonic() - begun < 10 * SILENT_SECONDS * PATIENCE
             for client in held[::2]:
                 client.recv(1)
-        assert pool(json.loads(read(other)))["used"] == 600
+        assert pool(json.loads(receive(other)))["used"] == 600
         for client in held:
             client.close()
     assert pool(document(large))["used"] == 600

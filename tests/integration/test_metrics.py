@@ -6,7 +6,7 @@ import socket
 import time
 
 import pytest
-from harness import PATIENCE, eventually
+from harness import PATIENCE, eventually, receive
 from scene import Undisturbed, connect_pool
 
 HERE = "127.0.0.1"
@@ -20,8 +20,7 @@ CONNECTIONS, LIFE_SECONDS = 32, 20
 @pytest.fixture(name="scene")
 def fixture_scene(make_scene):
     scene = make_scene()
-    scene.load.listen(HERE, 8080)
-    scene.load.connect(600, HERE, 8080)
+    scene.connect()
     scene.start(CONFIG, interval=INTERVAL)
     return scene
 
@@ -41,11 +40,7 @@ def get(path, method="GET"):
 
 def read(client):
     """(status, headers, body) of the one answer on this connection."""
-    data = b""
-    while part := client.recv(65536):
-        data += part
-    client.close()
-    head, _, body = data.partition(b"\r\n\r\n")
+    head, _, body = receive(client).partition(b"\r\n\r\n")
     status, *lines = head.decode().split("\r\n")
     return int(status.split()[1]), dict(line.split(": ", 1) for line in lines), body.decode()
 

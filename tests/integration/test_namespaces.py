@@ -162,14 +162,19 @@ class FaultyCell(Cell, FaultyDaemon):
     """A Cell whose system calls fail on command."""
 
 
-def test_ends_in_the_middle_of_a_poll(scene):
-    """A poll of twenty namespaces takes many seconds here; SIGTERM does not wait for it."""
+def watch_slowly(scene, **options):
+    """portwatchd and twenty namespaces, each of whose settings takes a tenth of a second to read."""
     scene.daemon = scene.workshop.keep(
-        FaultyCell(scene.ns, scene.workshop.directory, scene.master.socket, "namespaces { all = true }"))
+        FaultyCell(scene.ns, scene.workshop.directory, scene.master.socket, "namespaces { all = true }", **options))
     scene.manager.ready()
     add(scene, WATCHED[:20])
     watches(scene, WATCHED[:20])
     scene.daemon.faults.set(setting_ms=100)
+
+
+def test_ends_in_the_middle_of_a_poll(scene):
+    """A poll of twenty namespaces takes many seconds here; SIGTERM does not wait for it."""
+    watch_slowly(scene)
     eventually(lambda: scene.manager.get("pwPollAge") > 1000, 20)
     assert scene.daemon.stop(STOP_SECONDS) == 0
 
@@ -177,12 +182,7 @@ def test_ends_in_the_middle_of_a_poll(scene):
 def test_a_long_poll_is_a_sign_of_life(scene):
     """systemd hears of a poll of twenty namespaces while it goes on."""
     systemd = Systemd(scene.workshop.directory / "notify")
-    scene.daemon = scene.workshop.keep(FaultyCell(scene.ns, scene.workshop.directory, scene.master.socket, "namespaces { all = true }",
-                                                  interval=4, wrapper=systemd.starts(watchdog_s=2)))
-    scene.manager.ready()
-    add(scene, WATCHED[:20])
-    watches(scene, WATCHED[:20])
-    scene.daemon.faults.set(setting_ms=100)
+    watch_slowly(scene, interval=4, wrapper=systemd.starts(watchdog_s=2))
     # the one after that began a moment ago, and takes 4 s
     polls = scene.manager.get("pwPolls")
     eventually(lambda: scene.manager.get("pwPolls") >= polls + 2, 40)
@@ -195,12 +195,7 @@ def test_a_long_poll_is_a_sign_of_life(scene):
 
 def test_slow_namespaces_take_turns(scene):
     """Twenty namespaces that take half a second each: the host's own is read every other second all the same, and each of them has its turn."""
-    scene.daemon = scene.workshop.keep(
-        FaultyCell(scene.ns, scene.workshop.directory, scene.master.socket, "namespaces { all = true }"))
-    scene.manager.ready()
-    add(scene, WATCHED[:20])
-    watches(scene, WATCHED[:20])
-    scene.daemon.faults.set(setting_ms=100)
+    watch_slowly(scene)
     eventually(lambda: "they take turns" in scene.daemon.log(), 40)
     polls = scene.manager.get("pwPolls")
     eventually(lambda: scene.manager.get("pwPolls") >= polls + 2, 40)

@@ -31,8 +31,7 @@ def target(pid, fd):
 
 def load_and_notify(scene):
     """Half of the ports taken: the whole way from the kernel to the receiver of notifications."""
-    scene.load.listen(HERE, 8080)
-    scene.load.connect(600, HERE, 8080)
+    scene.connect()
     scene.expect([(WEB, "normal", "warning")])
     scene.until(WEB, used=600, state="warning")
 
@@ -50,8 +49,7 @@ def test_started_with_closed_descriptors(scene, closed):
 
 def test_a_record_is_not_written_elsewhere(scene, tmp_path):
     """Without a standard output the record gets what belongs to it, and nothing else."""
-    scene.load.listen(HERE, 8080)
-    scene.load.connect(600, HERE, 8080)
+    scene.connect()
     record = tmp_path / "record"
     command = [program("portwatch"), "--config=/dev/null", f"--record={record}"]
     assert scene.ns.run("sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *command, check=False).returncode == 0

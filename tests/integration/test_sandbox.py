@@ -23,8 +23,7 @@ UNIT = SOURCE / "conf" / "systemd" / "portwatchd.service.in"
 def fixture_scene(make_scene):
     scene = make_scene(snmpd=f"{TRAP_V2C}\nagentXPerms 0666 0755\n")
     os.chmod(scene.workshop.directory, 0o755)
-    scene.load.listen(HERE, 8080)
-    scene.load.connect(600, HERE, 8080)
+    scene.connect()
     return scene
 
 
