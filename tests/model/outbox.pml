@@ -5,6 +5,8 @@
  * not know of each other but for the rate limit, which is here a choice to take nothing. The names of the rules are those of
  * owed.h and of tests/unit/test_exchange.c; a rule that does not hold is an assertion that fails. After a restart the receiver may
  * hear of what it knows once more, or that something is over of which it never heard: what was under way is not known for certain.
+ * Nothing new is sent until the state file that records it is on disk, so what the file calls certain is certain (foreseen). A disk
+ * that hangs for longer than the hold is beyond the model: the hold ends then, and foreseen is given up for the alarm.
  *
  * States are 0 (normal) to 2. An id is a small number that goes on; 0 is none. `make model-check` runs it with and without a state
  * file (RESTARTS: 0 the process never restarts, 1 it restarts with the state file as of any moment after an acknowledgement). */
@@ -41,6 +43,7 @@ byte last_seen_id = 0;
 /* the state file: what was acknowledged, and whether anything may have been told since */
 byte saved_told = 0;
 bool saved_uncertain = false;
+bool held = false; /* what was posted is not in the file yet: pw_exchange_hold() */
 
 /* pw_exchange_post() and settle(): compares what is to be told with what the receiver knows */
 inline settle()
@@ -51,13 +54,14 @@ inline settle()
 	fi
 }
 
-/* write_state(): at the end of a poll; what the agent does meanwhile is in the file of the next one. A pool that is posted may be
- * told before the next poll. What the receiver believes after a restart is uncertain then: it is told the truth at once, twice
- * perhaps. */
+/* write_state(): some time after the poll that posted; what the agent does meanwhile is in the file of the next one. A pool that is
+ * posted may be told before the next poll. What the receiver believes after a restart is uncertain then: it is told the truth at
+ * once, twice perhaps. */
 inline save()
 {
 	saved_told = acknowledged;
-	saved_uncertain = uncertain || has_sent || has_pending
+	saved_uncertain = uncertain || has_sent || has_pending;
+	held = false
 }
 
 inline post()
@@ -71,7 +75,7 @@ inline post()
 	:: !has_sent -> settle()
 	:: else
 	fi;
-	save()
+	held = RESTARTS
 }
 
 active proctype collector()
@@ -82,8 +86,10 @@ active proctype collector()
 		crossings++ }
 	:: atomic { now != posted -> /* a poll: what differs is posted, or posted again */
 		post() }
+	:: atomic { held -> save() }
 	:: atomic { RESTARTS && (saved_told != acknowledged || saved_uncertain) -> save() } /* a poll in which nothing is posted */
 	:: atomic { RESTARTS && restarts < RESTARTS_MAX -> /* the process ends and begins anew with what the file says */
+		assert(saved_uncertain || (believed == saved_told && len(wire) == 0)); /* foreseen */
 		restarts++;
 		acknowledged = saved_told;
 		posted = saved_told;
@@ -91,6 +97,7 @@ active proctype collector()
 		has_pending = false;
 		has_sent = false;
 		in_flight = false;
+		held = false;
 		do
 		:: wire ? _, _, _
 		:: empty(wire) -> break
@@ -103,7 +110,7 @@ active proctype collector()
 		:: uncertain || now != posted -> post() /* the first poll */
 		:: else
 		fi }
-	:: atomic { crossings == CROSSINGS && now == posted -> break }
+	:: atomic { crossings == CROSSINGS && now == posted && !held -> break }
 	od
 }
 
@@ -114,7 +121,7 @@ end:	do
 	:: atomic { has_sent && !in_flight && empty(wire) -> /* again, unchanged */
 		in_flight = true;
 		wire ! sent_id, sent_previous, sent }
-	:: atomic { !has_sent && has_pending && empty(wire) -> /* or not yet: the rate limit */
+	:: atomic { !has_sent && has_pending && !held && empty(wire) -> /* or not yet: the rate limit */
 		has_sent = true;
 		in_flight = true;
 		sent = pending;

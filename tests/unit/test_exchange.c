@@ -63,6 +63,52 @@ static void assert_owed(struct pw_exchange *box, size_t owed, size_t in_flight)
 	assert_int_equal(stats.in_flight, in_flight);
 }
 
+/* Newer states of a pool wait behind the one under way, and of these the newest is kept. Other pools don't wait. */
+static void one_under_way(void **unused)
+{
+	struct pw_exchange *box = pw_exchange_new(10);
+	struct pw_event event;
+
+	(void)unused;
+	post(box, 1, 7, PW_STATE_NORMAL, PW_STATE_WARNING, 60);
+	assert_int_equal(take(box, &event), 1);
+	post(box, 2, 7, PW_STATE_WARNING, PW_STATE_CRITICAL, 85);
+	post(box, 3, 7, PW_STATE_CRITICAL, PW_STATE_EXHAUSTED, 100);
+	assert_int_equal(take(box, &event), 0);
+	assert_owed(box, 1, 1);
+	post(box, 4, 8, PW_STATE_NORMAL, PW_STATE_WARNING, 60);
+	assert_int_equal(take(box, &event), 4);
+	pw_exchange_acknowledge(box, 1);
+	assert_int_equal(take(box, &event), 3);
+	assert_int_equal(take(box, &event), 0);
+	pw_exchange_free(box);
+}
+
+/* However often the connection breaks, before or after the receiver saw it: owed until it is acknowledged, then no more. */
+static void at_least_once(void **unused)
+{
+	struct pw_exchange *box = pw_exchange_new(10);
+	struct pw_event event;
+
+	(void)unused;
+	post(box, 1, 7, PW_STATE_NORMAL, PW_STATE_WARNING, 60);
+	for (int i = 0; i < 5; i++) {
+		assert_int_equal(take(box, &event), 1);
+		assert_owed(box, 1, 1);
+		if (i % 2 == 0)
+			pw_exchange_return_all(box);
+		else
+			pw_exchange_return(box, 1);
+		assert_owed(box, 1, 0);
+	}
+	assert_int_equal(take(box, &event), 1);
+	pw_exchange_acknowledge(box, 1);
+	assert_owed(box, 0, 0);
+	pw_exchange_return_all(box);
+	assert_int_equal(take(box, &event), 0);
+	pw_exchange_free(box);
+}
+
 static void fall_after_rise(void **unused)
 {
 	struct pw_exchange *box = pw_exchange_new(10);
@@ -710,6 +756,8 @@ static void news_go_before_repetitions(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(one_under_way),
+		cmocka_unit_test(at_least_once),
 		cmocka_unit_test(fall_after_rise),
 		cmocka_unit_test(nothing_of_nothing),
 		cmocka_unit_test(again_unchanged),
