@@ -197,6 +197,7 @@ static void to_wire(const struct pw_value *value, struct wire *wire)
 		wire->size = value->len;
 		break;
 	case PW_SYNTAX_ROW: wire_oid(value, wire); break;
+	case PW_SYNTAX_SERIES: break; /* no object has it */
 	}
 }
 

@@ -84,6 +84,16 @@ static struct timespec parse_date(const char *text)
 	return time;
 }
 
+static struct pw_series series_of(const json_t *array, struct pw_arena *arena)
+{
+	size_t n = json_array_size(array);
+	uint16_t *numbers = n > 0 ? pw_arena_array(arena, n, sizeof(*numbers)) : NULL;
+
+	for (size_t i = 0; numbers != NULL && i < n; i++)
+		numbers[i] = (uint16_t)json_integer_value(json_array_get(array, i));
+	return (struct pw_series){numbers, numbers != NULL ? n : 0};
+}
+
 /* What a member of an object says for a field. One that a daemon of another version does not have is 0 or "". */
 static struct pw_field_value value_of(const struct pw_field *field, const json_t *member, struct pw_arena *arena)
 {
@@ -93,6 +103,7 @@ static struct pw_field_value value_of(const struct pw_field *field, const json_t
 	switch ((enum pw_syntax)field->syntax) {
 	case PW_SYNTAX_TEXT: value.text = text != NULL ? pw_arena_text(arena, text) : ""; break;
 	case PW_SYNTAX_DATE: value.date = parse_date(text); break;
+	case PW_SYNTAX_SERIES: value.series = series_of(member, arena); break;
 	case PW_SYNTAX_ENUM:
 		value.number = text != NULL ? pw_field_value_of(field, text) : 0;
 		value.number = value.number > 0 ? value.number : 0;

@@ -94,6 +94,14 @@ static void put_value(struct writer *w, const struct pw_field *field, const stru
 	case PW_SYNTAX_ENUM: put_string(w, field->word((unsigned)value->number)); break;
 	case PW_SYNTAX_DATE: put_date(w, value->date); break;
 	case PW_SYNTAX_COUNTER64: put_number(w, (uint64_t)value->number); break;
+	case PW_SYNTAX_SERIES:
+		put(w, "[", 1);
+		for (size_t i = 0; i < value->series.n; i++) {
+			put(w, ",", i > 0);
+			put_number(w, value->series.numbers[i]);
+		}
+		put(w, "]", 1);
+		break;
 	default:
 		if (value->number < 0)
 			put(w, "-", 1);

@@ -48,6 +48,7 @@ static enum use use_of(const struct pw_field *field)
 	case PW_SYNTAX_UNSIGNED32: return field->json ? INFO : UNUSED;
 	case PW_SYNTAX_COUNTER32:
 	case PW_SYNTAX_TIMESTAMP:
+	case PW_SYNTAX_SERIES:
 	case PW_SYNTAX_ROW: break;
 	}
 	return UNUSED;

@@ -7,6 +7,7 @@
 #include "report/summary.h"
 #include "report/text.h"
 #include "watch/fields.h"
+#include "watch/history.h"
 
 /* From this width on there is room for the blocked and the fast free ports. */
 #define WIDE 110
@@ -63,6 +64,14 @@ static void format_states(const struct pw_layout *l, const struct pw_pool_row *r
 		snprintf(buf, size, "-");
 }
 
+static void format_spark(const struct pw_layout *l, const struct pw_pool_row *row, char *buf, size_t size)
+{
+	if (row == NULL)
+		snprintf(buf, size, "LAST %u MIN", l->spark * PW_HISTORY_STEP_MS / 60000);
+	else
+		pw_text_sparkline(row->history.numbers, row->history.n, l->spark, l->view->fine_bars, buf, size);
+}
+
 static void format_growth(const struct pw_layout *l, const struct pw_pool_row *row, char *buf, size_t size)
 {
 	(void)l;
@@ -108,14 +117,14 @@ static void format_owner(const struct pw_layout *l, const struct pw_pool_row *ro
 	pw_text_safe(row->owner, l->view->unicode, buf, size);
 }
 
-enum wanted { ALWAYS, WITH_BAR, WHEN_WIDE, WITH_HISTORY, WITH_OWNER };
+enum wanted { ALWAYS, WITH_BAR, WITH_SPARK, WHEN_WIDE, WITH_HISTORY, WITH_OWNER };
 
 /* A cell's text is that of a field, or what the function writes. */
 struct pw_column {
-	const char *header;
-	unsigned width; /* 0 = as wide as its text */
-	bool right;     /* aligned */
-	bool coloured;  /* by the state */
+	const char *header; /* NULL = what the function writes for no row */
+	unsigned width;     /* 0 = as wide as its text */
+	bool right;         /* aligned */
+	bool coloured;      /* by the state */
 	enum wanted wanted;
 	const char *field;
 	void (*format)(const struct pw_layout *layout, const struct pw_pool_row *row, char *buf, size_t size);
@@ -124,6 +133,7 @@ struct pw_column {
 static const struct pw_column columns[] = {
 	{"UTIL", 4, true, true, ALWAYS, NULL, format_utilization},
 	{"", 0, false, true, WITH_BAR, NULL, format_bar},
+	{NULL, 0, false, true, WITH_SPARK, NULL, format_spark},
 	{"USED", 5, true, false, ALWAYS, "used", NULL},
 	{"FREE", 5, true, false, ALWAYS, "free", NULL},
 	{"TWAIT", 5, true, false, ALWAYS, "timeWait", NULL},
@@ -142,6 +152,7 @@ static bool is_wanted(const struct pw_layout *l, const struct pw_column *column)
 {
 	switch (column->wanted) {
 	case WITH_BAR: return l->bar > 0;
+	case WITH_SPARK: return l->spark > 0;
 	case WHEN_WIDE: return l->wide;
 	case WITH_HISTORY: return l->report->watching || l->report->daemon != NULL;
 	case WITH_OWNER: return l->owner > 0;
@@ -156,7 +167,7 @@ static bool is_wanted(const struct pw_layout *l, const struct pw_column *column)
 /* Columns that the cells of fixed width take, with the blank behind each. */
 static unsigned fixed_width(const struct pw_layout *l)
 {
-	unsigned width = l->bar > 0 ? l->bar + 1 : 0;
+	unsigned width = (l->bar > 0 ? l->bar + 1 : 0) + (l->spark > 0 ? l->spark + 1 : 0);
 
 	for (size_t i = 0; i < N_COLUMNS; i++)
 		if (columns[i].width > 0 && is_wanted(l, &columns[i]))
@@ -176,6 +187,11 @@ static void lay_out(struct pw_layout *l, const struct pw_report *report, const s
 	if (l->plain)
 		return;
 	l->bar = view->width < 60 ? 0 : view->width < 100 ? 8 : view->width < 160 ? 16 : 24;
+	/* two, three or five minutes; a single look has no past, and a daemon's is for those who watch */
+	if (report->watching && view->width >= 72)
+		l->spark = view->width < 100 ? 12 : view->width < 160 ? 18 : PW_HISTORY_STEPS;
+	if (l->spark > 0 && view->width < 130)
+		l->bar = 8; /* names need the room */
 	fixed = fixed_width(l);
 	l->name_width = view->width > fixed ? view->width - fixed : 0;
 	if (!l->wide || selection->n > MEASURED_ROWS)
@@ -227,7 +243,7 @@ static void format_cell(const struct pw_layout *l, const struct pw_column *colum
 	const struct pw_field *field = column->field != NULL ? pw_field_by_name(&pw_pool_fields, column->field) : NULL;
 	struct pw_field_value value;
 
-	if (row == NULL) {
+	if (row == NULL && column->header != NULL) {
 		snprintf(buf, size, "%s", column->header);
 	} else if (field == NULL) {
 		column->format(l, row, buf, size);
@@ -244,6 +260,8 @@ static unsigned column_width(const struct pw_layout *l, const struct pw_column *
 {
 	if (column->wanted == WITH_BAR)
 		return l->bar;
+	if (column->wanted == WITH_SPARK)
+		return l->spark;
 	return column->format == format_name && l->owner > 0 ? l->name_width : column->width;
 }
 

@@ -21,6 +21,7 @@ struct pw_layout {
 	bool plain; /* not on a terminal */
 	bool wide;
 	unsigned bar;        /* width of the bar, 0 = none */
+	unsigned spark;      /* width of the last minutes, 0 = none; a character is PW_HISTORY_STEP_MS */
 	unsigned name_width; /* columns for the name within its row */
 	unsigned owner;      /* width of the column of owners, 0 = none: no row has one, or not all of it fits */
 };

@@ -98,6 +98,25 @@ void pw_text_wrap(FILE *out, const char *text, unsigned width, const char *first
 	} while (*text != '\0');
 }
 
+char *pw_text_sparkline(const uint16_t *percents, size_t n, unsigned width, bool blocks, char *buf, size_t size)
+{
+	static const char *const bars[] = {"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
+	size_t len = 0;
+
+	for (unsigned i = width; i > 0 && len + 4 < size; i--) {
+		unsigned level = i > n ? 0 : percents[n - i] < 100 ? percents[n - i] * 7u / 100 : 7;
+
+		if (i > n)
+			buf[len++] = ' ';
+		else if (!blocks)
+			buf[len++] = "_.:-=+*#"[level];
+		else
+			len += (size_t)snprintf(buf + len, size - len, "%s", bars[level]);
+	}
+	buf[len] = '\0';
+	return buf;
+}
+
 char *pw_text_duration(uint32_t seconds, char buf[PW_TEXT_SHORT_MAX])
 {
 	if (seconds == PW_NOT_IN_SIGHT)

@@ -25,6 +25,10 @@ size_t pw_text_width(const char *text);
  * anywhere. The first line begins with `first`, the others with `rest`. */
 void pw_text_wrap(FILE *out, const char *text, unsigned width, const char *first, const char *rest);
 
+/* The last `width` percentages of a series as that many characters, right-aligned: blocks of growing height, or without
+ * `blocks` the letters of _.:-=+*#. Only 100 has the highest. Returns buf. */
+char *pw_text_sparkline(const uint16_t *percents, size_t n, unsigned width, bool blocks, char *buf, size_t size);
+
 /* A duration in at most four characters: "59s", "59m", "47h", "999d", ">2y"; "-" for PW_NOT_IN_SIGHT. Rounds down.
  * Returns buf. */
 char *pw_text_duration(uint32_t seconds, char buf[PW_TEXT_SHORT_MAX]);

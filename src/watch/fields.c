@@ -31,6 +31,7 @@
 		int32_t: PW_IN_I32, \
 		uint64_t: PW_IN_U64, \
 		struct timespec: PW_IN_DATE, \
+		struct pw_series: PW_IN_SERIES, \
 		/* also an array, that decays to it: its address tells */ \
 		const char *: _Generic(&((const KEPT_IN *)0)->member, const char *const *: PW_IN_TEXT, default: PW_IN_CHARS))
 #define WORD(member, names) IN(member), .word = (names)
@@ -382,6 +383,7 @@ static const struct pw_field pool_fields[] = {
 	SNMP(0, "recentGrowth", INTEGER32, "ports per minute", "Free ports lost in the last minute", IN(recent_growth)),
 	SNMP(0, "recentTimeToExhaustion", GAUGE32, "seconds", "Until nothing is free at that pace",
 		IN(recent_time_to_exhaustion)),
+	SNMP(0, "history", SERIES, "percent", "Its utilization in steps of 10 s, the newest last", IN(history)),
 	FIELD(23, "allocLatency", GAUGE32, "microseconds", "What the kernel needs for one port; 0 is not measured",
 		IN(alloc_latency_us)),
 	FIELD(24, "state", ENUM, NO_UNIT, "The state", WORD(state, pw_state_name)),
@@ -531,6 +533,7 @@ void pw_field_read(
 	case PW_IN_TEXT: value->text = *(const char *const *)at; break;
 	case PW_IN_CHARS: value->text = at; break;
 	case PW_IN_DATE: value->date = *(const struct timespec *)at; break;
+	case PW_IN_SERIES: value->series = *(const struct pw_series *)at; break;
 	case PW_IN_CALL: field->get(context, row, value); break;
 	}
 	if (field->syntax == PW_SYNTAX_TEXT && value->text == NULL)
@@ -552,6 +555,7 @@ void pw_field_write(
 	case PW_IN_TEXT: *(const char **)at = value->text; break;
 	case PW_IN_CHARS: snprintf(at, field->size, "%s", value->text); break;
 	case PW_IN_DATE: *(struct timespec *)at = value->date; break;
+	case PW_IN_SERIES: *(struct pw_series *)at = value->series; break;
 	case PW_IN_CALL:
 		if (field->set != NULL)
 			field->set(context, row, value);

@@ -25,9 +25,10 @@ enum pw_syntax {
 	PW_SYNTAX_COUNTER32,
 	PW_SYNTAX_COUNTER64,
 	PW_SYNTAX_TIMESTAMP,
-	PW_SYNTAX_TEXT, /* SnmpAdminString */
-	PW_SYNTAX_DATE, /* DateAndTime */
-	PW_SYNTAX_ROW   /* RowPointer to a row of pwPoolTable */
+	PW_SYNTAX_TEXT,  /* SnmpAdminString */
+	PW_SYNTAX_DATE,  /* DateAndTime */
+	PW_SYNTAX_ROW,   /* RowPointer to a row of pwPoolTable */
+	PW_SYNTAX_SERIES /* numbers, in JSON only */
 };
 
 /* What values are read from, besides their row. */
@@ -45,6 +46,7 @@ struct pw_field_value {
 	const char *text;
 	struct timespec date;
 	const struct pw_pool_key *row;
+	struct pw_series series;
 };
 
 /* Where a row keeps a value. */
@@ -58,7 +60,8 @@ enum pw_storage {
 	PW_IN_TEXT,  /* const char * */
 	PW_IN_CHARS, /* char[] */
 	PW_IN_DATE,  /* struct timespec, wall time */
-	PW_IN_CALL   /* computed by get() */
+	PW_IN_SERIES,
+	PW_IN_CALL /* computed by get() */
 };
 
 struct pw_field {
@@ -94,13 +97,13 @@ struct pw_fields {
 extern const struct pw_fields pw_agent_fields, pw_namespace_fields, pw_pool_fields, pw_top_fields, pw_alarm_fields,
 	pw_event_fields, pw_label_fields;
 
-/* Reads a field whose storage is not PW_IN_NONE. `row` must be of the kind that its table has. Texts live as long as
- * the row. */
+/* Reads a field whose storage is not PW_IN_NONE. `row` must be of the kind that its table has. Texts and series live as
+ * long as the row. */
 void pw_field_read(
 	const struct pw_field *field, const struct pw_context *context, const void *row, struct pw_field_value *value);
 
 /* The other way round, for a row that is made of a document. Of PW_SYNTAX_TEXT the row keeps the pointer, or a copy that
- * is cut to its array; what follows from other values, and what the MIB alone has, is left as it is. */
+ * is cut to its array, of PW_SYNTAX_SERIES the pointer; what follows from other values, and what the MIB alone has, is left as it is. */
 void pw_field_write(
 	const struct pw_field *field, struct pw_context *context, void *row, const struct pw_field_value *value);
 

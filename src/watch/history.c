@@ -113,6 +113,28 @@ unsigned pw_history_points(const struct pw_history *h, struct pw_history_point o
 	return h->n;
 }
 
+unsigned pw_history_steps(const struct pw_history *h, uint32_t out[PW_HISTORY_STEPS])
+{
+	struct pw_history_point points[PW_HISTORY_POINTS];
+	unsigned at = h != NULL ? pw_history_points(h, points) : 0, n = 0;
+
+	if (at == 0)
+		return 0;
+	out[n++] = h->free;
+	for (uint64_t back_ms = PW_HISTORY_STEP_MS; n < PW_HISTORY_STEPS && back_ms < h->last_ms; n++) {
+		/* polls are never quite on time: half of a step makes no difference */
+		const uint64_t limit_ms = h->last_ms - back_ms + PW_HISTORY_STEP_MS / 2;
+
+		while (at > 0 && points[at - 1].ms > limit_ms)
+			at--;
+		if (at == 0)
+			break;
+		out[n] = points[at - 1].free;
+		back_ms += PW_HISTORY_STEP_MS;
+	}
+	return n;
+}
+
 /* --- the slots of the window, in order -------------------------------------------------------------------------- */
 
 struct point {

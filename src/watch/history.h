@@ -31,6 +31,15 @@ struct pw_history_point {
 };
 unsigned pw_history_points(const struct pw_history *history, struct pw_history_point out[PW_HISTORY_POINTS]);
 
+/* The last minutes in equal steps, for whoever draws them. */
+#define PW_HISTORY_STEP_MS 10000
+#define PW_HISTORY_STEPS 30
+
+/* Free ports step by step, the newest first: those of the last poll, then what was known that many steps before it.
+ * Where polls are further apart a value stands for all steps up to the next. Returns how many there are, no more than
+ * PW_HISTORY_STEPS: what was before the first poll is not known. NULL has none. */
+unsigned pw_history_steps(const struct pw_history *history, uint32_t out[PW_HISTORY_STEPS]);
+
 struct pw_trend {
 	int32_t growth; /* ports a minute by which it fills (positive) or drains; 0 while too little is known */
 	uint32_t time_to_exhaustion; /* seconds until free is 0 at this growth; 0 when nothing is free; else

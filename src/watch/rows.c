@@ -69,6 +69,21 @@ void pw_rows_clear(struct pw_rows *rows)
 
 /* --- building ----------------------------------------------------------------------------------------------------- */
 
+static struct pw_series build_history(struct pw_arena *arena, const struct pw_watched *pool)
+{
+	uint32_t free[PW_HISTORY_STEPS];
+	unsigned n = pw_history_steps(pool->history, free);
+	uint16_t *numbers = n > 0 ? pw_arena_array(arena, n, sizeof(*numbers)) : NULL;
+
+	if (numbers == NULL)
+		return (struct pw_series){0};
+	for (unsigned i = 1; i < n; i++)
+		numbers[n - 1 - i] = (uint16_t)pw_utilization(
+			pool->counts.capacity, free[i] < pool->counts.capacity ? free[i] : pool->counts.capacity);
+	numbers[n - 1] = (uint16_t)pool->counts.utilization;
+	return (struct pw_series){numbers, n};
+}
+
 static void build_pool(struct pw_arena *arena, struct pw_watched *pool, struct pw_pool_row *row)
 {
 	const struct pw_thresholds *t = pool->thresholds;
@@ -105,6 +120,7 @@ static void build_pool(struct pw_arena *arena, struct pw_watched *pool, struct p
 		.free_threshold = t != NULL ? t->free_below : 0,
 		.failures = pool->failures,
 		.failed_ms = pool->failed_ms,
+		.history = build_history(arena, pool),
 	};
 	row->remote_text = pw_arena_text(arena, pw_address_text(&pool->key.remote, NULL, address));
 }

@@ -17,6 +17,12 @@
 #include "count/range.h"
 #include "count/snat.h"
 
+/* Numbers in an order, such as the values of one thing over time. */
+struct pw_series {
+	const uint16_t *numbers;
+	size_t n;
+};
+
 /* A row of pwPoolTable. */
 struct pw_pool_row {
 	struct pw_pool_key key;
@@ -40,8 +46,9 @@ struct pw_pool_row {
 	enum pw_basis basis;
 	uint32_t warning_threshold, critical_threshold; /* percent, 0 = none in force */
 	uint32_t free_threshold;                        /* ports, 0 = none */
-	uint64_t failures;  /* allocations that failed for want of a port since the pool is known */
-	uint64_t failed_ms; /* when the last did, 0 = never */
+	uint64_t failures;        /* allocations that failed for want of a port since the pool is known */
+	uint64_t failed_ms;       /* when the last did, 0 = never */
+	struct pw_series history; /* utilization in steps of PW_HISTORY_STEP_MS, the newest last: that of now */
 };
 
 /* A row of pwNamespaceTable. */

@@ -362,6 +362,7 @@ static void print_field(const struct pw_fields *fields, const struct pw_field *f
 			field->name,
 			field->syntax == PW_SYNTAX_ENUM                                              ? "enum"
 				: field->syntax == PW_SYNTAX_TEXT || field->syntax == PW_SYNTAX_DATE ? "string"
+				: field->syntax == PW_SYNTAX_SERIES                                  ? "array"
 												     : "integer");
 	for (unsigned value = 1; field->word != NULL && value < 256; value++)
 		if (strcmp(field->word(value), "unknown") != 0)

@@ -103,6 +103,8 @@ def complete(schema, known):
         for table, member, kind in known["member"] + known["extra"]:
             name = prefix + member[0].upper() + member[1:]
             made = {"enum": words.get(name)} if kind == "enum" else {"type": kind}
+            if kind == "array":
+                made["items"] = {"type": "integer", "minimum": 0}
             if kind == "integer" and name not in signed:
                 made["minimum"] = 0
             if table == prefix:

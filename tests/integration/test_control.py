@@ -125,6 +125,7 @@ def test_portwatch_reads_it(confined):
     assert re.match(r"# from portwatchd, \d\.\d s ago; ", lines[0]), lines
     assert any(WEB in line and " 350 " in line for line in lines)
     row = pool(json.loads(confined.run(portwatch, "--json").stdout))
+    assert 1 <= len(row["history"]) <= 30 and row["history"][-1] == row["utilization"] == 65
     assert (row["basis"], row["free"], row["peak"], row["state"]) == ("read", 350, 600, "warning")
     check = confined.run(portwatch, "--check")
     assert check.returncode == 1 and f"WARNING - {WEB} at 65%, 350 of 1000 ports free" in check.stdout

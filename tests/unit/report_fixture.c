@@ -121,6 +121,10 @@ void fixture_free(struct fixture *f)
 
 void fixture_busy(struct fixture *f)
 {
+	/* five minutes of growth, and half a minute of a fall */
+	static const uint16_t growth[] = {2, 4, 7, 10, 14, 17, 21, 24, 28, 31, 35, 38, 42, 45, 49, 52, 56, 59, 63, 66,
+		70, 73, 77, 80, 84, 87, 91, 95, 99, 100};
+	static const uint16_t fall[] = {90, 75, 60};
 	struct pw_pool_row *row;
 
 	fixture_init(f);
@@ -137,6 +141,7 @@ void fixture_busy(struct fixture *f)
 	row->time_to_exhaustion = 0;
 	row->growth = 240;
 	row->alloc_latency_us = 1700;
+	row->history = (struct pw_series){growth, sizeof(growth) / sizeof(growth[0])};
 	row->label = "payment gateway";
 	row->owner = "haproxy.service";
 	row = fixture_pool(f, IPPROTO_TCP, "2001:db8:1111:2222:3333:4444:5555:6666",
@@ -146,6 +151,7 @@ void fixture_busy(struct fixture *f)
 	row->owner = "nginx.service (97 %)";
 	row = fixture_pool(f, IPPROTO_TCP, "192.168.100.100", "192.168.100.101", 8443, 17000, 0);
 	row->growth = -17;
+	row->history = (struct pw_series){fall, sizeof(fall) / sizeof(fall[0])};
 	fixture_pool(f, IPPROTO_UDP, "0.0.0.0", NULL, 0, 14, 0);
 	row = fixture_pool(f, IPPROTO_TCP, "10.0.0.1", NULL, 0, 28232, 1300);
 	row->state = PW_STATE_NORMAL;

@@ -357,6 +357,37 @@ static void recent_growth_gives_way(void **unused)
 	pw_history_free(history);
 }
 
+/* Steps of 10 s, whatever the interval of the polls; none from before the first. */
+static void steps_are_equal(void **state)
+{
+	struct pw_history *fast = pw_history_new(), *even = pw_history_new(), *slow = pw_history_new();
+	uint32_t steps[PW_HISTORY_STEPS];
+
+	(void)state;
+	assert_int_equal(pw_history_steps(NULL, steps), 0);
+	assert_int_equal(pw_history_steps(fast, steps), 0);
+	for (uint32_t i = 0; i <= 12; i++)
+		pw_history_add(fast, 1000000 + 2000 * i, 1000 - i);
+	assert_int_equal(pw_history_steps(fast, steps), 3);
+	assert_int_equal(steps[0], 988);
+	assert_in_range(steps[2], 996, 1000);
+	for (uint32_t i = 0; i < 50; i++)
+		pw_history_add(even, 1000000 + 10000 * i + pick(400), 1000 - i);
+	assert_int_equal(pw_history_steps(even, steps), PW_HISTORY_STEPS);
+	for (uint32_t i = 0; i < PW_HISTORY_STEPS; i++)
+		assert_int_equal(steps[i], 1000 - 49 + i);
+	for (uint32_t i = 0; i < 3; i++)
+		pw_history_add(slow, 1000000 + 60000 * i, 1000 - i);
+	assert_int_equal(pw_history_steps(slow, steps), 13);
+	assert_int_equal(steps[0], 998);
+	for (uint32_t i = 1; i < 6; i++)
+		assert_int_equal(steps[i], 999);
+	assert_int_equal(steps[12], 1000);
+	pw_history_free(fast);
+	pw_history_free(even);
+	pw_history_free(slow);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -380,6 +411,7 @@ int main(void)
 		cmocka_unit_test(recent_growth_forgets_after_a_minute),
 		cmocka_unit_test(recent_growth_of_rare_polls),
 		cmocka_unit_test(recent_growth_gives_way),
+		cmocka_unit_test(steps_are_equal),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

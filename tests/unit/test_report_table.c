@@ -110,6 +110,9 @@ static void test_watching(void **state)
 	fixture_close(&f, NULL);
 	expect_table(
 		&f, (struct pw_view){.width = 80, .height = 24, .unicode = true, .fine_bars = true}, "table-watch.txt");
+	expect_table(&f, (struct pw_view){.width = 80, .height = 24}, "table-watch-ascii.txt");
+	expect_table(&f, (struct pw_view){.width = 170, .height = 24, .unicode = true, .fine_bars = true},
+		"table-watch-wide.txt");
 	fixture_free(&f);
 }
 

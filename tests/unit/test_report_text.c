@@ -133,6 +133,20 @@ static void test_duration(void **state)
 		assert_string_equal(pw_text_duration(cases[i].seconds, buf), cases[i].text);
 }
 
+/* The newest stands at the right; only 100 % has the highest block. */
+static void test_sparkline(void **state)
+{
+	static const uint16_t percents[] = {0, 14, 15, 50, 99, 100, 65535};
+	char buf[64];
+
+	(void)state;
+	assert_string_equal(pw_text_sparkline(percents, 7, 9, true, buf, sizeof(buf)), "  ▁▁▂▄▇██");
+	assert_string_equal(pw_text_sparkline(percents, 7, 9, false, buf, sizeof(buf)), "  __.-*##");
+	assert_string_equal(pw_text_sparkline(percents, 7, 3, false, buf, sizeof(buf)), "*##");
+	assert_string_equal(pw_text_sparkline(NULL, 0, 2, true, buf, sizeof(buf)), "  ");
+	assert_string_equal(pw_text_sparkline(percents, 7, 7, true, buf, 11), "▁▁▂");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -141,6 +155,7 @@ int main(void)
 		cmocka_unit_test(test_width),
 		cmocka_unit_test(test_wrap),
 		cmocka_unit_test(test_duration),
+		cmocka_unit_test(test_sparkline),
 	};
 
 	if (setlocale(LC_CTYPE, "C.UTF-8") == NULL) {
