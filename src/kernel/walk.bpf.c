@@ -272,7 +272,8 @@ static __always_inline bool emit(__u64 sk, __u64 net, __u16 port, __u8 state)
 	if (state == WALK_STATE_TIME_WAIT) {
 		stamp = load32(sk + OFFSET(tcp_timewait_sock, tw_ts_recent_stamp));
 		/* an orphan in FIN_WAIT2 is one of these, too */
-		state = load8(sk + OFFSET(inet_timewait_sock, tw_substate));
+		if (!job.alike)
+			state = load8(sk + OFFSET(inet_timewait_sock, tw_substate));
 		flags |= WALK_TIME_WAIT | (stamp ? WALK_TIMESTAMPS : 0);
 		*at++ = time_wait_age(sk, stamp);
 	} else if (state != WALK_STATE_HALF_OPEN && job.owners && load64(sk + OFFSET(sock, sk_socket))) {
@@ -701,14 +702,15 @@ RUN(walk_bound, next_bind)
 
 __u64 ops, cursor, origin;
 
-static __always_inline __u64 udp_table_by_socket(struct task_struct *task)
+/* The protocol of the socket job.fd. */
+static __always_inline struct proto *protocol_of_socket(struct task_struct *task)
 {
 	struct file **files = BPF_CORE_READ(task, files, fdt, fd), *file = 0;
 	struct socket *socket;
 
 	bpf_probe_read_kernel(&file, sizeof(file), files + job.fd);
 	socket = BPF_CORE_READ(file, private_data);
-	return (__u64)BPF_CORE_READ(socket, sk, __sk_common.skc_prot, h.udp_table);
+	return BPF_CORE_READ(socket, sk, __sk_common.skc_prot);
 }
 
 __u64 common_udp_table; /* before 6.2: one for all */
@@ -815,7 +817,7 @@ SEC("raw_tp/none") int list_namespaces(void *ctx)
 	ops = (__u64)BPF_CORE_READ((struct net *)origin, ns.ops);
 	job.nets = 0;
 	if (!bpf_core_field_exists(((struct net *)origin)->ipv4.udp_table))
-		common_udp_table = udp_table_by_socket(task);
+		common_udp_table = (__u64)BPF_CORE_READ(protocol_of_socket(task), h.udp_table);
 	for (int i = 0; i <= WALK_NAMESPACES; i++)
 		if (!next_net())
 			break;
@@ -864,5 +866,21 @@ SEC("raw_tp/none") int name_interface(void *ctx)
 	for (int i = 0; i < DEVICE_CHAIN && node; i++)
 		node = device(node);
 	job.gone = !is_the_one(net);
+	return 0;
+}
+
+struct walk_code code;
+
+/* The function that says which TIME_WAIT sockets connect() may take over. job.fd is a TCP socket. */
+SEC("raw_tp/none") int read_takeover(void *ctx)
+{
+	struct timewait_sock_ops *ops = BPF_CORE_READ(protocol_of_socket((void *)bpf_get_current_task()), twsk_prot);
+
+	code.size = 0;
+	code.substate = OFFSET(inet_timewait_sock, tw_substate);
+	code.stamp = OFFSET(tcp_timewait_sock, tw_ts_recent_stamp);
+	if (bpf_core_field_exists(ops->twsk_unique) &&
+		bpf_probe_read_kernel(code.bytes, sizeof(code.bytes), BPF_CORE_READ(ops, twsk_unique)) == 0)
+		code.size = sizeof(code.bytes);
 	return 0;
 }

@@ -61,6 +61,7 @@ void pw_walk_stats(const struct pw_backend *backend, struct pw_walk_stats *out)
 
 #include "base/array.h"
 #include "kernel/namespace.h"
+#include "kernel/takeover.h"
 #include "kernel/walk_record.h"
 #include "kernel/walk.skel.h"
 #include "kernel/walk_helper.skel.h"
@@ -130,6 +131,7 @@ SAME_PLACE(nets);
 SAME_PLACE(counts);
 SAME_PLACE(reserved_ports);
 SAME_PLACE(interface_name);
+SAME_PLACE(code);
 
 /* Opens the programs that load directly, or those that do it by a helper. */
 static struct walk_bpf *open_programs(bool direct)
@@ -586,6 +588,21 @@ static void walk_free(struct pw_backend *backend)
 	free(walk);
 }
 
+/* Where it can't be known, orphans count as used. */
+static void find_out_about_orphans(struct walk *walk)
+{
+	struct walk_bpf__bss *bss = walk->bpf->bss;
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	bss->job.fd = fd;
+	if (fd < 0 || run(walk, walk->bpf->progs.read_takeover, NULL) < 0)
+		bss->code.size = 0;
+	bss->job.alike = pw_takeover_ignores_substate(
+		bss->code.bytes, bss->code.size, bss->code.substate, bss->code.stamp);
+	if (fd >= 0)
+		close(fd);
+}
+
 static struct pw_backend *open_backend(bool direct, struct pw_error *err)
 {
 	struct walk *walk = calloc(1, sizeof(*walk));
@@ -601,8 +618,10 @@ static struct pw_backend *open_backend(bool direct, struct pw_error *err)
 		.take = take,
 		.free = walk_free};
 	walk->owners = true;
-	if (load(walk, direct, err) == 0)
+	if (load(walk, direct, err) == 0) {
+		find_out_about_orphans(walk);
 		return &walk->backend;
+	}
 	walk_free(&walk->backend);
 	return NULL;
 }

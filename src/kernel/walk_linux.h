@@ -118,10 +118,14 @@ struct in6_addr {
 		__u32 u6_addr32[4];
 	} in6_u;
 };
+struct timewait_sock_ops {
+	void *twsk_unique; /* not in newer kernels */
+};
 struct proto {
 	union {
 		struct udp_table *udp_table;
 	} h;
+	struct timewait_sock_ops *twsk_prot;
 };
 struct sock_common {
 	__u32 skc_daddr, skc_rcv_saddr;

@@ -12,6 +12,7 @@
 #define WALK_BUCKET_SIZE 64  /* octets that a bucket may have: the locks of real-time kernels are large */
 #define WALK_RUN 4096        /* buckets that a run looks at, at most */
 #define WALK_NAME 16         /* IFNAMSIZ */
+#define WALK_CODE 512        /* octets of a function */
 #define WALK_NAMESPACES 4096 /* that one walk can tell apart, and that the list can hold */
 /* include/net/tcp_states.h: TCP_TIME_WAIT, and TCP_NEW_SYN_RECV: a handshake, of which there is the common part of a
  * socket only */
@@ -63,6 +64,13 @@ struct walk_count {
 	__u32 tcp, time_wait, udp;
 };
 
+/* The code of tcp_twsk_unique(), for takeover.h. */
+struct walk_code {
+	__u32 size; /* of what could be read; 0: there is no such function to ask */
+	__u32 substate, stamp;
+	__u8 bytes[WALK_CODE];
+};
+
 /* What a run is to do, and what became of it. */
 struct walk_job {
 	__u64 table;  /* its address */
@@ -81,8 +89,9 @@ struct walk_job {
 	__u32 redone; /* out, adds up: batches that were read again, since a socket moved away under the walk */
 	__u32 seen;   /* out, adds up: entries, wanted or not */
 	__u32 nets;   /* out: namespaces listed */
-	__s32 fd;     /* of a UDP socket: leads to its table before Linux 6.2 */
+	__s32 fd;     /* of a UDP socket: leads to its table before Linux 6.2; or of a TCP socket */
 	__u32 owners; /* whether control groups and users are wanted */
+	__u32 alike;  /* whether connect() takes orphans in FIN_WAIT2 over as if they were in TIME_WAIT */
 };
 
 #endif

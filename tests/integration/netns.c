@@ -207,7 +207,9 @@ int socket_try_connect(const char *source, const char *destination, uint16_t por
 	int fd = socket_bound(SOCK_STREAM, source, 0, OPT_NO_PORT);
 	int saved;
 
-	set_option(fd, IPPROTO_IP, IP_LOCAL_PORT_RANGE, (int)((uint32_t)only_port << 16 | only_port));
+	/* before 6.3 there is no such option */
+	if (only_port != 0)
+		set_option(fd, IPPROTO_IP, IP_LOCAL_PORT_RANGE, (int)((uint32_t)only_port << 16 | only_port));
 	if (connect(fd, &to.any, endpoint_size(&to)) == 0)
 		return fd;
 	saved = errno;
