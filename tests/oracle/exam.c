@@ -207,14 +207,11 @@ static enum side inferred_side(const struct exam *exam)
 	return space_since(6, 18) ? exam->options->scenario->inferred : SIDE_EITHER;
 }
 
-/* Of the others. What is read leaves nothing open but what depends on who asks, and before 6.12 orphans in FIN_WAIT2, which
- * connect() takes over there. */
+/* Of the others. What is read leaves nothing open but what depends on who asks. */
 static enum side known_side(const struct exam *exam)
 {
 	const struct scenario *scenario = exam->options->scenario;
 
-	if (observers_read() && !space_since(6, 12))
-		return SIDE_LOW;
 	return observers_read() && scenario->twist != TWIST_AUTOBIND_CLIENT ? SIDE_NONE : scenario->probed;
 }
 
@@ -343,7 +340,7 @@ static unsigned count_time_wait(const struct ledger *ledger)
 	unsigned n = 0;
 
 	for (size_t i = 0; i < ledger->n; i++)
-		n += !ledger->entries[i].gone && ledger->entries[i].state == PW_TIME_WAIT;
+		n += !ledger->entries[i].gone && ledger_time_wait(&ledger->entries[i]);
 	return n;
 }
 

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "count/socket.h"
+#include "quirks.h"
 #include "space.h"
 
 /* TIME_WAIT timers tick in jiffies: at HZ=250 an age is known to 4 ms; 1 more for the rounding to milliseconds. */
@@ -133,6 +134,11 @@ void ledger_gone(struct ledger *ledger, int position)
 	e->gone = true;
 }
 
+bool ledger_time_wait(const struct entry *e)
+{
+	return e->fd < 0 && (e->state == PW_TIME_WAIT || (e->replaced && quirks.takes_orphans));
+}
+
 static bool same_ends(const struct entry *e, const struct pw_address *local, uint16_t port,
 	const struct pw_address *remote, uint16_t remote_port)
 {
@@ -146,7 +152,7 @@ void ledger_taken(struct ledger *ledger, const struct pw_address *local, uint16_
 	for (size_t i = 0; i < ledger->n; i++) {
 		struct entry *e = &ledger->entries[i];
 
-		if ((int)i != except && !e->gone && e->fd < 0 && e->state == PW_TIME_WAIT &&
+		if ((int)i != except && !e->gone && ledger_time_wait(e) &&
 			same_ends(e, local, port, remote, remote_port))
 			e->gone = true;
 	}
@@ -187,8 +193,10 @@ static struct lookup lookup_of(const struct entry *e)
 	return l;
 }
 
+#define TIMER_OF_TIME_WAIT 3
+
 /* The state of the socket with the ends of this entry; 0 when there is none. */
-static uint8_t look_up(int netlink, const struct entry *e)
+static uint8_t look_up(int netlink, struct entry *e)
 {
 	struct lookup l = lookup_of(e);
 	struct lookup_answer answer;
@@ -200,7 +208,10 @@ static uint8_t look_up(int netlink, const struct entry *e)
 	if (answer.header.nlmsg_type != SOCK_DIAG_BY_FAMILY || id->idiag_dport != l.request.id.idiag_dport)
 		return 0; /* nothing, or the listener that such a packet would go to */
 	/* what a packet finds may be a twin that is not bound to the device: then there is nothing to be learned */
-	return id->idiag_if == e->local.zone ? answer.message.idiag_state : e->state;
+	if (id->idiag_if != e->local.zone)
+		return e->state;
+	e->replaced = answer.message.idiag_state == PW_FIN_WAIT2 && answer.message.idiag_timer == TIMER_OF_TIME_WAIT;
+	return answer.message.idiag_state;
 }
 
 /* What softirqs did late happened before it was seen. */
@@ -310,7 +321,7 @@ static enum readiness reusable(const struct entry *e, const struct pw_range *ran
 	uint64_t delay_us = (uint64_t)range->tw_reuse_delay_ms * 1000;
 	bool loopback = pw_address_is_loopback(&e->local) || pw_address_is_loopback(&e->remote);
 
-	if (e->fd >= 0 || e->state != PW_TIME_WAIT || !range->timestamps || range->tw_reuse == PW_TW_REUSE_OFF)
+	if (!ledger_time_wait(e) || !range->timestamps || range->tw_reuse == PW_TW_REUSE_OFF)
 		return READY_NO;
 	if (range->tw_reuse == PW_TW_REUSE_LOOPBACK && !loopback && e->local.zone != space_ifindex(DEVICE_LO))
 		return READY_NO;
@@ -351,7 +362,7 @@ static void expect_connect(const struct ledger *ledger, const struct pw_range *r
 			continue;
 		ready = reusable(e, range, window);
 		pw_portset_add(&out->used, e->port);
-		if (e->state != PW_TIME_WAIT)
+		if (!ledger_time_wait(e))
 			pw_portset_add(&out->active, e->port);
 		if (ready == READY_NO)
 			pw_portset_remove(&out->open, e->port);
@@ -403,7 +414,7 @@ static void expect_bind(const struct ledger *ledger, const struct pw_pool_key *k
 			continue;
 		pw_portset_add(&out->used, e->port);
 		pw_portset_remove(&out->open, e->port);
-		if (e->state != PW_TIME_WAIT)
+		if (!ledger_time_wait(e))
 			pw_portset_add(&out->active, e->port);
 		if (!v6only_hidden(e, key))
 			pw_portset_add(&sure, e->port);

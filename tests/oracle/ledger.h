@@ -32,6 +32,7 @@ struct entry {
 	bool connected;     /* has been connected: an automatic port is lost with the connection */
 	bool v6_socket, v6only;
 	bool half_open; /* a request socket: no bind bucket */
+	bool replaced;  /* an orphan in FIN_WAIT2 of which no more than a TIME_WAIT socket is left */
 	bool gone;
 	bool confirmed;               /* an orphan that the kernel was seen to have */
 	uint64_t born_us, settled_us; /* an orphan: before it became one, and when it certainly was one */
@@ -69,6 +70,9 @@ int ledger_copy(struct ledger *ledger, const struct entry *entry);
 void ledger_orphan(struct ledger *ledger, int position, uint8_t state, uint64_t born_us);
 
 void ledger_gone(struct ledger *ledger, int position);
+
+/* Whether connect() may take it over at some time: TIME_WAIT, and what this kernel takes for it. */
+bool ledger_time_wait(const struct entry *e);
 
 /* The TIME_WAIT of these two ends was taken over by a new connection. */
 void ledger_taken(struct ledger *ledger, const struct pw_address *local, uint16_t port, const struct pw_address *remote,

@@ -15,6 +15,7 @@
 
 #include "exam.h"
 #include "observer.h"
+#include "quirks.h"
 #include "random.h"
 #include "scenario.h"
 
@@ -329,6 +330,8 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	raise_limits();
+	if (quirks_learn() < 0)
+		return 2;
 	if (reads(&options) && observers_read_by_bpf(options.jobs) < 0)
 		return 2;
 	if (prepare_jobs(&options, jobs) < 0) {

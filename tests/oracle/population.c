@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "count/socket.h"
+#include "quirks.h"
 
 static void say(struct population *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
@@ -603,7 +604,8 @@ static void question_bind(struct population *p, struct question *out, int protoc
 
 	*spec = (struct spec){
 		.protocol = protocol, .how = HOW_BIND_AUTO, .local = random_place(p, family, WANT_BINDABLE)};
-	spec->mapped = family == AF_INET && rng_chance(dice(p), 15);
+	spec->mapped = family == AF_INET && rng_chance(dice(p), 15) &&
+		!(protocol == IPPROTO_TCP && quirks.mapped_is_special);
 	spec->device = random_device(p, spec->local);
 	spec->reuseaddr = p->scenario->twist == TWIST_AUTOBIND_CLIENT;
 	out->key = (struct pw_pool_key){.local = space_address(spec->local, spec->device),
