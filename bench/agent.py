@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The SNMP side: what the daemon's polls cost, what they do to the answers, bulk walks, notifications, memory."""
+"""The daemon: what its polls cost, its memory and its start; and SNMP: what polls do to the answers, bulk walks, notifications."""
 
 import contextlib
+import os
 import pathlib
 import signal
 import socket
@@ -9,8 +10,8 @@ import statistics
 import struct
 import time
 
-from harness import Cell, Daemon, eventually, program
-from lab import pairs, to_many, to_one
+from harness import Cell, Daemon, Process, eventually, program
+from lab import Usage, pairs, to_many, to_one
 from snmp import COMMUNITY, MODULES, Manager, Master, Mib
 
 PEER = "udp:127.0.0.1:161"
@@ -28,14 +29,14 @@ IDLE_NAMESPACES = 50
 class Agent(contextlib.ExitStack):
     """snmpd and portwatchd in the host namespace."""
 
-    def __init__(self, lab, interval, extra="", snmpd="", daemon=Daemon):
+    def __init__(self, lab, interval, extra="", snmpd="", program_of=Daemon):
         super().__init__()
         self.lab = lab
         directory = lab.directory / f"agent-{time.monotonic_ns()}"
         directory.mkdir()
         self.master = Master(lab.host, directory, snmpd, modules=f"{MODULES},{TCP_MODULES}")
         self.callback(self.master.stop)
-        self.daemon = daemon(lab.host, directory, self.master.socket, extra, interval)
+        self.daemon = program_of(lab.host, directory, self.master.socket, extra, interval)
         self.callback(self.daemon.stop)
         self.mib = Mib()
         self.manager = Manager(lab.host, self.mib)
@@ -119,12 +120,16 @@ def suspended(process):
         process.signal(signal.SIGCONT)
 
 
-def whole_poll(bench):
+def backends(bench):
+    return ("netlink", "bpf") if bench.walks else ("netlink",)
+
+
+def whole_poll(bench, backend):
     """The daemon's poll, with everything that belongs to it, by its own counters and by the kernel's, and the floor in turns."""
     large, many = bench.scale.large, bench.scale.many
     for destinations, parts in ((1, to_one(bench.lab, large)), (many, to_many(bench.lab, large, many // 10, 10))):
         samples = {}
-        with bench.lab.population(*parts), Agent(bench.lab, PAUSED, "probe = off\n") as agent:
+        with bench.lab.population(*parts), Agent(bench.lab, PAUSED, f"probe = off\nbackend = {backend}\n") as agent:
             settle(agent, 3)
             for _ in range(bench.scale.rounds):
                 cpu = polls_cpu_us(agent, 6)
@@ -133,7 +138,7 @@ def whole_poll(bench):
                     sample["floor"] = bench.floor.ask("6 1")["cpu_us"] / 6
                 for name, value in sample.items():
                     samples.setdefault(name, []).append(value)
-        bench.note("daemon", total=large, destinations=destinations, samples=samples)
+        bench.note("daemon", backend=backend, total=large, destinations=destinations, samples=samples)
 
 
 def memory(bench):
@@ -142,15 +147,57 @@ def memory(bench):
              (large, to_many(lab, large, 100)), (large, to_many(lab, large, many // 10, 10)),
              (large, to_many(lab, large, large // 10, 10)))
     for total, parts in cases:
-        with lab.population(*parts), Agent(lab, 0.5) as agent:
-            settle(agent, 4)
-            bench.note("memory", total=total, pools=agent.get("pwPoolsSeen"), rss_kib=resident_kib(agent.daemon.pid))
+        with lab.population(*parts):
+            for backend in backends(bench):
+                with Agent(lab, 0.5, f"backend = {backend}\n") as agent:
+                    settle(agent, 4)
+                    bench.note("memory", backend=backend, total=total, pools=agent.get("pwPoolsSeen"),
+                               rss_kib=resident_kib(agent.daemon.pid))
+
+
+def first_snapshot(bench, backend, directory):
+    """The Usage of the daemon from its start until it tells systemd that it is ready: its first snapshot is there by then."""
+    directory.mkdir()
+    with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as ready:
+        ready.bind(str(directory / "notify"))
+        ready.settimeout(60)
+        config = directory / "portwatchd.conf"
+        config.write_text(f"backend = {backend}\nagentx {{ socket = {directory}/agentx }}\n")
+        start = time.monotonic()
+        daemon = Process(bench.lab.host, [program("portwatchd"), "-f", "-c", config], directory / "log",
+                         env={**os.environ, "NOTIFY_SOCKET": str(directory / "notify")})
+        while b"READY=1" not in ready.recv(4096):
+            pass
+        wall = time.monotonic() - start
+        cpu = sum(threads_cpu_us(daemon.pid).values())
+        daemon.stop()
+    return Usage(cpu, round(wall * 1e6))
+
+
+def starts(bench):
+    """How soon after its start the daemon has numbers, on a host with few sockets and on one with many."""
+    for total in (1000, bench.scale.large):
+        samples = {}
+        with bench.lab.population(*to_one(bench.lab, total)):
+            for turn in range(bench.scale.rounds):
+                for backend in backends(bench):
+                    usage = first_snapshot(bench, backend, bench.lab.directory / f"start-{backend}-{total}-{turn}")
+                    samples.setdefault(backend, []).append(usage.cpu_us)
+                    samples.setdefault(f"{backend}_wall", []).append(usage.wall_us)
+        bench.note("first_snapshot", total=total, samples=samples)
+
+
+def daemon(bench):
+    for backend in backends(bench):
+        whole_poll(bench, backend)
+    memory(bench)
+    starts(bench)
 
 
 def idle_namespaces(bench):
     """What network namespaces in which nothing happens add to a poll, and to the memory."""
     count = IDLE_NAMESPACES
-    with Agent(bench.lab, 0.1, "namespaces { all = true }\n", daemon=Cell) as agent:
+    with Agent(bench.lab, 0.1, "namespaces { all = true }\n", program_of=Cell) as agent:
         def batch(verb):
             file = agent.lab.directory / "batch"
             file.write_text("".join(f"netns {verb} idle{number}\n" for number in range(count)))
@@ -266,5 +313,5 @@ def notifications(bench):
 
 
 def run(bench):
-    for experiment in (whole_poll, memory, latencies, walks, notifications):
+    for experiment in (latencies, walks, notifications):
         experiment(bench)

@@ -69,6 +69,13 @@ class Lab(contextlib.ExitStack):
                 stack.enter_context(Population(ns, arguments, self.directory))
             yield
 
+    def walks(self):
+        """Whether this kernel lets portwatch read sockets by BPF; says why not."""
+        result = subprocess.run([program("bench/poll"), "bpf"], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        if result.returncode != 0:
+            print(f"no figures of BPF: {result.stderr.strip()}", flush=True)
+        return result.returncode == 0
+
     def instrument(self, name, *arguments):
         """A measuring program of this folder that runs in the host namespace until the lab ends."""
         meter = Meter(self.host, name, arguments, self.directory)
@@ -115,14 +122,20 @@ def pairs(line):
 
 
 class Meter(Conversation):
-    """bench/floor or bench/poll: answers each command with numbers."""
+    """A program of this folder that answers each command with numbers."""
 
     def __init__(self, ns, name, arguments, directory):
         super().__init__(ns, [program(f"bench/{name}"), *arguments], directory / f"{name}.log")
 
-    def ask(self, command):
+    def tell(self, command):
         self.popen.stdin.write(command + "\n")
+
+    def answer(self):
         return pairs(self.hear())
+
+    def ask(self, command):
+        self.tell(command)
+        return self.answer()
 
 
 class Usage(typing.NamedTuple):

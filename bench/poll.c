@@ -6,7 +6,8 @@
  *            as get a row
  *   update   the same, and then the monitor and a new snapshot
  *   quiet    settings and sockstat: the poll of a host that has nothing to list
- * A number behind the command repeats it; times and counts are sums then. cpu_us is all of it, not-AUTO pass and probes
+ *   rush     the same as update, one after the other without a pause for so many milliseconds
+ * Otherwise a number behind the command repeats it; times and counts are sums then. cpu_us is all of it, not-AUTO pass and probes
  * included; bound_us and probe_us say what these two took (by the clock), read_us (CPU) is the work of the collector. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -149,6 +150,16 @@ static void run(struct bench *bench, const char *command, struct result *result)
 		visit_pools(bench, result);
 }
 
+static void rush(struct bench *bench, unsigned ms, struct result *result)
+{
+	const uint64_t end_ms = pw_clock_boot_ms() + ms;
+
+	while (pw_clock_boot_ms() < end_ms) {
+		read_sockets(bench, result);
+		update_monitor(bench, result);
+	}
+}
+
 /* Resident memory of this process in KiB. */
 static unsigned long resident_kib(void)
 {
@@ -223,8 +234,11 @@ int main(int argc, char **argv)
 
 		if (sscanf(line, "%15s %u", command, &times) < 1)
 			continue;
-		while (times-- > 0)
-			run(&bench, command, &result);
+		if (strcmp(command, "rush") == 0)
+			rush(&bench, times, &result);
+		else
+			while (times-- > 0)
+				run(&bench, command, &result);
 		result.total = usage_since(start);
 		print_result(&result);
 	}

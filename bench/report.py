@@ -9,7 +9,8 @@ import subprocess
 
 TITLES = {
     "floor": "floor",
-    "poll": "portwatch",
+    "poll": "portwatch, netlink",
+    "bpf": "portwatch, BPF",
     "ss": "`ss -Htan`",
     "pipeline": "`ss \\| awk \\| sort \\| uniq -c`",
     "netstat": "`netstat -tan`",
@@ -62,8 +63,8 @@ def markdown(header, rows):
 def cost_table(results, label):
     """A line for each population: CPU time of every instrument in ms, and how it compares."""
     names = [name for name in TITLES if any(name in r["samples"] for r in results)]
-    peers = [name for name in names if name not in ("floor", "poll")]
-    header = ["sockets", *(TITLES[name] for name in names), "portwatch / floor", *(f"portwatch / {TITLES[p]}" for p in peers)]
+    peers = [name for name in names if name not in ("floor", "poll", "bpf")]
+    header = ["sockets", *(TITLES[name] for name in names), "netlink / floor", *(f"netlink / {TITLES[p]}" for p in peers)]
     rows = []
     for result in results:
         times = [milliseconds(median(result, name)) if name in result["samples"] else "" for name in names]
@@ -74,6 +75,59 @@ def cost_table(results, label):
 
 def count(number):
     return f"{number:,}"
+
+
+# What by BPF is compared with: the title, and the two samples.
+BPF_RATIOS = (
+    ("programs / floor", "bpf-programs", "unbound"),
+    ("whole poll / floor", "bpf", "unbound"),
+    ("whole poll / `ss`", "bpf", "peer"),
+    ("without owners: programs / floor", "bpf-unowned-programs", "unbound"),
+    ("whole poll / floor", "bpf-unowned", "unbound"),
+    ("the same / `ss`", "bpf-unowned", "peer"),
+    ("by helper: programs / floor", "bpf-helper-programs", "unbound"),
+)
+
+
+def walked(results):
+    """The populations that were read by BPF; what `ss` takes for one is called "peer" there."""
+    for result in results:
+        samples = result.get("samples", {})
+        if "bpf-programs" in samples and any(case == result["case"] for _, case, _ in SECTIONS):
+            yield {**result, "samples": {**samples, "peer": samples.get("ss_udp", samples.get("ss", []))}}
+
+
+def bpf_table(results):
+    rows = []
+    for result in walked(results):
+        label = next(label for _, case, label in SECTIONS if case == result["case"])
+        ratios = [ratio_text(ratio(result, name, other)) if result["samples"][other] else "" for _, name, other in BPF_RATIOS]
+        rows.append([f"{result['case']}, {label(result)}", milliseconds(median(result, "unbound")),
+                     milliseconds(median(result, "bpf")), *ratios, f"{median(result, 'longest'):.0f}"])
+    return markdown(["population", "floor without bound ports, ms", "whole poll, ms", *(title for title, _, _ in BPF_RATIOS),
+                     "longest run, us"], rows)
+
+
+def containers_table(results):
+    rows = [[count(r["count"]), milliseconds(median(r, "poll")), milliseconds(median(r, "bpf")), milliseconds(median(r, "bpf_programs")),
+             ratio_text(ratio(r, "bpf", "poll"))] for r in cases(results, "containers") if "bpf" in r["samples"]]
+    return markdown(["network namespaces", "whole poll by netlink, ms", "by BPF, ms", "its programs, ms", "BPF / netlink"], rows)
+
+
+def connect_table(results):
+    rows = []
+    for result in cases(results, "connect"):
+        for how in ("idle", "netlink", "bpf"):
+            if f"{how}_p50_ns" in result["samples"]:
+                rows.append([how, *(f"{median(result, f'{how}_{what}_ns') / 1000:.1f}" for what in ("p50", "p99", "max")),
+                             *(ratio_text(ratio(result, f"{how}_{what}_ns", f"idle_{what}_ns")) for what in ("p50", "p99"))])
+    return markdown(["while polling", "connect(), p50, us", "p99", "longest", "p50 / idle", "p99 / idle"], rows)
+
+
+def first_snapshot_table(results):
+    rows = [[count(r["total"]), how, milliseconds(median(r, how)), milliseconds(median(r, f"{how}_wall"))]
+            for r in cases(results, "first_snapshot") for how in ("netlink", "bpf") if how in r["samples"]]
+    return markdown(["sockets", "backend", "CPU until the first snapshot, ms", "by the clock, ms"], rows)
 
 
 SECTIONS = (
@@ -98,9 +152,9 @@ def apart_table(results):
 
 
 def memory_table(results):
-    rows = [[count(r["total"]), count(r["pools"]), count(r["rss_kib"]), f"{(r['rss_kib'] - 16384) * 1024 / r['total']:.1f}"]
+    rows = [[r["backend"], count(r["total"]), count(r["pools"]), count(r["rss_kib"]), f"{(r['rss_kib'] - 16384) * 1024 / r['total']:.1f}"]
             for r in cases(results, "memory")]
-    return markdown(["sockets", "pools", "daemon's RSS, KiB", "bytes a socket above 16 MiB"], rows)
+    return markdown(["backend", "sockets", "pools", "daemon's RSS, KiB", "bytes a socket above 16 MiB"], rows)
 
 
 def facts_table(results, case, columns):
@@ -110,10 +164,10 @@ def facts_table(results, case, columns):
 
 
 def daemon_table(results):
-    rows = [[f"{count(r['total'])} to {count(r['destinations'])}",
+    rows = [[r["backend"], f"{count(r['total'])} to {count(r['destinations'])}",
              *(milliseconds(median(r, name)) for name in ("floor", "collector", "agent", "duration")),
              ratio_text(ratio(r, "collector", "floor"))] for r in cases(results, "daemon")]
-    return markdown(["sockets", "floor", "collector thread, CPU a poll", "agent thread, CPU a poll", "pwPollDuration",
+    return markdown(["backend", "sockets", "floor", "collector thread, CPU a poll", "agent thread, CPU a poll", "pwPollDuration",
                      "collector / floor"], rows)
 
 
@@ -150,7 +204,7 @@ def per_socket(result):
 
 def destination_targets(results):
     for result in cases(results, "destinations"):
-        text = f"{count(result['total'])} sockets to {count(result['destinations'])} destinations: poll / floor"
+        text = f"by netlink, {count(result['total'])} sockets to {count(result['destinations'])} destinations: poll / floor"
         yield text, 1.10, ratio(result, "poll", "floor")
 
 
@@ -200,13 +254,53 @@ def start_targets(results):
 
 def memory_targets(results):
     for result in cases(results, "memory"):
-        limit = 16 * 1024 + 8 * result["total"] / 1024
-        text = f"RSS with {count(result['total'])} sockets in {count(result['pools'])} pools / (16 MiB + 8 bytes a socket)"
+        limit = 16 * 1024 + 8 * result["total"] / 1024 + (4096 if result["backend"] == "bpf" else 0)
+        text = (f"RSS with {count(result['total'])} sockets in {count(result['pools'])} pools, {result['backend']} / "
+                "(16 MiB, by BPF 4 more, + 8 bytes a socket)")
         yield text, 1, result["rss_kib"] / limit
 
 
+# Of BPF, by the case and the destinations (or the share outside): the programs and the whole poll / the floor, the whole poll / ss.
+BPF_LIMITS = {
+    ("destinations", 1): (0.15, 0.25, 0.06),
+    ("destinations", 100): (0.15, 0.25, 0.06),
+    ("destinations", 100000): (0.22, 0.35, 0.06),
+    ("inbound", 90): (0.42, None, None),
+    ("time_wait", None): (0.60, None, None),
+}
+HELPER_LIMIT = 0.35
+LONGEST_RUN_US = 500
+
+
+def bpf_targets(results):
+    for result in walked(results):
+        limits = BPF_LIMITS.get((result["case"], result.get("destinations", result.get("percent"))))
+        if limits is None:
+            continue
+        label = f"by BPF, {result['case']}, " + next(label for _, case, label in SECTIONS if case == result["case"])(result)
+        names = ("bpf-programs", "unbound", "programs / floor"), ("bpf", "unbound", "whole poll / floor"), ("bpf", "peer", "whole poll / ss")
+        for limit, (name, other, text) in zip(limits, names):
+            if limit is not None and result["samples"][other]:
+                yield f"{label}: {text}", limit, ratio(result, name, other)
+        if result["case"] == "destinations":
+            yield f"{label}: programs by helper / floor", HELPER_LIMIT, ratio(result, "bpf-helper-programs", "unbound")
+        yield f"{label}: longest run, us", LONGEST_RUN_US, median(result, "longest")
+
+
+def neighbour_targets(results):
+    for result in cases(results, "containers"):
+        if "bpf" in result["samples"] and result["count"] == 50:
+            yield "50 network namespaces: whole poll, BPF / netlink", 0.05, ratio(result, "bpf", "poll")
+    for result in cases(results, "connect"):
+        if "bpf_p99_ns" in result["samples"]:
+            yield "connect() while polling by BPF: p99 / idle", 1.1, ratio(result, "bpf_p99_ns", "idle_p99_ns")
+    for result in cases(results, "first_snapshot"):
+        if "bpf_wall" in result["samples"]:
+            yield f"start to the first snapshot by BPF, {count(result['total'])} sockets, ms", 300, median(result, "bpf_wall") / 1000
+
+
 TARGETS = (destination_targets, loopback_targets, inbound_targets, small_targets, growth_targets, udp_targets, latency_targets,
-           start_targets, memory_targets)
+           start_targets, memory_targets, bpf_targets, neighbour_targets)
 
 
 def targets_table(results):
@@ -226,6 +320,7 @@ STYLES = {
     "ss": "lc rgb '#7570b3' pt 12 lw 2",
     "snmpd": "lc rgb '#e7298a' pt 2 lw 2",
     "poll": "lc rgb '#d62728' pt 7 lw 3",
+    "bpf": "lc rgb '#1f77b4' pt 5 lw 3",
     "floor": "lc rgb '#000000' pt 1 lw 2 dt 2",
 }
 
@@ -240,6 +335,7 @@ def plot(output, name, title, xlabel, results, xkey, instruments, options):
     """An SVG by gnuplot: CPU time of the instruments against a property of the population."""
     if len(results) < 2:
         return
+    instruments = [i for i in instruments if any(i in result["samples"] for result in results)]
     data = "\n".join(point(result, xkey, instruments) for result in results)
     curves = ", ".join(f"$data using 1:{column} with linespoints {STYLES[i]} title '{PLOT_TITLES[i]}'"
                        for column, i in enumerate(instruments, start=2))
@@ -252,12 +348,12 @@ def plot(output, name, title, xlabel, results, xkey, instruments, options):
 def plots(results, output):
     sizes = sorted(cases(results, "size"), key=lambda r: r["total"])
     plot(output, "sockets.svg", "One look at the sockets of a host, all of them in the ephemeral range", "sockets", sizes, "total",
-         ("netstat", "snmpd", "pipeline", "ss", "proc", "poll", "floor"),
+         ("netstat", "snmpd", "pipeline", "ss", "proc", "poll", "floor", "bpf"),
          "set logscale xy\nset format x '%.0s%c'\nset format y '%.0f'\nset xrange [800:*]")
     inbound = sorted(cases(results, "inbound"), key=lambda r: r["percent"])
     total = inbound[0]["total"] if inbound else 0
     plot(output, "outside.svg", f"{total:,} sockets, a share of them inbound connections outside the ephemeral range",
-         "sockets outside the range, %", inbound, "percent", ("ss", "poll", "floor"), "set yrange [0:*]\nset xrange [0:100]")
+         "sockets outside the range, %", inbound, "percent", ("ss", "poll", "floor", "bpf"), "set yrange [0:*]\nset xrange [0:100]")
 
 
 def text(data):
@@ -268,6 +364,8 @@ def text(data):
     for title, case, label in SECTIONS:
         if cases(results, case):
             parts += [f"### {title}\n", cost_table(cases(results, case), label)]
+    if any(walked(results)):
+        parts += ["### By BPF\n", bpf_table(results)]
     for result in cases(results, "small"):
         parts += ["### A small host\n", f"Pre-check of a quiet host: {median(result, 'quiet'):.0f} us. Poll of {result['total']} "
                   f"sockets: {median(result, 'poll'):.0f} us, floor {median(result, 'floor'):.0f} us.\n"]
@@ -276,7 +374,10 @@ def text(data):
         parts += ["### Other network namespaces\n", f"{result['count']} namespaces in which nothing happens: each adds {each:.2f} of a poll "
                   f"without any ({median(result, 'without'):.0f} us), and {result['rss_kib']} KiB of memory.\n"]
     parts += ["### Not-AUTO pass and probes\n", apart_table(results)]
-    for title, case, table in (("The daemon's poll", "daemon", daemon_table), ("portwatch, from start to output", "start", start_table)):
+    for title, case, table in (("The daemon's poll", "daemon", daemon_table), ("portwatch, from start to output", "start", start_table),
+                               ("The daemon, from its start to the first snapshot", "first_snapshot", first_snapshot_table),
+                               ("Many network namespaces", "containers", containers_table),
+                               ("A connect() while others poll", "connect", connect_table)):
         if cases(results, case):
             parts += [f"### {title}\n", table(results)]
     for title, case, columns in (("Latency through snmpd", "latency", LATENCY),
