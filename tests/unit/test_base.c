@@ -14,6 +14,7 @@
 #include "base/array.h"
 #include "base/number.h"
 #include "base/utf8.h"
+#include "random.h"
 
 static void test_array_keeps_what_is_in_it(void **state)
 {
@@ -199,12 +200,13 @@ static void test_utf8_clean(void **state)
 	char text[80], out[80], again[80];
 
 	(void)state;
+	random_start();
 	for (unsigned round = 0; round < 20000; round++) {
 		size_t size = round % sizeof(out) + 1, n;
 
 		text[0] = '\0';
 		for (int i = 0; i < 8; i++)
-			strcat(text, pieces[rand() % (int)(sizeof(pieces) / sizeof(pieces[0]))]);
+			strcat(text, pieces[pick(sizeof(pieces) / sizeof(pieces[0]))]);
 		pw_utf8_clean(out, size, text);
 		assert_true(strlen(out) < size);
 		for (const char *p = out; *p != '\0'; p += n) {

@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "count/census.h"
+#include "random.h"
 
 #define MAX_SOCKETS 120
 
@@ -23,14 +24,6 @@ struct world {
 	size_t n;
 	struct pw_census *census;
 };
-
-static uint64_t random_state;
-
-static uint32_t pick(uint32_t n)
-{
-	random_state = random_state * UINT64_C(6364136223846793005) + 1442695040888963407u;
-	return (uint32_t)(random_state >> 33) % n;
-}
 
 static void random_address(uint8_t out[16], int family)
 {
@@ -323,11 +316,9 @@ static void take_poll(struct world *w)
 static void random_worlds_match_the_reference(void **state)
 {
 	struct world *w = calloc(1, sizeof(*w));
-	const char *seed = getenv("PW_SEED");
 
 	(void)state;
-	random_state = seed != NULL ? strtoull(seed, NULL, 10) : (uint64_t)time(NULL);
-	print_message("PW_SEED=%llu\n", (unsigned long long)random_state);
+	random_start();
 	for (int round = 0; round < 150; round++) {
 		make_world(w);
 		w->census = pw_census_new(1);

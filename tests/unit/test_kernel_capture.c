@@ -15,6 +15,7 @@
 
 #include "kernel/capture.h"
 #include "kernel_fake.h"
+#include "random.h"
 
 struct memory {
 	char *data;
@@ -208,19 +209,17 @@ static void files_of_others_are_refused(void **state)
 /* Random bytes changed: refused or readable to the end, never more. */
 static void random_damage(void **state)
 {
-	unsigned seed = (unsigned)time(NULL);
 	char buf[64];
 	uint32_t sender;
 
 	(void)state;
-	print_message("seed %u\n", seed);
-	srand(seed);
+	random_start();
 	for (int round = 0; round < 20000; round++) {
 		struct memory memory = make_record();
 		struct pw_input input = {.ops = NULL};
 
-		for (int changes = rand() % 4 + 1; changes > 0; changes--)
-			memory.data[(size_t)rand() % memory.len] = (char)rand();
+		for (int changes = (int)pick(4) + 1; changes > 0; changes--)
+			memory.data[pick((uint32_t)memory.len)] = (char)pick(256);
 		if (pw_capture_input(&input, memory.data, memory.len, NULL) < 0)
 			continue;
 		for (int stream = 0; stream < PW_STREAM_COUNT; stream++) {
