@@ -9,19 +9,14 @@
 /* A socket that was there all the time and is bound only now changes no count: look at least this often. */
 #define SKIPS_MAX 5
 
-static bool is_known_empty(const struct pw_bind_table *table, const struct pw_range *range)
-{
-	return table->empty && table->pending_known && table->pending == table->uncounted && table->low == range->low &&
-		table->high == range->high && table->skipped < SKIPS_MAX;
-}
-
 bool pw_bind_table_wanted(struct pw_bind_table *table, struct pw_input *input, const struct pw_range *range)
 {
 	struct pw_sockstat counts;
 
 	table->pending_known = pw_sockstat_read(input, &counts, NULL) == PW_READ_OK && counts.tcp >= FEW_SOCKETS &&
 		pw_sockstat_uncounted(input, &counts, &table->pending) == 0;
-	if (!is_known_empty(table, range))
+	if (!table->empty || !table->pending_known || table->pending != table->uncounted || table->low != range->low ||
+		table->high != range->high || table->skipped >= SKIPS_MAX)
 		return true;
 	table->skipped++;
 	return false;

@@ -19,17 +19,6 @@
 /* The own namespace, opened by the first enter; -1 before. */
 static int own_fd = -1;
 
-static int open_namespace(const char *name)
-{
-	char path[512];
-
-	if (strchr(name, '/') == NULL) {
-		snprintf(path, sizeof(path), NETNS_DIR "%s", name);
-		name = path;
-	}
-	return open(name, O_RDONLY | O_CLOEXEC);
-}
-
 static int keep_own(void)
 {
 	if (own_fd < 0)
@@ -39,13 +28,16 @@ static int keep_own(void)
 
 int pw_netns_enter(const char *name, uint64_t inode, bool *gone, struct pw_error *err)
 {
+	char path[512];
 	struct stat st;
-	int fd, result;
+	int fd = -1, result;
 
 	*gone = false;
 	if (name == NULL)
 		return 0;
-	fd = keep_own() >= 0 ? open_namespace(name) : -1;
+	snprintf(path, sizeof(path), "%s%s", strchr(name, '/') == NULL ? NETNS_DIR : "", name);
+	if (keep_own() >= 0)
+		fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0) {
 		*gone = errno == ENOENT;
 		return pw_error_set(err, "network namespace %s: %s", name, strerror(errno));

@@ -70,14 +70,6 @@ static struct pw_netns_entry *find(struct pw_netns_list *list, uint64_t inode)
 	return NULL;
 }
 
-static struct pw_netns_entry *append(struct pw_netns_list *list)
-{
-	if (list->n == ENTRIES_MAX || !PW_ARRAY_ROOM(list->entries, list->size, list->n + 1))
-		return NULL;
-	list->entries[list->n] = (struct pw_netns_entry){.index = ++list->last_index};
-	return &list->entries[list->n++];
-}
-
 /* A namespace was found under a path. The first name that it was found by stays. */
 static void found(struct pw_netns_list *list, uint64_t inode, const char *name, const char *path)
 {
@@ -86,10 +78,10 @@ static void found(struct pw_netns_list *list, uint64_t inode, const char *name, 
 	if (inode == 0 || inode == list->own_inode || (entry != NULL && entry->present))
 		return;
 	if (entry == NULL) {
-		entry = append(list);
-		if (entry == NULL)
+		if (list->n == ENTRIES_MAX || !PW_ARRAY_ROOM(list->entries, list->size, list->n + 1))
 			return;
-		entry->inode = inode;
+		entry = &list->entries[list->n++];
+		*entry = (struct pw_netns_entry){.index = ++list->last_index, .inode = inode};
 		snprintf(entry->name, sizeof(entry->name), "%s", name);
 	}
 	snprintf(entry->path, sizeof(entry->path), "%s", path);
@@ -104,28 +96,32 @@ static void find_named(struct pw_netns_list *list, const char *name)
 	found(list, inode_of(path), name, path);
 }
 
-static void find_all_named(struct pw_netns_list *list)
-{
-	DIR *dir = opendir(NAMES_DIR);
-	const struct dirent *d;
-
-	/* cppcheck-suppress readdirCalled */
-	while (dir != NULL && (d = readdir(dir)) != NULL)
-		if (d->d_name[0] != '.')
-			find_named(list, d->d_name);
-	if (dir != NULL)
-		closedir(dir);
-}
-
 static void find_of_process(struct pw_netns_list *list, const char *pid)
 {
 	char path[300], name[32];
 	uint64_t inode;
 
+	if (!pw_is_digits(pid))
+		return;
 	snprintf(path, sizeof(path), "/proc/%s/ns/net", pid);
 	inode = inode_of(path);
 	snprintf(name, sizeof(name), "net-%llu", (unsigned long long)inode);
 	found(list, inode, name, path);
+}
+
+/* Hands the names in a directory on, but for hidden ones. */
+static void find_in(
+	struct pw_netns_list *list, const char *directory, void (*take)(struct pw_netns_list *list, const char *name))
+{
+	DIR *dir = opendir(directory);
+	const struct dirent *d;
+
+	/* cppcheck-suppress readdirCalled */
+	while (dir != NULL && (d = readdir(dir)) != NULL)
+		if (d->d_name[0] != '.')
+			take(list, d->d_name);
+	if (dir != NULL)
+		closedir(dir);
 }
 
 /* Those that the kernel tells of and nothing leads to: the path is a name that there is not. One that was not there at
@@ -153,75 +149,39 @@ static void find_of_kernel(struct pw_netns_list *list, const uint64_t *inodes, s
 	list->n_seen = n;
 }
 
-static void find_of_processes(struct pw_netns_list *list)
-{
-	DIR *dir = opendir("/proc");
-	const struct dirent *d;
-
-	/* cppcheck-suppress readdirCalled */
-	while (dir != NULL && (d = readdir(dir)) != NULL)
-		if (pw_is_digits(d->d_name))
-			find_of_process(list, d->d_name);
-	if (dir != NULL)
-		closedir(dir);
-}
-
-/* Entries whose path still leads to the same namespace need no search. Returns whether all of them do. */
-static bool verify(struct pw_netns_list *list)
-{
-	bool all = true;
-
-	for (size_t i = 0; i < list->n; i++) {
-		list->entries[i].present = inode_of(list->entries[i].path) == list->entries[i].inode;
-		all = all && list->entries[i].present;
-	}
-	return all;
-}
-
-static void remove_gone(struct pw_netns_list *list)
-{
-	size_t kept = 0;
-
-	for (size_t i = 0; i < list->n; i++)
-		if (list->entries[i].present)
-			list->entries[kept++] = list->entries[i];
-	list->n = kept;
-}
-
-static uint64_t hash_wanted(bool all, char *const *names, size_t n)
-{
-	uint64_t hash = all ? 1 : 2;
-
-	for (size_t i = 0; i < n; i++)
-		for (const char *p = names[i]; *p != '\0'; p++)
-			hash = (hash ^ (uint8_t)*p) * UINT64_C(0x100000001b3);
-	return hash;
-}
-
 void pw_netns_list_update(struct pw_netns_list *list, const struct pw_netns_wanted *wanted, uint64_t now_ms)
 {
-	uint64_t hash = hash_wanted(wanted->all, wanted->names, wanted->n_names);
-	const bool first = list->scanned_ms == 0 || hash != list->wanted;
-	bool search;
+	uint64_t hash = wanted->all ? 1 : 2;
+	bool first, search = false;
+	size_t kept = 0;
 
+	for (size_t i = 0; i < wanted->n_names; i++)
+		for (const char *p = wanted->names[i]; *p != '\0'; p++)
+			hash = (hash ^ (uint8_t)*p) * UINT64_C(0x100000001b3);
+	first = list->scanned_ms == 0 || hash != list->wanted;
+	list->wanted = hash;
 	list->own_inode = inode_of("/proc/thread-self/ns/net");
-	search = !verify(list) && wanted->inodes == NULL;
-	if (first) {
-		for (size_t i = 0; i < list->n; i++)
-			list->entries[i].present = false;
-		list->wanted = hash;
+	/* entries whose path still leads to the same namespace need no search */
+	for (size_t i = 0; i < list->n; i++) {
+		const bool same = inode_of(list->entries[i].path) == list->entries[i].inode;
+
+		list->entries[i].present = same && !first;
+		search = search || (!same && wanted->inodes == NULL);
 	}
 	for (size_t i = 0; i < wanted->n_names; i++)
 		find_named(list, wanted->names[i]);
 	if (wanted->all)
-		find_all_named(list);
+		find_in(list, NAMES_DIR, find_named);
 	if (wanted->all && (search || first || now_ms - list->scanned_ms >= PROCESS_SCAN_MS)) {
-		find_of_processes(list);
+		find_in(list, "/proc", find_of_process);
 		list->scanned_ms = now_ms;
 	}
 	if (wanted->all && wanted->inodes != NULL)
 		find_of_kernel(list, wanted->inodes, wanted->n_inodes, first);
-	remove_gone(list);
+	for (size_t i = 0; i < list->n; i++)
+		if (list->entries[i].present)
+			list->entries[kept++] = list->entries[i];
+	list->n = kept;
 }
 
 size_t pw_netns_list_count(const struct pw_netns_list *list)

@@ -90,36 +90,27 @@ static int take_line(const char *p, int family, struct line *out)
 	return take_decimal(&p, &out->inode);
 }
 
-static uint32_t ticks_to_ms(uint64_t ticks)
-{
-	const uint64_t ms = ticks < UINT32_MAX ? ticks * 1000 / (uint64_t)sysconf(_SC_CLK_TCK) : UINT32_MAX;
-
-	return ms < UINT32_MAX ? (uint32_t)ms : UINT32_MAX;
-}
-
-static uint8_t line_flags(const struct line *line)
-{
-	if (line->inode != 0)
-		return PW_SOCKET_HAS_OWNER;
-	return line->state == PW_SYN_RECV && line->timer == TIMER_RETRANSMIT ? PW_SOCKET_HALF_OPEN : 0;
-}
-
 int pw_proc_net_parse(const char *text, int family, uint8_t protocol, struct pw_socket *out)
 {
 	struct line line = {0};
+	uint64_t ms;
 
 	if (take_line(text, family, &line) < 0 || line.state < PW_ESTABLISHED || line.state > PW_CLOSING)
 		return -1;
+	ms = line.expires < UINT32_MAX ? line.expires * 1000 / (uint64_t)sysconf(_SC_CLK_TCK) : UINT32_MAX;
 	*out = (struct pw_socket){
 		.uid = (uint32_t)line.uid,
-		.expires_ms = ticks_to_ms(line.expires),
+		.expires_ms = ms < UINT32_MAX ? (uint32_t)ms : UINT32_MAX,
 		.inode = (uint32_t)line.inode,
 		.local_port = (uint16_t)line.local_port,
 		.remote_port = (uint16_t)line.remote_port,
 		.protocol = protocol,
 		.state = (uint8_t)line.state,
-		.flags = line_flags(&line),
 	};
+	if (line.inode != 0)
+		out->flags = PW_SOCKET_HAS_OWNER;
+	else if (line.state == PW_SYN_RECV && line.timer == TIMER_RETRANSMIT)
+		out->flags = PW_SOCKET_HALF_OPEN;
 	if (family == AF_INET) {
 		out->family = AF_INET;
 		memcpy(out->local, line.local, 4);
@@ -141,36 +132,27 @@ struct reader {
 	const char *why; /* what is wrong, or NULL */
 };
 
-static int take_socket(struct reader *reader, const char *line)
-{
-	struct pw_socket *socket = pw_batch_next(reader->batch);
-
-	if (reader->line == 1)
-		return 0;
-	if (pw_proc_net_parse(line, reader->family, reader->protocol, socket) < 0) {
-		reader->why = "not understood";
-		return -1;
-	}
-	if (socket->local_port < reader->low || socket->local_port > reader->high)
-		return 0;
-	if (pw_batch_push(reader->batch) < 0) {
-		reader->why = "out of memory";
-		return -1;
-	}
-	return 0;
-}
-
 /* Takes the complete lines in buf and moves the rest to its start. Returns the length of the rest, or -1. */
 static ssize_t take_lines(struct reader *reader, char *buf, size_t len)
 {
 	char *p = buf, *end;
 
-	while ((end = memchr(p, '\n', len - (size_t)(p - buf))) != NULL) {
+	for (; (end = memchr(p, '\n', len - (size_t)(p - buf))) != NULL; p = end + 1, reader->line++) {
+		struct pw_socket *socket = pw_batch_next(reader->batch);
+
+		if (reader->line == 1)
+			continue;
 		*end = '\0';
-		if (take_socket(reader, p) < 0)
+		if (pw_proc_net_parse(p, reader->family, reader->protocol, socket) < 0) {
+			reader->why = "not understood";
 			return -1;
-		reader->line++;
-		p = end + 1;
+		}
+		if (socket->local_port < reader->low || socket->local_port > reader->high)
+			continue;
+		if (pw_batch_push(reader->batch) < 0) {
+			reader->why = "out of memory";
+			return -1;
+		}
 	}
 	len -= (size_t)(p - buf);
 	memmove(buf, p, len);
@@ -198,35 +180,15 @@ static int read_lines(struct pw_input *input, struct reader *reader)
 	return rest > 0 ? -EBADMSG : 0;
 }
 
-static const char *file_name(enum pw_stream stream)
-{
-	static const char *const names[] = {"tcp", "tcp6", "udp", "udp6"};
-
-	return names[stream - PW_STREAM_PROC_TCP];
-}
-
-static bool is_ipv6(enum pw_stream stream)
-{
-	return stream == PW_STREAM_PROC_TCP6 || stream == PW_STREAM_PROC_UDP6;
-}
-
-static enum pw_dump_status finish(const struct reader *reader, enum pw_stream stream, int rc, struct pw_error *err)
-{
-	if (rc == 0)
-		return PW_DUMP_OK;
-	if (reader->why != NULL)
-		pw_error_set(err, "/proc/net/%s: line %u: %s", file_name(stream), reader->line, reader->why);
-	else
-		pw_error_set(err, "/proc/net/%s: %s", file_name(stream), strerror(-rc));
-	return PW_DUMP_FAILED;
-}
-
 enum pw_dump_status pw_proc_net_read(struct pw_input *input, enum pw_stream stream, uint16_t low, uint16_t high,
 	struct pw_batch *batch, struct pw_error *err)
 {
+	static const char *const names[] = {"tcp", "tcp6", "udp", "udp6"};
+	const char *name = names[stream - PW_STREAM_PROC_TCP];
+	const bool ipv6 = stream == PW_STREAM_PROC_TCP6 || stream == PW_STREAM_PROC_UDP6;
 	struct reader reader = {
-		.family = is_ipv6(stream) ? AF_INET6 : AF_INET,
-		.protocol = stream == PW_STREAM_PROC_UDP || stream == PW_STREAM_PROC_UDP6 ? IPPROTO_UDP : IPPROTO_TCP,
+		.family = ipv6 ? AF_INET6 : AF_INET,
+		.protocol = name[0] == 'u' ? IPPROTO_UDP : IPPROTO_TCP,
 		.low = low,
 		.high = high,
 		.batch = batch,
@@ -234,7 +196,7 @@ enum pw_dump_status pw_proc_net_read(struct pw_input *input, enum pw_stream stre
 	};
 	int rc = pw_input_open(input, stream, NULL, 0);
 
-	if (rc == -ENOENT && is_ipv6(stream))
+	if (rc == -ENOENT && ipv6)
 		return PW_DUMP_OK;
 	if (rc == 0) {
 		rc = read_lines(input, &reader);
@@ -244,5 +206,11 @@ enum pw_dump_status pw_proc_net_read(struct pw_input *input, enum pw_stream stre
 		reader.why = "out of memory";
 		rc = -ENOMEM;
 	}
-	return finish(&reader, stream, rc, err);
+	if (rc == 0)
+		return PW_DUMP_OK;
+	if (reader.why != NULL)
+		pw_error_set(err, "/proc/net/%s: line %u: %s", name, reader.line, reader.why);
+	else
+		pw_error_set(err, "/proc/net/%s: %s", name, strerror(-rc));
+	return PW_DUMP_FAILED;
 }

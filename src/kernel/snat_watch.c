@@ -25,28 +25,6 @@ static void count(uint64_t *total, uint32_t *last, uint32_t now, bool first)
 	*last = now;
 }
 
-/* Returns whether entries could not be made since the last poll. */
-static bool count_stats(struct pw_snat_watch *watch, const struct pw_conntrack_stats *now)
-{
-	const uint64_t before = watch->counts.failures;
-
-	count(&watch->counts.failures, &watch->last.insert_failed, now->insert_failed, !watch->has_stats);
-	count(&watch->counts.drops, &watch->last.full, now->full, !watch->has_stats);
-	watch->has_stats = true;
-	return watch->counts.failures != before;
-}
-
-static bool is_due(
-	const struct pw_snat_watch *watch, const struct pw_snat_options *options, uint64_t now_ms, bool failures_moved)
-{
-	uint64_t since_ms = now_ms - watch->dumped_ms;
-
-	if (watch->dumped_ms == 0)
-		return true;
-	return (failures_moved || watch->failed || since_ms >= options->interval_ms) &&
-		since_ms >= (uint64_t)watch->took_ms * PW_SNAT_SHARE;
-}
-
 static enum pw_dump_status dump_once(struct pw_snat_watch *watch, struct pw_input *input,
 	const struct pw_snat_options *options, struct pw_take_stats *stats)
 {
@@ -73,53 +51,48 @@ static enum pw_dump_status dump(struct pw_snat_watch *watch, struct pw_input *in
 	return status;
 }
 
-/* Too few entries for any pool to be listed: as if the table were empty. */
-static void make_empty(struct pw_snat_watch *watch, const struct pw_snat_options *options)
-{
-	pw_snat_begin(watch->snat, options->ranges, options->n);
-	pw_snat_finish(watch->snat);
-}
-
-static int take_dump(struct pw_snat_watch *watch, struct pw_input *input, const struct pw_snat_options *options,
-	uint32_t entries, uint64_t now_ms, struct pw_take_stats *stats)
-{
-	uint64_t start_ms = pw_clock_boot_ms();
-	enum pw_dump_status status = PW_DUMP_OK;
-
-	if (entries < options->floor || entries == 0)
-		make_empty(watch, options);
-	else
-		status = dump(watch, input, options, stats);
-	watch->took_ms = (uint32_t)(pw_clock_boot_ms() - start_ms);
-	watch->dumped_ms = now_ms + watch->took_ms;
-	watch->failed = status != PW_DUMP_OK;
-	return watch->failed ? -1 : 0;
-}
-
-/* Nothing but the number of entries is for everybody. */
-static int say_what_is_needed(struct pw_snat_watch *watch)
-{
-	const struct pw_error why = watch->err;
-
-	return pw_error_set(&watch->err, "%.400s (it needs CAP_NET_ADMIN)", why.text);
-}
-
+/* Reads counters and, where it is due, the table. Returns 0, or -1 with watch->err. */
 static int poll(struct pw_snat_watch *watch, struct pw_input *input, const struct pw_snat_options *options,
 	uint64_t now_ms, bool *fresh, struct pw_take_stats *stats)
 {
+	const uint64_t failures = watch->counts.failures, since_ms = now_ms - watch->dumped_ms;
+	enum pw_dump_status status = PW_DUMP_OK;
 	struct pw_conntrack_stats counters;
-	bool moved;
+	uint64_t start_ms;
 
 	switch (pw_conntrack_stats(input, &counters, stats, &watch->err)) {
-	case PW_DUMP_OK: moved = count_stats(watch, &counters); break;
-	case PW_DUMP_AGAIN: moved = false; break; /* the next poll reads them */
-	case PW_DUMP_UNAVAILABLE: return say_what_is_needed(watch);
+	case PW_DUMP_OK:
+		count(&watch->counts.failures, &watch->last.insert_failed, counters.insert_failed, !watch->has_stats);
+		count(&watch->counts.drops, &watch->last.full, counters.full, !watch->has_stats);
+		watch->has_stats = true;
+		break;
+	case PW_DUMP_AGAIN: break; /* the next poll reads them */
+	case PW_DUMP_UNAVAILABLE: {
+		const struct pw_error why = watch->err;
+
+		/* nothing but the number of entries is for everybody */
+		return pw_error_set(&watch->err, "%.400s (it needs CAP_NET_ADMIN)", why.text);
+	}
 	default: return -1;
 	}
-	if (!is_due(watch, options, now_ms, moved))
+	/* not due: neither did entries fail to be made since, nor has the interval passed, or a dump takes too long */
+	if (watch->dumped_ms != 0 &&
+		((watch->counts.failures == failures && !watch->failed && since_ms < options->interval_ms) ||
+			since_ms < (uint64_t)watch->took_ms * PW_SNAT_SHARE))
 		return watch->failed ? -1 : 0;
-	*fresh = take_dump(watch, input, options, watch->counts.entries, now_ms, stats) == 0;
-	return *fresh ? 0 : -1;
+	start_ms = pw_clock_boot_ms();
+	if (watch->counts.entries < options->floor || watch->counts.entries == 0) {
+		/* too few for any pool to be listed: as if the table were empty */
+		pw_snat_begin(watch->snat, options->ranges, options->n);
+		pw_snat_finish(watch->snat);
+	} else {
+		status = dump(watch, input, options, stats);
+	}
+	watch->took_ms = (uint32_t)(pw_clock_boot_ms() - start_ms);
+	watch->dumped_ms = now_ms + watch->took_ms;
+	watch->failed = status != PW_DUMP_OK;
+	*fresh = !watch->failed;
+	return watch->failed ? -1 : 0;
 }
 
 struct pw_source *pw_snat_watch_poll(struct pw_snat_watch *watch, struct pw_input *input,

@@ -15,20 +15,6 @@ static uint32_t sub_sat(uint32_t a, uint32_t b)
 	return a > b ? a - b : 0;
 }
 
-/* The start of the line that begins with `section`, or NULL. */
-static const char *find_line(const char *text, const char *section)
-{
-	size_t len = strlen(section);
-
-	while (strncmp(text, section, len) != 0) {
-		text = strchr(text, '\n');
-		if (text == NULL)
-			return NULL;
-		text++;
-	}
-	return text + len;
-}
-
 /* A decimal number, saturated. The counts are summed over CPUs without a lock: one that prints as negative is 0. */
 static int parse_count(const char *p, uint32_t *count)
 {
@@ -47,17 +33,21 @@ static int parse_count(const char *p, uint32_t *count)
 	return 0;
 }
 
-/* The number behind the word " name " of the section's line. */
+/* The number behind the word " name " of the line that begins with `section`. */
 static int find_count(const char *text, const char *section, const char *name, uint32_t *count)
 {
-	const char *p = find_line(text, section);
-	size_t len = strlen(name);
+	const size_t section_len = strlen(section), len = strlen(name);
 
-	while (p != NULL && *p == ' ') {
-		p++;
-		if (strncmp(p, name, len) == 0 && p[len] == ' ')
-			return parse_count(p + len + 1, count);
-		p += strcspn(p, " \n");
+	while (strncmp(text, section, section_len) != 0) {
+		text = strchr(text, '\n');
+		if (text == NULL)
+			return -1;
+		text++;
+	}
+	for (text += section_len; *text == ' '; text += strcspn(text, " \n")) {
+		text++;
+		if (strncmp(text, name, len) == 0 && text[len] == ' ')
+			return parse_count(text + len + 1, count);
 	}
 	return -1;
 }
@@ -105,25 +95,15 @@ enum pw_read_status pw_sockstat_read(struct pw_input *input, struct pw_sockstat 
 	return PW_READ_OK;
 }
 
-/* The number in the third column of a line: name, size of a socket, sockets. The name holds no spaces. */
-static int protocol_sockets(const char *line, int64_t *sockets)
-{
-	long value;
-
-	if (sscanf(line, "%*s %*d %ld", &value) != 1)
-		return -1;
-	*sockets = value;
-	return 0;
-}
-
 int pw_protocols_parse(const char *text, int64_t *sockets)
 {
 	const char *line = strchr(text, '\n'); /* behind the heading */
-	int64_t value;
+	long value;
 
 	*sockets = 0;
+	/* the third column: name, size of a socket, sockets; the name holds no spaces */
 	for (; line != NULL && line[1] != '\0'; line = strchr(line + 1, '\n')) {
-		if (protocol_sockets(line + 1, &value) < 0)
+		if (sscanf(line + 1, "%*s %*d %ld", &value) != 1)
 			return -1;
 		*sockets += value;
 	}

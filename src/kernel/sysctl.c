@@ -44,33 +44,25 @@ int pw_sysctl_parse_range(const char *text, uint16_t *low, uint16_t *high)
 	return 0;
 }
 
-/* One item of the list, "80" or "80-90". */
-static int take_ports(const char **text, struct pw_portset *ports)
-{
-	uint64_t first, last;
-
-	if (!pw_number_take(text, 65535, &first))
-		return -1;
-	last = first;
-	if (**text == '-') {
-		(*text)++;
-		if (!pw_number_take(text, 65535, &last) || last < first)
-			return -1;
-	}
-	pw_portset_add_range(ports, (uint16_t)first, (uint16_t)last);
-	return 0;
-}
-
 int pw_sysctl_parse_ports(const char *text, struct pw_portset *ports)
 {
 	const char *p = skip_blanks(text);
+	uint64_t first, last;
 
 	pw_portset_clear(ports);
 	if (at_end(p))
 		return 0;
 	for (;;) {
-		if (take_ports(&p, ports) < 0)
+		/* one item of the list, "80" or "80-90" */
+		if (!pw_number_take(&p, 65535, &first))
 			return -1;
+		last = first;
+		if (*p == '-') {
+			p++;
+			if (!pw_number_take(&p, 65535, &last) || last < first)
+				return -1;
+		}
+		pw_portset_add_range(ports, (uint16_t)first, (uint16_t)last);
 		if (*p != ',')
 			return at_end(p) ? 0 : -1;
 		p++;
@@ -139,26 +131,11 @@ static int read_reserved(struct pw_input *input, struct pw_portset *ports, struc
 	return rc;
 }
 
-/* What is fixed where a setting is missing: no port can be reserved, TIME_WAIT is not reused (the default before
- * tcp_tw_reuse knew loopback), not before a second (tcp_twsk_unique()), and timestamps are in use. */
-static int read_optional(struct pw_input *input, struct pw_range *out, struct pw_error *err)
-{
-	uint32_t reuse, timestamps;
-
-	if (read_reserved(input, &out->reserved, err) < 0 ||
-		read_number(input, PW_STREAM_TW_REUSE, PW_TW_REUSE_LOOPBACK, PW_TW_REUSE_OFF, &reuse, err) < 0 ||
-		read_number(input, PW_STREAM_TW_REUSE_DELAY, INT_MAX, 1000, &out->tw_reuse_delay_ms, err) < 0 ||
-		read_number(input, PW_STREAM_TIMESTAMPS, 2, 1, &timestamps, err) < 0)
-		return -1;
-	out->tw_reuse = (enum pw_tw_reuse)reuse;
-	out->timestamps = timestamps != 0;
-	return 0;
-}
-
 enum pw_read_status pw_sysctl_read(struct pw_input *input, struct pw_range *out, struct pw_error *err)
 {
 	char text[64];
 	ssize_t n = pw_input_text(input, PW_STREAM_RANGE, text, sizeof(text));
+	uint32_t reuse, timestamps;
 
 	if (n < 0) {
 		read_failed(err, PW_STREAM_RANGE, n);
@@ -168,5 +145,14 @@ enum pw_read_status pw_sysctl_read(struct pw_input *input, struct pw_range *out,
 		refuse(err, PW_STREAM_RANGE, text);
 		return PW_READ_FAILED;
 	}
-	return read_optional(input, out, err) == 0 ? PW_READ_OK : PW_READ_FAILED;
+	/* What is fixed where a setting is missing: no port can be reserved, TIME_WAIT is not reused (the default before
+	 * tcp_tw_reuse knew loopback), not before a second (tcp_twsk_unique()), and timestamps are in use. */
+	if (read_reserved(input, &out->reserved, err) < 0 ||
+		read_number(input, PW_STREAM_TW_REUSE, PW_TW_REUSE_LOOPBACK, PW_TW_REUSE_OFF, &reuse, err) < 0 ||
+		read_number(input, PW_STREAM_TW_REUSE_DELAY, INT_MAX, 1000, &out->tw_reuse_delay_ms, err) < 0 ||
+		read_number(input, PW_STREAM_TIMESTAMPS, 2, 1, &timestamps, err) < 0)
+		return PW_READ_FAILED;
+	out->tw_reuse = (enum pw_tw_reuse)reuse;
+	out->timestamps = timestamps != 0;
+	return PW_READ_OK;
 }
