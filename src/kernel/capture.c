@@ -160,33 +160,29 @@ static int replay_open(void *self, enum pw_stream stream, const void *request, s
 }
 
 /* Hands out the current DATA entry: all of a datagram, as much as fits of a text. */
-static ssize_t read_data(struct replay *replay, uint32_t length, void *buf, size_t size)
-{
-	size_t rest = length - replay->used;
-	size_t n = rest < size ? rest : size;
-
-	memcpy(buf, replay->data + replay->pos + sizeof(struct entry) + replay->used, n);
-	replay->used += n;
-	if (n < rest && !pw_stream_is_dump(replay->stream))
-		return (ssize_t)n;
-	replay->pos += sizeof(struct entry) + length;
-	replay->used = 0;
-	return n < rest ? -EMSGSIZE : (ssize_t)n;
-}
-
 static ssize_t replay_read(void *self, void *buf, size_t size, uint32_t *sender)
 {
 	struct replay *replay = self;
 	struct entry entry = entry_at(replay, replay->pos);
+	const bool is_text = !pw_stream_is_dump(replay->stream);
+	size_t rest, n;
 
 	*sender = 0;
-	if (entry.type == ENTRY_DATA)
-		return read_data(replay, entry.length, buf, size);
 	if (entry.type == ENTRY_FAILURE) {
 		replay->pos += sizeof(entry);
 		return -(int)entry.argument;
 	}
-	return !pw_stream_is_dump(replay->stream) ? 0 : -ENODATA;
+	if (entry.type != ENTRY_DATA)
+		return is_text ? 0 : -ENODATA;
+	rest = entry.length - replay->used;
+	n = rest < size ? rest : size;
+	memcpy(buf, replay->data + replay->pos + sizeof(entry) + replay->used, n);
+	replay->used += n;
+	if (n < rest && is_text)
+		return (ssize_t)n;
+	replay->pos += sizeof(entry) + entry.length;
+	replay->used = 0;
+	return n < rest ? -EMSGSIZE : (ssize_t)n;
 }
 
 static void replay_close(void *self)

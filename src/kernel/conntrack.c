@@ -46,38 +46,26 @@ struct span {
 	size_t len;
 };
 
-/* The next attribute: its type (without flags) and data. Returns 1; 0 at the end; -1 when it does not fit. */
-static int next_attribute(struct span *span, unsigned *type, struct span *data)
+/* Looks for one attribute, whose type has no flags, and sets its data. Returns 1; 0 when it is not there; -1 when what
+ * stands before it does not fit. */
+static int find_attribute(struct span span, unsigned wanted, struct span *data)
 {
 	struct nlattr attribute;
 	size_t step;
 
-	if (span->len == 0)
-		return 0;
-	if (span->len < sizeof(attribute))
-		return -1;
-	memcpy(&attribute, span->p, sizeof(attribute));
-	if (attribute.nla_len < sizeof(attribute) || attribute.nla_len > span->len)
-		return -1;
-	*type = attribute.nla_type & NLA_TYPE_MASK;
-	*data = (struct span){span->p + sizeof(attribute), attribute.nla_len - sizeof(attribute)};
-	step = NLA_ALIGN(attribute.nla_len);
-	step = step < span->len ? step : span->len;
-	span->p += step;
-	span->len -= step;
-	return 1;
-}
-
-/* Looks for one attribute. Returns 1; 0 when it is not there; -1 when what stands before it is malformed. */
-static int find_attribute(struct span span, unsigned wanted, struct span *data)
-{
-	unsigned type;
-	int rc;
-
-	while ((rc = next_attribute(&span, &type, data)) > 0)
-		if (type == wanted)
+	for (; span.len > 0; span.p += step, span.len -= step) {
+		if (span.len < sizeof(attribute))
+			return -1;
+		memcpy(&attribute, span.p, sizeof(attribute));
+		if (attribute.nla_len < sizeof(attribute) || attribute.nla_len > span.len)
+			return -1;
+		*data = (struct span){span.p + sizeof(attribute), attribute.nla_len - sizeof(attribute)};
+		if ((attribute.nla_type & NLA_TYPE_MASK) == wanted)
 			return 1;
-	return rc;
+		step = NLA_ALIGN(attribute.nla_len);
+		step = step < span.len ? step : span.len;
+	}
+	return 0;
 }
 
 /* An attribute that must be there, with at least this length. */
@@ -115,38 +103,6 @@ static int message_attributes(const struct nlmsghdr *message, uint8_t *family, s
 
 /* --- one entry --- */
 
-/* The reply direction comes from the remote side and goes to the address and port that the source was given. */
-static int parse_addresses(struct span ip, uint8_t family, struct pw_conntrack_entry *out)
-{
-	bool ipv4 = family == AF_INET;
-	size_t len = ipv4 ? 4 : 16;
-	struct span source, destination;
-
-	if (need(ip, ipv4 ? CTA_IP_V4_SRC : CTA_IP_V6_SRC, len, &source) < 0 ||
-		need(ip, ipv4 ? CTA_IP_V4_DST : CTA_IP_V6_DST, len, &destination) < 0)
-		return -1;
-	memset(out->local, 0, sizeof(out->local));
-	memset(out->remote, 0, sizeof(out->remote));
-	memcpy(out->remote, source.p, len);
-	memcpy(out->local, destination.p, len);
-	out->family = family;
-	return 0;
-}
-
-/* The original direction comes from the client. */
-static int parse_client(struct span attributes, struct pw_conntrack_entry *out)
-{
-	size_t len = out->family == AF_INET ? 4 : 16;
-	struct span original, ip, source;
-
-	if (need(attributes, CTA_TUPLE_ORIG, 0, &original) < 0 || need(original, CTA_TUPLE_IP, 0, &ip) < 0 ||
-		need(ip, out->family == AF_INET ? CTA_IP_V4_SRC : CTA_IP_V6_SRC, len, &source) < 0)
-		return -1;
-	memset(out->client, 0, sizeof(out->client));
-	memcpy(out->client, source.p, len);
-	return 0;
-}
-
 static int parse_ports(struct span proto, struct pw_conntrack_entry *out)
 {
 	struct span number, source, destination;
@@ -182,36 +138,46 @@ static uint8_t state_flag(struct span protoinfo)
 		: 0;
 }
 
-static uint8_t entry_flags(struct span attributes)
-{
-	struct span status, protoinfo;
-	uint8_t flags = 0;
-
-	if (find_attribute(attributes, CTA_STATUS, &status) > 0 && status.len >= 4 &&
-		(number32(status) & IPS_SRC_NAT) != 0)
-		flags |= PW_CONNTRACK_SOURCE_TRANSLATED;
-	if (find_attribute(attributes, CTA_PROTOINFO, &protoinfo) > 0)
-		flags |= state_flag(protoinfo);
-	return flags;
-}
-
+/* The original direction comes from the client. The reply direction comes from the remote side and goes to the address
+ * and port that the source was given. */
 int pw_conntrack_parse(const struct nlmsghdr *message, struct pw_conntrack_entry *out)
 {
-	struct span attributes, reply, ip, proto;
+	struct span attributes, original, original_ip, client, reply, ip, source, destination, proto, status, info;
 	uint8_t family;
+	size_t len;
+	bool ipv4;
 	int rc;
 
 	if (message_attributes(message, &family, &attributes) < 0)
 		return -1;
 	if (family != AF_INET && family != AF_INET6)
 		return 0;
+	ipv4 = family == AF_INET;
+	len = ipv4 ? 4 : 16;
 	if (need(attributes, CTA_TUPLE_REPLY, 0, &reply) < 0 || need(reply, CTA_TUPLE_IP, 0, &ip) < 0 ||
-		need(reply, CTA_TUPLE_PROTO, 0, &proto) < 0 || parse_addresses(ip, family, out) < 0 ||
-		parse_client(attributes, out) < 0)
+		need(reply, CTA_TUPLE_PROTO, 0, &proto) < 0 ||
+		need(ip, ipv4 ? CTA_IP_V4_SRC : CTA_IP_V6_SRC, len, &source) < 0 ||
+		need(ip, ipv4 ? CTA_IP_V4_DST : CTA_IP_V6_DST, len, &destination) < 0 ||
+		need(attributes, CTA_TUPLE_ORIG, 0, &original) < 0 ||
+		need(original, CTA_TUPLE_IP, 0, &original_ip) < 0 ||
+		need(original_ip, ipv4 ? CTA_IP_V4_SRC : CTA_IP_V6_SRC, len, &client) < 0)
 		return -1;
+	memset(out->local, 0, sizeof(out->local));
+	memset(out->remote, 0, sizeof(out->remote));
+	memset(out->client, 0, sizeof(out->client));
+	memcpy(out->local, destination.p, len);
+	memcpy(out->remote, source.p, len);
+	memcpy(out->client, client.p, len);
+	out->family = family;
 	rc = parse_ports(proto, out);
-	if (rc > 0)
-		out->flags = entry_flags(attributes);
+	if (rc <= 0)
+		return rc;
+	out->flags = 0;
+	if (find_attribute(attributes, CTA_STATUS, &status) > 0 && status.len >= 4 &&
+		(number32(status) & IPS_SRC_NAT) != 0)
+		out->flags |= PW_CONNTRACK_SOURCE_TRANSLATED;
+	if (find_attribute(attributes, CTA_PROTOINFO, &info) > 0)
+		out->flags |= state_flag(info);
 	return rc;
 }
 
@@ -250,25 +216,30 @@ static enum pw_step take_stats(const struct pw_dump *dump, const struct nlmsghdr
 	return PW_STEP_MORE;
 }
 
+static enum pw_dump_status run(
+	enum pw_stream stream, const struct pw_dump *dump, struct pw_input *input, pw_dump_take *take)
+{
+	alignas(struct nlmsghdr) uint8_t request[PW_CONNTRACK_REQUEST_MAX];
+	size_t len = pw_conntrack_request(stream, request);
+
+	return pw_dump_status(pw_dump_run(dump, input, stream, request, len, take));
+}
+
 enum pw_dump_status pw_conntrack_dump(
 	struct pw_input *input, struct pw_snat *snat, struct pw_take_stats *stats, struct pw_error *err)
 {
-	alignas(struct nlmsghdr) uint8_t request[PW_CONNTRACK_REQUEST_MAX];
-	size_t len = pw_conntrack_request(PW_STREAM_DUMP_CONNTRACK, request);
 	const struct pw_dump dump = {.what = "connection tracking table",
 		.type = message_type(IPCTNL_MSG_CT_NEW),
 		.context = snat,
 		.stats = stats,
 		.err = err};
 
-	return pw_dump_status(pw_dump_run(&dump, input, PW_STREAM_DUMP_CONNTRACK, request, len, take_entry));
+	return run(PW_STREAM_DUMP_CONNTRACK, &dump, input, take_entry);
 }
 
 enum pw_dump_status pw_conntrack_stats(
 	struct pw_input *input, struct pw_conntrack_stats *out, struct pw_take_stats *stats, struct pw_error *err)
 {
-	alignas(struct nlmsghdr) uint8_t request[PW_CONNTRACK_REQUEST_MAX];
-	size_t len = pw_conntrack_request(PW_STREAM_DUMP_CONNTRACK_STATS, request);
 	const struct pw_dump dump = {.what = "connection tracking counters",
 		.type = message_type(IPCTNL_MSG_CT_GET_STATS_CPU),
 		.context = out,
@@ -276,7 +247,7 @@ enum pw_dump_status pw_conntrack_stats(
 		.err = err};
 
 	*out = (struct pw_conntrack_stats){0};
-	return pw_dump_status(pw_dump_run(&dump, input, PW_STREAM_DUMP_CONNTRACK_STATS, request, len, take_stats));
+	return run(PW_STREAM_DUMP_CONNTRACK_STATS, &dump, input, take_stats);
 }
 
 static int read_number(

@@ -41,21 +41,6 @@ static int gather(void *context, const struct pw_socket *sockets, size_t n)
 	return 0;
 }
 
-static int dump(struct gathered *gathered, struct pw_input *input, enum pw_stream stream, struct pw_error *err)
-{
-	const size_t before = gathered->holders->n;
-	enum pw_dump_status status = PW_DUMP_AGAIN;
-
-	for (int i = 0; i < DUMP_TRIES && status == PW_DUMP_AGAIN; i++) {
-		struct pw_batch batch = {.sink = gather, .context = gathered};
-		struct pw_take_stats stats = {0};
-
-		gathered->holders->n = before;
-		status = pw_inet_diag_dump(input, stream, gathered->port, gathered->port, &batch, &stats, err);
-	}
-	return status == PW_DUMP_OK ? 0 : -1;
-}
-
 /* The processes of a socket; whether the one that is looked at is among them. */
 struct found {
 	unsigned n;
@@ -164,12 +149,22 @@ int pw_holders_read(struct pw_holders *out, uint16_t port, struct pw_error *err)
 	int result = 0;
 
 	*out = (struct pw_holders){0};
-	if (pw_input_kernel(&input, &path) < 0) {
+	if (pw_input_kernel(&input, &path) < 0)
 		result = pw_error_set(err, "%s: %s", path, strerror(errno));
-	} else {
-		result = pw_sysctl_read(&input, &out->range, err) == PW_READ_OK ? 0 : -1;
-		for (size_t i = 0; i < sizeof(streams) / sizeof(streams[0]) && result == 0; i++)
-			result = dump(&gathered, &input, streams[i], err);
+	else if (pw_sysctl_read(&input, &out->range, err) != PW_READ_OK)
+		result = -1;
+	for (size_t i = 0; i < sizeof(streams) / sizeof(streams[0]) && result == 0; i++) {
+		enum pw_dump_status status = PW_DUMP_AGAIN;
+		const size_t before = out->n;
+
+		for (int try = 0; try < DUMP_TRIES && status == PW_DUMP_AGAIN; try++) {
+			struct pw_batch batch = {.sink = gather, .context = &gathered};
+			struct pw_take_stats stats = {0};
+
+			out->n = before;
+			status = pw_inet_diag_dump(&input, streams[i], port, port, &batch, &stats, err);
+		}
+		result = status == PW_DUMP_OK ? 0 : -1;
 	}
 	pw_input_free(&input);
 	return result == 0 && out->n > 0 ? find_processes(out, err) : result;

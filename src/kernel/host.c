@@ -159,19 +159,6 @@ static size_t most_namespaces(bool outside, rlim_t *limit)
 	return files.rlim_cur > SPARED_DESCRIPTORS ? (files.rlim_cur - SPARED_DESCRIPTORS) / PW_STREAM_SETTINGS : 0;
 }
 
-/* Those that came first stay; the others follow when there is room again. */
-static void follow_refused(struct pw_host *host, size_t refused, rlim_t limit)
-{
-	if (refused != 0 && host->refused == 0)
-		pw_log(LOG_ERR,
-			"%zu network namespaces are not watched: %llu descriptors (RLIMIT_NOFILE) are too few for more "
-			"than %zu",
-			refused, (unsigned long long)limit, host->n - host->n_fixed);
-	else if (refused == 0 && host->refused != 0)
-		pw_log(LOG_NOTICE, "all network namespaces are watched again");
-	host->refused = refused;
-}
-
 /* Which namespaces are wanted. Returns whether the backend knows of them from the outside, all there are. */
 static bool want(struct pw_host *host, struct pw_netns_wanted *wanted)
 {
@@ -192,7 +179,7 @@ static bool want(struct pw_host *host, struct pw_netns_wanted *wanted)
 static void find_namespaces(struct pw_host *host)
 {
 	const struct pw_host_options *options = &host->options;
-	size_t at = host->n_fixed, n, most;
+	size_t at = host->n_fixed, n, most, refused;
 	struct pw_netns_wanted wanted;
 	bool outside;
 	rlim_t limit;
@@ -225,7 +212,16 @@ static void find_namespaces(struct pw_host *host)
 		}
 	}
 	drop_until(host, at, 0);
-	follow_refused(host, n - (at - host->n_fixed), limit);
+	/* those that came first stay; the others follow when there is room again */
+	refused = n - (at - host->n_fixed);
+	if (refused != 0 && host->refused == 0)
+		pw_log(LOG_ERR,
+			"%zu network namespaces are not watched: %llu descriptors (RLIMIT_NOFILE) are too few for more "
+			"than %zu",
+			refused, (unsigned long long)limit, host->n - host->n_fixed);
+	else if (refused == 0 && host->refused != 0)
+		pw_log(LOG_NOTICE, "all network namespaces are watched again");
+	host->refused = refused;
 }
 
 /* --- what is needed --- */
@@ -267,17 +263,6 @@ static bool is_quiet(const struct pw_host *host, const struct pw_namespace *ns)
 			count_spare(counts) <= ns->spare + SPARE_MORE);
 }
 
-/* Fewer entries than these make no SNAT pool that could be listed. */
-static uint32_t snat_floor(const struct pw_host *host, const struct pw_namespace *ns)
-{
-	const struct pw_host_options *options = &host->options;
-
-	if (options->monitor == NULL || pw_monitor_needs(options->monitor, ns->index, PW_SOURCE_SNAT))
-		return 1;
-	return pw_policy_pool_floor(
-		options->policy, PW_SOURCE_SNAT, pw_snat_least_capacity(options->snat, options->n_snat), 0);
-}
-
 static void set_options(const struct pw_host *host, struct pw_namespace *ns)
 {
 	const struct pw_host_options *options = &host->options;
@@ -292,7 +277,11 @@ static void set_options(const struct pw_host *host, struct pw_namespace *ns)
 		.n = options->n_snat,
 		.size = ns->path[0] == '\0' && !ns->replayed,
 		.interval_ms = options->snat_interval_ms,
-		.floor = snat_floor(host, ns)};
+		.floor = 1};
+	/* fewer entries than these make no SNAT pool that could be listed */
+	if (options->monitor != NULL && !pw_monitor_needs(options->monitor, ns->index, PW_SOURCE_SNAT))
+		ns->snat.floor = pw_policy_pool_floor(
+			options->policy, PW_SOURCE_SNAT, pw_snat_least_capacity(options->snat, options->n_snat), 0);
 }
 
 /* --- what others may take --- */
@@ -436,36 +425,18 @@ static void skip(struct pw_host *host, struct pw_namespace *ns)
 	pw_error_set(&ns->err, "the time of the poll was up before its turn came");
 }
 
-/* The position from which other namespaces are read at this poll. */
-static size_t first_turn(const struct pw_host *host)
-{
-	for (size_t i = 1; i < host->n; i++)
-		if (host->namespaces[i]->index >= host->turn)
-			return i;
-	return 1;
-}
-
-static void follow_time(struct pw_host *host)
-{
-	const bool slow = host->turn != 0;
-
-	if (slow && !host->slow)
-		pw_log(LOG_WARNING, "polls of %zu network namespaces take longer than poll-interval: they take turns",
-			host->n);
-	else if (!slow && host->slow)
-		pw_log(LOG_NOTICE, "all network namespaces are read at each poll again");
-	host->slow = slow;
-}
-
 int pw_host_poll(struct pw_host *host)
 {
 	const uint32_t time_ms = host->options.interval_ms > TIME_MIN_MS ? host->options.interval_ms : TIME_MIN_MS;
 	const uint64_t end_ms = host->options.interval_ms != 0 ? pw_clock_boot_ms() + time_ms : UINT64_MAX;
 	struct pw_namespace **wanted;
-	size_t n = 0, first;
+	size_t n = 0, first = 1;
 
 	find_namespaces(host);
-	first = first_turn(host);
+	/* the position from which other namespaces are read at this poll */
+	while (first < host->n && host->namespaces[first]->index < host->turn)
+		first++;
+	first = first < host->n ? first : 1;
 	host->turn = 0;
 	host->sockets = 0;
 	share_sockets(host);
@@ -486,7 +457,12 @@ int pw_host_poll(struct pw_host *host)
 		else if (read_namespace(host, ns))
 			wanted[n++] = ns;
 	}
-	follow_time(host);
+	if (host->turn != 0 && !host->slow)
+		pw_log(LOG_WARNING, "polls of %zu network namespaces take longer than poll-interval: they take turns",
+			host->n);
+	else if (host->turn == 0 && host->slow)
+		pw_log(LOG_NOTICE, "all network namespaces are read at each poll again");
+	host->slow = host->turn != 0;
 	if (n > 0)
 		take(host, wanted, n);
 	free(wanted);

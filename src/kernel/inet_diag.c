@@ -24,11 +24,6 @@ static bool is_udp(enum pw_stream stream)
 	return stream == PW_STREAM_DUMP_UDP || stream == PW_STREAM_DUMP_UDP6;
 }
 
-static uint8_t stream_protocol(enum pw_stream stream)
-{
-	return is_udp(stream) ? IPPROTO_UDP : IPPROTO_TCP;
-}
-
 /* TCP by the request without a family, which answers for both; UDP has none. */
 static uint16_t stream_message_type(enum pw_stream stream)
 {
@@ -40,23 +35,6 @@ static uint16_t stream_message_type(enum pw_stream stream)
 static uint32_t stream_states(enum pw_stream stream)
 {
 	return stream == PW_STREAM_DUMP_HASHED ? ~(UINT32_C(1) << STATE_BOUND_INACTIVE) : ~UINT32_C(0);
-}
-
-static void put_body(struct nlmsghdr *message, enum pw_stream stream)
-{
-	struct inet_diag_req_v2 *v2;
-	struct inet_diag_req *legacy;
-
-	if (is_udp(stream)) {
-		v2 = mnl_nlmsg_put_extra_header(message, sizeof(*v2));
-		v2->sdiag_family = stream == PW_STREAM_DUMP_UDP ? AF_INET : AF_INET6;
-		v2->sdiag_protocol = IPPROTO_UDP;
-		v2->idiag_states = stream_states(stream);
-	} else {
-		legacy = mnl_nlmsg_put_extra_header(message, sizeof(*legacy));
-		legacy->idiag_family = AF_INET;
-		legacy->idiag_states = stream_states(stream);
-	}
 }
 
 static struct inet_diag_bc_op port_operand(uint16_t port)
@@ -86,11 +64,22 @@ static void put_program(struct nlmsghdr *message, uint16_t low, uint16_t high, b
 size_t pw_inet_diag_request(enum pw_stream stream, uint16_t low, uint16_t high, void *buf)
 {
 	struct nlmsghdr *message = mnl_nlmsg_put_header(buf);
+	struct inet_diag_req_v2 *v2;
+	struct inet_diag_req *legacy;
 
 	message->nlmsg_type = stream_message_type(stream);
 	message->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
 	message->nlmsg_seq = PW_NETLINK_SEQUENCE;
-	put_body(message, stream);
+	if (is_udp(stream)) {
+		v2 = mnl_nlmsg_put_extra_header(message, sizeof(*v2));
+		v2->sdiag_family = stream == PW_STREAM_DUMP_UDP ? AF_INET : AF_INET6;
+		v2->sdiag_protocol = IPPROTO_UDP;
+		v2->idiag_states = stream_states(stream);
+	} else {
+		legacy = mnl_nlmsg_put_extra_header(message, sizeof(*legacy));
+		legacy->idiag_family = AF_INET;
+		legacy->idiag_states = stream_states(stream);
+	}
 	put_program(message, low, high, stream == PW_STREAM_DUMP_BOUND);
 	return message->nlmsg_len;
 }
@@ -115,11 +104,6 @@ struct layout {
 /* The last layout of each length, hashed. An empty layout is that of a message without attributes. */
 #define LAYOUTS 8
 
-static inline struct layout *layout_of(struct layout layouts[LAYOUTS], size_t len)
-{
-	return &layouts[len / NLA_ALIGNTO % LAYOUTS];
-}
-
 static inline bool layout_fits(const struct layout *layout, const uint8_t *p, size_t len)
 {
 	uint32_t header;
@@ -134,36 +118,14 @@ static inline bool layout_fits(const struct layout *layout, const uint8_t *p, si
 	return true;
 }
 
-/* Takes an attribute whose value begins at `at` and has this length. */
-static void layout_value(struct layout *layout, unsigned type, uint16_t at, size_t len)
-{
-	if (type == INET_DIAG_SHUTDOWN)
-		layout->full_socket = true;
-	else if (type == INET_DIAG_CGROUP_ID && len >= sizeof(uint64_t))
-		layout->cgroup = at;
-	else if (type == INET_DIAG_SOCKOPT && len >= sizeof(struct inet_diag_sockopt))
-		layout->options = at;
-	else if (type == INET_DIAG_SKV6ONLY && len >= 1)
-		layout->v6only = at;
-}
-
-static void layout_attribute(struct layout *layout, size_t at, const struct nlattr *attribute)
-{
-	if (layout->n < LAYOUT_ATTRIBUTES) {
-		layout->at[layout->n] = (uint16_t)at;
-		memcpy(&layout->header[layout->n], attribute, sizeof(layout->header[0]));
-	}
-	layout->n++;
-	layout_value(layout, attribute->nla_type & NLA_TYPE_MASK, (uint16_t)(at + NLA_HDRLEN),
-		attribute->nla_len - (size_t)NLA_HDRLEN);
-}
-
 /* A walk of our own: the library's calls back for each attribute. Returns 0, or -1 when an attribute ends behind the
  * message. */
 static int layout_learn(struct layout *layout, const uint8_t *p, size_t len)
 {
 	struct nlattr attribute;
-	size_t at = 0;
+	size_t at = 0, value_len;
+	uint16_t value;
+	unsigned type;
 
 	*layout = (struct layout){.len = len};
 	while (at < len && len - at >= sizeof(attribute)) {
@@ -173,7 +135,22 @@ static int layout_learn(struct layout *layout, const uint8_t *p, size_t len)
 			layout->n = LAYOUT_ATTRIBUTES + 1; /* fits nothing */
 			return -1;
 		}
-		layout_attribute(layout, at, &attribute);
+		type = attribute.nla_type & NLA_TYPE_MASK;
+		value = (uint16_t)(at + NLA_HDRLEN);
+		value_len = attribute.nla_len - (size_t)NLA_HDRLEN;
+		if (layout->n < LAYOUT_ATTRIBUTES) {
+			layout->at[layout->n] = (uint16_t)at;
+			memcpy(&layout->header[layout->n], &attribute, sizeof(layout->header[0]));
+		}
+		layout->n++;
+		if (type == INET_DIAG_SHUTDOWN)
+			layout->full_socket = true;
+		else if (type == INET_DIAG_CGROUP_ID && value_len >= sizeof(uint64_t))
+			layout->cgroup = value;
+		else if (type == INET_DIAG_SOCKOPT && value_len >= sizeof(struct inet_diag_sockopt))
+			layout->options = value;
+		else if (type == INET_DIAG_SKV6ONLY && value_len >= 1)
+			layout->v6only = value;
 		at += NLA_ALIGN(attribute.nla_len);
 	}
 	return 0;
@@ -201,57 +178,25 @@ static inline int put_addresses(struct pw_socket *out, const struct inet_diag_ms
 	return 0;
 }
 
-static inline int put_state(struct pw_socket *out, const struct inet_diag_msg *msg)
-{
-	uint8_t state = msg->idiag_state;
-
-	if (state == STATE_NEW_SYN_RECV)
-		state = PW_SYN_RECV;
-	else if (state == STATE_BOUND_INACTIVE)
-		state = PW_CLOSE;
-	out->state = state;
-	return state >= PW_ESTABLISHED && state <= PW_CLOSING ? 0 : -1;
-}
-
-/* uid and cgroup mean nothing without an inode: the socket is an orphan, not yet accepted, or TIME_WAIT. */
-static inline uint8_t origin_flags(const struct inet_diag_msg *msg, bool full_socket)
-{
-	if (msg->idiag_inode != 0)
-		return PW_SOCKET_HAS_OWNER;
-	if ((msg->idiag_state == PW_SYN_RECV || msg->idiag_state == STATE_NEW_SYN_RECV) &&
-		msg->idiag_timer == TIMER_RETRANSMIT && !full_socket)
-		return PW_SOCKET_HALF_OPEN;
-	return 0;
-}
-
-static inline void put_attributes(struct pw_socket *out, const struct layout *layout, const uint8_t *p)
-{
-	struct inet_diag_sockopt options;
-
-	out->cgroup = 0;
-	if (layout->cgroup != 0)
-		memcpy(&out->cgroup, p + layout->cgroup, sizeof(out->cgroup));
-	if (layout->options != 0) {
-		memcpy(&options, p + layout->options, sizeof(options));
-		out->flags |= options.bind_address_no_port ? PW_SOCKET_NO_PORT : 0;
-	}
-	if (layout->v6only != 0)
-		out->flags |= p[layout->v6only] != 0 ? PW_SOCKET_V6ONLY : 0;
-}
-
 static inline int parse(
 	const struct nlmsghdr *message, uint8_t protocol, struct layout layouts[LAYOUTS], struct pw_socket *out)
 {
 	const struct inet_diag_msg *msg = (const void *)((const uint8_t *)message + NLMSG_HDRLEN);
 	const uint8_t *attributes = (const uint8_t *)(msg + 1);
+	struct inet_diag_sockopt options;
 	struct layout *layout;
 	size_t len;
 
 	if (message->nlmsg_len < NLMSG_HDRLEN + sizeof(*msg))
 		return -1;
 	len = message->nlmsg_len - NLMSG_HDRLEN - sizeof(*msg);
-	layout = layout_of(layouts, len);
-	if (put_addresses(out, msg) < 0 || put_state(out, msg) < 0 ||
+	layout = &layouts[len / NLA_ALIGNTO % LAYOUTS];
+	out->state = msg->idiag_state;
+	if (out->state == STATE_NEW_SYN_RECV)
+		out->state = PW_SYN_RECV;
+	else if (out->state == STATE_BOUND_INACTIVE)
+		out->state = PW_CLOSE;
+	if (put_addresses(out, msg) < 0 || out->state < PW_ESTABLISHED || out->state > PW_CLOSING ||
 		(!layout_fits(layout, attributes, len) && layout_learn(layout, attributes, len) < 0))
 		return -1;
 	out->cookie = (uint64_t)msg->id.idiag_cookie[1] << 32 | msg->id.idiag_cookie[0];
@@ -262,8 +207,21 @@ static inline int parse(
 	out->local_port = ntohs(msg->id.idiag_sport);
 	out->remote_port = ntohs(msg->id.idiag_dport);
 	out->protocol = protocol;
-	out->flags = origin_flags(msg, layout->full_socket);
-	put_attributes(out, layout, attributes);
+	/* uid and cgroup mean nothing without an inode: the socket is an orphan, not yet accepted, or TIME_WAIT */
+	out->flags = 0;
+	if (msg->idiag_inode != 0)
+		out->flags = PW_SOCKET_HAS_OWNER;
+	else if (out->state == PW_SYN_RECV && msg->idiag_timer == TIMER_RETRANSMIT && !layout->full_socket)
+		out->flags = PW_SOCKET_HALF_OPEN;
+	out->cgroup = 0;
+	if (layout->cgroup != 0)
+		memcpy(&out->cgroup, attributes + layout->cgroup, sizeof(out->cgroup));
+	if (layout->options != 0) {
+		memcpy(&options, attributes + layout->options, sizeof(options));
+		out->flags |= options.bind_address_no_port ? PW_SOCKET_NO_PORT : 0;
+	}
+	if (layout->v6only != 0)
+		out->flags |= attributes[layout->v6only] != 0 ? PW_SOCKET_V6ONLY : 0;
 	return 0;
 }
 
@@ -283,14 +241,6 @@ struct target {
 	struct layout layouts[LAYOUTS];
 };
 
-static const char *stream_name(enum pw_stream stream)
-{
-	static const char *const names[] = {
-		"TCP sockets", "bound TCP sockets", "UDP sockets", "UDP over IPv6 sockets", "TCP sockets"};
-
-	return names[stream - PW_STREAM_FIRST_DUMP];
-}
-
 static inline enum pw_step take_socket(const struct pw_dump *dump, const struct nlmsghdr *message)
 {
 	struct target *target = dump->context;
@@ -305,9 +255,11 @@ static inline enum pw_step take_socket(const struct pw_dump *dump, const struct 
 enum pw_dump_status pw_inet_diag_dump(struct pw_input *input, enum pw_stream stream, uint16_t low, uint16_t high,
 	struct pw_batch *batch, struct pw_take_stats *stats, struct pw_error *err)
 {
+	static const char *const names[] = {
+		"TCP sockets", "bound TCP sockets", "UDP sockets", "UDP over IPv6 sockets", "TCP sockets"};
 	alignas(struct nlmsghdr) uint8_t request[PW_DIAG_REQUEST_MAX];
-	struct target target = {.batch = batch, .protocol = stream_protocol(stream)};
-	const struct pw_dump dump = {.what = stream_name(stream),
+	struct target target = {.batch = batch, .protocol = is_udp(stream) ? IPPROTO_UDP : IPPROTO_TCP};
+	const struct pw_dump dump = {.what = names[stream - PW_STREAM_FIRST_DUMP],
 		.type = stream_message_type(stream),
 		.context = &target,
 		.stats = stats,

@@ -85,26 +85,21 @@ static int kernel_open(void *self, enum pw_stream stream, const void *request, s
 	return kernel->fd < 0 ? -ENOENT : 0;
 }
 
-static ssize_t receive(int fd, void *buf, size_t size, uint32_t *sender)
-{
-	struct sockaddr_nl from = {.nl_family = AF_NETLINK};
-	struct iovec iov = {.iov_base = buf, .iov_len = size};
-	struct msghdr msg = {.msg_name = &from, .msg_namelen = sizeof(from), .msg_iov = &iov, .msg_iovlen = 1};
-	ssize_t n = recvmsg(fd, &msg, 0);
-
-	if (n < 0)
-		return -errno;
-	*sender = from.nl_pid;
-	return (msg.msg_flags & MSG_TRUNC) != 0 ? -EMSGSIZE : n;
-}
-
 static ssize_t kernel_read(void *self, void *buf, size_t size, uint32_t *sender)
 {
 	struct kernel *kernel = self;
+	struct sockaddr_nl from = {.nl_family = AF_NETLINK};
+	struct iovec iov = {.iov_base = buf, .iov_len = size};
+	struct msghdr msg = {.msg_name = &from, .msg_namelen = sizeof(from), .msg_iov = &iov, .msg_iovlen = 1};
 	ssize_t n;
 
-	if (pw_stream_is_dump(kernel->stream))
-		return receive(kernel->fd, buf, size, sender);
+	if (pw_stream_is_dump(kernel->stream)) {
+		n = recvmsg(kernel->fd, &msg, 0);
+		if (n < 0)
+			return -errno;
+		*sender = from.nl_pid;
+		return (msg.msg_flags & MSG_TRUNC) != 0 ? -EMSGSIZE : n;
+	}
 	if (kernel->stream >= PW_STREAM_SETTINGS) {
 		n = read(kernel->fd, buf, size);
 		return n < 0 ? -errno : n;
@@ -129,28 +124,11 @@ static void kernel_close(void *self)
 static void kernel_free(void *self)
 {
 	struct kernel *kernel = self;
-	size_t i;
 
-	for (i = 0; i < PW_STREAM_SETTINGS; i++)
+	for (size_t i = 0; i < PW_STREAM_SETTINGS; i++)
 		if (kernel->settings[i] >= 0)
 			close(kernel->settings[i]);
 	free(kernel);
-}
-
-/* Only the range must be there: the other settings came with one kernel or another. */
-static int open_settings(struct kernel *kernel, const char **path)
-{
-	size_t i;
-
-	for (i = 0; i < PW_STREAM_SETTINGS; i++)
-		kernel->settings[i] = -1;
-	for (i = 0; i < PW_STREAM_SETTINGS; i++) {
-		*path = setting_paths[i];
-		kernel->settings[i] = open(setting_paths[i], O_RDONLY | O_CLOEXEC);
-		if (kernel->settings[i] < 0 && (errno != ENOENT || i == PW_STREAM_RANGE))
-			return -1;
-	}
-	return 0;
 }
 
 int pw_input_kernel(struct pw_input *input, const char **path)
@@ -164,7 +142,16 @@ int pw_input_kernel(struct pw_input *input, const char **path)
 	if (kernel == NULL)
 		return -1;
 	*input = (struct pw_input){.ops = &ops, .self = kernel};
-	return open_settings(kernel, path);
+	for (size_t i = 0; i < PW_STREAM_SETTINGS; i++)
+		kernel->settings[i] = -1;
+	/* only the range must be there: the other settings came with one kernel or another */
+	for (size_t i = 0; i < PW_STREAM_SETTINGS; i++) {
+		*path = setting_paths[i];
+		kernel->settings[i] = open(setting_paths[i], O_RDONLY | O_CLOEXEC);
+		if (kernel->settings[i] < 0 && (errno != ENOENT || i == PW_STREAM_RANGE))
+			return -1;
+	}
+	return 0;
 }
 
 /* --- any input --- */

@@ -61,40 +61,29 @@ static enum pw_dump_status dump(struct take *take, enum pw_stream stream)
 		&take->batch, &ns->stats, &ns->err);
 }
 
-static enum pw_dump_status dump_tcp(struct take *take)
-{
-	struct pw_namespace *ns = take->ns;
-	enum pw_dump_status status;
-
-	if (!take->walk)
-		return dump(take, PW_STREAM_DUMP_HASHED);
-	ns->stats.walks++;
-	status = dump(take, PW_STREAM_DUMP_TCP);
-	if (status == PW_DUMP_OK && ns->capture == NULL)
-		pw_bind_table_walked(&ns->netlink.bind_table, &ns->range, pw_census_totals(ns->census)->tcp_bound);
-	return status;
-}
-
-static enum pw_dump_status dump_protocol(struct take *take, enum protocol protocol)
-{
-	enum pw_dump_status status;
-
-	if (protocol == TCP)
-		return dump_tcp(take);
-	status = dump(take, PW_STREAM_DUMP_UDP);
-	return status == PW_DUMP_OK ? dump(take, PW_STREAM_DUMP_UDP6) : status;
-}
-
-static enum pw_dump_status read_proc(struct take *take, enum protocol protocol)
+static enum pw_dump_status take_protocol(struct take *take, enum protocol protocol)
 {
 	static const enum pw_stream streams[PROTOCOLS][2] = {
 		{PW_STREAM_PROC_TCP, PW_STREAM_PROC_TCP6}, {PW_STREAM_PROC_UDP, PW_STREAM_PROC_UDP6}};
 	struct pw_namespace *ns = take->ns;
 	enum pw_dump_status status = PW_DUMP_OK;
 
-	for (int i = 0; i < 2 && status == PW_DUMP_OK; i++)
-		status = pw_proc_net_read(&ns->input, streams[protocol][i], pw_range_look_low(&ns->range),
-			pw_range_look_high(&ns->range), &take->batch, &ns->err);
+	if (take->proc[protocol]) {
+		for (int i = 0; i < 2 && status == PW_DUMP_OK; i++)
+			status = pw_proc_net_read(&ns->input, streams[protocol][i], pw_range_look_low(&ns->range),
+				pw_range_look_high(&ns->range), &take->batch, &ns->err);
+		return status;
+	}
+	if (protocol == UDP) {
+		status = dump(take, PW_STREAM_DUMP_UDP);
+		return status == PW_DUMP_OK ? dump(take, PW_STREAM_DUMP_UDP6) : status;
+	}
+	if (!take->walk)
+		return dump(take, PW_STREAM_DUMP_HASHED);
+	ns->stats.walks++;
+	status = dump(take, PW_STREAM_DUMP_TCP);
+	if (status == PW_DUMP_OK && ns->capture == NULL)
+		pw_bind_table_walked(&ns->netlink.bind_table, &ns->range, pw_census_totals(ns->census)->tcp_bound);
 	return status;
 }
 
@@ -128,25 +117,6 @@ static bool proc_udp_allowed(struct pw_namespace *ns)
 	return false;
 }
 
-/* One try at all sockets. UDP comes first: when it fails, as it may at every poll where there is no inet_diag, the long
- * dump of TCP is not lost. Tells by *failed whose dump ended the try. */
-static enum pw_dump_status gather(struct take *take, enum protocol *failed)
-{
-	static const enum protocol order[] = {UDP, TCP};
-	enum pw_dump_status status = PW_DUMP_OK;
-
-	pw_census_begin(take->ns->census, &take->ns->range);
-	for (size_t i = 0; i < PROTOCOLS && status == PW_DUMP_OK; i++) {
-		*failed = order[i];
-		if (order[i] == UDP && take->without_udp)
-			continue;
-		status = take->proc[order[i]] ? read_proc(take, order[i]) : dump_protocol(take, order[i]);
-		if (status == PW_DUMP_OK && !take->proc[order[i]])
-			set_proc(take->ns, order[i], false);
-	}
-	return status;
-}
-
 /* What to do otherwise at the next try. Returns whether there is to be one; each answer can be given only so often. */
 static bool revise(struct take *take, enum protocol failed, enum pw_dump_status status)
 {
@@ -172,18 +142,29 @@ static bool revise(struct take *take, enum protocol failed, enum pw_dump_status 
 /* Fills the census. Returns 0, or -1 when there are no TCP sockets to be had. */
 static int fill(struct take *take)
 {
+	/* UDP first: when it fails, as it may at every poll where there is no inet_diag, the long dump of TCP is not lost */
+	static const enum protocol order[] = {UDP, TCP};
 	struct pw_namespace *ns = take->ns;
 	enum pw_dump_status status;
-	enum protocol failed;
+	enum protocol protocol = TCP;
 
 	/* asked before the first dump: sockets that were just closed still count; a capture is always of everything */
 	take->walk = ns->capture != NULL || pw_bind_table_wanted(&ns->netlink.bind_table, &ns->input, &ns->range);
 	take->batch = (struct pw_batch){.sink = add_sockets, .context = ns->census};
 	do {
-		status = gather(take, &failed);
+		status = PW_DUMP_OK;
+		pw_census_begin(ns->census, &ns->range);
+		for (size_t i = 0; i < PROTOCOLS && status == PW_DUMP_OK; i++) {
+			protocol = order[i];
+			if (protocol == UDP && take->without_udp)
+				continue;
+			status = take_protocol(take, protocol);
+			if (status == PW_DUMP_OK && !take->proc[protocol])
+				set_proc(ns, protocol, false);
+		}
 		if (status == PW_DUMP_OK)
 			return 0;
-	} while (revise(take, failed, status));
+	} while (revise(take, protocol, status));
 	return -1;
 }
 
@@ -214,18 +195,6 @@ static int bound_pass(struct take *take)
 	return 0;
 }
 
-/* Says once that ports in doubt stay so, and once that they can be asked about again. */
-static void set_probe_silent(struct pw_namespace *ns, bool silent, int error)
-{
-	if (ns->netlink.probe_silent == silent)
-		return;
-	ns->netlink.probe_silent = silent;
-	if (silent)
-		pw_log(LOG_WARNING, "cannot probe ports (%s): those in doubt count as free", strerror(error));
-	else
-		pw_log(LOG_NOTICE, "ports can be probed again");
-}
-
 /* Settings that changed under the probes make their answers worthless: a reserved port looks like a blocked one. */
 static bool settings_changed(struct pw_namespace *ns)
 {
@@ -251,30 +220,14 @@ static void probe_part(struct pw_namespace *ns, struct pw_probe *probe, const ui
 			pw_census_set_probed(ns->census, ports[i], answers[i] == PW_PROBE_BLOCKED);
 }
 
-/* The ports, as long as there is time; at each poll of a daemon it is little. */
-static void probe_ports(struct pw_namespace *ns, const uint16_t *ports, size_t n)
-{
-	uint64_t start = pw_clock_boot_us();
-	uint64_t end = start + (ns->probe_ms != 0 ? ns->probe_ms : DAEMON_PROBE_MS) * UINT64_C(1000);
-	struct pw_probe *probe = pw_probe_open();
-	size_t part;
-
-	set_probe_silent(ns, probe == NULL, errno);
-	if (probe == NULL)
-		pw_census_set_probing(ns->census, false);
-	for (size_t done = 0; probe != NULL && done < n && pw_clock_boot_us() < end; done += part) {
-		part = n - done < PW_PROBES_MAX ? n - done : PW_PROBES_MAX;
-		probe_part(ns, probe, ports + done, part);
-	}
-	pw_probe_close(probe);
-	ns->stats.probe_us += pw_clock_boot_us() - start;
-	pw_census_finish(ns->census);
-}
-
+/* Probes as many ports in doubt as there is time for; at each poll of a daemon it is little. */
 static int probe_ambiguous(struct pw_namespace *ns)
 {
 	const struct pw_census_totals *totals = pw_census_totals(ns->census);
-	size_t max = totals->ambiguous, n;
+	const uint64_t start = pw_clock_boot_us();
+	const uint64_t end = start + (ns->probe_ms != 0 ? ns->probe_ms : DAEMON_PROBE_MS) * UINT64_C(1000);
+	size_t max = totals->ambiguous, n, part;
+	struct pw_probe *probe;
 	uint16_t *ports;
 
 	if (max == 0)
@@ -285,8 +238,22 @@ static int probe_ambiguous(struct pw_namespace *ns)
 	if (ports == NULL)
 		return pw_error_set(&ns->err, "out of memory");
 	n = pw_census_ambiguous(ns->census, ports, max);
-	probe_ports(ns, ports, n);
+	probe = pw_probe_open();
+	if (probe == NULL && !ns->netlink.probe_silent)
+		pw_log(LOG_WARNING, "cannot probe ports (%s): those in doubt count as free", strerror(errno));
+	else if (probe != NULL && ns->netlink.probe_silent)
+		pw_log(LOG_NOTICE, "ports can be probed again");
+	ns->netlink.probe_silent = probe == NULL;
+	if (probe == NULL)
+		pw_census_set_probing(ns->census, false);
+	for (size_t done = 0; probe != NULL && done < n && pw_clock_boot_us() < end; done += part) {
+		part = n - done < PW_PROBES_MAX ? n - done : PW_PROBES_MAX;
+		probe_part(ns, probe, ports + done, part);
+	}
+	pw_probe_close(probe);
 	free(ports);
+	ns->stats.probe_us += pw_clock_boot_us() - start;
+	pw_census_finish(ns->census);
 	return 0;
 }
 

@@ -81,11 +81,6 @@ static bool ends_with(const char *text, size_t len, const char *end)
 	return len > strlen(end) && memcmp(text + len - strlen(end), end, strlen(end)) == 0;
 }
 
-static bool is_unit(const char *text, size_t len)
-{
-	return ends_with(text, len, ".service") || ends_with(text, len, ".scope");
-}
-
 /* The manager of a user's own units. */
 static bool is_user_manager(const char *text, size_t len)
 {
@@ -124,17 +119,6 @@ static bool name_container(const char *text, size_t len, char *buf, size_t size)
 	return true;
 }
 
-/* The end of a path that does not fit says more than its beginning. */
-static void name_path(const char *path, char *buf, size_t size)
-{
-	size_t len = strlen(path);
-
-	if (len < size)
-		snprintf(buf, size, "%s", path);
-	else
-		snprintf(buf, size, "...%s", path + len - (size - 4));
-}
-
 /* What a part of a path is called: by the first container in it, else its first unit, of a user's manager the first
  * one below; *named says whether there was either. Without them it is the whole part, or the user's manager. */
 static void name_part(const char *path, size_t len, char *buf, size_t size, bool *named)
@@ -147,16 +131,20 @@ static void name_part(const char *path, size_t len, char *buf, size_t size, bool
 		n = strcspn(at, "/");
 		if (name_container(at, n, buf, size))
 			return;
-		if (is_unit(at, n) && (unit == NULL || is_user_manager(unit, unit_len))) {
+		if ((ends_with(at, n, ".service") || ends_with(at, n, ".scope")) &&
+			(unit == NULL || is_user_manager(unit, unit_len))) {
 			unit = at;
 			unit_len = n;
 		}
 	}
 	*named = unit != NULL && !is_user_manager(unit, unit_len);
+	n = strlen(path);
 	if (unit != NULL)
 		snprintf(buf, size, "%.*s", (int)unit_len, unit);
-	else
-		name_path(path, buf, size);
+	else if (n < size)
+		snprintf(buf, size, "%s", path);
+	else /* the end of a path that does not fit says more than its beginning */
+		snprintf(buf, size, "...%s", path + n - (size - 4));
 }
 
 void pw_cgroup_name(const char *path, size_t of_root, const char *user, char *buf, size_t size)
@@ -177,30 +165,12 @@ void pw_cgroup_name(const char *path, size_t of_root, const char *user, char *bu
 /* --- users
  * ---------------------------------------------------------------------------------------------------------- */
 
-static void read_user(uint32_t uid, char *name, size_t size)
-{
-	FILE *file = fopen("/etc/passwd", "re");
-	const struct passwd *entry;
-
-	snprintf(name, size, "uid %u", uid);
-	if (file == NULL)
-		return;
-	/* No other thread reads such a file, and musl has no fgetpwent_r(). */
-	/* cppcheck-suppress fgetpwentCalled */
-	while ((entry = fgetpwent(file)) != NULL) {
-		if (entry->pw_uid != uid)
-			continue;
-		snprintf(name, size, "user %s", entry->pw_name);
-		pw_utf8_clean(name, size, name);
-		break;
-	}
-	fclose(file);
-}
-
 static const char *find_user(struct pw_owner_names *names, uint32_t uid)
 {
 	struct user *user;
 	uint64_t now_ms = pw_clock_boot_ms();
+	const struct passwd *entry;
+	FILE *file;
 
 	if (now_ms - names->users_ms >= USERS_MS) {
 		names->n_users = 0;
@@ -212,7 +182,20 @@ static const char *find_user(struct pw_owner_names *names, uint32_t uid)
 	names->n_users -= names->n_users == USERS_MAX;
 	user = &names->users[names->n_users++];
 	user->uid = uid;
-	read_user(uid, user->name, sizeof(user->name));
+	snprintf(user->name, sizeof(user->name), "uid %u", uid);
+	file = fopen("/etc/passwd", "re");
+	if (file == NULL)
+		return user->name;
+	/* No other thread reads such a file, and musl has no fgetpwent_r(). */
+	/* cppcheck-suppress fgetpwentCalled */
+	while ((entry = fgetpwent(file)) != NULL) {
+		if (entry->pw_uid != uid)
+			continue;
+		snprintf(user->name, sizeof(user->name), "user %s", entry->pw_name);
+		pw_utf8_clean(user->name, sizeof(user->name), user->name);
+		break;
+	}
+	fclose(file);
 	return user->name;
 }
 
@@ -227,25 +210,14 @@ struct walk {
 	uint32_t uid;   /* who chose the rest */
 };
 
-static int add_group(struct walk *walk, uint64_t id)
-{
-	struct pw_owner_names *names = walk->names;
-	const bool all = walk->of_root >= walk->len;
-
-	if (names->n == GROUPS_MAX || !PW_ARRAY_ROOM(names->groups, names->size, names->n + 1))
-		return -1;
-	names->groups[names->n].id = id;
-	pw_cgroup_name(walk->path, all ? walk->len : walk->of_root, all ? "" : find_user(names, walk->uid),
-		names->groups[names->n++].name, PW_OWNER_NAME_MAX);
-	return 0;
-}
-
 static int walk_into(struct walk *walk, int parent, const char *name, unsigned depth);
 
 /* One control group: notes it and looks below. What vanishes on the way is left out. */
 static int walk_entry(struct walk *walk, int parent, const struct dirent *entry, unsigned depth)
 {
+	struct pw_owner_names *names = walk->names;
 	size_t len = walk->len;
+	struct group *group;
 	int n, status;
 
 	if (entry->d_type != DT_DIR || entry->d_name[0] == '.' || depth == DEPTH_MAX)
@@ -253,10 +225,17 @@ static int walk_entry(struct walk *walk, int parent, const struct dirent *entry,
 	n = snprintf(walk->path + len, sizeof(walk->path) - len, "/%s", entry->d_name);
 	if (n < 0 || (size_t)n >= sizeof(walk->path) - len)
 		return 0;
+	if (names->n == GROUPS_MAX || !PW_ARRAY_ROOM(names->groups, names->size, names->n + 1))
+		return -1;
 	walk->len += (size_t)n;
-	status = add_group(walk, entry->d_ino);
-	if (status == 0)
-		status = walk_into(walk, parent, entry->d_name, depth + 1);
+	group = &names->groups[names->n++];
+	group->id = entry->d_ino;
+	if (walk->of_root >= walk->len)
+		pw_cgroup_name(walk->path, walk->len, "", group->name, sizeof(group->name));
+	else
+		pw_cgroup_name(
+			walk->path, walk->of_root, find_user(names, walk->uid), group->name, sizeof(group->name));
+	status = walk_into(walk, parent, entry->d_name, depth + 1);
 	walk->len = len;
 	return status;
 }
@@ -287,18 +266,6 @@ static int walk_into(struct walk *walk, int parent, const char *name, unsigned d
 	return status;
 }
 
-/* Where the cgroup2 file system is mounted: alone, or beside those of the first version. */
-static const char *find_mount(void)
-{
-	static const char *const mounts[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
-	struct statfs fs;
-
-	for (size_t i = 0; i < sizeof(mounts) / sizeof(mounts[0]); i++)
-		if (statfs(mounts[i], &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC)
-			return mounts[i];
-	return NULL;
-}
-
 static int by_id(const void *a, const void *b)
 {
 	const struct group *x = a, *y = b;
@@ -308,11 +275,17 @@ static int by_id(const void *a, const void *b)
 
 static void walk_groups(struct pw_owner_names *names)
 {
-	const char *mount = find_mount();
+	/* where the cgroup2 file system is mounted: alone, or beside those of the first version */
+	static const char *const mounts[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
 	uint64_t start_us = pw_clock_boot_us(), end_us, pause_us;
 	struct walk walk = {.names = names, .of_root = SIZE_MAX};
+	const char *mount = NULL;
+	struct statfs fs;
 	struct stat st;
 
+	for (size_t i = 0; i < sizeof(mounts) / sizeof(mounts[0]) && mount == NULL; i++)
+		if (statfs(mounts[i], &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC)
+			mount = mounts[i];
 	names->n = 0;
 	names->root = mount != NULL && stat(mount, &st) == 0 ? st.st_ino : 0;
 	if (mount != NULL)
@@ -324,22 +297,16 @@ static void walk_groups(struct pw_owner_names *names)
 	names->walk_again_us = end_us + (pause_us > WALK_EVERY_MS * 1000 ? pause_us : WALK_EVERY_MS * 1000);
 }
 
-static bool is_missing(const struct pw_owner_names *names, uint64_t id)
-{
-	for (size_t i = 0; i < names->n_missing && i < MISSING_MAX; i++)
-		if (names->missing[i] == id)
-			return true;
-	return false;
-}
-
 static const struct group *find_group(struct pw_owner_names *names, uint64_t id)
 {
 	const struct group key = {.id = id};
 	const struct group *found;
+	bool missing = false;
 
 	found = names->n != 0 ? bsearch(&key, names->groups, names->n, sizeof(key), by_id) : NULL;
-	if (found != NULL || id == 0 || id == names->root || is_missing(names, id) ||
-		pw_clock_boot_us() < names->walk_again_us)
+	for (size_t i = 0; found == NULL && i < names->n_missing && i < MISSING_MAX; i++)
+		missing = missing || names->missing[i] == id;
+	if (found != NULL || id == 0 || id == names->root || missing || pw_clock_boot_us() < names->walk_again_us)
 		return found;
 	walk_groups(names);
 	found = names->n != 0 ? bsearch(&key, names->groups, names->n, sizeof(key), by_id) : NULL;

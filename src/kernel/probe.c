@@ -124,24 +124,18 @@ static uint16_t local_port(int fd)
 	return ntohs(name.any.sa_family == AF_INET ? name.v4.sin_port : name.v6.sin6_port);
 }
 
-/* Gives the port back; the socket stays bound to its address, in repair mode. */
-static int disconnect(int fd)
-{
-	const struct sockaddr none = {.sa_family = AF_UNSPEC};
-
-	return connect(fd, &none, sizeof(none));
-}
-
 /* The port of a connect that worked, 0 and errno of one that did not. */
 static uint16_t connect_once(struct pw_probe *probe)
 {
 	const union endpoint to = random_destination(probe);
+	const struct sockaddr none = {.sa_family = AF_UNSPEC};
 	uint16_t port;
 
 	if (connect(probe->fd, &to.any, endpoint_size(&to)) < 0)
 		return 0;
 	port = local_port(probe->fd);
-	if (disconnect(probe->fd) < 0) {
+	/* gives the port back; the socket stays bound to its address, in repair mode */
+	if (connect(probe->fd, &none, sizeof(none)) < 0) {
 		close(probe->fd);
 		probe->fd = -1;
 	}
