@@ -102,33 +102,11 @@ static void print_row(FILE *out, const struct pw_pool_row *row)
 		fprintf(out, ", %u free of those tried first", row->counts.fast_free);
 }
 
-static const struct pw_ns_row *failing_namespace(const struct pw_selection *selection)
-{
-	for (size_t i = 0; i < selection->snapshot->n_namespaces; i++)
-		if (selection->snapshot->namespaces[i].failing)
-			return &selection->snapshot->namespaces[i];
-	return NULL;
-}
-
 static void print_threshold(FILE *out, uint32_t percent)
 {
 	if (percent != 0)
 		fprintf(out, "%u", percent);
 	fputc(';', out);
-}
-
-/* The numbers of a pool without sockets, for a host where no pool is in sight: graphs then go on at their lowest. */
-static struct pw_pool_counts empty_pool(const struct pw_snapshot *snapshot)
-{
-	struct pw_pool_counts counts = {0};
-
-	if (snapshot->n_namespaces == 0)
-		return counts;
-	counts.capacity = snapshot->namespaces[0].capacity;
-	counts.blocked = snapshot->namespaces[0].blocked;
-	counts.free = counts.capacity - counts.blocked;
-	counts.utilization = pw_utilization(counts.capacity, counts.free);
-	return counts;
 }
 
 static void print_gauge(FILE *out, const char *label, uint32_t value, uint32_t max)
@@ -140,10 +118,18 @@ static void print_gauge(FILE *out, const char *label, uint32_t value, uint32_t m
  * In the range syntax of the guidelines "N:" alerts below N, which is what a minimum of free ports is. */
 static void print_performance(FILE *out, const struct result *result, const struct pw_selection *selection)
 {
-	struct pw_pool_row none = {.counts = empty_pool(selection->snapshot)};
+	const struct pw_snapshot *snapshot = selection->snapshot;
+	struct pw_pool_row none = {0};
 	const struct pw_pool_row *row = result->worst != NULL ? result->worst : &none;
 	const struct pw_pool_counts *counts = &row->counts;
 
+	/* where no pool is in sight, the numbers of one without sockets: graphs then go on at their lowest */
+	if (snapshot->n_namespaces > 0) {
+		none.counts.capacity = snapshot->namespaces[0].capacity;
+		none.counts.blocked = snapshot->namespaces[0].blocked;
+		none.counts.free = none.counts.capacity - none.counts.blocked;
+		none.counts.utilization = pw_utilization(none.counts.capacity, none.counts.free);
+	}
 	fprintf(out, " | utilization=%u%%;", counts->utilization);
 	print_threshold(out, row->warning_threshold);
 	print_threshold(out, row->critical_threshold);
@@ -197,23 +183,20 @@ static void print_further(FILE *out, const struct result *result, const struct p
 		fprintf(out, "and %u more\n", in_trouble - printed - 1);
 }
 
-/* Why SNAT pools that were asked for are not known; NULL when they are. */
-static const char *unknown_snat(const struct pw_report *report)
-{
-	for (size_t i = 0; i < report->n_notes; i++)
-		if (report->notes[i].no_snat != NULL)
-			return report->notes[i].no_snat;
-	return NULL;
-}
-
 enum pw_check_status pw_check_print(FILE *out, const struct pw_report *report)
 {
 	const struct pw_selection *selection = &report->selection;
-	const struct pw_ns_row *failing = failing_namespace(selection);
-	const char *no_snat = unknown_snat(report);
+	const struct pw_snapshot *snapshot = selection->snapshot;
+	const struct pw_ns_row *failing = NULL;
+	const char *no_snat = NULL; /* why SNAT pools that were asked for are not known */
 	struct result result;
 	char why[256];
 
+	for (size_t i = 0; i < snapshot->n_namespaces && failing == NULL; i++)
+		if (snapshot->namespaces[i].failing)
+			failing = &snapshot->namespaces[i];
+	for (size_t i = 0; i < report->n_notes && no_snat == NULL; i++)
+		no_snat = report->notes[i].no_snat;
 	evaluate(&result, selection);
 	/* pools of their own kind are told about themselves; where there is none, a new destination would find nothing
 	 */

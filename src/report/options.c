@@ -135,16 +135,6 @@ static const struct spec {
 /* clang-format on */
 #define N_SPECS (sizeof(specs) / sizeof(specs[0]))
 
-static const struct spec *find_spec(int value)
-{
-	if (value >= FIRST_OPTION)
-		return &specs[value - FIRST_OPTION];
-	for (size_t i = 0; i < N_SPECS; i++)
-		if (specs[i].letter == value)
-			return &specs[i];
-	return NULL;
-}
-
 /* What getopt_long() complained of; `word` is the argument that it had just looked at. */
 static int getopt_error(int value, const char *word, struct pw_error *err)
 {
@@ -268,24 +258,12 @@ static int take_interval(struct pw_options *o, const char *text, struct pw_error
 	return 0;
 }
 
-/* Each part of a list separated by commas; an empty one is a mistake. */
-static int take_list(const struct spec *spec, struct pw_options *o, const char *list, struct pw_error *err)
-{
-	char *copy = strdup(list), *rest = copy, *part;
-	int result = 0;
-
-	if (copy == NULL)
-		return pw_error_set(err, "out of memory");
-	while (result == 0 && (part = strsep(&rest, ",")) != NULL)
-		result = take_part(spec, o, part, err);
-	free(copy);
-	return result;
-}
-
 static int take_option(const struct spec *spec, struct pw_options *o, const char *value, enum pw_command *command,
 	struct pw_error *err)
 {
 	void *member = (char *)o + spec->to;
+	char *copy, *rest, *part;
+	int result = 0;
 
 	switch (spec->taking) {
 	case AS_COMMAND: *command = (enum pw_command)spec->to; return 0;
@@ -305,32 +283,13 @@ static int take_option(const struct spec *spec, struct pw_options *o, const char
 	case AS_LOCAL:
 	case AS_REMOTE: break;
 	}
-	return take_list(spec, o, value, err);
-}
-
-/* Takes every option, also behind a mistake: whether --check is among them decides about the exit status. Only the
- * first mistake is kept. *command becomes help or version where they are asked for. */
-static int parse_options(
-	struct pw_options *o, int argc, char *const argv[], enum pw_command *command, struct pw_error *err)
-{
-	struct option longs[N_SPECS + 1] = {0};
-	int value, result = 0;
-
-	for (size_t i = 0; i < N_SPECS; i++)
-		longs[i] = (struct option){specs[i].name, specs[i].argument, NULL, FIRST_OPTION + (int)i};
-	opterr = 0;
-	optind = 0;
-	while ((value = getopt_long(argc, argv, ":hVw:c:t:", longs, NULL)) != -1) {
-		struct pw_error *first = result == 0 ? err : NULL;
-		const struct spec *spec = find_spec(value);
-
-		if (spec == NULL)
-			result = getopt_error(value, argv[optind - 1], first);
-		else if (take_option(spec, o, optarg, command, first) < 0)
-			result = -1;
-	}
-	if (result == 0 && optind < argc)
-		return pw_error_set(err, "unexpected argument '%s'", argv[optind]);
+	/* a list separated by commas, of which an empty part is a mistake */
+	rest = copy = strdup(value);
+	if (copy == NULL)
+		return pw_error_set(err, "out of memory");
+	while (result == 0 && (part = strsep(&rest, ",")) != NULL)
+		result = take_part(spec, o, part, err);
+	free(copy);
 	return result;
 }
 
@@ -399,9 +358,31 @@ static int check_conflicts(const struct pw_options *o, struct pw_error *err)
 enum pw_command pw_options_parse(struct pw_options *out, int argc, char *const argv[], struct pw_error *err)
 {
 	enum pw_command command = PW_COMMAND_REPORT;
+	struct option longs[N_SPECS + 1] = {0};
+	int value, result = 0;
 
 	memset(out, 0, sizeof(*out));
-	if (parse_options(out, argc, argv, &command, err) < 0)
+	for (size_t i = 0; i < N_SPECS; i++)
+		longs[i] = (struct option){specs[i].name, specs[i].argument, NULL, FIRST_OPTION + (int)i};
+	opterr = 0;
+	optind = 0;
+	/* every option, also behind a mistake, of which only the first is kept: whether --check is among them decides about
+	 * the exit status */
+	while ((value = getopt_long(argc, argv, ":hVw:c:t:", longs, NULL)) != -1) {
+		struct pw_error *first = result == 0 ? err : NULL;
+		const struct spec *spec = NULL;
+
+		for (size_t i = 0; i < N_SPECS && spec == NULL; i++)
+			if (value == FIRST_OPTION + (int)i || value == specs[i].letter)
+				spec = &specs[i];
+		if (spec == NULL)
+			result = getopt_error(value, argv[optind - 1], first);
+		else if (take_option(spec, out, optarg, &command, first) < 0)
+			result = -1;
+	}
+	if (result == 0 && optind < argc)
+		result = pw_error_set(err, "unexpected argument '%s'", argv[optind]);
+	if (result < 0)
 		return PW_COMMAND_USAGE_ERROR;
 	if (command != PW_COMMAND_REPORT)
 		return command;
@@ -447,27 +428,22 @@ static void override_thresholds(const struct pw_options *o, struct pw_thresholds
 		t->for_polls = 1;
 }
 
-static bool is_filtered(const struct pw_options *o)
-{
-	return o->match.kinds != 0 || o->match.protocols != 0 || o->match.n_local > 0 || o->match.n_remote > 0 ||
-		o->match.n_ports > 0 || o->states != 0;
-}
-
 /* Which pools are wanted besides the rows of the daemon: those below min-used too (--all), or only those beyond
  * max-rows, which a filter must see. min-used itself stays, since the thresholds in force hang on it. The ranking is
  * made anew for the pools that pass the filters, so the monitor need not make one; but every alarm needs its row for
  * its state. */
 static void set_limits(struct pw_options *o, struct pw_policy *policy)
 {
-	bool ranked = o->format == PW_FORMAT_TABLE || o->format == PW_FORMAT_CHECK || o->top != 0;
+	const struct pw_match *match = &o->match;
 
+	o->ranked = o->format == PW_FORMAT_TABLE || o->format == PW_FORMAT_CHECK || o->top != 0;
 	if (o->all || o->explain || o->format == PW_FORMAT_CHECK)
 		o->rows = PW_ROWS_ALL;
-	else if (is_filtered(o))
+	else if (match->kinds != 0 || match->protocols != 0 || match->n_local > 0 || match->n_remote > 0 ||
+		match->n_ports > 0 || o->states != 0)
 		o->rows = PW_ROWS_OMITTED;
 	if (o->top == 0)
-		o->top = o->all || !ranked ? UINT32_MAX : policy->top;
-	o->ranked = ranked;
+		o->top = o->all || !o->ranked ? UINT32_MAX : policy->top;
 	policy->top = 1;
 	policy->max_alarms = UINT32_MAX;
 }

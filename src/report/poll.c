@@ -77,16 +77,6 @@ static void delete_record(const struct pw_poller *poller)
 		unlink(poller->options->record);
 }
 
-/* Whether namespaces are to be looked for, and not only those polled that the command line names. */
-static bool follows_others(const struct pw_poller *poller)
-{
-	const struct pw_options *options = poller->options;
-	bool configured = poller->config->namespaces.all || poller->config->namespaces.n_names > 0;
-
-	return options->all_netns ||
-		(configured && options->n_netns == 0 && options->record == NULL && options->replay == NULL);
-}
-
 static void set_host_options(struct pw_poller *poller)
 {
 	static const struct pw_snat_range everything[] = {
@@ -97,7 +87,8 @@ static void set_host_options(struct pw_poller *poller)
 	bool no_snat = options->match.kinds != 0 && (options->match.kinds & (1u << PW_KIND_SNAT)) == 0;
 	struct pw_host_options host = {.probe = poller->unprobed == NULL, .policy = &config->policy};
 
-	if (follows_others(poller)) {
+	/* namespaces that the command line names are all that is polled */
+	if (options->all_netns || (options->n_netns == 0 && options->record == NULL && options->replay == NULL)) {
 		host.all = options->all_netns || config->namespaces.all;
 		host.names = config->namespaces.names;
 		host.n_names = config->namespaces.n_names;
@@ -115,16 +106,23 @@ static void set_host_options(struct pw_poller *poller)
 	pw_host_set_options(poller->host, &host);
 }
 
-static int add_namespace(
-	struct pw_poller *poller, uint32_t index, const char *name, const char *path, struct pw_error *err)
+static int add_namespaces(struct pw_poller *poller, struct pw_error *err)
 {
-	struct pw_namespace *ns = pw_host_add(poller->host, index, name, path);
+	const struct pw_options *options = poller->options;
 
-	if (ns == NULL)
-		return pw_error_set(err, "out of memory");
-	ns->capture = poller->record;
-	ns->replayed = poller->options->replay != NULL;
-	return ns->replayed ? pw_capture_input_file(&ns->input, poller->options->replay, err) : 0;
+	for (size_t i = 0; i == 0 || i < options->n_netns; i++) {
+		const char *path = options->n_netns > 0 ? options->netns[i] : NULL;
+		const uint32_t index = path != NULL ? PW_OWN_INDEX + 1 + (uint32_t)i : PW_OWN_INDEX;
+		struct pw_namespace *ns = pw_host_add(poller->host, index, path != NULL ? path : "", path);
+
+		if (ns == NULL)
+			return pw_error_set(err, "out of memory");
+		ns->capture = poller->record;
+		ns->replayed = options->replay != NULL;
+		if (ns->replayed && pw_capture_input_file(&ns->input, options->replay, err) < 0)
+			return -1;
+	}
+	return 0;
 }
 
 /* TCP sockets of this namespace from which on loading the BPF programs costs less than the dump that it saves. */
@@ -145,25 +143,6 @@ static int choose_backend(struct pw_poller *poller, struct pw_error *err)
 	return pw_host_set_backend(poller->host, pw_walk_backend(err), err) < 0 && wanted ? -1 : 0;
 }
 
-static int add_namespaces(struct pw_poller *poller, struct pw_error *err)
-{
-	const struct pw_options *options = poller->options;
-
-	if (options->n_netns == 0)
-		return add_namespace(poller, PW_OWN_INDEX, "", NULL, err);
-	for (size_t i = 0; i < options->n_netns; i++)
-		if (add_namespace(poller, PW_OWN_INDEX + 1 + (uint32_t)i, options->netns[i], options->netns[i], err) <
-			0)
-			return -1;
-	return 0;
-}
-
-/* A daemon whose polls hang is left alone: then we look for ourselves. */
-static bool is_fresh(const struct pw_answer *answer)
-{
-	return answer->age_ms <= 3 * (uint64_t)answer->snapshot->poll_interval_ms + 20000;
-}
-
 static void drop_answer(struct pw_poller *poller)
 {
 	pw_snapshot_unref(poller->answer.snapshot);
@@ -181,7 +160,8 @@ static int ask_daemon(struct pw_poller *poller, struct pw_error *err)
 	if (pw_options_only_local(options) != NULL)
 		return 0;
 	if (pw_answer_read(path, &poller->answer, &poller->unheard) == 0) {
-		if (is_fresh(&poller->answer)) {
+		/* a daemon whose polls hang is left alone: then we look for ourselves */
+		if (poller->answer.age_ms <= 3 * (uint64_t)poller->answer.snapshot->poll_interval_ms + 20000) {
 			poller->socket = path;
 			poller->answered = true;
 			return 1;
@@ -247,28 +227,30 @@ void pw_poller_free(struct pw_poller *poller)
 
 /* --- polling --- */
 
-/* The ports that bind() holds: the dual-stack wildcard pool of TCP conflicts with every socket of the namespace. */
-static uint32_t bound_ports(struct pw_census *census)
+static void fill_notes(const struct pw_poller *poller, size_t i)
 {
 	static const uint8_t any[16];
-	struct pw_pool_key key = {
+	const struct pw_namespace *ns = poller->host->namespaces[i];
+	const bool wants_snat = poller->config->snat.n_ranges > 0 ||
+		(poller->options->match.kinds & (1u << PW_KIND_SNAT)) != 0;
+	struct pw_ns_notes *notes = &poller->notes[i];
+	struct pw_pool_key wildcard = {
 		.kind = PW_KIND_BIND, .protocol = IPPROTO_TCP, .local = pw_address_make(AF_INET6, any, 0)};
 	struct pw_pool_counts counts;
-
-	pw_census_pool(census, &key, &counts);
-	return counts.bound;
-}
-
-/* Whether SNAT pools were asked for, so that it is worth a word when they are not known. */
-static bool asks_for_snat(const struct pw_poller *poller)
-{
-	return poller->config->snat.n_ranges > 0 || (poller->options->match.kinds & (1u << PW_KIND_SNAT)) != 0;
-}
-
-static void fill_listeners(const struct pw_namespace *ns, struct pw_ns_notes *notes)
-{
 	struct pw_portset listening;
 
+	*notes = (struct pw_ns_notes){.ns = ns->index, .name = ns->name, .error = ns->err.text};
+	if (wants_snat && ns->translated != NULL && ns->translated->status == PW_SOURCE_UNAVAILABLE)
+		notes->no_snat = ns->translated->reason;
+	notes->insert_failed = ns->snat_watch.last.insert_failed;
+	if (poller->host->polls[i].status != PW_POLL_COUNTED)
+		return;
+	notes->timestamps = ns->range.timestamps;
+	notes->tw_reuse_delay_ms = ns->range.tw_reuse_delay_ms;
+	notes->ambiguous = pw_census_totals(ns->census)->ambiguous;
+	/* ports that bind() holds: the dual-stack wildcard pool of TCP conflicts with every socket of the namespace */
+	pw_census_pool(ns->census, &wildcard, &counts);
+	notes->bound = counts.bound;
 	pw_census_listening(ns->census, &listening);
 	for (uint32_t port = ns->range.low; port <= ns->range.high; port++) {
 		if (!pw_portset_has(&listening, (uint16_t)port))
@@ -277,25 +259,6 @@ static void fill_listeners(const struct pw_namespace *ns, struct pw_ns_notes *no
 			notes->listeners[notes->listening] = (uint16_t)port;
 		notes->listening++;
 	}
-}
-
-static void fill_notes(const struct pw_poller *poller, size_t i)
-{
-	const struct pw_namespace *ns = poller->host->namespaces[i];
-	const struct pw_ns_poll *poll = &poller->host->polls[i];
-	struct pw_ns_notes *notes = &poller->notes[i];
-
-	*notes = (struct pw_ns_notes){.ns = ns->index, .name = ns->name, .error = ns->err.text};
-	if (asks_for_snat(poller) && ns->translated != NULL && ns->translated->status == PW_SOURCE_UNAVAILABLE)
-		notes->no_snat = ns->translated->reason;
-	notes->insert_failed = ns->snat_watch.last.insert_failed;
-	if (poll->status != PW_POLL_COUNTED)
-		return;
-	notes->timestamps = ns->range.timestamps;
-	notes->tw_reuse_delay_ms = ns->range.tw_reuse_delay_ms;
-	notes->ambiguous = pw_census_totals(ns->census)->ambiguous;
-	notes->bound = bound_ports(ns->census);
-	fill_listeners(ns, notes);
 	notes->unprobed = poller->unprobed;
 	if (notes->unprobed == NULL && notes->ambiguous > 0)
 		notes->unprobed = "there was no time to probe them; --probe=on takes it";

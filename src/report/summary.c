@@ -52,33 +52,32 @@ static void print_parts(FILE *out, const struct pw_layout *l, const struct parts
 	fputc('\n', out);
 }
 
-static void print_namespace(FILE *out, const struct pw_layout *l, const struct pw_ns_row *ns)
-{
-	struct parts parts = {.n = 0};
-	char name[64];
-
-	if (ns->name[0] != '\0')
-		add_part(&parts, "namespace %s", pw_text_safe(ns->name, l->view->unicode, name, sizeof(name)));
-	add_part(&parts, "ports %u-%u", ns->low, ns->high);
-	if (ns->reserved > 0)
-		add_part(&parts, "%u usable (%u reserved, %u blocked)", ns->capacity, ns->reserved, ns->blocked);
-	else
-		add_part(&parts, "%u usable (%u blocked)", ns->capacity, ns->blocked);
-	add_part(&parts, "TCP %u (%u closed)", ns->tcp + ns->tcp_time_wait, ns->tcp_time_wait);
-	add_part(&parts, "UDP %u", ns->udp);
-	print_parts(out, l, &parts);
-}
-
 /* Those that could not be read have a note instead. On a terminal a host with 50 containers keeps room for the table.
  */
 static void print_namespaces(FILE *out, const struct pw_layout *l)
 {
 	const struct pw_snapshot *snapshot = l->report->selection.snapshot;
 	size_t readable = 0;
+	char name[64];
 
-	for (size_t i = 0; i < snapshot->n_namespaces; i++)
-		if (snapshot->namespaces[i].high != 0 && (readable++ < MAX_NAMESPACES || l->plain))
-			print_namespace(out, l, &snapshot->namespaces[i]);
+	for (size_t i = 0; i < snapshot->n_namespaces; i++) {
+		const struct pw_ns_row *ns = &snapshot->namespaces[i];
+		struct parts parts = {.n = 0};
+
+		if (ns->high == 0 || (readable++ >= MAX_NAMESPACES && !l->plain))
+			continue;
+		if (ns->name[0] != '\0')
+			add_part(&parts, "namespace %s", pw_text_safe(ns->name, l->view->unicode, name, sizeof(name)));
+		add_part(&parts, "ports %u-%u", ns->low, ns->high);
+		if (ns->reserved > 0)
+			add_part(
+				&parts, "%u usable (%u reserved, %u blocked)", ns->capacity, ns->reserved, ns->blocked);
+		else
+			add_part(&parts, "%u usable (%u blocked)", ns->capacity, ns->blocked);
+		add_part(&parts, "TCP %u (%u closed)", ns->tcp + ns->tcp_time_wait, ns->tcp_time_wait);
+		add_part(&parts, "UDP %u", ns->udp);
+		print_parts(out, l, &parts);
+	}
 	if (readable > MAX_NAMESPACES && !l->plain)
 		fprintf(out, "and %zu more namespaces\n", readable - MAX_NAMESPACES);
 }
@@ -100,21 +99,6 @@ static void print_clock(FILE *out, const struct pw_layout *l)
 	if (l->view->height > 0)
 		add_part(&parts, "q quits");
 	print_parts(out, l, &parts);
-}
-
-static void print_worst(FILE *out, const struct pw_layout *l)
-{
-	const struct pw_selection *selection = &l->report->selection;
-	const struct pw_pool_row *worst;
-	char name[PW_CELL_MAX], text[PW_CELL_MAX + 64];
-
-	if (selection->n == 0)
-		return;
-	worst = selection->rows[0];
-	pw_table_name(l, worst, name, sizeof(name));
-	snprintf(text, sizeof(text), "worst %u%% (%s): %s", worst->counts.utilization, pw_state_name(worst->state),
-		name);
-	pw_text_wrap(out, text, l->view->width, l->plain ? "# " : "", l->plain ? "# " : "  ");
 }
 
 /* Of labels with several pools: that of one is in its row. A small screen is the table's. */
@@ -142,11 +126,19 @@ static void print_labels(FILE *out, const struct pw_layout *l)
 
 void pw_print_summary(FILE *out, const struct pw_layout *l)
 {
+	const struct pw_selection *selection = &l->report->selection;
+	char name[PW_CELL_MAX], text[PW_CELL_MAX + 64];
+
 	if (l->report->watching || l->report->daemon != NULL)
 		print_clock(out, l);
 	print_namespaces(out, l);
 	print_labels(out, l);
-	print_worst(out, l);
+	if (selection->n == 0)
+		return;
+	pw_table_name(l, selection->rows[0], name, sizeof(name));
+	snprintf(text, sizeof(text), "worst %u%% (%s): %s", selection->rows[0]->counts.utilization,
+		pw_state_name(selection->rows[0]->state), name);
+	pw_text_wrap(out, text, l->view->width, l->plain ? "# " : "", l->plain ? "# " : "  ");
 }
 
 static void note(FILE *out, const struct pw_layout *l, const char *format, ...) __attribute__((format(printf, 3, 4)));
@@ -195,26 +187,6 @@ static void note_rows(FILE *out, const struct pw_layout *l, size_t shown)
 		note(out, l, "No pool holds a port.");
 }
 
-static void print_ns_notes(FILE *out, const struct pw_layout *l, const struct pw_ns_notes *notes)
-{
-	char of[96] = "";
-
-	if (notes->name[0] != '\0')
-		snprintf(of, sizeof(of), "Namespace %.64s: ", notes->name);
-	if (notes->error[0] != '\0')
-		note(out, l, "%s%s", of, notes->error);
-	if (notes->no_snat != NULL)
-		note(out, l, "%sNo SNAT pools: %s.", of, notes->no_snat);
-	if (notes->unprobed != NULL && notes->ambiguous > 0)
-		note(out, l, "%s%u %s in doubt (%s): free can be too high by those that a pool does not use itself.",
-			of, notes->ambiguous, notes->ambiguous == 1 ? "port is" : "ports are", notes->unprobed);
-}
-
-static bool is_notable(const struct pw_ns_notes *notes)
-{
-	return notes->no_snat != NULL || notes->error[0] != '\0' || (notes->unprobed != NULL && notes->ambiguous > 0);
-}
-
 void pw_print_notes(FILE *out, const struct pw_layout *l, size_t shown)
 {
 	size_t notable = 0;
@@ -225,9 +197,24 @@ void pw_print_notes(FILE *out, const struct pw_layout *l, size_t shown)
 			l->report->daemon != NULL ? "portwatchd does not answer: %s."
 						  : "portwatchd would tell more: %s.",
 			l->report->unheard);
-	for (size_t i = 0; i < l->report->n_notes; i++)
-		if (is_notable(&l->report->notes[i]) && notable++ < MAX_NOTES)
-			print_ns_notes(out, l, &l->report->notes[i]);
+	for (size_t i = 0; i < l->report->n_notes; i++) {
+		const struct pw_ns_notes *notes = &l->report->notes[i];
+		const bool doubt = notes->unprobed != NULL && notes->ambiguous > 0;
+		char of[96] = "";
+
+		if ((notes->no_snat == NULL && notes->error[0] == '\0' && !doubt) || notable++ >= MAX_NOTES)
+			continue;
+		if (notes->name[0] != '\0')
+			snprintf(of, sizeof(of), "Namespace %.64s: ", notes->name);
+		if (notes->error[0] != '\0')
+			note(out, l, "%s%s", of, notes->error);
+		if (notes->no_snat != NULL)
+			note(out, l, "%sNo SNAT pools: %s.", of, notes->no_snat);
+		if (doubt)
+			note(out, l,
+				"%s%u %s in doubt (%s): free can be too high by those that a pool does not use itself.",
+				of, notes->ambiguous, notes->ambiguous == 1 ? "port is" : "ports are", notes->unprobed);
+	}
 	if (notable > MAX_NOTES)
 		note(out, l, "And %zu more namespaces with notes like these.", notable - MAX_NOTES);
 }

@@ -27,20 +27,16 @@ static bool is_dumb(const char *term)
 	return term == NULL || term[0] == '\0' || strcmp(term, "dumb") == 0 || strcmp(term, "unknown") == 0;
 }
 
-/* Terminals that are known to have no colours; every other one in use understands the eight of ISO 6429. */
-static bool is_monochrome(const char *term)
-{
-	return is_dumb(term) || (strncmp(term, "vt", 2) == 0 && isdigit((unsigned char)term[2])) ||
-		strstr(term, "mono") != NULL;
-}
-
 static bool wants_colour(enum pw_colour colour)
 {
-	const char *no_color = getenv("NO_COLOR");
+	const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
 
 	if (colour != PW_COLOUR_AUTO)
 		return colour == PW_COLOUR_ALWAYS;
-	return isatty(STDOUT_FILENO) && !is_monochrome(getenv("TERM")) && (no_color == NULL || no_color[0] == '\0');
+	if (!isatty(STDOUT_FILENO) || (no_color != NULL && no_color[0] != '\0') || is_dumb(term))
+		return false;
+	/* these are known to have no colours; every other one in use understands the eight of ISO 6429 */
+	return (strncmp(term, "vt", 2) != 0 || !isdigit((unsigned char)term[2])) && strstr(term, "mono") == NULL;
 }
 
 void pw_terminal_view(struct pw_view *view, enum pw_colour colour)

@@ -28,15 +28,6 @@ struct watch {
 	bool quit;
 };
 
-static void add_signals(sigset_t *set)
-{
-	static const int caught[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH, SIGTSTP, SIGCONT};
-
-	sigemptyset(set);
-	for (size_t i = 0; i < sizeof(caught) / sizeof(caught[0]); i++)
-		sigaddset(set, caught[i]);
-}
-
 static void drop_poll(struct watch *w)
 {
 	pw_selection_clear(&w->report.selection);
@@ -62,14 +53,6 @@ static int print_frame(struct watch *w, FILE *out)
 	return pw_report_print(out, &w->report, w->options, &w->view, &unused);
 }
 
-/* Without a screen to draw on, each poll is set apart by an empty line. */
-static int print_below(struct watch *w, bool first)
-{
-	if (!first && w->options->format == PW_FORMAT_TABLE)
-		putchar('\n');
-	return print_frame(w, stdout);
-}
-
 static int draw(struct watch *w)
 {
 	char *frame = NULL;
@@ -88,25 +71,19 @@ static int draw(struct watch *w)
 	return result;
 }
 
-/* Gives the terminal to the shell, stops, and takes it again when the shell wants so. */
-static void suspend(struct watch *w)
+static void handle_signal(struct watch *w)
 {
-	pw_terminal_leave();
-	raise(SIGSTOP);
-	pw_terminal_enter();
-	pw_terminal_resize(&w->view);
-	w->quit = draw(w) < 0;
-}
+	struct signalfd_siginfo info;
 
-static void handle_signal(struct watch *w, int number)
-{
-	switch (number) {
+	if (read(w->signals, &info, sizeof(info)) != (ssize_t)sizeof(info))
+		return;
+	switch (info.ssi_signo) {
 	case SIGWINCH:
 	case SIGCONT:
 		if (!w->redraw)
 			break;
 		/* who stopped us from outside may have changed the terminal meanwhile */
-		if (number == SIGCONT) {
+		if (info.ssi_signo == SIGCONT) {
 			pw_terminal_leave();
 			pw_terminal_enter();
 		}
@@ -114,22 +91,19 @@ static void handle_signal(struct watch *w, int number)
 		w->quit = draw(w) < 0;
 		break;
 	case SIGTSTP:
+		/* the shell gets the terminal, and gives it back when it lets us go on */
 		if (w->redraw)
-			suspend(w);
-		else
-			raise(SIGSTOP);
+			pw_terminal_leave();
+		raise(SIGSTOP);
+		if (!w->redraw)
+			break;
+		pw_terminal_enter();
+		pw_terminal_resize(&w->view);
+		w->quit = draw(w) < 0;
 		break;
 	case SIGINT: w->quit = true; break;
-	default: w->deadly = number; w->quit = true;
+	default: w->deadly = (int)info.ssi_signo; w->quit = true;
 	}
-}
-
-static void read_signal(struct watch *w)
-{
-	struct signalfd_siginfo info;
-
-	if (read(w->signals, &info, sizeof(info)) == (ssize_t)sizeof(info))
-		handle_signal(w, (int)info.ssi_signo);
 }
 
 static void read_keys(struct watch *w)
@@ -155,7 +129,7 @@ static void wait_until(struct watch *w, uint64_t deadline_ms)
 		if (poll(fds, 2, (int)(deadline_ms - now_ms)) < 0 && errno != EINTR)
 			break;
 		if (fds[0].revents != 0)
-			read_signal(w);
+			handle_signal(w);
 		if (fds[1].revents != 0)
 			read_keys(w);
 	}
@@ -168,7 +142,10 @@ static int run(struct watch *w, struct pw_error *err)
 	bool first = true;
 
 	do {
-		if ((w->redraw ? draw(w) : print_below(w, first)) < 0)
+		/* without a screen to draw on, each poll is set apart by an empty line */
+		if (!first && !w->redraw && w->options->format == PW_FORMAT_TABLE)
+			putchar('\n');
+		if ((w->redraw ? draw(w) : print_frame(w, stdout)) < 0)
 			return pw_error_set(err, "standard output: %s", strerror(errno));
 		first = false;
 		now_ms = pw_clock_boot_ms();
@@ -182,19 +159,15 @@ static int run(struct watch *w, struct pw_error *err)
 
 static int open_signals(struct watch *w, sigset_t *old_mask)
 {
+	static const int caught[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH, SIGTSTP, SIGCONT};
 	sigset_t set;
 
-	add_signals(&set);
+	sigemptyset(&set);
+	for (size_t i = 0; i < sizeof(caught) / sizeof(caught[0]); i++)
+		sigaddset(&set, caught[i]);
 	sigprocmask(SIG_BLOCK, &set, old_mask);
 	w->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	return w->signals;
-}
-
-static void die_of(int number, const sigset_t *old_mask)
-{
-	signal(number, SIG_DFL);
-	raise(number);
-	sigprocmask(SIG_SETMASK, old_mask, NULL);
 }
 
 int pw_watch(struct pw_poller *poller, const struct pw_options *options)
@@ -222,8 +195,11 @@ int pw_watch(struct pw_poller *poller, const struct pw_options *options)
 			print_frame(&w, stdout);
 	}
 	drop_poll(&w);
-	if (w.deadly != 0)
-		die_of(w.deadly, &old_mask);
+	if (w.deadly != 0) {
+		signal(w.deadly, SIG_DFL);
+		raise(w.deadly);
+		sigprocmask(SIG_SETMASK, &old_mask, NULL);
+	}
 	if (result < 0)
 		fprintf(stderr, "portwatch: %s\n", err.text);
 	return result < 0 ? 1 : 0;

@@ -94,31 +94,18 @@ static void print_lines(FILE *out, const struct pw_holders *holders, struct pw_o
 	}
 }
 
-/* Of what nobody listens on. */
-static bool is_outgoing(const struct pw_holders *holders)
-{
-	for (size_t i = 0; i < holders->n; i++)
-		if (holders->list[i].socket.protocol == IPPROTO_UDP)
-			return false;
-	return holders->n > 0;
-}
-
-static bool listens(const struct pw_holders *holders)
-{
-	for (size_t i = 0; i < holders->n; i++)
-		if (holders->list[i].socket.state == PW_LISTEN)
-			return true;
-	return false;
-}
-
 /* What the range has to do with it. */
 static void advise(FILE *out, const struct pw_holders *holders, uint16_t port, unsigned width)
 {
 	const struct pw_range *range = &holders->range;
-	const bool inside = port >= range->low && port <= range->high;
+	bool listens = false, udp = false;
 	char text[512];
 
-	if (!inside)
+	for (size_t i = 0; i < holders->n; i++) {
+		listens = listens || holders->list[i].socket.state == PW_LISTEN;
+		udp = udp || holders->list[i].socket.protocol == IPPROTO_UDP;
+	}
+	if (port < range->low || port > range->high)
 		snprintf(text, sizeof(text),
 			"Port %u is outside of the ephemeral range %u-%u: only a program that asks for it gets it.",
 			port, range->low, range->high);
@@ -126,12 +113,12 @@ static void advise(FILE *out, const struct pw_holders *holders, uint16_t port, u
 		snprintf(text, sizeof(text),
 			"Port %u is reserved (net.ipv4.ip_local_reserved_ports): only a program that asks for it gets it.",
 			port);
-	else if (listens(holders))
+	else if (listens)
 		snprintf(text, sizeof(text),
 			"A service listens on port %u inside of the ephemeral range %u-%u, and it is not reserved: when the "
 			"service restarts, a connect() may have taken it. Reserve it: net.ipv4.ip_local_reserved_ports.",
 			port, range->low, range->high);
-	else if (is_outgoing(holders))
+	else if (holders->n > 0 && !udp)
 		snprintf(text, sizeof(text),
 			"Nobody listens on port %u. It is inside of the ephemeral range %u-%u and not reserved, so any "
 			"connect() or bind() without a port may take it; a service that wants it fails with EADDRINUSE until "
@@ -144,47 +131,35 @@ static void advise(FILE *out, const struct pw_holders *holders, uint16_t port, u
 	pw_text_wrap(out, text, width, "", "");
 }
 
-/* Whether a socket has a process that was not found: that of another user. */
-static bool is_hidden(const struct pw_holders *holders)
-{
-	for (size_t i = 0; i < holders->n; i++)
-		if (holders->list[i].socket.inode != 0 && holders->list[i].processes[0] == '\0')
-			return true;
-	return false;
-}
-
-static int print(FILE *out, const struct pw_holders *holders, uint16_t port, struct pw_error *err)
-{
-	struct pw_owner_names *names = pw_owner_names_new();
-
-	if (names == NULL)
-		return pw_error_set(err, "out of memory");
-	if (holders->n == 0)
-		fprintf(out, "Nobody holds port %u.\n", port);
-	else
-		print_lines(out, holders, names);
-	if (is_hidden(holders) && geteuid() != 0)
-		fputs("Processes of other users are shown to root only.\n", out);
-	advise(out, holders, port, TEXT_WIDTH);
-	pw_owner_names_free(names);
-	return fflush(out) == 0 ? 0 : pw_error_set(err, "standard output could not be written");
-}
-
 int pw_who_print(FILE *out, const struct pw_options *options, struct pw_error *err)
 {
 	const uint16_t port = (uint16_t)options->who;
 	struct pw_holders holders = {0};
-	bool gone;
+	struct pw_owner_names *names;
+	bool gone, hidden = false;
 	int result;
 
 	if (options->n_netns > 0 && pw_netns_enter(options->netns[0], 0, &gone, err) < 0)
 		return -1;
-	result = pw_holders_read(&holders, port, err);
-	if (result == 0)
-		result = print(
-			out, &holders, port, err); /* inside: the names of interfaces are those of the namespace */
+	names = pw_owner_names_new();
+	result = names != NULL ? pw_holders_read(&holders, port, err) : pw_error_set(err, "out of memory");
+	/* a socket has a process that was not found: that of another user */
+	for (size_t i = 0; i < holders.n; i++)
+		hidden = hidden || (holders.list[i].socket.inode != 0 && holders.list[i].processes[0] == '\0');
+	if (result == 0) {
+		if (holders.n == 0)
+			fprintf(out, "Nobody holds port %u.\n", port);
+		else /* inside: the names of interfaces are those of the namespace */
+			print_lines(out, &holders, names);
+		if (hidden && geteuid() != 0)
+			fputs("Processes of other users are shown to root only.\n", out);
+		advise(out, &holders, port, TEXT_WIDTH);
+		if (fflush(out) != 0)
+			result = pw_error_set(err, "standard output could not be written");
+	}
 	if (options->n_netns > 0)
 		pw_netns_leave();
+	pw_owner_names_free(names);
 	pw_holders_clear(&holders);
 	return result;
 }
