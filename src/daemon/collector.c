@@ -82,36 +82,28 @@ static void tell_failure(struct pw_collector *collector, struct pw_event *event)
 
 /* --- what survives a restart --- */
 
-/* The state directory of the systemd unit where the configuration names no file; NULL when there is none. */
 static void release(void *exchange, uint64_t number)
 {
 	pw_exchange_release(exchange, number);
 }
 
-static struct pw_state_file *open_state_file(const char *path, struct pw_exchange *exchange)
+/* Opens and reads the state file: the state directory's of the systemd unit where the configuration names none. */
+static void restore_state(struct pw_collector *collector)
 {
-	const char *directory = getenv("STATE_DIRECTORY");
-	struct pw_state_file *file;
+	const char *path = collector->config->state_file, *directory = getenv("STATE_DIRECTORY");
 	struct pw_error err;
 	char name[4200];
-
-	if (path == NULL && (directory == NULL || directory[0] == '\0'))
-		return NULL;
-	snprintf(name, sizeof(name), "%s%s", path != NULL ? path : directory, path != NULL ? "" : "/state");
-	file = pw_state_file_new(name, release, exchange, &err);
-	if (file == NULL)
-		pw_log(LOG_ERR, "%s", err.text);
-	return file;
-}
-
-static void read_state(struct pw_collector *collector)
-{
-	struct pw_error err;
 	size_t len;
 	char *text;
 
-	if (collector->state_file == NULL)
+	if (path == NULL && (directory == NULL || directory[0] == '\0'))
 		return;
+	snprintf(name, sizeof(name), "%s%s", path != NULL ? path : directory, path != NULL ? "" : "/state");
+	collector->state_file = pw_state_file_new(name, release, collector->exchange, &err);
+	if (collector->state_file == NULL) {
+		pw_log(LOG_ERR, "%s", err.text);
+		return;
+	}
 	text = pw_state_file_read(collector->state_file, &len, &err);
 	if (text != NULL &&
 		pw_state_restore(collector->monitor, text, len, pw_clock_boot_ms(), pw_clock_wall(), &err) == 0)
@@ -190,19 +182,6 @@ static void learn(struct pw_collector *collector)
 	}
 }
 
-/* Before the table of a namespace is looked at the first time. */
-static void learn_table(struct pw_collector *collector, struct pw_namespace *ns)
-{
-	struct pw_told told;
-
-	if (!pw_state_learned_table(collector->monitor, ns->index, ns->name, &told))
-		return;
-	told.state = pw_conntrack_learn(&ns->conntrack, told.state, told.maybe);
-	if (ns->conntrack.uncertain)
-		told.maybe = PW_STATE_NORMAL;
-	pw_exchange_learn(collector->exchange, &told);
-}
-
 /* --- making one --- */
 
 bool pw_collector_walks(const struct pw_collector *collector)
@@ -235,8 +214,7 @@ struct pw_collector *pw_collector_new(const struct pw_config *config, struct pw_
 		pw_log(config->backend == PW_BACKEND_BPF ? LOG_WARNING : LOG_INFO, "sockets are read by netlink: %s",
 			why->text);
 	pw_collector_set_config(collector, config);
-	collector->state_file = open_state_file(config->state_file, exchange);
-	read_state(collector);
+	restore_state(collector);
 	return collector;
 
 out_of_memory:
@@ -256,33 +234,28 @@ void pw_collector_free(struct pw_collector *collector)
 	free(collector);
 }
 
-/* Whether ports in doubt are probed from now on; said at the start and when it changes. */
-static void choose_probing(struct pw_collector *collector)
-{
-	const char *reason = "probe = off";
-	bool can = collector->config->probe != PW_PROBE_OFF && pw_probe_available(&reason);
-
-	collector->probing = can;
-	if (collector->walks) /* no port is in doubt */
-		return;
-	if (!can && collector->config->probe == PW_PROBE_ON)
-		pw_log(LOG_WARNING, "probe = on, but ports in doubt cannot be probed: %s", reason);
-	else if (!collector->chosen || can != collector->chose_probing)
-		pw_log(LOG_INFO, "ports in doubt are %s%s%s", can ? "probed" : "not probed: ", can ? "" : reason,
-			can ? "" : " (they count as free)");
-	collector->chose_probing = can;
-	collector->chosen = true;
-}
-
 void pw_collector_set_config(struct pw_collector *collector, const struct pw_config *config)
 {
+	const char *reason = "probe = off";
+
 	collector->config = config;
 	pw_monitor_set_policy(collector->monitor, &config->policy);
 	pw_monitor_set_renotify(collector->monitor, config->notify.renotify_s);
 	pw_monitor_set_max_flaps(collector->monitor, config->notify.max_flaps);
 	pw_exchange_set_rate(collector->exchange, config->notify.max_per_minute);
 	pw_ringing_forget(&collector->ringing);
-	choose_probing(collector);
+	/* whether ports in doubt are probed from now on is said at the start and when it changes */
+	collector->probing = config->probe != PW_PROBE_OFF && pw_probe_available(&reason);
+	if (collector->walks) /* no port is in doubt */
+		return;
+	if (!collector->probing && config->probe == PW_PROBE_ON)
+		pw_log(LOG_WARNING, "probe = on, but ports in doubt cannot be probed: %s", reason);
+	else if (!collector->chosen || collector->probing != collector->chose_probing)
+		pw_log(LOG_INFO, "ports in doubt are %s%s%s",
+			collector->probing ? "probed" : "not probed: ", collector->probing ? "" : reason,
+			collector->probing ? "" : " (they count as free)");
+	collector->chose_probing = collector->probing;
+	collector->chosen = true;
 }
 
 void pw_collector_set_config_failed(struct pw_collector *collector, bool failed)
@@ -291,22 +264,6 @@ void pw_collector_set_config_failed(struct pw_collector *collector, bool failed)
 }
 
 /* --- polling --- */
-
-/* Whether other namespaces are to be watched. What does not read them from the outside needs a privilege; without it
- * each of them would fail at every poll: then only the own one is watched, and that is said once. */
-static bool watches_others(struct pw_collector *collector)
-{
-	const struct pw_config *config = collector->config;
-	const char *reason = "";
-	bool wanted = config->namespaces.all || config->namespaces.n_names > 0;
-	bool confined = wanted && !collector->walks && !pw_netns_available(&reason);
-
-	if (confined && !collector->confined)
-		pw_log(LOG_WARNING, "only the own network namespace is watched, the configuration names others: %s",
-			reason);
-	collector->confined = confined;
-	return wanted && !confined;
-}
 
 /* A failure of polls that was told ends with its namespace. */
 static void end_failure(struct pw_namespace *ns, void *context)
@@ -322,12 +279,20 @@ static void end_failure(struct pw_namespace *ns, void *context)
 static void set_host_options(struct pw_collector *collector)
 {
 	const struct pw_config *config = collector->config;
-	bool others = watches_others(collector);
+	const char *reason = "";
+	/* what does not read other namespaces from the outside needs a privilege; without it each of them would fail at
+	 * every poll: then only the own one is watched, and that is said once */
+	const bool wanted = config->namespaces.all || config->namespaces.n_names > 0;
+	const bool confined = wanted && !collector->walks && !pw_netns_available(&reason);
 
+	if (confined && !collector->confined)
+		pw_log(LOG_WARNING, "only the own network namespace is watched, the configuration names others: %s",
+			reason);
+	collector->confined = confined;
 	pw_host_set_options(collector->host,
-		&(struct pw_host_options){.all = others && config->namespaces.all,
+		&(struct pw_host_options){.all = !confined && config->namespaces.all,
 			.names = config->namespaces.names,
-			.n_names = others ? config->namespaces.n_names : 0,
+			.n_names = confined ? 0 : config->namespaces.n_names,
 			.max_sockets = config->namespaces.max_sockets,
 			.probe = collector->probing,
 			.snat = config->snat.ranges,
@@ -344,41 +309,19 @@ static void set_host_options(struct pw_collector *collector)
 			.context = collector});
 }
 
-/* Failing polls: the log says it when it begins and when it ends, a notification goes out after some in a row. */
-static void follow_failure(struct pw_collector *collector, struct pw_namespace *ns, bool failed)
-{
-	const char *colon = ns->name[0] != '\0' ? ": " : "";
-	struct pw_event event;
-
-	if (failed && !ns->failing)
-		pw_log(LOG_ERR, "%s%spoll failed: %s", ns->name, colon, ns->err.text);
-	else if (!failed && ns->failing)
-		pw_log(LOG_NOTICE, "%s%spolls succeed again", ns->name, colon);
-	ns->failing = failed;
-	if (pw_failure_step(&ns->failure, ns->index, ns->name, failed ? ns->err.text : NULL, &event))
-		tell_failure(collector, &event);
-}
-
-static void follow_snat(struct pw_namespace *ns)
-{
-	const struct pw_source *source = ns->translated;
-	enum pw_source_status status = source != NULL ? source->status : PW_SOURCE_OFF;
-	const char *colon = ns->name[0] != '\0' ? ": " : "";
-
-	if (status == PW_SOURCE_UNAVAILABLE && ns->snat_status != PW_SOURCE_UNAVAILABLE)
-		pw_log(LOG_WARNING, "%s%stranslated ports are not watched: %s", ns->name, colon, source->reason);
-	else if (status == PW_SOURCE_COUNTING && ns->snat_status == PW_SOURCE_UNAVAILABLE)
-		pw_log(LOG_NOTICE, "%s%stranslated ports are watched again", ns->name, colon);
-	ns->snat_status = status;
-}
-
 static void follow_conntrack(struct pw_collector *collector, struct pw_namespace *ns, struct pw_ns_poll *poll)
 {
 	struct pw_event events[PW_CONNTRACK_EVENTS];
+	struct pw_told told;
 	size_t n;
 
-	if (poll->status != PW_POLL_FAILED)
-		learn_table(collector, ns);
+	/* what an earlier process told of the table, before it is looked at the first time */
+	if (poll->status != PW_POLL_FAILED && pw_state_learned_table(collector->monitor, ns->index, ns->name, &told)) {
+		told.state = pw_conntrack_learn(&ns->conntrack, told.state, told.maybe);
+		if (ns->conntrack.uncertain)
+			told.maybe = PW_STATE_NORMAL;
+		pw_exchange_learn(collector->exchange, &told);
+	}
 	n = pw_namespace_follow_conntrack(ns, &collector->config->policy.conntrack, poll, events);
 	for (size_t i = 0; i < n; i++)
 		tell_failure(collector, &events[i]);
@@ -400,15 +343,32 @@ static void follow_listeners(struct pw_collector *collector, const struct pw_nam
 static void follow_namespace(struct pw_collector *collector, struct pw_namespace *ns, struct pw_ns_poll *poll)
 {
 	const struct pw_take_stats *stats = &ns->stats;
+	const struct pw_source *snat = ns->translated;
+	const enum pw_source_status snat_status = snat != NULL ? snat->status : PW_SOURCE_OFF;
+	const bool failed = poll->status == PW_POLL_FAILED || ns->udp_failed;
+	const char *colon = ns->name[0] != '\0' ? ": " : "";
+	struct pw_event event;
 
 	if (poll->status == PW_POLL_GONE) /* end_failure() tells of that */
 		return;
-	follow_failure(collector, ns, poll->status == PW_POLL_FAILED || ns->udp_failed);
-	follow_snat(ns);
+	/* the log says when polls begin to fail and when that ends, a notification goes out after some in a row */
+	if (failed && !ns->failing)
+		pw_log(LOG_ERR, "%s%spoll failed: %s", ns->name, colon, ns->err.text);
+	else if (!failed && ns->failing)
+		pw_log(LOG_NOTICE, "%s%spolls succeed again", ns->name, colon);
+	ns->failing = failed;
+	if (pw_failure_step(&ns->failure, ns->index, ns->name, failed ? ns->err.text : NULL, &event))
+		tell_failure(collector, &event);
+	if (snat_status == PW_SOURCE_UNAVAILABLE && ns->snat_status != PW_SOURCE_UNAVAILABLE)
+		pw_log(LOG_WARNING, "%s%stranslated ports are not watched: %s", ns->name, colon, snat->reason);
+	else if (snat_status == PW_SOURCE_COUNTING && ns->snat_status == PW_SOURCE_UNAVAILABLE)
+		pw_log(LOG_NOTICE, "%s%stranslated ports are watched again", ns->name, colon);
+	ns->snat_status = snat_status;
 	follow_conntrack(collector, ns, poll);
-	if (poll->status == PW_POLL_COUNTED)
-		follow_listeners(collector, ns);
-	if (poll->status == PW_POLL_COUNTED && pw_log_enabled(LOG_DEBUG))
+	if (poll->status != PW_POLL_COUNTED)
+		return;
+	follow_listeners(collector, ns);
+	if (pw_log_enabled(LOG_DEBUG))
 		pw_log(LOG_DEBUG,
 			"%sdump: %u messages, %u bytes, %u retries in %llu us; %u not-AUTO passes in %llu us; %u probes in %llu us",
 			poll->name, stats->messages, stats->bytes, stats->retries, (unsigned long long)stats->dump_us,
@@ -439,49 +399,32 @@ static void follow_limits(struct pw_collector *collector, const struct pw_snapsh
 	}
 }
 
-/* Whether failing connects are counted is said at the start and when it changes. */
-static void log_counting(const struct pw_connect_events_poll *was, const struct pw_connect_events_poll *now)
-{
-	bool first = !was->counting && was->reason[0] == '\0';
-
-	if (now->counting && !was->counting)
-		pw_log(LOG_INFO, "failing connects are counted%s%s", now->reason[0] != '\0' ? "; " : "", now->reason);
-	else if (!now->counting && strcmp(was->reason, now->reason) != 0)
-		pw_log(first || was->reason[0] != '\0' ? LOG_INFO : LOG_NOTICE, "failing connects are not counted: %s",
-			now->reason);
-}
-
-/* The watched namespace behind an inode number, or NULL. */
-static const struct pw_namespace *find_namespace(const struct pw_collector *collector, uint64_t inode)
-{
-	const struct pw_host *host = collector->host;
-
-	for (size_t i = 0; i < host->n; i++)
-		if (inode == (i == 0 ? collector->own_inode : host->namespaces[i]->inode))
-			return host->namespaces[i];
-	return NULL;
-}
-
 /* Before the poll of the host: pools that refused are looked at in it. */
 static void follow_refusals(struct pw_collector *collector, const struct pw_connect_events_poll *now)
 {
+	const struct pw_host *host = collector->host;
+
 	for (size_t i = 0; i < now->n; i++) {
 		const struct pw_refusals *refusals = &now->pools[i];
-		const struct pw_namespace *ns = refusals->netns != 0 ? find_namespace(collector, refusals->netns)
-								     : NULL;
 		struct pw_pool_key key = refusals->key;
+		size_t at = 0;
 
-		if (ns == NULL)
+		/* the watched namespace behind the inode number */
+		while (at < host->n &&
+			refusals->netns != (at == 0 ? collector->own_inode : host->namespaces[at]->inode))
+			at++;
+		if (at == host->n || refusals->netns == 0)
 			continue;
-		key.ns = ns->index;
+		key.ns = host->namespaces[at]->index;
 		pw_monitor_failed(collector->monitor, &key, refusals->count, refusals->last_ms);
-		pw_failing_pool(&collector->failing, &key, ns->name, refusals->count);
+		pw_failing_pool(&collector->failing, &key, host->namespaces[at]->name, refusals->count);
 	}
 }
 
 static void follow_connects(struct pw_collector *collector)
 {
 	const struct pw_config *config = collector->config;
+	const struct pw_connect_events_poll *was = &collector->failed;
 	struct pw_connect_events_poll now;
 	struct pw_event event;
 
@@ -490,7 +433,12 @@ static void follow_connects(struct pw_collector *collector)
 			(config->events != PW_EVENTS_MODE_OFF ? PW_EVENTS_RINGS : 0),
 		&now);
 	pw_ringing_follow(&collector->ringing, collector->events, config->events);
-	log_counting(&collector->failed, &now);
+	/* whether failing connects are counted is said at the start and when it changes */
+	if (now.counting && !was->counting)
+		pw_log(LOG_INFO, "failing connects are counted%s%s", now.reason[0] != '\0' ? "; " : "", now.reason);
+	else if (!now.counting && strcmp(was->reason, now.reason) != 0)
+		pw_log(was->counting && was->reason[0] == '\0' ? LOG_NOTICE : LOG_INFO,
+			"failing connects are not counted: %s", now.reason);
 	collector->failed = now;
 	follow_refusals(collector, &now);
 	if (pw_failing_step(&collector->failing, now.total, &now.processes, pw_clock_boot_ms(), &event))

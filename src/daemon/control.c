@@ -198,14 +198,6 @@ static void serve_readers(struct pw_control *c, const struct pollfd *fds)
 		}
 }
 
-static bool keeps_text(const struct pw_control *c)
-{
-	for (size_t i = 0; i < TEXTS; i++)
-		if (c->texts[i].octets != NULL)
-			return true;
-	return false;
-}
-
 static void *run(void *context)
 {
 	struct pw_control *c = context;
@@ -215,11 +207,17 @@ static void *run(void *context)
 	while (fds[0].revents == 0) {
 		const size_t n = c->n;
 		const bool rests = pw_clock_boot_ms() < c->accept_ms;
+		int wait_ms = -1;
 
+		for (size_t i = 0; i < TEXTS; i++)
+			if (c->texts[i].octets != NULL)
+				wait_ms = IDLE_MS;
+		if (n > 0 || rests)
+			wait_ms = SWEEP_MS;
 		fds[1] = (struct pollfd){.fd = n < READERS && !rests ? c->listener : -1, .events = POLLIN};
 		for (size_t i = 0; i < n; i++)
 			fds[2 + i] = (struct pollfd){.fd = c->readers[i].fd, .events = POLLOUT};
-		if (poll(fds, 2 + n, n > 0 || rests ? SWEEP_MS : keeps_text(c) ? IDLE_MS : -1) < 0 && errno != EINTR)
+		if (poll(fds, 2 + n, wait_ms) < 0 && errno != EINTR)
 			break;
 		serve_readers(c, fds + 2);
 		if (fds[1].revents != 0)
@@ -230,31 +228,26 @@ static void *run(void *context)
 
 /* --- start and stop --------------------------------------------------------------------------------------------- */
 
-/* Another daemon that is alive keeps its socket. */
-static bool is_answered(const struct sockaddr_un *address)
-{
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	bool answered = fd >= 0 &&
-		(connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 || errno == EAGAIN);
-
-	if (fd >= 0)
-		close(fd);
-	return answered;
-}
-
 static int open_listener(struct pw_control *c, struct pw_error *err)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	const struct sockaddr *to = (const struct sockaddr *)&address;
 	struct stat st;
+	bool answered;
 	int fd;
 
 	memcpy(address.sun_path, c->path, sizeof(c->path));
-	if (is_answered(&address))
+	/* another daemon that is alive keeps its socket */
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	answered = fd >= 0 && (connect(fd, to, sizeof(address)) == 0 || errno == EAGAIN);
+	if (fd >= 0)
+		close(fd);
+	if (answered)
 		return pw_error_set(err, "control: %s: another process listens there", c->path);
 	if (lstat(c->path, &st) == 0 && S_ISSOCK(st.st_mode))
 		unlink(c->path);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd >= 0 && bind(fd, (const struct sockaddr *)&address, sizeof(address)) == 0) {
+	if (fd >= 0 && bind(fd, to, sizeof(address)) == 0) {
 		if (chmod(c->path, 0660) == 0 && listen(fd, BACKLOG) == 0)
 			return fd;
 		pw_error_set(err, "control: %s: %s", c->path, strerror(errno));

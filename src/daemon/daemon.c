@@ -91,23 +91,6 @@ static void settle_interval(const struct daemon *d, struct pw_config *config)
 		config->poll_interval_ms = pw_collector_walks(d->collector) ? 1000 : 10000;
 }
 
-/* What only a restart can change is said, so that nobody waits for it. */
-static void log_restart_settings(const struct daemon *d, const struct pw_config *was, const struct pw_config *now)
-{
-	if (strcmp(was->agentx.socket, now->agentx.socket) != 0 ||
-		was->agentx.ping_interval_ms != now->agentx.ping_interval_ms ||
-		was->agentx.reconnect_interval_ms != now->agentx.reconnect_interval_ms)
-		pw_log(LOG_NOTICE, "the agentx settings changed: they take effect at the next start");
-	if (was->backend != now->backend)
-		pw_log(LOG_NOTICE, "backend changed: it takes effect at the next start");
-	if (texts_differ(was->metrics.listen, now->metrics.listen))
-		pw_log(LOG_NOTICE, "the metrics settings changed: they take effect at the next start");
-	if (texts_differ(was->control.socket, now->control.socket))
-		pw_log(LOG_NOTICE, "the control settings changed: they take effect at the next start");
-	if (d->options.listen != NULL && texts_differ(was->snmp.include, now->snmp.include))
-		pw_log(LOG_NOTICE, "the snmp settings changed: they take effect at the next start");
-}
-
 /* The next poll comes an interval after the last one, also where the interval has just changed. */
 static int arm_timer(const struct daemon *d)
 {
@@ -139,7 +122,19 @@ static void reload(struct daemon *d)
 	d->config = config;
 	settle_interval(d, config);
 	pw_collector_set_config(d->collector, config);
-	log_restart_settings(d, was, config);
+	/* what only a restart can change is said, so that nobody waits for it */
+	if (strcmp(was->agentx.socket, config->agentx.socket) != 0 ||
+		was->agentx.ping_interval_ms != config->agentx.ping_interval_ms ||
+		was->agentx.reconnect_interval_ms != config->agentx.reconnect_interval_ms)
+		pw_log(LOG_NOTICE, "the agentx settings changed: they take effect at the next start");
+	if (was->backend != config->backend)
+		pw_log(LOG_NOTICE, "backend changed: it takes effect at the next start");
+	if (texts_differ(was->metrics.listen, config->metrics.listen))
+		pw_log(LOG_NOTICE, "the metrics settings changed: they take effect at the next start");
+	if (texts_differ(was->control.socket, config->control.socket))
+		pw_log(LOG_NOTICE, "the control settings changed: they take effect at the next start");
+	if (d->options.listen != NULL && texts_differ(was->snmp.include, config->snmp.include))
+		pw_log(LOG_NOTICE, "the snmp settings changed: they take effect at the next start");
 	if (config->poll_interval_ms != was->poll_interval_ms && arm_timer(d) < 0)
 		pw_log(LOG_ERR, "poll timer: %s", strerror(errno));
 	pw_config_free(was);
@@ -194,12 +189,6 @@ static void handle_timer(struct daemon *d)
 	poll_kernel(d);
 }
 
-static void handle_refusals(struct daemon *d)
-{
-	d->extra_again_ms = pw_clock_boot_ms() + EXTRA_MS;
-	poll_kernel(d);
-}
-
 /* Returns how long the next poll that is rung for has to wait, in ms. */
 static uint64_t ring_rest(struct daemon *d)
 {
@@ -211,12 +200,6 @@ static uint64_t ring_rest(struct daemon *d)
 	if (d->rings == 0)
 		return d->rings_ms + every_ms - now_ms;
 	return d->ring_again_ms > now_ms ? d->ring_again_ms - now_ms : 0;
-}
-
-static void handle_ring(struct daemon *d)
-{
-	d->rings--;
-	poll_kernel(d);
 }
 
 static int sooner(int a, int b)
@@ -265,12 +248,15 @@ static void loop(struct daemon *d)
 			handle_signals(d);
 		if (d->reload_wanted && !d->stop && pw_clock_boot_ms() >= d->reload_again_ms)
 			reload(d);
-		if (fds[1].revents != 0 && !d->stop)
+		if (fds[1].revents != 0 && !d->stop) {
 			handle_timer(d);
-		else if (fds[2].fd >= 0 && fds[2].revents != 0 && !d->stop)
-			handle_refusals(d);
-		else if (rest == 0 && (ringing->wants_poll || (fds[3].fd >= 0 && fds[3].revents != 0)) && !d->stop)
-			handle_ring(d);
+		} else if (fds[2].fd >= 0 && fds[2].revents != 0 && !d->stop) {
+			d->extra_again_ms = pw_clock_boot_ms() + EXTRA_MS;
+			poll_kernel(d);
+		} else if (rest == 0 && (ringing->wants_poll || (fds[3].fd >= 0 && fds[3].revents != 0)) && !d->stop) {
+			d->rings--;
+			poll_kernel(d);
+		}
 		pw_systemd_beat();
 	}
 }
@@ -422,16 +408,6 @@ static void stop(struct daemon *d)
 		close(d->signal_fd);
 }
 
-static int check_config(const struct pw_daemon_options *options)
-{
-	struct pw_config *config = pw_daemon_read_config(options, false);
-
-	if (config == NULL)
-		return 1;
-	pw_config_free(config);
-	return 0;
-}
-
 static int run(struct daemon *d)
 {
 	struct pw_error err = {.text = ""};
@@ -467,6 +443,7 @@ static int run(struct daemon *d)
 int pw_daemon_main(int argc, char **argv)
 {
 	struct daemon d = {.signal_fd = -1, .timer_fd = -1};
+	struct pw_config *config;
 
 	pw_descriptors_start();
 	pw_descriptors_raise_limit();
@@ -476,7 +453,10 @@ int pw_daemon_main(int argc, char **argv)
 	case PW_DAEMON_USAGE: fputs(pw_daemon_usage, stderr); return 2;
 	case PW_DAEMON_HELP: fputs(pw_daemon_usage, stdout); return 0;
 	case PW_DAEMON_VERSION: puts("portwatchd " PACKAGE_VERSION); return 0;
-	case PW_DAEMON_CHECK: return check_config(&d.options);
+	case PW_DAEMON_CHECK:
+		config = pw_daemon_read_config(&d.options, false);
+		pw_config_free(config);
+		return config != NULL ? 0 : 1;
 	case PW_DAEMON_RUN: break;
 	}
 	return run(&d);

@@ -112,37 +112,12 @@ static enum MHD_Result answer_text(struct MHD_Connection *connection, unsigned s
 	return rc;
 }
 
-/* Healthy: the last three polls were not all missed. */
-static enum MHD_Result answer_health(struct MHD_Connection *connection, const struct pw_snapshot *snapshot)
-{
-	uint64_t age_ms = pw_clock_boot_ms() - snapshot->poll_ms;
-	char text[64];
-
-	snprintf(text, sizeof(text), "the last poll was %llu ms ago\n", (unsigned long long)age_ms);
-	return answer_text(connection,
-		age_ms <= 3 * (uint64_t)snapshot->poll_interval_ms + LIFE_MS ? MHD_HTTP_OK
-									     : MHD_HTTP_SERVICE_UNAVAILABLE,
-		text);
-}
-
-static enum MHD_Result answer_metrics(
-	struct pw_metrics *m, struct MHD_Connection *connection, const struct pw_snapshot *snapshot, void **request)
-{
-	struct text *text = text_of(m, snapshot);
-
-	if (text == NULL)
-		return answer_text(connection, MHD_HTTP_SERVICE_UNAVAILABLE, "out of memory\n");
-	text->readers++;
-	*request = text;
-	return MHD_queue_response(connection, MHD_HTTP_OK, text->response);
-}
-
 static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *url, const char *method,
 	const char *version, const char *upload, size_t *upload_size, void **request)
 {
 	struct pw_metrics *m = context;
 	const struct pw_snapshot *snapshot;
-	enum MHD_Result rc;
+	enum MHD_Result rc = MHD_NO;
 
 	(void)version;
 	(void)upload;
@@ -154,7 +129,25 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 	snapshot = pw_exchange_snapshot(m->exchange);
 	if (snapshot == NULL)
 		return answer_text(connection, MHD_HTTP_SERVICE_UNAVAILABLE, "no poll yet\n");
-	rc = url[1] == 'm' ? answer_metrics(m, connection, snapshot, request) : answer_health(connection, snapshot);
+	if (url[1] == 'm') {
+		struct text *text = text_of(m, snapshot);
+
+		if (text == NULL) {
+			rc = answer_text(connection, MHD_HTTP_SERVICE_UNAVAILABLE, "out of memory\n");
+		} else {
+			text->readers++;
+			*request = text;
+			rc = MHD_queue_response(connection, MHD_HTTP_OK, text->response);
+		}
+	} else {
+		const uint64_t age_ms = pw_clock_boot_ms() - snapshot->poll_ms;
+		/* the last three polls were not all missed */
+		const bool healthy = age_ms <= 3 * (uint64_t)snapshot->poll_interval_ms + LIFE_MS;
+		char text[64];
+
+		snprintf(text, sizeof(text), "the last poll was %llu ms ago\n", (unsigned long long)age_ms);
+		rc = answer_text(connection, healthy ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE, text);
+	}
 	pw_snapshot_unref(snapshot);
 	return rc;
 }

@@ -22,24 +22,6 @@ const char pw_daemon_usage[] =
 	"  -v          show the version\n"
 	"  -x ADDRESS  AgentX address of the master agent, instead of the configured one\n";
 
-/* Returns false for an unknown option or a missing argument (getopt() has said so). */
-static bool take_option(struct pw_daemon_options *out, int option)
-{
-	switch (option) {
-	case 'c': out->config = optarg; break;
-	case 'd': out->debug = true; break;
-	case 'f': out->foreground = true; break;
-	case 'h': out->action = PW_DAEMON_HELP; break;
-	case 'L': out->listen = optarg; break;
-	case 't': out->action = PW_DAEMON_CHECK; break;
-	case 'u': out->user = optarg; break;
-	case 'v': out->action = PW_DAEMON_VERSION; break;
-	case 'x': out->agentx = optarg; break;
-	default: return false;
-	}
-	return true;
-}
-
 void pw_daemon_options(struct pw_daemon_options *out, int argc, char **argv)
 {
 	static const struct option long_options[] = {
@@ -50,7 +32,18 @@ void pw_daemon_options(struct pw_daemon_options *out, int argc, char **argv)
 	*out = (struct pw_daemon_options){.action = PW_DAEMON_RUN};
 	optind = 1;
 	while ((option = getopt_long(argc, argv, "c:dfhL:tu:vx:", long_options, NULL)) != -1)
-		good = take_option(out, option) && good;
+		switch (option) {
+		case 'c': out->config = optarg; break;
+		case 'd': out->debug = true; break;
+		case 'f': out->foreground = true; break;
+		case 'h': out->action = PW_DAEMON_HELP; break;
+		case 'L': out->listen = optarg; break;
+		case 't': out->action = PW_DAEMON_CHECK; break;
+		case 'u': out->user = optarg; break;
+		case 'v': out->action = PW_DAEMON_VERSION; break;
+		case 'x': out->agentx = optarg; break;
+		default: good = false; /* unknown, or its argument is missing: getopt_long() has said so */
+		}
 	if (good && optind < argc) {
 		fprintf(stderr, "portwatchd: unexpected argument: %s\n", argv[optind]);
 		good = false;

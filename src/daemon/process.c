@@ -25,19 +25,9 @@
 /* --- background
  * ----------------------------------------------------------------------------------------------------- */
 
-static void wait_for_child(int fd)
-{
-	uint8_t status = 1; /* also when the child dies without a word */
-	ssize_t n;
-
-	do
-		n = read(fd, &status, 1);
-	while (n < 0 && errno == EINTR);
-	_exit(status);
-}
-
 int pw_detach(struct pw_error *err)
 {
+	uint8_t status = 1; /* also when the child dies without a word */
 	int fds[2];
 	pid_t pid;
 
@@ -51,7 +41,9 @@ int pw_detach(struct pw_error *err)
 	}
 	if (pid > 0) {
 		close(fds[1]);
-		wait_for_child(fds[0]);
+		while (read(fds[0], &status, 1) < 0 && errno == EINTR)
+			;
+		_exit(status);
 	}
 	close(fds[0]);
 	setsid();
@@ -85,19 +77,6 @@ void pw_detach_done(int fd, int status)
 #define CAP_BPF 39
 #endif
 
-/* What needs a capability that a process in a container may lack is reported as unavailable later, and no reason not
- * to start. */
-static int add_if_permitted(cap_t caps, cap_t now, bool wanted, cap_value_t capability)
-{
-	cap_flag_value_t permitted = CAP_CLEAR;
-
-	if (!wanted || cap_get_flag(now, capability, CAP_PERMITTED, &permitted) < 0 || permitted == CAP_CLEAR)
-		return 0;
-	if (cap_set_flag(caps, CAP_PERMITTED, 1, &capability, CAP_SET) < 0)
-		return -1;
-	return cap_set_flag(caps, CAP_EFFECTIVE, 1, &capability, CAP_SET);
-}
-
 static int keep_capabilities(const struct pw_privileges *keep)
 {
 	const struct {
@@ -114,8 +93,19 @@ static int keep_capabilities(const struct pw_privileges *keep)
 	cap_t caps = cap_init() /* all flags cleared */, now = cap_get_proc();
 	int status = caps != NULL && now != NULL ? 0 : -1;
 
-	for (size_t i = 0; i < sizeof(list) / sizeof(list[0]) && status == 0; i++)
-		status = add_if_permitted(caps, now, list[i].wanted, list[i].capability);
+	for (size_t i = 0; i < sizeof(list) / sizeof(list[0]) && status == 0; i++) {
+		const cap_value_t capability = list[i].capability;
+		cap_flag_value_t permitted = CAP_CLEAR;
+
+		/* what needs a capability that a process in a container may lack is reported as unavailable later, and no
+		 * reason not to start */
+		if (!list[i].wanted || cap_get_flag(now, capability, CAP_PERMITTED, &permitted) < 0 ||
+			permitted == CAP_CLEAR)
+			continue;
+		if (cap_set_flag(caps, CAP_PERMITTED, 1, &capability, CAP_SET) < 0 ||
+			cap_set_flag(caps, CAP_EFFECTIVE, 1, &capability, CAP_SET) < 0)
+			status = -1;
+	}
 	if (status == 0)
 		status = cap_set_proc(caps);
 	cap_free(caps);

@@ -25,21 +25,23 @@ void pw_ringing_follow(struct pw_ringing *ringing, struct pw_connect_events *eve
 	snprintf(ringing->reason, sizeof(ringing->reason), "%s", reason);
 }
 
-/* What the kernel does not tell has not happened, as long as the rows are fresh enough. */
-static bool must_look(const struct pw_ringing *ringing, const struct pw_config *config)
-{
-	return ringing->wants_poll || ringing->armed_ms == 0 || config->idle_interval_ms <= config->poll_interval_ms ||
-		pw_clock_boot_ms() - ringing->armed_ms >= config->idle_interval_ms || !pw_rings_quiet(ringing->rings);
-}
-
-/* Pools that rang are looked at in this poll. */
-static void follow_rung(struct pw_ringing *ringing, struct pw_monitor *monitor)
+void pw_ringing_start(struct pw_ringing *ringing, const struct pw_config *config, struct pw_monitor *monitor)
 {
 	const struct pw_host *host = ringing->host;
 	const struct pw_ring *rung;
-	size_t n = pw_rings_look(ringing->rings, &rung);
+	size_t n;
 
+	/* what the kernel does not tell has not happened, as long as the rows are fresh enough */
+	ringing->looks = ringing->rings != NULL &&
+		(ringing->wants_poll || ringing->armed_ms == 0 ||
+			config->idle_interval_ms <= config->poll_interval_ms ||
+			pw_clock_boot_ms() - ringing->armed_ms >= config->idle_interval_ms ||
+			!pw_rings_quiet(ringing->rings));
+	if (!ringing->looks)
+		return;
+	n = pw_rings_look(ringing->rings, &rung);
 	ringing->rung += n > 0;
+	/* pools that rang are looked at in this poll */
 	for (size_t i = 0; i < n; i++) {
 		struct pw_pool_key key = rung[i].key;
 
@@ -49,13 +51,6 @@ static void follow_rung(struct pw_ringing *ringing, struct pw_monitor *monitor)
 		if (key.ns != 0)
 			pw_monitor_rang(monitor, &key);
 	}
-}
-
-void pw_ringing_start(struct pw_ringing *ringing, const struct pw_config *config, struct pw_monitor *monitor)
-{
-	ringing->looks = ringing->rings != NULL && must_look(ringing, config);
-	if (ringing->looks)
-		follow_rung(ringing, monitor);
 }
 
 /* Pools come by namespace, mostly. */

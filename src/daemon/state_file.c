@@ -34,27 +34,21 @@ struct pw_state_file {
 
 /* --- the thread --------------------------------------------------------------------------------------------------- */
 
-static int write_all(int fd, const char *text, size_t len)
-{
-	while (len > 0) {
-		ssize_t n = write(fd, text, len);
-
-		if (n < 0 && errno != EINTR)
-			return -1;
-		text += n > 0 ? n : 0;
-		len -= n > 0 ? (size_t)n : 0;
-	}
-	return 0;
-}
-
 /* A reader, and a process that ends at any moment, sees the old file or the new one. */
 static int replace(const struct pw_state_file *file, const char *text, size_t len)
 {
-	int fd = open(file->new_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR), rc;
+	int fd = open(file->new_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR), rc = 0;
 
 	if (fd < 0)
 		return -1;
-	rc = write_all(fd, text, len);
+	while (len > 0 && rc == 0) {
+		ssize_t n = write(fd, text, len);
+
+		if (n < 0 && errno != EINTR)
+			rc = -1;
+		text += n > 0 ? n : 0;
+		len -= n > 0 ? (size_t)n : 0;
+	}
 	if (rc == 0)
 		rc = fsync(fd);
 	if (close(fd) < 0)
