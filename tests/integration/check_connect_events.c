@@ -10,7 +10,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/io_uring.h>
 #include <linux/perf_event.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -28,6 +27,9 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+/* after <sys/mount.h>: it has the names of mount flags as macros on Debian 11 */
+#include <linux/io_uring.h>
 
 #include "base/clock.h"
 #include "kernel/connect_events.h"
