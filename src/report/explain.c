@@ -3,6 +3,7 @@
 
 #include <netinet/in.h>
 #include <stdarg.h>
+#include <string.h>
 
 #include "report/text.h"
 
@@ -112,6 +113,66 @@ static void tell_budget(const struct explanation *e)
 		"More ports come from where these %u do: more ports a machine or more addresses in the NAT, a longer list in "
 		"the program. The range %u-%u of this host plays no part.",
 		e->counts->capacity, e->ns->low, e->ns->high);
+}
+
+/* Where failures are counted. */
+static const struct pw_snapshot *counting(const struct explanation *e)
+{
+	return e->report->beside != NULL ? e->report->beside->snapshot : e->report->selection.snapshot;
+}
+
+/* What is explained as it stands there, or NULL. */
+static const struct pw_pool_row *counted(const struct explanation *e)
+{
+	const struct pw_snapshot *snapshot = counting(e);
+
+	for (size_t i = 0; i < snapshot->n_pools; i++)
+		if (strcmp(snapshot->pools[i].name, e->row->name) == 0)
+			return &snapshot->pools[i];
+	return NULL;
+}
+
+static void tell_failures(const struct explanation *e)
+{
+	const struct pw_pool_row *row = counted(e);
+	const char *what = e->row->key.kind == PW_KIND_CONNECT ? "connect()"
+		: e->row->key.protocol == IPPROTO_TCP          ? "bind()"
+							       : "bind(), connect() or sendto()";
+	char ago[PW_TEXT_SHORT_MAX];
+
+	if (row == NULL || row->failures == 0)
+		return;
+	pw_report_failed_ago(e->report, row, ago);
+	if (row->failures == 1)
+		say(e, "1 call of %s has failed for want of a port, %s ago.", what, ago);
+	else
+		say(e, "%llu calls of %s have failed for want of a port, the last %s ago.",
+			(unsigned long long)row->failures, what, ago);
+}
+
+/* Of the pools that are not explained: the one that failed last. */
+static void tell_other_failures(const struct explanation *e)
+{
+	const struct pw_snapshot *snapshot = counting(e);
+	const struct pw_pool_row *last = NULL;
+	char name[PW_POOL_NAME_MAX], ago[PW_TEXT_SHORT_MAX];
+	size_t n = 0;
+
+	for (size_t i = 0; i < snapshot->n_pools; i++) {
+		const struct pw_pool_row *row = &snapshot->pools[i];
+
+		if (row->failures == 0 || strcmp(row->name, e->row->name) == 0)
+			continue;
+		n++;
+		if (last == NULL || row->failed_ms > last->failed_ms)
+			last = row;
+	}
+	if (last == NULL)
+		return;
+	pw_text_safe(last->name, e->view->unicode, name, sizeof(name));
+	pw_report_failed_ago(e->report, last, ago);
+	say(e, "%zu other %s found no port since portwatchd started: %s, the last time %s ago.", n,
+		n == 1 ? "pool has" : "pools have", name, ago);
 }
 
 static void tell_exhausted(const struct explanation *e)
@@ -489,9 +550,9 @@ static void tell_listeners(const struct explanation *e)
 
 static void advise(const struct explanation *e)
 {
-	static void (*const parts[])(const struct explanation *e) = {tell_exhausted, tell_budget, tell_snat, tell_races,
-		tell_owner, tell_slow, tell_latency, tell_growth, tell_time_wait, tell_destination, tell_blocked,
-		tell_tcp_bind, tell_udp, tell_range};
+	static void (*const parts[])(const struct explanation *e) = {tell_exhausted, tell_failures, tell_budget,
+		tell_snat, tell_races, tell_owner, tell_slow, tell_latency, tell_growth, tell_time_wait,
+		tell_destination, tell_blocked, tell_tcp_bind, tell_udp, tell_range};
 
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
 		parts[i](e);
@@ -518,8 +579,11 @@ void pw_explain_print(FILE *out, const struct pw_report *report, const struct pw
 		advise(&e);
 	else if (loses_packets(&e))
 		tell_races(&e);
+	else if (counted(&e) != NULL && counted(&e)->failures != 0)
+		tell_failures(&e);
 	else
 		say(&e, "That is far from the end (%u %%): nothing needs to be done.", e.counts->utilization);
+	tell_other_failures(&e);
 	tell_listeners(&e);
 	tell_doubt(&e);
 }

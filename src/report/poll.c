@@ -303,6 +303,18 @@ static const struct pw_snapshot *poll_daemon(struct pw_poller *poller, struct pw
 	return pw_snapshot_ref(poller->answer.snapshot);
 }
 
+/* Who explains looks for himself, but what failed is known to the daemon alone. NULL: nobody tells. */
+static const struct pw_answer *read_beside(struct pw_poller *poller)
+{
+	struct pw_error unused;
+
+	drop_answer(poller);
+	if (!poller->options->explain || poller->options->no_daemon || poller->options->replay != NULL ||
+		pw_answer_read(PW_CONTROL_SOCKET, &poller->answer, &unused) < 0)
+		return NULL;
+	return &poller->answer;
+}
+
 const struct pw_snapshot *pw_poller_poll(struct pw_poller *poller, struct pw_report *report, struct pw_error *err)
 {
 	uint64_t start_us = pw_clock_boot_us();
@@ -345,6 +357,7 @@ const struct pw_snapshot *pw_poller_poll(struct pw_poller *poller, struct pw_rep
 	report->now_ms = poll.now_ms;
 	report->watching = options->watch_ms != 0;
 	report->everything = options->rows == PW_ROWS_ALL;
+	report->beside = read_beside(poller);
 	return snapshot;
 }
 

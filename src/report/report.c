@@ -47,6 +47,13 @@ void pw_selection_clear(struct pw_selection *selection)
 	*selection = (struct pw_selection){0};
 }
 
+char *pw_report_failed_ago(const struct pw_report *report, const struct pw_pool_row *row, char buf[PW_TEXT_SHORT_MAX])
+{
+	uint64_t age = report->now_ms > row->failed_ms ? (report->now_ms - row->failed_ms) / 1000 : 0;
+
+	return pw_text_duration(row->failed_ms != 0 && age < PW_NOT_IN_SIGHT ? (uint32_t)age : PW_NOT_IN_SIGHT, buf);
+}
+
 const struct pw_ns_notes *pw_report_notes(const struct pw_report *report, uint32_t ns)
 {
 	static const struct pw_ns_notes nothing = {.name = "", .error = "", .timestamps = true};

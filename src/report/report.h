@@ -10,6 +10,7 @@
 
 #include "report/answer.h"
 #include "report/options.h"
+#include "report/text.h"
 #include "watch/snapshot.h"
 
 #define PW_LISTENERS_SHOWN 8
@@ -47,6 +48,7 @@ struct pw_report {
 	uint64_t now_ms;                /* CLOCK_BOOTTIME, for ages */
 	bool watching;                  /* there are more polls than this one */
 	const struct pw_answer *daemon; /* it told all this; NULL = we looked for ourselves */
+	const struct pw_answer *beside; /* what the daemon counted, where we looked for ourselves; NULL = nothing */
 	const char *unheard; /* why the daemon did not tell it, or not anew; NULL = it did, or there is none */
 	bool everything;     /* all pools were asked for: one that is missing holds no usable port */
 };
@@ -65,6 +67,9 @@ struct pw_view {
 int pw_selection_make(struct pw_selection *out, const struct pw_snapshot *snapshot, const struct pw_options *options);
 
 void pw_selection_clear(struct pw_selection *selection);
+
+/* How long ago an allocation of the pool failed last: as pw_text_duration(), "-" = never. Returns buf. */
+char *pw_report_failed_ago(const struct pw_report *report, const struct pw_pool_row *row, char buf[PW_TEXT_SHORT_MAX]);
 
 /* What is known about a namespace; never NULL. */
 const struct pw_ns_notes *pw_report_notes(const struct pw_report *report, uint32_t ns);

@@ -86,6 +86,24 @@ static void format_left(const struct pw_layout *l, const struct pw_pool_row *row
 	snprintf(buf, size, "%s", pw_text_duration(row->recent_time_to_exhaustion, text));
 }
 
+static void format_failures(const struct pw_layout *l, const struct pw_pool_row *row, char *buf, size_t size)
+{
+	const unsigned long long failures = row->failures;
+
+	(void)l;
+	if (failures < 1000000)
+		snprintf(buf, size, "%llu", failures);
+	else
+		snprintf(buf, size, "%lluM", failures / 1000000);
+}
+
+static void format_failure_age(const struct pw_layout *l, const struct pw_pool_row *row, char *buf, size_t size)
+{
+	char text[PW_TEXT_SHORT_MAX];
+
+	snprintf(buf, size, "%s", pw_report_failed_ago(l->report, row, text));
+}
+
 void pw_table_name(const struct pw_layout *l, const struct pw_pool_row *row, char *buf, size_t size)
 {
 	size_t len;
@@ -117,7 +135,7 @@ static void format_owner(const struct pw_layout *l, const struct pw_pool_row *ro
 	pw_text_safe(row->owner, l->view->unicode, buf, size);
 }
 
-enum wanted { ALWAYS, WITH_BAR, WITH_SPARK, WHEN_WIDE, WITH_HISTORY, WITH_OWNER };
+enum wanted { ALWAYS, WITH_BAR, WITH_SPARK, WHEN_WIDE, WITH_HISTORY, WHEN_FAILED, WITH_OWNER };
 
 /* A cell's text is that of a field, or what the function writes. */
 struct pw_column {
@@ -142,6 +160,8 @@ static const struct pw_column columns[] = {
 	{"SOCKETS", 12, true, false, WHEN_WIDE, NULL, format_states},
 	{"+/MIN", 6, true, false, WITH_HISTORY, NULL, format_growth},
 	{"LEFT", 4, true, false, WITH_HISTORY, NULL, format_left},
+	{"FAILED", 6, true, false, WHEN_FAILED, NULL, format_failures},
+	{"AGO", 4, true, false, WHEN_FAILED, NULL, format_failure_age},
 	{"STATE", 9, false, true, ALWAYS, "state", NULL},
 	{"POOL", 0, false, false, ALWAYS, NULL, format_name},
 	{"OWNER", 0, false, false, WITH_OWNER, NULL, format_owner},
@@ -155,6 +175,7 @@ static bool is_wanted(const struct pw_layout *l, const struct pw_column *column)
 	case WITH_SPARK: return l->spark > 0;
 	case WHEN_WIDE: return l->wide;
 	case WITH_HISTORY: return l->report->watching || l->report->daemon != NULL;
+	case WHEN_FAILED: return l->failed;
 	case WITH_OWNER: return l->owner > 0;
 	case ALWAYS: break;
 	}
@@ -175,7 +196,7 @@ static unsigned fixed_width(const struct pw_layout *l)
 	return width;
 }
 
-/* The bar depends on the terminal alone, so that nothing jumps from poll to poll. */
+/* The bar depends on the terminal alone, so that nothing jumps from poll to poll. Only what fails takes its room. */
 static void lay_out(struct pw_layout *l, const struct pw_report *report, const struct pw_view *view)
 {
 	const struct pw_selection *selection = &report->selection;
@@ -184,6 +205,9 @@ static void lay_out(struct pw_layout *l, const struct pw_report *report, const s
 
 	*l = (struct pw_layout){.report = report, .view = view, .plain = view->width == 0};
 	l->wide = l->plain || view->width >= WIDE;
+	l->failed = l->plain && report->daemon != NULL;
+	for (size_t i = 0; i < selection->n && !l->failed; i++)
+		l->failed = selection->rows[i]->failures != 0;
 	if (l->plain)
 		return;
 	l->bar = view->width < 60 ? 0 : view->width < 100 ? 8 : view->width < 160 ? 16 : 24;

@@ -20,6 +20,7 @@ struct pw_layout {
 	const struct pw_view *view;
 	bool plain; /* not on a terminal */
 	bool wide;
+	bool failed;         /* a pool has failed, or may have had its failures counted */
 	unsigned bar;        /* width of the bar, 0 = none */
 	unsigned spark;      /* width of the last minutes, 0 = none; a character is PW_HISTORY_STEP_MS */
 	unsigned name_width; /* columns for the name within its row */

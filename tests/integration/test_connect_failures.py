@@ -7,7 +7,7 @@ check_connect_events.c compares the counter itself with the kernel. Here others 
 import time
 
 import pytest
-from harness import PATIENCE, eventually
+from harness import PATIENCE, eventually, program
 from scene import TRAP_V2C
 
 HERE, PORT = "127.0.0.1", 8080
@@ -79,6 +79,23 @@ def test_the_pool_that_fails_is_told(full, prefix):
     event = eventually(lambda: next((e for e in failing(full) if e["pwEventPoolName"] == name), None))
     assert (event["pwEventLocalText"], event["pwEventRemoteText"], event["pwEventPort"]) == (HERE, HERE, PORT)
     assert event["pwEventPool"].endswith(".1.1.6.1.4.127.0.0.1.1.4.127.0.0.1.8080")
+
+
+def test_portwatch_tells_them(full):
+    """The screen has columns for them; the explanation, which looks at the sockets itself, asks portwatchd."""
+    socket = full.workshop.directory / "portwatch.sock"
+    start_counting(full, WITH_TRACEFS, config=f'control {{ socket = "{socket}" }}\n')
+    fail(full, 3)
+    eventually(lambda: full.manager.pool(f"tcp {HERE} -> {HERE}:{PORT}")["pwPoolFailures"] == 3)
+    command = ["unshare", "-m", "sh", "-c", 'mount -t tmpfs none /run && mkdir /run/portwatch && mount --bind "$0" /run/portwatch && exec "$@"',
+               full.workshop.directory, program("portwatch")]
+    table = full.ns.run(*command).stdout.splitlines()
+    header, = [line.split() for line in table if line.startswith("UTIL ")]
+    row, = [line.split() for line in table if f"-> {HERE}:{PORT}" in line and not line.startswith("#")]
+    assert row[header.index("FAILED")] == "3" and row[header.index("AGO")].endswith("s")
+    text = " ".join(full.ns.run(*command, "--explain").stdout.split())
+    assert "3 calls of connect() have failed for want of a port, the last " in text
+    assert "have failed" not in full.ns.run(*command, "--explain", "--no-daemon").stdout
 
 
 def test_an_unprivileged_daemon_goes_on(full, prefix):

@@ -341,6 +341,41 @@ static void test_reserved_parity(void **state)
 	expect_has(&f, LIST("are reserved by"), LIST("50 times slower"));
 }
 
+static void test_failures(void **state)
+{
+	struct fixture f;
+	struct pw_pool_row *row;
+
+	(void)state;
+	row = one_pool(&f, 28232, 0);
+	row->failures = 289;
+	row->failed_ms = f.report.now_ms - 3500;
+	expect_has(&f, LIST("289 calls of connect() have failed for want of a port, the last 3s ago."),
+		LIST("other pool"));
+	/* also when it is over */
+	row = one_pool(&f, 10, 0);
+	row->failures = 1;
+	row->failed_ms = f.report.now_ms - 600000;
+	expect_has(&f, LIST("1 call of connect() has failed for want of a port, 10m ago."), LIST("nothing needs"));
+	fixture_init(&f);
+	row = fixture_pool(&f, IPPROTO_UDP, "0.0.0.0", NULL, 0, 28232, 0);
+	row->failures = 2;
+	row->failed_ms = f.report.now_ms;
+	row = fixture_pool(&f, IPPROTO_TCP, "192.0.2.1", "198.51.100.9", 80, 20, 0);
+	row->failures = 7;
+	row->failed_ms = f.report.now_ms - 60000;
+	row = fixture_pool(&f, IPPROTO_TCP, "192.0.2.1", "198.51.100.9", 443, 10, 0);
+	row->failures = 70;
+	row->failed_ms = f.report.now_ms - 600000;
+	expect_has(&f,
+		LIST("2 calls of bind(), connect() or sendto() have failed for want of a port, the last 0s ago.",
+			"2 other pools have found no port since portwatchd started: tcp 192.0.2.1 -> 198.51.100.9:80, the "
+			"last time 1m ago."),
+		NOTHING);
+	one_pool(&f, 28232, 0);
+	expect_has(&f, LIST("live connections"), LIST("have failed", "other pool"));
+}
+
 static void test_slow(void **state)
 {
 	struct fixture f;
@@ -486,6 +521,7 @@ int main(void)
 		cmocka_unit_test(test_listeners),
 		cmocka_unit_test(test_states),
 		cmocka_unit_test(test_reserved_parity),
+		cmocka_unit_test(test_failures),
 		cmocka_unit_test(test_slow),
 		cmocka_unit_test(test_growth),
 		cmocka_unit_test(test_exhausted),

@@ -116,6 +116,33 @@ static void test_watching(void **state)
 	fixture_free(&f);
 }
 
+/* On a terminal the columns come when there is something to say; elsewhere they stay where they are. */
+static void test_failures(void **state)
+{
+	static const struct pw_answer daemon = {.age_ms = 700};
+	struct fixture f;
+	char *text;
+
+	(void)state;
+	setenv("TZ", "UTC", 1);
+	fixture_busy(&f);
+	f.report.daemon = &daemon;
+	fixture_close(&f, NULL);
+	text = draw(&f, (struct pw_view){.width = 200, .unicode = true});
+	assert_null(strstr(text, "FAILED"));
+	free(text);
+	text = draw(&f, (struct pw_view){.unicode = true});
+	assert_non_null(strstr(text, " FAILED  AGO STATE"));
+	assert_non_null(strstr(text, "      0    - exhausted"));
+	free(text);
+	f.pools[0].failures = 289;
+	f.pools[0].failed_ms = f.report.now_ms - 4000;
+	f.pools[1].failures = 12345678;
+	f.pools[1].failed_ms = f.report.now_ms - 600000;
+	expect_table(&f, at_80, "table-failures.txt");
+	fixture_free(&f);
+}
+
 static void test_inferred(void **state)
 {
 	struct fixture f;
@@ -245,6 +272,7 @@ int main(void)
 		cmocka_unit_test(test_linux_console),
 		cmocka_unit_test(test_piped),
 		cmocka_unit_test(test_watching),
+		cmocka_unit_test(test_failures),
 		cmocka_unit_test(test_inferred),
 		cmocka_unit_test(test_nothing),
 		cmocka_unit_test(test_fits),
