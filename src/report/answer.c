@@ -94,35 +94,28 @@ static struct pw_series series_of(const json_t *array, struct pw_arena *arena)
 	return (struct pw_series){numbers, numbers != NULL ? n : 0};
 }
 
-/* What a member of an object says for a field. One that a daemon of another version does not have is 0 or "". */
-static struct pw_field_value value_of(const struct pw_field *field, const json_t *member, struct pw_arena *arena)
-{
-	struct pw_field_value value = {.text = ""};
-	const char *text = json_string_value(member);
-
-	switch ((enum pw_syntax)field->syntax) {
-	case PW_SYNTAX_TEXT: value.text = text != NULL ? pw_arena_text(arena, text) : ""; break;
-	case PW_SYNTAX_DATE: value.date = parse_date(text); break;
-	case PW_SYNTAX_SERIES: value.series = series_of(member, arena); break;
-	case PW_SYNTAX_ENUM:
-		value.number = text != NULL ? pw_field_value_of(field, text) : 0;
-		value.number = value.number > 0 ? value.number : 0;
-		break;
-	default: value.number = json_integer_value(member);
-	}
-	return value;
-}
-
+/* Writes what the members of an object say. One that a daemon of another version does not have is 0 or "". */
 static void fill_row(const struct pw_fields *fields, struct pw_context *context, const json_t *object,
 	struct pw_arena *arena, void *row)
 {
 	for (size_t i = 0; i < fields->n; i++) {
 		const struct pw_field *field = &fields->fields[i];
-		struct pw_field_value value;
+		const json_t *member = json_object_get(object, field->name);
+		const char *text = json_string_value(member);
+		struct pw_field_value value = {.text = ""};
 
 		if (!pw_field_in_json(field, true))
 			continue;
-		value = value_of(field, json_object_get(object, field->name), arena);
+		switch ((enum pw_syntax)field->syntax) {
+		case PW_SYNTAX_TEXT: value.text = text != NULL ? pw_arena_text(arena, text) : ""; break;
+		case PW_SYNTAX_DATE: value.date = parse_date(text); break;
+		case PW_SYNTAX_SERIES: value.series = series_of(member, arena); break;
+		case PW_SYNTAX_ENUM:
+			value.number = text != NULL ? pw_field_value_of(field, text) : 0;
+			value.number = value.number > 0 ? value.number : 0;
+			break;
+		default: value.number = json_integer_value(member);
+		}
 		pw_field_write(field, context, row, &value);
 	}
 }
@@ -200,24 +193,6 @@ static size_t place_alarms(struct pw_arena *arena, struct pw_pool_row *pools, si
 	return kept;
 }
 
-/* The worst of all, which is all that is asked of the ranks. */
-static void rank(struct pw_snapshot *s, struct pw_arena *arena)
-{
-	uint32_t *top = s->n_pools > 0 ? pw_arena_alloc(arena, sizeof(*top)) : NULL;
-	uint64_t worst = 0;
-
-	for (size_t i = 0; top != NULL && i < s->n_pools; i++) {
-		uint64_t badness = pw_badness(&s->pools[i].counts, pw_row_has_threshold(&s->pools[i]));
-
-		if (i == 0 || badness > worst) {
-			worst = badness;
-			*top = (uint32_t)i;
-		}
-	}
-	s->top = top;
-	s->n_top = top != NULL;
-}
-
 /* --- the document ----------------------------------------------------------------------------------------------- */
 
 static void fill(struct pw_snapshot *s, struct pw_arena *arena, struct pw_answer *answer, const json_t *root)
@@ -227,6 +202,8 @@ static void fill(struct pw_snapshot *s, struct pw_arena *arena, struct pw_answer
 	const struct timespec wall = pw_clock_wall();
 	struct pw_pool_row *pools;
 	struct pw_alarm_row *alarms;
+	uint64_t badness, worst = 0;
+	uint32_t *top;
 	int64_t age_ms;
 
 	context->snapshot = s;
@@ -242,47 +219,49 @@ static void fill(struct pw_snapshot *s, struct pw_arena *arena, struct pw_answer
 		&pw_label_fields, context, json_object_get(root, "labels"), arena, sizeof(*s->labels), &s->n_labels);
 	s->pools = pools = make_rows(
 		&pw_pool_fields, context, json_object_get(root, "pools"), arena, sizeof(*pools), &s->n_pools);
+	s->alarms = alarms = make_rows(&pw_alarm_fields, context, alarms_array, arena, sizeof(*alarms), &s->n_alarms);
+	s->n_alarms = place_alarms(arena, pools, s->n_pools, alarms, s->n_alarms, alarms_array);
+	/* the worst of all, which is all that is asked of the ranks */
+	top = s->n_pools > 0 ? pw_arena_alloc(arena, sizeof(*top)) : NULL;
 	for (size_t i = 0; i < s->n_pools; i++) {
 		pools[i].key.local = address_of(pools[i].local_text);
 		pools[i].key.remote = address_of(pools[i].remote_text);
+		badness = pw_badness(&pools[i].counts, pw_row_has_threshold(&pools[i]));
+		if (top != NULL && (i == 0 || badness > worst)) {
+			worst = badness;
+			*top = (uint32_t)i;
+		}
 	}
-	s->alarms = alarms = make_rows(&pw_alarm_fields, context, alarms_array, arena, sizeof(*alarms), &s->n_alarms);
-	s->n_alarms = place_alarms(arena, pools, s->n_pools, alarms, s->n_alarms, alarms_array);
-	rank(s, arena);
-}
-
-static void fill_events(struct pw_answer *answer, const json_t *array, struct pw_arena *arena)
-{
-	size_t n = json_array_size(array);
-
-	answer->events = n > 0 ? calloc(n, sizeof(*answer->events)) : NULL;
-	answer->n_events = answer->events != NULL ? n : 0;
-	for (size_t i = 0; i < answer->n_events; i++)
-		fill_row(&pw_event_fields, &answer->context, json_array_get(array, i), arena, &answer->events[i]);
-	arena->failed = arena->failed || (n > 0 && answer->events == NULL);
+	s->top = top;
+	s->n_top = top != NULL;
 }
 
 int pw_answer_parse(const char *text, size_t len, struct pw_answer *answer, struct pw_error *err)
 {
 	json_error_t problem;
 	json_t *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &problem);
+	const json_t *events = json_object_get(root, "events");
 	struct pw_snapshot *snapshot;
 	struct pw_arena *arena;
 	bool failed;
 
 	*answer = (struct pw_answer){0};
-	if (!json_is_array(json_object_get(root, "pools")) || !json_is_array(json_object_get(root, "events"))) {
+	if (!json_is_array(json_object_get(root, "pools")) || !json_is_array(events)) {
 		pw_error_set(err, "what portwatchd says is not understood: %s",
 			root != NULL ? "it has no pools and events" : problem.text);
 		json_decref(root);
 		return -1;
 	}
+	answer->events = calloc(json_array_size(events) + 1, sizeof(*answer->events));
 	snapshot = pw_snapshot_new(&arena);
-	if (snapshot != NULL) {
+	if (snapshot != NULL && answer->events != NULL) {
 		fill(snapshot, arena, answer, root);
-		fill_events(answer, json_object_get(root, "events"), arena);
+		answer->n_events = json_array_size(events);
+		for (size_t i = 0; i < answer->n_events; i++)
+			fill_row(&pw_event_fields, &answer->context, json_array_get(events, i), arena,
+				&answer->events[i]);
 	}
-	failed = snapshot == NULL || arena->failed;
+	failed = snapshot == NULL || answer->events == NULL || arena->failed;
 	json_decref(root);
 	answer->snapshot = snapshot;
 	if (!failed)

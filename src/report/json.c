@@ -44,55 +44,46 @@ static void put_number(struct writer *w, uint64_t value)
 	put(w, digits + at, sizeof(digits) - at);
 }
 
-/* One character of `len` bytes (0: a byte that is no UTF-8), escaped where JSON wants it. */
-static void put_char(struct writer *w, const char *text, size_t len)
-{
-	static const char hex[] = "0123456789abcdef";
-	uint8_t byte = (uint8_t)*text;
-	char escape[6] = {'\\', 'u', '0', '0', hex[byte >> 4], hex[byte & 15]};
-
-	if (len == 0 || (len > 1 && pw_utf8_is_control(text, len))) {
-		put(w, "\\ufffd", 6);
-	} else if (byte == '"' || byte == '\\') {
-		put(w, "\\", 1);
-		put(w, text, 1);
-	} else if (byte < 0x20 || byte == 0x7f) {
-		put(w, escape, sizeof(escape));
-	} else {
-		put(w, text, len);
-	}
-}
-
 static void put_string(struct writer *w, const char *text)
 {
+	static const char hex[] = "0123456789abcdef";
+
 	put(w, "\"", 1);
 	while (*text != '\0') {
-		size_t len = pw_utf8_length(text);
+		const size_t len = pw_utf8_length(text);
+		const uint8_t byte = (uint8_t)*text;
+		const char escape[6] = {'\\', 'u', '0', '0', hex[byte >> 4], hex[byte & 15]};
 
-		put_char(w, text, len);
+		if (len == 0 || (len > 1 && pw_utf8_is_control(text, len))) {
+			put(w, "\\ufffd", 6);
+		} else if (byte == '"' || byte == '\\') {
+			put(w, "\\", 1);
+			put(w, text, 1);
+		} else if (byte < 0x20 || byte == 0x7f) {
+			put(w, escape, sizeof(escape));
+		} else {
+			put(w, text, len);
+		}
 		text += len != 0 ? len : 1;
 	}
 	put(w, "\"", 1);
 }
 
-static void put_date(struct writer *w, struct timespec time)
+static void put_value(struct writer *w, const struct pw_field *field, const struct pw_field_value *value)
 {
-	char text[32];
+	char date[32];
 	struct tm tm;
 	size_t len;
 
-	gmtime_r(&time.tv_sec, &tm);
-	len = strftime(text, sizeof(text), "\"%Y-%m-%dT%H:%M:%S", &tm);
-	len += (size_t)snprintf(text + len, sizeof(text) - len, ".%03ldZ\"", time.tv_nsec / 1000000);
-	put(w, text, len);
-}
-
-static void put_value(struct writer *w, const struct pw_field *field, const struct pw_field_value *value)
-{
 	switch ((enum pw_syntax)field->syntax) {
 	case PW_SYNTAX_TEXT: put_string(w, value->text); break;
 	case PW_SYNTAX_ENUM: put_string(w, field->word((unsigned)value->number)); break;
-	case PW_SYNTAX_DATE: put_date(w, value->date); break;
+	case PW_SYNTAX_DATE:
+		gmtime_r(&value->date.tv_sec, &tm);
+		len = strftime(date, sizeof(date), "\"%Y-%m-%dT%H:%M:%S", &tm);
+		len += (size_t)snprintf(date + len, sizeof(date) - len, ".%03ldZ\"", value->date.tv_nsec / 1000000);
+		put(w, date, len);
+		break;
 	case PW_SYNTAX_COUNTER64: put_number(w, (uint64_t)value->number); break;
 	case PW_SYNTAX_SERIES:
 		put(w, "[", 1);

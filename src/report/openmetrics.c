@@ -68,44 +68,6 @@ static size_t snake_case(const char *name, char *out, size_t size)
 	return len;
 }
 
-/* "portwatch_pool" and the field timeWait in ports: "portwatch_pool_time_wait_ports". */
-static void metric_name(const char *prefix, const struct pw_field *field, char name[METRIC_MAX])
-{
-	const char *unit = unit_of(field)->name;
-	size_t len = (size_t)snprintf(name, METRIC_MAX, "%s_", prefix);
-
-	len += snake_case(field->name, name + len, METRIC_MAX - len);
-	if (unit != NULL && strstr(name, unit) == NULL)
-		snprintf(name + len, METRIC_MAX - len, "_%s", unit);
-}
-
-static void print_head(FILE *out, const char *name, const char *type, const struct pw_field *field)
-{
-	const char *unit = unit_of(field)->name;
-
-	fprintf(out, "# HELP %s %s", name, field->help);
-	for (unsigned value = 1, n = 0; field->word != NULL && value < 256; value++)
-		if (strcmp(field->word(value), "unknown") != 0)
-			fprintf(out, "%s%u %s", n++ == 0 ? ": " : ", ", value, field->word(value));
-	fprintf(out, "\n# TYPE %s %s\n", name, type);
-	if (unit != NULL && strlen(name) > strlen(unit) && strcmp(name + strlen(name) - strlen(unit), unit) == 0)
-		fprintf(out, "# UNIT %s %s\n", name, unit);
-}
-
-static void print_number(FILE *out, const struct pw_field *field, const struct pw_field_value *value)
-{
-	const struct unit *unit = unit_of(field);
-
-	if (field->syntax == PW_SYNTAX_COUNTER64)
-		fprintf(out, "%" PRIu64 "\n", (uint64_t)value->number);
-	else if (field->syntax == PW_SYNTAX_DATE)
-		fprintf(out, "%lld.%03ld\n", (long long)value->date.tv_sec, value->date.tv_nsec / 1000000);
-	else if (unit->name != NULL && strcmp(unit->name, "seconds") == 0 && value->number == UINT32_MAX)
-		fputs("+Inf\n", out); /* not in sight, never */
-	else
-		fprintf(out, "%.10g\n", (double)value->number * unit->factor);
-}
-
 /* Adds name="value" to labels, with what the format escapes escaped. Too long labels are cut between characters. */
 static void add_label(char labels[LABELS_MAX], const char *name, const char *value)
 {
@@ -167,17 +129,38 @@ static void print_sample(FILE *out, const char *name, const char *suffix, const 
 
 static void print_metric(FILE *out, struct rows *rows, const struct pw_field *field, bool counter)
 {
+	const struct unit *unit = unit_of(field);
+	const size_t unit_len = unit->name != NULL ? strlen(unit->name) : 0;
 	char name[METRIC_MAX], labels[LABELS_MAX];
 	struct pw_field_value value = {0};
+	size_t len;
 
-	metric_name(rows->prefix, field, name);
-	print_head(out, name, counter ? "counter" : "gauge", field);
+	/* "portwatch_pool" and the field timeWait in ports: "portwatch_pool_time_wait_ports" */
+	len = (size_t)snprintf(name, sizeof(name), "%s_", rows->prefix);
+	len += snake_case(field->name, name + len, sizeof(name) - len);
+	if (unit->name != NULL && strstr(name, unit->name) == NULL)
+		snprintf(name + len, sizeof(name) - len, "_%s", unit->name);
+	len = strlen(name);
+	fprintf(out, "# HELP %s %s", name, field->help);
+	for (unsigned word = 1, n = 0; field->word != NULL && word < 256; word++)
+		if (strcmp(field->word(word), "unknown") != 0)
+			fprintf(out, "%s%u %s", n++ == 0 ? ": " : ", ", word, field->word(word));
+	fprintf(out, "\n# TYPE %s %s\n", name, counter ? "counter" : "gauge");
+	if (unit->name != NULL && len > unit_len && strcmp(name + len - unit_len, unit->name) == 0)
+		fprintf(out, "# UNIT %s %s\n", name, unit->name);
 	for (size_t i = 0; i < rows->n; i++) {
 		const void *row = get_row(rows, i, labels);
 
 		pw_field_read(field, rows->context, row, &value);
 		print_sample(out, name, counter ? "_total" : "", labels);
-		print_number(out, field, &value);
+		if (field->syntax == PW_SYNTAX_COUNTER64)
+			fprintf(out, "%" PRIu64 "\n", (uint64_t)value.number);
+		else if (field->syntax == PW_SYNTAX_DATE)
+			fprintf(out, "%lld.%03ld\n", (long long)value.date.tv_sec, value.date.tv_nsec / 1000000);
+		else if (unit->name != NULL && strcmp(unit->name, "seconds") == 0 && value.number == UINT32_MAX)
+			fputs("+Inf\n", out); /* not in sight, never */
+		else
+			fprintf(out, "%.10g\n", (double)value.number * unit->factor);
 	}
 }
 

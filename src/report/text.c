@@ -57,40 +57,26 @@ size_t pw_text_width(const char *text)
 	return width;
 }
 
-/* Bytes of text that fit into `width` columns, at least one character. */
-static size_t bytes_in_width(const char *text, size_t width)
-{
-	size_t bytes = 0, columns = 0, len;
-
-	while (text[bytes] != '\0') {
-		columns += char_width(text + bytes, &len);
-		if (columns > width && bytes > 0)
-			break;
-		bytes += len;
-	}
-	return bytes;
-}
-
-/* Bytes of the next line: up to the last blank that fits, or as much as fits. */
-static size_t line_length(const char *text, size_t width)
-{
-	size_t fits = bytes_in_width(text, width), cut = fits;
-
-	if (text[fits] == '\0' || text[fits] == ' ')
-		return fits;
-	while (cut > 0 && text[cut] != ' ')
-		cut--;
-	return cut > 0 ? cut : fits;
-}
-
 void pw_text_wrap(FILE *out, const char *text, unsigned width, const char *first, const char *rest)
 {
 	const char *lead = first;
 
 	do {
-		size_t indent = pw_text_width(lead), len;
+		const size_t indent = pw_text_width(lead), room = width > indent ? width - indent : 1;
+		size_t fits = width == 0 ? strlen(text) : 0, columns = 0, len, cut;
 
-		len = width == 0 ? strlen(text) : line_length(text, width > indent ? width - indent : 1);
+		/* at least one character */
+		while (text[fits] != '\0') {
+			columns += char_width(text + fits, &len);
+			if (columns > room && fits > 0)
+				break;
+			fits += len;
+		}
+		/* up to the last blank that fits, or as much as fits */
+		cut = fits;
+		while (text[fits] != '\0' && cut > 0 && text[cut] != ' ')
+			cut--;
+		len = cut > 0 ? cut : fits;
 		fprintf(out, "%s%.*s\n", lead, (int)len, text);
 		text += len;
 		text += strspn(text, " ");
