@@ -189,17 +189,6 @@ static void add_pool(struct pw_connect_events *events, const struct events_pool 
 	pw_utf8_clean(refusals->process.name, sizeof(refusals->process.name), refusals->process.name);
 }
 
-/* What of this count is new. */
-static uint64_t subtract_seen(const struct pw_connect_events *events, const struct events_pool *pool, uint64_t count)
-{
-	const struct seen key = {.pool = *pool};
-	const struct seen *seen = events->n_seen == 0
-		? NULL
-		: bsearch(&key, events->seen, events->n_seen, sizeof(key), compare_seen);
-
-	return seen != NULL && seen->count <= count ? count - seen->count : count;
-}
-
 /* Reads the map. A pool that has been quiet since the last time is taken out; a refusal in just that moment would be
  * missing in the pool's number, not in the total. */
 static void take_pools(struct pw_connect_events *events)
@@ -211,13 +200,18 @@ static void take_pools(struct pw_connect_events *events)
 	size_t n = 0, room = 0;
 
 	for (int rc = bpf_map_get_next_key(map, NULL, &next); rc == 0 && n < EVENTS_POOLS;) {
+		const struct seen key = {.pool = next}, *before;
 		uint64_t count;
 
 		pool = next;
 		rc = bpf_map_get_next_key(map, &pool, &next);
 		if (bpf_map_lookup_elem(map, &pool, &failures) != 0)
 			continue;
-		count = subtract_seen(events, &pool, failures.count);
+		before = events->n_seen == 0 ? NULL
+					     : bsearch(&key, events->seen, events->n_seen, sizeof(key), compare_seen);
+		count = failures.count;
+		if (before != NULL && before->count <= count)
+			count -= before->count;
 		if (count == 0) {
 			bpf_map_delete_elem(map, &pool);
 			continue;

@@ -139,29 +139,21 @@ static int read_format(struct pw_connect_perf *perf, const char *directory)
 	return found == (1U << MEMBERS) - 1 ? 0 : ENODATA;
 }
 
-/* Returns 0 or an errno. */
-static int read_tracepoint(struct pw_connect_perf *perf, const char *directory)
-{
-	char path[100], text[32];
-	int error;
-
-	snprintf(path, sizeof(path), "%sid", directory);
-	error = read_line(path, text, sizeof(text));
-	if (error == 0)
-		error = read_format(perf, directory);
-	if (error == 0)
-		perf->tracepoint = atoi(text);
-	return error;
-}
-
 /* Finds the tracepoint. The error that says most is that of the usual place, unless only there is nothing. */
 static int find_tracepoint(struct pw_connect_perf *perf, struct pw_error *err)
 {
 	int error = ENOENT;
 
 	for (size_t i = 0; i < sizeof(tracepoints) / sizeof(tracepoints[0]) && perf->tracepoint < 0; i++) {
-		int found = read_tracepoint(perf, tracepoints[i]);
+		char path[100], text[32];
+		int found;
 
+		snprintf(path, sizeof(path), "%sid", tracepoints[i]);
+		found = read_line(path, text, sizeof(text));
+		if (found == 0)
+			found = read_format(perf, tracepoints[i]);
+		if (found == 0)
+			perf->tracepoint = atoi(text);
 		error = found != ENOENT ? found : error;
 	}
 	if (perf->tracepoint >= 0)
@@ -205,25 +197,9 @@ static int open_counter(int tracepoint, int cpu)
 	return -1;
 }
 
-/* Without a ring (RLIMIT_MEMLOCK, perf_event_mlock_kb) no pool and no name is known, and the counter counts all the
- * same. */
-static void map_ring(struct pw_connect_perf *perf, struct counter *counter)
-{
-	struct epoll_event readable = {.events = EPOLLIN};
-
-	for (counter->pages = RING_PAGES; counter->pages > 0; counter->pages /= RING_PAGES) {
-		void *ring = mmap(NULL, ring_size(counter->pages), PROT_READ | PROT_WRITE, MAP_SHARED, counter->fd, 0);
-
-		if (ring == MAP_FAILED)
-			continue;
-		counter->ring = ring;
-		epoll_ctl(perf->epoll, EPOLL_CTL_ADD, counter->fd, &readable);
-		return;
-	}
-}
-
 static int add_counter(struct pw_connect_perf *perf, int cpu)
 {
+	struct epoll_event readable = {.events = EPOLLIN};
 	struct counter counter = {.cpu = cpu};
 
 	if (!PW_ARRAY_ROOM(perf->counters, perf->size, perf->n + 1)) {
@@ -233,7 +209,17 @@ static int add_counter(struct pw_connect_perf *perf, int cpu)
 	counter.fd = open_counter(perf->tracepoint, cpu);
 	if (counter.fd < 0)
 		return -1;
-	map_ring(perf, &counter);
+	/* without a ring (RLIMIT_MEMLOCK, perf_event_mlock_kb) no pool and no name is known, and the counter counts all
+	 * the same */
+	for (counter.pages = RING_PAGES; counter.pages > 0; counter.pages /= RING_PAGES) {
+		void *ring = mmap(NULL, ring_size(counter.pages), PROT_READ | PROT_WRITE, MAP_SHARED, counter.fd, 0);
+
+		if (ring == MAP_FAILED)
+			continue;
+		counter.ring = ring;
+		epoll_ctl(perf->epoll, EPOLL_CTL_ADD, counter.fd, &readable);
+		break;
+	}
 	perf->counters[perf->n++] = counter;
 	return 0;
 }
@@ -276,29 +262,22 @@ static void copy_out(const struct counter *counter, uint64_t at, void *out, size
 		((uint8_t *)out)[i] = data[(at + i) & (data_size - 1)];
 }
 
-/* The pool of a sample. */
-static struct pw_pool_key sample_key(const struct pw_connect_perf *perf, const struct sample *sample)
-{
-	struct pw_pool_key key = {.protocol = IPPROTO_TCP, .kind = PW_KIND_CONNECT};
-	uint16_t family;
-
-	memcpy(&family, sample->raw + perf->offset[FAMILY], sizeof(family));
-	memcpy(&key.port, sample->raw + perf->offset[DPORT], sizeof(key.port));
-	key.local = pw_address_make(family, sample->raw + perf->offset[family == AF_INET ? SADDR : SADDR_V6], 0);
-	key.remote = pw_address_make(family, sample->raw + perf->offset[family == AF_INET ? DADDR : DADDR_V6], 0);
-	return key;
-}
-
 /* What is known of the process as long as it lives: its name, and its namespace. */
 static void take_sample(const struct pw_connect_perf *perf, const struct sample *sample)
 {
-	struct pw_refusals refusal = {.key = sample_key(perf, sample),
+	struct pw_refusals refusal = {.key = {.protocol = IPPROTO_TCP, .kind = PW_KIND_CONNECT},
 		.count = 1,
 		.last_ms = pw_clock_boot_ms(),
 		.process = {.pid = sample->pid == PID_DEAD ? 0 : sample->pid, .times = 1}};
+	struct pw_pool_key *key = &refusal.key;
 	char path[32];
+	uint16_t family;
 	struct stat st;
 
+	memcpy(&family, sample->raw + perf->offset[FAMILY], sizeof(family));
+	memcpy(&key->port, sample->raw + perf->offset[DPORT], sizeof(key->port));
+	key->local = pw_address_make(family, sample->raw + perf->offset[family == AF_INET ? SADDR : SADDR_V6], 0);
+	key->remote = pw_address_make(family, sample->raw + perf->offset[family == AF_INET ? DADDR : DADDR_V6], 0);
 	snprintf(path, sizeof(path), "/proc/%u/comm", refusal.process.pid);
 	if (refusal.process.pid == 0 || read_line(path, refusal.process.name, sizeof(refusal.process.name)) != 0)
 		refusal.process.name[0] = '\0';
@@ -398,18 +377,6 @@ static void read_all(struct pw_connect_perf *perf, struct pw_cpus *missing)
 	perf->n = kept;
 }
 
-/* A CPU that went off just now gets its counter when it is back. */
-static int arm(struct pw_connect_perf *perf, const struct pw_cpus *missing, struct pw_error *err)
-{
-	for (int cpu = 0; cpu < PW_CPUS_MAX; cpu++) {
-		if (!has_cpu(missing, cpu) || add_counter(perf, cpu) == 0 || errno == ENODEV)
-			continue;
-		return pw_error_set(err, "perf_event_open: %s%s", strerror(errno),
-			errno == EACCES || errno == EPERM ? " (it needs root or CAP_PERFMON)" : "");
-	}
-	return 0;
-}
-
 static uint64_t total(const struct pw_connect_perf *perf)
 {
 	uint64_t sum = perf->gone;
@@ -422,7 +389,7 @@ static uint64_t total(const struct pw_connect_perf *perf)
 int pw_connect_perf_poll_cpus(struct pw_connect_perf *perf, const char *online, uint64_t *counted, struct pw_error *err)
 {
 	struct pw_cpus cpus;
-	int rc;
+	int rc = 0;
 
 	*counted = total(perf);
 	if (perf->tracepoint < 0 && find_tracepoint(perf, err) < 0)
@@ -430,7 +397,13 @@ int pw_connect_perf_poll_cpus(struct pw_connect_perf *perf, const char *online, 
 	if (pw_cpus_parse(online, &cpus) < 0)
 		return pw_error_set(err, ONLINE ": \"%s\" is no list of CPUs", online);
 	read_all(perf, &cpus);
-	rc = arm(perf, &cpus, err);
+	for (int cpu = 0; cpu < PW_CPUS_MAX && rc == 0; cpu++) {
+		/* a CPU that went off just now gets its counter when it is back */
+		if (!has_cpu(&cpus, cpu) || add_counter(perf, cpu) == 0 || errno == ENODEV)
+			continue;
+		rc = pw_error_set(err, "perf_event_open: %s%s", strerror(errno),
+			errno == EACCES || errno == EPERM ? " (it needs root or CAP_PERFMON)" : "");
+	}
 	if (rc < 0)
 		close_all(perf);
 	*counted = total(perf);

@@ -155,18 +155,6 @@ bool pw_rings_quiet(const struct pw_rings *rings)
 	return rings->armed && poll(&fd, 1, 0) == 0 && count_lost(rings) == rings->lost;
 }
 
-/* What a slot says of its pool, from the end of the last look on. */
-static struct past read_slot(const struct events_slot *slot, uint32_t number, uint32_t count)
-{
-	return (struct past){.slot = number,
-		.count = count,
-		.tag = slot->tag,
-		.least = slot->high - (int32_t)slot->seen,
-		.most = slot->top,
-		.rung = slot->rung != 0,
-		.known = slot->mixed == 0 && slot->tag != SEVERAL};
-}
-
 size_t pw_rings_look(struct pw_rings *rings, const struct pw_ring **rung)
 {
 	rings->n_rung = 0;
@@ -181,8 +169,15 @@ size_t pw_rings_look(struct pw_rings *rings, const struct pw_ring **rung)
 
 		if (slot->count == 0 && slot->frees == 0 && slot->rung == 0)
 			continue;
+		/* what it says of its pool, from the end of the last look on */
 		count = (int32_t)__atomic_exchange_n(&slot->count, 0, __ATOMIC_RELAXED);
-		past = read_slot(slot, i, count > 0 ? (uint32_t)count : 0);
+		past = (struct past){.slot = i,
+			.count = count > 0 ? (uint32_t)count : 0,
+			.tag = slot->tag,
+			.least = slot->high - (int32_t)slot->seen,
+			.most = slot->top,
+			.rung = slot->rung != 0,
+			.known = slot->mixed == 0 && slot->tag != SEVERAL};
 		__atomic_exchange_n(&slot->frees, 0, __ATOMIC_RELAXED);
 		slot->rung = slot->mixed = 0;
 		if (PW_ARRAY_ROOM(rings->past, rings->past_room, rings->n_past + 1))
