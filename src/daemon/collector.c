@@ -490,6 +490,9 @@ void pw_collector_poll(struct pw_collector *collector)
 	pw_monitor_take(collector->monitor, &poll);
 	pw_ringing_arm(&collector->ringing, collector->monitor);
 	n = pw_monitor_questions(collector->monitor, &questions);
+	if (pw_connect_events_latency(collector->events) != NULL)
+		pw_latency_answer(pw_connect_events_latency(collector->events), questions,
+			collector->config->events != PW_EVENTS_MODE_OFF ? n : 0, poll.now_ms);
 	for (size_t i = 0; i < n; i++) {
 		if (questions[i].ns != NULL)
 			pw_namespace_answer(&questions[i]);

@@ -24,6 +24,7 @@
 #include "base/utf8.h"
 #include "count/index.h"
 #include "kernel/connect_perf.h"
+#include "kernel/latency.h"
 #include "kernel/walk.h"
 
 struct pw_connect_events {
@@ -38,6 +39,7 @@ struct pw_connect_events {
 	bool attached, ringing;
 	char bpf_reason[200];         /* why not by BPF */
 	char bind_reason[200];        /* why not bind() */
+	struct pw_latency *latency;   /* NULL: not measured */
 	struct pw_connect_perf *perf; /* NULL: not used */
 	uint64_t named;               /* what its samples were */
 	struct pw_refusals *pools;
@@ -333,6 +335,8 @@ struct pw_connect_events *pw_connect_events_new(enum pw_connect_events_use use)
 		snprintf(events->bpf_reason, sizeof(events->bpf_reason), "BPF was not asked for");
 	else
 		load_bpf(events);
+	if (has_bpf(events) && events->bind_reason[0] == '\0')
+		events->latency = pw_latency_new();
 	if (has_bpf(events) || use == PW_EVENTS_BPF)
 		return events;
 	events->perf = pw_connect_perf_new(take_sample, events);
@@ -351,6 +355,7 @@ void pw_connect_events_free(struct pw_connect_events *events)
 		unload_bpf(events);
 	free(events->seen);
 #endif
+	pw_latency_free(events->latency);
 	pw_connect_perf_free(events->perf);
 	free(events->pools);
 	free(events);
@@ -386,6 +391,11 @@ struct pw_rings *pw_connect_events_rings(struct pw_connect_events *events, const
 		return events->rings;
 #endif
 	return NULL;
+}
+
+struct pw_latency *pw_connect_events_latency(struct pw_connect_events *events)
+{
+	return events->latency;
 }
 
 int pw_connect_events_fd(const struct pw_connect_events *events)

@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "count/pool.h"
+#include "kernel/latency.h"
 #include "kernel/rings.h"
 #include "watch/failure.h"
 
@@ -64,6 +65,10 @@ void pw_connect_events_poll(struct pw_connect_events *events, unsigned wanted, s
 /* After a poll that wanted them: the thresholds that ring, until the next poll. NULL, and *reason says why, where they
  * can't. */
 struct pw_rings *pw_connect_events_rings(struct pw_connect_events *events, const char **reason);
+
+/* What measures how long connect() searches for a port, borrowed; NULL where the kernel lets no program follow its
+ * functions. */
+struct pw_latency *pw_connect_events_latency(struct pw_connect_events *events);
 
 /* Becomes readable (POLLIN) when an allocation fails, until the next poll; -1 = nothing of the kind. It may change at
  * each poll. */

@@ -9,23 +9,19 @@
 #include <stdbool.h>
 
 #include <bpf/bpf_core_read.h>
-#include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
-#include "events_record.h"
+#include "events_describe.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-#define AF_INET 2
-#define AF_INET6 10
 #define TCP_SYN_SENT 2
 #define TCP_SYN_RECV 3
 #define TCP_FIN_WAIT2 5
 #define TCP_CLOSE 7
 #define TCP_LISTEN 10
 #define TCP_CLOSING 11
-#define IPPROTO_TCP 6
 #define IPPROTO_UDP 17
 
 /* Refusals since the programs were loaded, and those of them that found no room in the map below. */
@@ -67,42 +63,6 @@ struct {
 	__type(key, __u32);
 	__type(value, struct events_slot);
 } slots SEC(".maps");
-
-static __always_inline bool is_mapped(const struct in6_addr *address)
-{
-	return address->in6_u.u6_addr32[0] == 0 && address->in6_u.u6_addr32[1] == 0 &&
-		address->in6_u.u6_addr32[2] == bpf_htonl(0xffff);
-}
-
-static __always_inline void describe(struct events_pool *pool, struct sock *sk)
-{
-	const struct sock_common *common = &sk->__sk_common;
-
-	pool->netns = common->skc_net.net->ns.inum;
-	pool->zone = (__u32)common->skc_bound_dev_if;
-	pool->family = (__u8)common->skc_family;
-	if (pool->family == AF_INET6 && is_mapped(&common->skc_v6_rcv_saddr))
-		pool->family = AF_INET;
-	if (pool->family == AF_INET) {
-		pool->local[0] = common->skc_rcv_saddr;
-		return;
-	}
-	for (int i = 0; i < 4; i++)
-		pool->local[i] = common->skc_v6_rcv_saddr.in6_u.u6_addr32[i];
-}
-
-static __always_inline void describe_remote(struct events_pool *pool, struct sock *sk)
-{
-	const struct sock_common *common = &sk->__sk_common;
-
-	pool->port = common->skc_dport;
-	if (pool->family == AF_INET) {
-		pool->remote[0] = common->skc_daddr;
-		return;
-	}
-	for (int i = 0; i < 4; i++)
-		pool->remote[i] = common->skc_v6_daddr.in6_u.u6_addr32[i];
-}
 
 /* Two processors that find the map without the pool at the same time both come to count: the second update of the two
  * fails. */

@@ -214,7 +214,7 @@ void pw_namespace_answer(struct pw_question *question)
 	if (question->wants_owner && source != NULL)
 		pw_source_owner_text(
 			source, &question->key, ns->owner_name, ns->context, &question->states, question->owner);
-	if (question->wants_latency && ns->alloc_latency != NULL)
+	if (question->wants_latency && question->latency_us == 0 && ns->alloc_latency != NULL)
 		question->latency_us = ns->alloc_latency(&question->key, ns->context);
 }
 

@@ -62,20 +62,26 @@ struct pw_pool_key pw_rings_key(const struct events_pool *pool)
 	return key;
 }
 
+struct events_pool pw_rings_pool(uint64_t netns, const struct pw_pool_key *key)
+{
+	struct events_pool pool = {.netns = (uint32_t)netns,
+		.zone = key->local.zone,
+		.port = htons(key->port),
+		.protocol = key->protocol,
+		.family = (uint8_t)key->local.family};
+
+	memcpy(pool.local, key->local.bytes, sizeof(pool.local));
+	memcpy(pool.remote, key->remote.bytes, sizeof(pool.remote));
+	return pool;
+}
+
 /* NULL key: what bind() takes in the namespace. */
 static uint32_t find_slot(const struct pw_rings *rings, uint64_t netns, const struct pw_pool_key *key, uint32_t *tag)
 {
-	struct events_pool pool = {.netns = (uint32_t)netns};
-	uint64_t hash;
+	const struct events_pool pool = key != NULL ? pw_rings_pool(netns, key)
+						    : (struct events_pool){.netns = (uint32_t)netns};
+	const uint64_t hash = events_hash(rings->seed, &pool);
 
-	if (key != NULL) {
-		memcpy(pool.local, key->local.bytes, sizeof(pool.local));
-		memcpy(pool.remote, key->remote.bytes, sizeof(pool.remote));
-		pool.port = htons(key->port);
-		pool.family = (uint8_t)key->local.family;
-		pool.zone = key->local.zone;
-	}
-	hash = events_hash(rings->seed, &pool);
 	*tag = EVENTS_TAG(hash, pool.zone);
 	return EVENTS_INDEX(hash);
 }

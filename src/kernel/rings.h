@@ -61,7 +61,8 @@ bool pw_rings_arm(struct pw_rings *rings, uint32_t least);
 /* Until the next arm() nothing is known: what the program counted was not all. */
 void pw_rings_disarm(struct pw_rings *rings);
 
-/* The pool that the program means; ns is 0. */
+/* The pool that the program means; ns is 0. And the other way round, in the namespace with this inode. */
 struct pw_pool_key pw_rings_key(const struct events_pool *pool);
+struct events_pool pw_rings_pool(uint64_t netns, const struct pw_pool_key *key);
 
 #endif

@@ -399,6 +399,9 @@ static const struct pw_field pool_fields[] = {
 	FIELD(39, "failureAge", GAUGE32, "seconds", "Since the last of these; 4294967295 is never",
 		BOTH(get_failure_age, set_failure_age)),
 	FIELD(40, "peakBound", GAUGE32, "ports", "The peak was no higher than this", IN(peak_bound)),
+	FIELD(41, "allocLatencyP99", GAUGE32, "microseconds",
+		"99 of 100 ports took the kernel no longer; 0 is not measured, or by a probe only",
+		IN(alloc_latency_p99_us)),
 	FIELD(33, "label", TEXT, NO_UNIT, "The pool section that matches", IN(label)),
 	FIELD(28, "owner", TEXT, NO_UNIT, "Who holds most of the sockets", IN(owner)),
 };

@@ -220,6 +220,8 @@ static void ask(struct pw_monitor *m, struct pw_watched *pool)
 		.ns = pool->ns->poll,
 		.wants_zone = pool->key.local.zone != 0 && pool->zone_name[0] == '\0' && pool->ns->poll != NULL,
 		.wants_owner = fresh,
+		.wants_measured = pw_watched_alarmed(pool) && pool->ns->poll != NULL &&
+			pool->key.kind == PW_KIND_CONNECT && !pw_pool_is_new_destination(&pool->key),
 		.wants_event_id = pw_watched_alarmed(pool),
 	};
 
@@ -281,8 +283,10 @@ static void take_answers(struct pw_monitor *m)
 			snprintf(pool->owner, sizeof(pool->owner), "%s", q->owner);
 			pool->states = q->states;
 		}
-		if (q->wants_latency)
+		if (q->wants_latency || q->latency_us != 0) {
 			pool->latency_us = q->latency_us;
+			pool->latency_p99_us = q->latency_p99_us;
+		}
 		pool->event_id = q->wants_event_id ? q->event_id : 0;
 	}
 }

@@ -82,14 +82,15 @@ struct pw_question {
 	const struct pw_ns_poll *ns; /* of the poll that was taken */
 	bool wants_zone;             /* the name of the interface key.local.zone */
 	bool wants_owner;            /* who holds most of it, and its sockets by state */
-	bool wants_latency;          /* what one allocation takes */
+	bool wants_latency;          /* what one allocation takes, by a probe where it was not measured */
+	bool wants_measured;         /* what connect() was measured to take */
 	bool wants_event_id;         /* which notification of it was sent last */
 
 	/* the answers: what is not known stays empty or 0 */
 	char zone_name[IF_NAMESIZE];
 	char owner[PW_OWNER_TEXT_MAX];
 	struct pw_pool_states states;
-	uint32_t latency_us;
+	uint32_t latency_us, latency_p99_us; /* the second only as measured */
 	uint32_t event_id;
 };
 

@@ -75,7 +75,7 @@ struct pw_watched {
 	struct pw_pool_counts worst; /* since the poll before: what the state goes by */
 	bool unheard;                /* the kernel would have told of a threshold, and did not */
 	uint64_t deserving_ms;       /* when it last deserved a row of itself */
-	uint32_t latency_us;
+	uint32_t latency_us, latency_p99_us;
 	uint64_t failures, failed_ms; /* allocations that failed, and when the last did; 0 = never */
 	uint64_t failed_poll;         /* the number of the poll after it */
 

@@ -111,6 +111,7 @@ static void build_pool(struct pw_arena *arena, struct pw_watched *pool, struct p
 		.recent_growth = trend->recent_growth,
 		.recent_time_to_exhaustion = trend->recent_time_to_exhaustion,
 		.alloc_latency_us = pool->latency_us,
+		.alloc_latency_p99_us = pool->latency_p99_us,
 		.state = pool->result.state,
 		.state_ms = pool->state_ms,
 		.reason = pool->result.reason,

@@ -39,7 +39,8 @@ struct pw_pool_row {
 	/* the same, while that is not known from the last minute alone (see pw_history_trend()) */
 	int32_t recent_growth;
 	uint32_t recent_time_to_exhaustion;
-	uint32_t alloc_latency_us; /* 0 = not measured */
+	uint32_t alloc_latency_us;     /* 0 = not measured */
+	uint32_t alloc_latency_p99_us; /* 0 = not measured, or by a single probe */
 	enum pw_state state;
 	uint64_t state_ms; /* since when */
 	enum pw_reason reason;

@@ -68,7 +68,7 @@ static void step(struct pw_monitor *m, const struct pw_poll *poll, struct pw_wat
 	if (t != NULL && t->forecast_within != 0)
 		input.time_to_exhaustion = pw_watched_trend(pool)->time_to_exhaustion;
 	pool->result = pw_alarm_step(&pool->alarm, t, &input);
-	pool->latency_us = 0;
+	pool->latency_us = pool->latency_p99_us = 0;
 	if (pool->result.state == pool->previous)
 		return;
 	pool->state_ms = poll->now_ms;

@@ -141,6 +141,7 @@ void fixture_busy(struct fixture *f)
 	row->time_to_exhaustion = 0;
 	row->growth = 240;
 	row->alloc_latency_us = 1700;
+	row->alloc_latency_p99_us = 4200;
 	row->history = (struct pw_series){growth, sizeof(growth) / sizeof(growth[0])};
 	row->label = "payment gateway";
 	row->owner = "haproxy.service";

@@ -1383,6 +1383,33 @@ static void latency_is_measured_where_it_hurts(void **unused)
 	assert_int_equal(row("tcp 10.0.0.1 -> 10.0.0.9:1039")->alloc_latency_us, 0); /* not just now */
 }
 
+static uint32_t median_of(const struct pw_pool_key *key)
+{
+	return key->port == 1039 ? 0 : key->port;
+}
+
+/* What connect() itself took is known of every pool that has an alarm; where it is not, a probe is asked. */
+static void latency_of_connects_comes_before_that_of_probes(void **unused)
+{
+	(void)unused;
+	n_measured = 0;
+	f.ns.alloc_latency = measure;
+	f.median = median_of;
+	for (uint16_t i = 0; i < 40; i++)
+		fixture_connects(&f, "10.0.0.1", "10.0.0.9", (uint16_t)(1000 + i), 400 + 10u * i);
+	fixture_connects(&f, "10.0.0.1", "10.0.0.9", 2000, 1000);
+	fixture_udp(&f, "10.0.0.1", 900);
+	fixture_poll(&f);
+	assert_int_equal(n_measured, 1);
+	assert_int_equal(row("tcp 10.0.0.1 -> 10.0.0.9:1039")->alloc_latency_us, 2039);
+	assert_int_equal(row("tcp 10.0.0.1 -> 10.0.0.9:1039")->alloc_latency_p99_us, 0);
+	assert_int_equal(row("tcp 10.0.0.1 -> 10.0.0.9:1010")->alloc_latency_us, 1010);
+	assert_int_equal(row("tcp 10.0.0.1 -> 10.0.0.9:1010")->alloc_latency_p99_us, 10100);
+	assert_int_equal(row("tcp 10.0.0.1 -> 10.0.0.9:2000")->alloc_latency_us, 2000); /* also when it is full */
+	assert_int_equal(row("tcp 10.0.0.1 -> 10.0.0.9:1009")->alloc_latency_us, 0);    /* no alarm */
+	assert_int_equal(row("udp 10.0.0.1 bind")->alloc_latency_us, 0);
+}
+
 /* --- many ------------------------------------------------------------------------------------------------------- */
 
 static double seconds(void)
@@ -1678,6 +1705,7 @@ int main(void)
 		TEST(namespace_row_tells_the_range),
 		TEST(alarmed_namespace_is_known),
 		TEST(latency_is_measured_where_it_hurts),
+		TEST(latency_of_connects_comes_before_that_of_probes),
 		TEST(crawler_leaves_no_trace),
 		TEST(crawler_is_bounded_under_a_catch_all_section),
 		TEST(five_thousand_at_once),

@@ -390,6 +390,11 @@ static void test_slow(void **state)
 			"took the kernel 850 us"),
 		NOTHING);
 	row = one_pool(&f, 15000, 0);
+	row->alloc_latency_us = 12;
+	row->alloc_latency_p99_us = 850;
+	expect_has(&f, LIST("takes connect() 12 us in half of the cases, and up to 850 us in 99 of 100"),
+		LIST("took the kernel"));
+	row = one_pool(&f, 15000, 0);
 	row->counts.fast_free = 1;
 	expect_has(&f, LIST("live connections"), LIST("parity"));
 }

@@ -107,6 +107,10 @@ void fixture_answer(struct fixture *f)
 	size_t n = pw_monitor_questions(f->monitor, &questions);
 
 	for (size_t i = 0; i < n; i++) {
+		if (f->median != NULL && questions[i].wants_measured) {
+			questions[i].latency_us = f->median(&questions[i].key);
+			questions[i].latency_p99_us = 10 * questions[i].latency_us;
+		}
 		if (questions[i].ns != NULL)
 			pw_namespace_answer(&questions[i]);
 		if (f->last_id != NULL)

@@ -28,6 +28,7 @@ struct fixture {
 	struct pw_event *events;            /* of the last poll */
 	size_t n_events;
 	uint32_t (*last_id)(const struct pw_pool_key *key); /* of the last notification of a pool; NULL = none */
+	uint32_t (*median)(const struct pw_pool_key *key);  /* what connect() takes, 0 = not known; NULL = of none */
 };
 
 /* Everything with its defaults. The monitor is made at the first poll. */
