@@ -50,10 +50,20 @@ static void free_tuples(struct pw_census *c)
 	c->size_remotes6 = 0;
 }
 
+static void free_vrfs(struct pw_census *c)
+{
+	for (struct pw_census *vrf = c->next, *next; vrf != NULL; vrf = next) {
+		next = vrf->next;
+		pw_census_free(vrf);
+	}
+}
+
 void pw_census_free(struct pw_census *c)
 {
 	if (c == NULL)
 		return;
+	if (c->vrf == 0)
+		free_vrfs(c);
 	pw_lists_free(&c->entries);
 	free_tuples(c);
 	free(c->locals);
@@ -126,6 +136,8 @@ void pw_census_begin(struct pw_census *c, const struct pw_range *range)
 	c->last_local = NONE;
 	c->bound_pass = c->finished = c->read = false;
 	memset(&c->totals, 0, sizeof(c->totals));
+	if (c->vrf == 0)
+		pw_census_begin_vrfs(c);
 }
 
 void pw_census_set_blocked(struct pw_census *c, const struct pw_portset *blocked)
@@ -468,6 +480,11 @@ static int find_places(struct pw_census *c, const struct pw_socket *sockets, siz
 		places[i] = (struct place){.local = NONE, .tuple = NONE};
 		if (s->local_port < low || s->local_port > high)
 			continue;
+		if (s->flags & PW_SOCKET_IN_VRF) {
+			if (pw_census_add_in_vrf(c, s) < 0)
+				return -1;
+			continue;
+		}
 		places[i].local = find_local(c, s);
 		if (places[i].local == NONE)
 			return -1;

@@ -60,6 +60,9 @@ void pw_census_begin(struct pw_census *census, const struct pw_range *range);
  * stamped. */
 void pw_census_set_blocked(struct pw_census *census, const struct pw_portset *blocked);
 
+/* After pw_census_set_blocked(): so is this port, for the sockets of a VRF. Returns 0, or -1 when out of memory. */
+int pw_census_add_blocked(struct pw_census *census, uint32_t vrf, uint16_t port);
+
 /* Adds n sockets. Returns 0, or -1 when out of memory (the census then is incomplete: do not use this poll). */
 int pw_census_add(struct pw_census *census, const struct pw_socket *sockets, size_t n);
 

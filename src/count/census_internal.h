@@ -110,6 +110,8 @@ struct view {
 struct pw_census {
 	struct pw_source source;
 	uint32_t ns;
+	uint32_t vrf;           /* whose ports these are, by interface index; 0 = of the rest */
+	struct pw_census *next; /* that of another VRF */
 	struct pw_range range;
 	struct pw_portset capacity;
 
@@ -161,6 +163,20 @@ extern const struct pw_source_ops pw_census_ops;
 
 /* Has c->ports and c->view stand for a set of ports; NULL and true: the range. After finish. */
 void pw_census_use(struct pw_census *c, const struct pw_portset *list, bool automatic);
+
+/* census_vrf.c: TCP ports of a VRF are ports of their own (inet_bind_bucket.l3mdev) unless tcp_l3mdev_accept is set, so each
+ * VRF has a census of its own behind that of the namespace. */
+
+/* Adds a socket with PW_SOCKET_IN_VRF. Returns 0, or -1 when out of memory. */
+int pw_census_add_in_vrf(struct pw_census *c, const struct pw_socket *s);
+
+/* The census that has the pools of this device; c itself where there is no other. */
+struct pw_census *pw_census_of_device(struct pw_census *c, uint32_t zone);
+
+/* Of the namespace's census: passes on to those of VRFs what it has just done itself. */
+void pw_census_begin_vrfs(struct pw_census *c);
+void pw_census_finish_vrfs(struct pw_census *c);
+int pw_census_each_in_vrfs(struct pw_census *c, uint32_t floor, pw_pool_visit *visit, void *context);
 
 static inline enum entry_kind entry_kind(uint32_t entry)
 {

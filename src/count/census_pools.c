@@ -326,11 +326,14 @@ static struct pw_address local_address(const struct local *l)
 	return a;
 }
 
-/* The tuple of the same ends without device, NONE when there is none or this one has no device. */
+/* The tuple of the same ends without device, in a VRF that of the VRF itself: NONE when there is none or this is it. */
 static uint32_t plain_tuple(
 	const struct pw_census *c, const struct local *local, const uint8_t remote[16], uint16_t port)
 {
-	uint32_t plain = local->zone != 0 ? plain_local(c, local) : NONE;
+	uint32_t plain = local->zone != c->vrf
+		? lookup_local(c, local->address, c->vrf, local->family, local->protocol,
+			  local_hash(c, local->address, c->vrf, local->family, local->protocol))
+		: NONE;
 
 	return plain == NONE ? NONE : lookup_tuple(c, plain, remote, port, tuple_hash(c, plain, remote, port));
 }
@@ -475,7 +478,9 @@ int pw_census_each(struct pw_census *c, uint32_t floor, pw_pool_visit *visit, vo
 	pw_census_use(c, NULL, true);
 	status = walk_pools(c, &walk);
 	walk.lists = true;
-	return status == 0 && c->source.ports != NULL ? walk_pools(c, &walk) : status;
+	if (status == 0 && c->source.ports != NULL)
+		status = walk_pools(c, &walk);
+	return status == 0 && c->vrf == 0 ? pw_census_each_in_vrfs(c, floor, visit, context) : status;
 }
 
 static struct local key_local(const struct pw_pool_key *key)
@@ -531,6 +536,8 @@ void pw_census_pool(struct pw_census *c, const struct pw_pool_key *key, struct p
 	struct local local = key_local(key);
 	uint32_t tuple, plain;
 
+	if (key->protocol == IPPROTO_TCP)
+		c = pw_census_of_device(c, local.zone);
 	if (use_pool(c, key, &local, &tuple, &plain))
 		count_connect(c, tuple, plain, out);
 	else
@@ -548,9 +555,12 @@ static void connect_owners(struct pw_census *c, uint32_t tuple)
 void pw_census_owners(struct pw_census *c, const struct pw_pool_key *key, struct pw_owners *out)
 {
 	struct local local = key_local(key);
-	struct bind_tally tally = {.census = c, .pool = &local, .owners = true};
+	struct bind_tally tally = {.pool = &local, .owners = true};
 	uint32_t tuple, plain;
 
+	if (key->protocol == IPPROTO_TCP)
+		c = pw_census_of_device(c, local.zone);
+	tally.census = c;
 	pw_owner_table_start(&c->owners);
 	memset(c->kinds, 0, sizeof(c->kinds));
 	if (use_pool(c, key, &local, &tuple, &plain) && pw_pool_is_new_destination(key)) {

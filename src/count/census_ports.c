@@ -310,6 +310,8 @@ void pw_census_finish(struct pw_census *c)
 	c->source.capacity = c->totals.capacity;
 	/* an end of an odd range is as good as blocked */
 	c->source.gone = c->totals.blocked + pw_range_is_odd(&c->range);
+	if (c->vrf == 0)
+		pw_census_finish_vrfs(c);
 	c->finished = true;
 }
 

@@ -31,7 +31,8 @@ enum pw_socket_flag {
 	PW_SOCKET_HALF_OPEN = 8, /* a request socket (SYN_RECV, no inode): owns no bind bucket */
 	/* whether both ends used timestamps, of a TIME_WAIT socket where that is known */
 	PW_SOCKET_STAMPED = 16,
-	PW_SOCKET_UNSTAMPED = 32
+	PW_SOCKET_UNSTAMPED = 32,
+	PW_SOCKET_IN_VRF = 64 /* `vrf` says in which; only by BPF */
 };
 
 /* Addresses in network order, ports in host order. An IPv4-mapped socket arrives as AF_INET (pw_socket_set_ipv6()).
@@ -45,7 +46,10 @@ struct pw_socket {
 	uint32_t uid;        /* with PW_SOCKET_HAS_OWNER */
 	uint32_t ifindex;    /* bound device, 0 = none */
 	uint32_t expires_ms; /* rest of the running timer; of TIME_WAIT: until it ends */
-	uint32_t inode;      /* not by BPF: its number in /proc/PID/fd; 0 = no process has it open */
+	union {
+		uint32_t inode; /* not by BPF: its number in /proc/PID/fd; 0 = no process has it open */
+		uint32_t vrf;   /* with PW_SOCKET_IN_VRF: the interface index of the VRF */
+	};
 	uint16_t local_port;
 	uint16_t remote_port;
 	uint8_t family;   /* AF_INET or AF_INET6 */

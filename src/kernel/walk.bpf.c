@@ -251,6 +251,27 @@ static __always_inline __u64 *put_addresses(__u64 *out, __u64 sk, bool v6)
 	return out + 4;
 }
 
+/* Of UDP: the bucket at hand. */
+__u32 udp_bucket;
+#define NO_BUCKET 0xffffffff
+
+/* The VRF that its port is one of. Ports of a device below a VRF are that VRF's, unless tcp_l3mdev_accept gives all the same ports. */
+static __always_inline __u64 vrf_of(__u64 sk, __u8 state)
+{
+	__u64 bucket;
+
+	if (udp_bucket != NO_BUCKET)
+		return 0;
+	/* it has no bucket of its own */
+	if (state == WALK_STATE_HALF_OPEN)
+		sk = load64(sk + OFFSET(sock_common, skc_listener));
+	if (state == WALK_STATE_TIME_WAIT)
+		bucket = load64(sk + OFFSET(inet_timewait_sock, tw_tb));
+	else
+		bucket = load64(sk + OFFSET(inet_connection_sock, icsk_bind_hash));
+	return load32(bucket + OFFSET(inet_bind_bucket, l3mdev));
+}
+
 /* Writes the record of a wanted socket. Returns false when it became another one meanwhile. */
 static __always_inline bool emit(__u64 sk, __u64 net, __u16 port, __u8 state)
 {
@@ -267,7 +288,7 @@ static __always_inline bool emit(__u64 sk, __u64 net, __u16 port, __u8 state)
 	at = put_addresses(out + 1, sk, v6);
 	if (device) {
 		flags |= WALK_DEVICE;
-		*at++ = device;
+		*at++ = device | vrf_of(sk, state) << 32;
 	}
 	if (state == WALK_STATE_TIME_WAIT) {
 		stamp = load32(sk + OFFSET(tcp_timewait_sock, tw_ts_recent_stamp));
@@ -296,10 +317,6 @@ static __always_inline bool emit(__u64 sk, __u64 net, __u16 port, __u8 state)
 /* What a step found out about the batch. */
 __u32 moved;
 __u64 ignored;
-
-/* Of UDP: the bucket at hand. */
-__u32 udp_bucket;
-#define NO_BUCKET 0xffffffff
 
 /* Whether sockets are counted: not when a batch is read again. */
 bool counting;
@@ -544,6 +561,7 @@ __noinline __u64 bind_bucket(__u64 node, __u32 at)
 {
 	struct inet_bind_bucket *tb = (void *)(node - OFFSET(inet_bind_bucket, node));
 	__u64 bucket = (__u64)tb, net, *out;
+	__u32 vrf;
 	__u16 port;
 	__s8 reuse = load8(bucket + OFFSET(inet_bind_bucket, fastreuse));
 	__s8 reuseport = load8(bucket + OFFSET(inet_bind_bucket, fastreuseport));
@@ -556,9 +574,12 @@ __noinline __u64 bind_bucket(__u64 node, __u32 at)
 	port = load16(bucket + OFFSET(inet_bind_bucket, port));
 	if (!wanted(net, port) || ((port + last.hash_mix) & job.mask) != at)
 		return load64(node);
-	out = reserve(1);
+	vrf = load32(bucket + OFFSET(inet_bind_bucket, l3mdev));
+	out = reserve(1 + (vrf != 0));
 	if (out)
-		put_head(out, port, 0, 0, WALK_BLOCKED);
+		put_head(out, port, 0, 0, WALK_BLOCKED | (vrf ? WALK_DEVICE : 0));
+	if (out && vrf)
+		out[1] = (__u64)vrf << 32;
 	if (bpf_core_field_exists(tb->bhash2))
 		owners_by_address(load64(bucket + OFFSET(inet_bind_bucket, bhash2)));
 	else
@@ -678,6 +699,7 @@ static __always_inline void begin(void)
 {
 	job.next = job.first;
 	job.words = job.full = job.cut = 0;
+	udp_bucket = NO_BUCKET;
 	enough = job.seen + STEPS;
 	late = bpf_ktime_get_ns() + RUN_NS;
 	last_net = 0;

@@ -92,6 +92,11 @@ struct target {
 	struct pw_socket
 		*bound; /* listeners and sockets that are only bound: they are read before the census may have them */
 	size_t n_bound, room;
+	struct vrf_port {
+		uint32_t vrf;
+		uint16_t port;
+	} * vrf_blocked; /* blocked for the sockets of a VRF alone */
+	size_t n_vrf_blocked, vrf_room;
 	struct pw_batch batch;
 	bool failed; /* ns->err says why */
 };
@@ -228,8 +233,11 @@ static size_t decode(const uint64_t *words, const struct walk_head *head, uint8_
 	}
 	if (head->flags & WALK_V6ONLY)
 		out->flags |= PW_SOCKET_V6ONLY;
-	if (head->flags & WALK_DEVICE)
-		out->ifindex = (uint32_t)*at++;
+	if (head->flags & WALK_DEVICE) {
+		out->ifindex = (uint32_t)*at;
+		out->vrf = (uint32_t)(*at++ >> 32);
+		out->flags |= out->vrf != 0 ? PW_SOCKET_IN_VRF : 0;
+	}
 	if (head->flags & WALK_OWNER) {
 		out->flags |= PW_SOCKET_HAS_OWNER;
 		out->cgroup = at[0];
@@ -251,6 +259,14 @@ static int keep_bound(struct target *target, const struct pw_socket *socket)
 	return 0;
 }
 
+static int keep_vrf_blocked(struct target *target, uint32_t vrf, uint16_t port)
+{
+	if (!PW_ARRAY_ROOM(target->vrf_blocked, target->vrf_room, target->n_vrf_blocked + 1))
+		return -1;
+	target->vrf_blocked[target->n_vrf_blocked++] = (struct vrf_port){vrf, port};
+	return 0;
+}
+
 enum pass { LISTENING, BOUND, TCP, UDP };
 
 /* Hands on what a run has left in the buffer. */
@@ -266,7 +282,10 @@ static void take_records(struct walk *walk, enum pass pass)
 
 		memcpy(&head, at, sizeof(head));
 		target = &walk->targets[head.ns];
-		if (head.flags & WALK_BLOCKED) {
+		if (head.flags & WALK_BLOCKED && head.flags & WALK_DEVICE) {
+			rc = keep_vrf_blocked(target, (uint32_t)(at[1] >> 32), head.local_port);
+			at += 2;
+		} else if (head.flags & WALK_BLOCKED) {
 			pw_portset_add(&target->blocked, head.local_port);
 			at++;
 		} else if (pass == BOUND || pass == LISTENING) {
@@ -484,6 +503,7 @@ static void remove_targets(struct walk *walk)
 	for (size_t i = 0; i < walk->n; i++) {
 		bpf_map_delete_elem(bpf_map__fd(walk->bpf->maps.filters), &walk->targets[i].net->net);
 		free(walk->targets[i].bound);
+		free(walk->targets[i].vrf_blocked);
 	}
 	walk->n = 0;
 }
@@ -491,11 +511,15 @@ static void remove_targets(struct walk *walk)
 /* The bind buckets have been read: the censuses may begin. */
 static void begin(struct target *target)
 {
+	int rc = 0;
+
 	if (target->ns->counted_only)
 		return;
 	pw_census_begin(target->ns->census, &target->ns->range);
 	pw_census_set_blocked(target->ns->census, &target->blocked);
-	if (pw_census_add(target->ns->census, target->bound, target->n_bound) < 0) {
+	for (size_t i = 0; i < target->n_vrf_blocked && rc == 0; i++)
+		rc = pw_census_add_blocked(target->ns->census, target->vrf_blocked[i].vrf, target->vrf_blocked[i].port);
+	if (rc < 0 || pw_census_add(target->ns->census, target->bound, target->n_bound) < 0) {
 		pw_error_set(&target->ns->err, "out of memory");
 		target->failed = true;
 	}

@@ -138,6 +138,7 @@ struct sock_common {
 	struct proto *skc_prot;
 	possible_net_t skc_net;
 	struct in6_addr skc_v6_daddr, skc_v6_rcv_saddr;
+	struct sock *skc_listener; /* of a request socket */
 	struct hlist_nulls_node skc_nulls_node;
 };
 typedef struct {
@@ -169,8 +170,12 @@ struct inet_sock {
 struct tcp_sock {
 	__u8 repair : 1;
 };
+struct inet_connection_sock {
+	struct inet_bind_bucket *icsk_bind_hash;
+};
 struct inet_timewait_sock {
 	struct sock_common __tw_common;
+	struct inet_bind_bucket *tw_tb;
 	unsigned char tw_substate;
 	__u32 tw_entry_stamp; /* since 6.14 */
 };
@@ -185,6 +190,7 @@ struct inet_bind_hashbucket {
 };
 struct inet_bind_bucket {
 	possible_net_t ib_net;
+	int l3mdev; /* interface index of the VRF that has the port, 0 = none */
 	unsigned short port;
 	signed char fastreuse, fastreuseport;
 	struct hlist_node node;

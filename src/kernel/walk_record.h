@@ -21,12 +21,12 @@
 
 enum walk_flag {
 	WALK_V6 = 1,          /* four words: local and remote address; without it one word: both IPv4 addresses */
-	WALK_DEVICE = 2,      /* a word: the interface that the socket is bound to */
+	WALK_DEVICE = 2,      /* a word: the interface that the socket is bound to; above 32 bits the VRF of its port */
 	WALK_OWNER = 4,       /* two words: control group, user */
 	WALK_TIME_WAIT = 8,   /* a word: age in ms */
 	WALK_V6ONLY = 16,     /* no words */
 	WALK_TIMESTAMPS = 32, /* of TIME_WAIT: its peer sent timestamps. No words */
-	WALK_BLOCKED = 64     /* no socket: no connect() gets this port. Nothing but the head */
+	WALK_BLOCKED = 64 /* no socket: no connect() gets this port. Nothing but the head, and for a VRF WALK_DEVICE */
 };
 
 struct walk_head {

@@ -689,6 +689,72 @@ static void ports_that_were_read_are_in_no_doubt(void **state)
 	pw_census_free(census);
 }
 
+static int visit_any(const struct pw_pool_key *key, const struct pw_pool_counts *counts, void *context)
+{
+	(void)key;
+	(void)counts;
+	++*(unsigned *)context;
+	return 0;
+}
+
+static struct pw_pool_counts pool_on(struct pw_census *census, const struct pw_socket *s, uint32_t zone)
+{
+	struct pw_pool_key key = {.kind = PW_KIND_CONNECT, .protocol = IPPROTO_TCP, .port = 443, .ns = 1};
+	struct pw_pool_counts counts;
+
+	key.local = pw_address_make(AF_INET, s->local, zone);
+	key.remote = pw_address_make(AF_INET, s->remote, 0);
+	pw_census_pool(census, &key, &counts);
+	return counts;
+}
+
+/* VRF 7 has device 8 below it; device 9 is in none. */
+static void a_vrf_has_ports_of_its_own(void **state)
+{
+	struct pw_census *census = pw_census_new(1);
+	struct pw_socket sockets[6] = {connection(1, 40000, PW_ESTABLISHED), connection(2, 40001, PW_ESTABLISHED),
+		connection(3, 40002, PW_ESTABLISHED), connection(4, 40004, PW_ESTABLISHED),
+		connection(5, 40005, PW_LISTEN), connection(6, 40006, PW_ESTABLISHED)};
+	const uint32_t devices[6] = {0, 7, 8, 7, 7, 9}, vrfs[6] = {0, 7, 7, 7, 7, 0};
+	const struct pw_range range = small_range();
+	struct pw_portset blocked = {{0}};
+	unsigned pools = 0;
+
+	(void)state;
+	for (int i = 0; i < 6; i++) {
+		sockets[i].ifindex = devices[i];
+		sockets[i].vrf = vrfs[i];
+		sockets[i].flags = vrfs[i] != 0 ? PW_SOCKET_IN_VRF : 0;
+	}
+	pw_portset_add(&blocked, 40009);
+	for (int poll = 0; poll < 2; poll++) {
+		pw_census_begin(census, &range);
+		pw_census_set_blocked(census, &blocked);
+		assert_int_equal(pw_census_add_blocked(census, 7, 40005), 0);
+		assert_int_equal(pw_census_add_blocked(census, 7, 40008), 0);
+		assert_int_equal(pw_census_add(census, sockets, 6), 0);
+		pw_census_finish(census);
+		assert_int_equal(pw_census_totals(census)->tcp, 6);
+		assert_int_equal(pw_census_totals(census)->blocked, 1);
+		/* of the rest; the VRF's own ones are 2 of 10, and so are those that collide with them */
+		assert_int_equal(pool_on(census, &sockets[0], 0).free, 8);
+		assert_int_equal(pool_on(census, &sockets[0], 9).free, 7);
+		assert_int_equal(pool_on(census, &sockets[0], 7).used, 2);
+		assert_int_equal(pool_on(census, &sockets[0], 7).free, 6);
+		assert_int_equal(pool_on(census, &sockets[0], 8).used, 3);
+		assert_int_equal(pool_on(census, &sockets[0], 8).free, 5);
+	}
+	assert_int_equal(pw_census_each(census, 1, visit_any, &pools), 0);
+	assert_int_equal(pools, 8);           /* connect and bind, of each device and of none */
+	sockets[1].vrf = sockets[3].vrf = 70; /* another one, and its ports */
+	pw_census_begin(census, &range);
+	pw_census_set_blocked(census, &blocked);
+	assert_int_equal(pw_census_add(census, sockets, 2), 0);
+	pw_census_finish(census);
+	assert_int_equal(pool_on(census, &sockets[0], 7).free, 9);
+	pw_census_free(census);
+}
+
 static void an_aborted_dump_leaves_nothing_behind(void **state)
 {
 	struct pw_census *census = pw_census_new(1);
@@ -844,6 +910,7 @@ int main(void)
 		cmocka_unit_test(connect_alone_is_never_suspected),
 		cmocka_unit_test(time_wait_of_unknown_peers_is_in_doubt),
 		cmocka_unit_test(ports_that_were_read_are_in_no_doubt),
+		cmocka_unit_test(a_vrf_has_ports_of_its_own),
 		cmocka_unit_test(an_aborted_dump_leaves_nothing_behind),
 		cmocka_unit_test(a_crawler_makes_no_pools_above_the_floor),
 	};
