@@ -286,6 +286,22 @@ void ledger_refresh(struct ledger *ledger)
 		check_orphans(ledger, true);
 }
 
+bool ledger_moved(struct ledger *ledger)
+{
+	int netlink = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+	bool moved = false;
+
+	for (size_t i = 0; i < ledger->n && !moved; i++) {
+		struct entry *e = &ledger->entries[i];
+
+		if (e->gone || e->protocol != IPPROTO_TCP || ledger_time_wait(e))
+			continue;
+		moved = (e->fd >= 0 ? ledger_tcp_state(e->fd) : look_up(netlink, e)) != e->state;
+	}
+	close(netlink);
+	return moved;
+}
+
 /* --- the rules ---------------------------------------------------------------------------------------------------------- */
 
 /* Whether the socket sits on a bind bucket: one with an automatic port loses it when the connection is reset. */

@@ -84,6 +84,10 @@ void ledger_settle(struct ledger *ledger);
 /* Reads the states of all sockets: of the open ones from their descriptors, of the orphans by looking them up in the kernel. */
 void ledger_refresh(struct ledger *ledger);
 
+/* Whether a socket is no longer in the state that the book has: a half-open connection has been given up, for example. What connect() may
+ * take over does not count, which a question itself makes go. */
+bool ledger_moved(struct ledger *ledger);
+
 /* The ports (of the capacity) that no connect() can get. */
 void ledger_blocked(const struct ledger *ledger, const struct pw_range *range, struct pw_portset *out);
 
