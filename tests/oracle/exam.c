@@ -631,6 +631,8 @@ void report_add(struct report *sum, const struct report *one)
 		s->worst_high = o->worst_high > s->worst_high ? o->worst_high : s->worst_high;
 		s->worst_low = o->worst_low > s->worst_low ? o->worst_low : s->worst_low;
 	}
+	sum->populations += one->populations;
+	sum->left_out += one->left_out;
 	sum->questions += one->questions;
 	sum->intervals += one->intervals;
 	sum->commands += one->commands;

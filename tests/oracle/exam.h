@@ -25,7 +25,8 @@ struct report {
 	uint32_t commands;  /* answers of the portwatch command that were compared */
 	uint32_t wrong;     /* answers that break a promise */
 	uint32_t faults;    /* the oracle itself is at odds with the kernel, or could not ask */
-	bool stale;         /* it took so long that the kernel's own timers changed the population: no judgement */
+	uint32_t populations, left_out;
+	bool stale; /* it took so long that the kernel's own timers changed the population: no judgement */
 };
 
 void report_add(struct report *sum, const struct report *one);
