@@ -9,7 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "kernel/capture.h"
-#include "kernel/netns_list.h"
+#include "kernel/netns.h"
 
 /* So many more sockets of which it is not known what they are may be bound. */
 #define SPARE_MORE 16
@@ -180,6 +180,7 @@ static void find_namespaces(struct pw_host *host)
 {
 	const struct pw_host_options *options = &host->options;
 	size_t at = host->n_fixed, n, most, refused;
+	const struct pw_netns_entry *entries;
 	struct pw_netns_wanted wanted;
 	bool outside;
 	rlim_t limit;
@@ -188,10 +189,10 @@ static void find_namespaces(struct pw_host *host)
 		return;
 	outside = want(host, &wanted);
 	pw_netns_list_update(host->others, &wanted, pw_clock_boot_ms());
-	n = pw_netns_list_count(host->others);
+	entries = pw_netns_list_entries(host->others, &n);
 	most = most_namespaces(outside, &limit);
 	for (size_t i = 0; i < n; i++) {
-		const struct pw_netns_entry *entry = pw_netns_list_entry(host->others, i);
+		const struct pw_netns_entry *entry = &entries[i];
 
 		/* the watched ones come before all that were refused */
 		if (at == host->n && i >= most)
