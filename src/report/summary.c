@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "report/summary.h"
+#include "report/table.h"
 
 #include <stdarg.h>
 #include <stdio.h>

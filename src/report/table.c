@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "report/summary.h"
 #include "report/text.h"
 #include "watch/fields.h"
 #include "watch/history.h"
@@ -185,17 +184,6 @@ static bool is_wanted(const struct pw_layout *l, const struct pw_column *column)
 /* --- layout ----------------------------------------------------------------------------------------------------------
  */
 
-/* Columns that the cells of fixed width take, with the blank behind each. */
-static unsigned fixed_width(const struct pw_layout *l)
-{
-	unsigned width = (l->bar > 0 ? l->bar + 1 : 0) + (l->spark > 0 ? l->spark + 1 : 0);
-
-	for (size_t i = 0; i < N_COLUMNS; i++)
-		if (columns[i].width > 0 && is_wanted(l, &columns[i]))
-			width += columns[i].width + 1;
-	return width;
-}
-
 /* The bar depends on the terminal alone, so that nothing jumps from poll to poll. Only what fails takes its room. */
 static void lay_out(struct pw_layout *l, const struct pw_report *report, const struct pw_view *view)
 {
@@ -216,7 +204,11 @@ static void lay_out(struct pw_layout *l, const struct pw_report *report, const s
 		l->spark = view->width < 100 ? 12 : view->width < 160 ? 18 : PW_HISTORY_STEPS;
 	if (l->spark > 0 && view->width < 130)
 		l->bar = 8; /* names need the room */
-	fixed = fixed_width(l);
+	/* columns that the cells of fixed width take, with the blank behind each */
+	fixed = (l->bar > 0 ? l->bar + 1 : 0) + (l->spark > 0 ? l->spark + 1 : 0);
+	for (size_t i = 0; i < N_COLUMNS; i++)
+		if (columns[i].width > 0 && is_wanted(l, &columns[i]))
+			fixed += columns[i].width + 1;
 	l->name_width = view->width > fixed ? view->width - fixed : 0;
 	if (!l->wide || selection->n > MEASURED_ROWS)
 		return;
@@ -313,44 +305,31 @@ static void print_row(FILE *out, const struct pw_layout *l, const struct pw_pool
 	fprintf(out, "%.*s\n", (int)len, line);
 }
 
-/* In one line where it fits, else broken before the arrow, so that each address stays in one piece. */
-static void print_name_below(FILE *out, const struct pw_layout *l, char *name)
-{
-	char *arrow = strstr(name, " -> ");
-
-	if (arrow != NULL && pw_text_width(INDENT) + pw_text_width(name) > l->view->width) {
-		*arrow = '\0';
-		pw_text_wrap(out, name, l->view->width, INDENT, INDENT "  ");
-		pw_text_wrap(out, arrow + 1, l->view->width, INDENT "  ", INDENT "  ");
-		return;
-	}
-	pw_text_wrap(out, name, l->view->width, INDENT, INDENT "  ");
-}
-
-/* The i-th row, with its name below it where that does not fit. */
+/* The i-th row, with its name below it where that does not fit: in one line, else broken before the arrow, so that each
+ * address stays in one piece. */
 static void print_pool(FILE *out, const struct pw_layout *l, size_t i)
 {
 	const struct pw_pool_row *row = l->report->selection.rows[i];
-	char name[PW_CELL_MAX];
+	char name[PW_CELL_MAX], *arrow;
 
 	print_row(out, l, row);
-	if (name_below(l, row, name, sizeof(name)))
-		print_name_below(out, l, name);
-}
-
-static unsigned count_lines(const char *text)
-{
-	unsigned lines = 0;
-
-	for (; *text != '\0'; text++)
-		lines += *text == '\n';
-	return lines;
+	if (!name_below(l, row, name, sizeof(name)))
+		return;
+	arrow = strstr(name, " -> ");
+	if (arrow != NULL && pw_text_width(INDENT) + pw_text_width(name) <= l->view->width)
+		arrow = NULL;
+	if (arrow != NULL)
+		*arrow = '\0';
+	pw_text_wrap(out, name, l->view->width, INDENT, INDENT "  ");
+	if (arrow != NULL)
+		pw_text_wrap(out, arrow + 1, l->view->width, INDENT "  ", INDENT "  ");
 }
 
 /* How many rows go on the screen, of which the summary, an empty line, the headers and the notes take their part. */
 static size_t rows_that_fit(const struct pw_layout *l)
 {
-	size_t n = l->report->selection.n, len, rows = 0;
+	size_t n = l->report->selection.n, len, seen = 0, rows = 0;
+	unsigned lines = 2;
 	char *text = NULL;
 	FILE *out;
 
@@ -363,7 +342,11 @@ static size_t rows_that_fit(const struct pw_layout *l)
 	pw_print_notes(out, l, 0);
 	while (rows < n) {
 		print_pool(out, l, rows);
-		if (fflush(out) != 0 || 2 + count_lines(text) > l->view->height)
+		if (fflush(out) != 0)
+			break;
+		for (; seen < len; seen++)
+			lines += text[seen] == '\n';
+		if (lines > l->view->height)
 			break;
 		rows++;
 	}

@@ -35,4 +35,13 @@ void pw_table_name(const struct pw_layout *layout, const struct pw_pool_row *row
  * with '#'. Returns 0, or -1 when memory ran out or writing failed. */
 int pw_table_print(FILE *out, const struct pw_report *report, const struct pw_view *view);
 
+/* --- for table.c: what stands above and below the table (summary.c) --- */
+
+/* When watching: the time and the interval. Then for each namespace range, capacity and sockets, and the worst pool of
+ * all. */
+void pw_print_summary(FILE *out, const struct pw_layout *layout);
+
+/* How many pools are not shown, and what is not known. `shown` is the number of rows in the table. */
+void pw_print_notes(FILE *out, const struct pw_layout *layout, size_t shown);
+
 #endif
