@@ -7,7 +7,6 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "daemon/listeners.h"
 #include "daemon/state_file.h"
 #include "kernel/host.h"
 #include "kernel/netns.h"
@@ -18,6 +17,10 @@
 
 /* How long the end of the daemon waits for its last state to be on the disk. */
 #define SAVE_MS 500
+
+/* How often the log tells of services that listen, and how many of their ports it names. */
+#define LISTENERS_MS (3600 * 1000)
+#define LISTENERS_NAMED 8
 
 /* How long notifications wait for the disk to have the state file that tells of them. */
 #define HOLD_MS 1000
@@ -31,9 +34,9 @@ struct pw_collector {
 	struct pw_failing failing;
 	struct pw_connect_events_poll failed; /* of the last poll */
 	struct pw_ringing ringing;
-	uint64_t own_inode;               /* of the own network namespace */
-	bool (*stopping)(void);           /* or NULL */
-	struct pw_journal *journal;       /* or NULL */
+	uint64_t own_inode; /* of the own network namespace */
+	bool (*stopping)(void);
+	struct pw_journal *journal;
 	bool walks;                       /* sockets are read by BPF */
 	bool probing;                     /* ports in doubt are probed */
 	bool chosen, chose_probing;       /* that is decided, and was said */
@@ -47,7 +50,8 @@ struct pw_collector {
 	uint64_t saved_changes;           /* ... what had been told and owed then */
 	uint64_t unlogged, unlogged_ms;   /* what the limit of the log left out, as it was said last */
 	uint64_t dropped;                 /* what of the monitor's losses has been logged */
-	struct pw_listeners listeners;    /* of the own namespace */
+	struct pw_portset told_listening; /* ports of services that the log has told of, and ... */
+	uint64_t told_listening_ms;       /* ... when it did last; 0: never */
 };
 
 /* --- events --- */
@@ -68,8 +72,7 @@ static void emit(struct pw_collector *collector, const struct pw_event *event)
 	}
 	if (event->logged)
 		return;
-	if (collector->journal != NULL)
-		pw_journal_add(collector->journal, event);
+	pw_journal_add(collector->journal, event);
 	pw_log(pw_event_priority(event), "%s", pw_event_text(event, text, sizeof(text)));
 }
 
@@ -189,37 +192,39 @@ bool pw_collector_walks(const struct pw_collector *collector)
 	return collector->walks;
 }
 
-struct pw_collector *pw_collector_new(const struct pw_config *config, struct pw_exchange *exchange,
-	struct pw_connect_events *events, struct pw_backend *walk, struct pw_error *why, struct pw_error *err)
+struct pw_collector *pw_collector_new(const struct pw_collector_parts *parts, struct pw_error *err)
 {
+	const struct pw_config *config = parts->config;
 	struct pw_collector *collector = calloc(1, sizeof(*collector));
 	struct stat st;
 
 	if (collector == NULL)
 		goto out_of_memory;
-	collector->exchange = exchange;
+	collector->config = config;
+	collector->exchange = parts->exchange;
+	collector->events = parts->events;
+	collector->journal = parts->journal;
+	collector->stopping = parts->stopping;
 	collector->own_inode = stat("/proc/self/ns/net", &st) == 0 ? st.st_ino : 0;
-	collector->events = events;
 	collector->monitor = pw_monitor_new(&config->policy, pw_clock_wall());
 	collector->host = pw_host_new();
 	if (collector->monitor == NULL || collector->host == NULL ||
 		pw_host_add(collector->host, PW_OWN_INDEX, "", NULL) == NULL)
 		goto out_of_memory;
-	collector->config = config;
 	collector->ringing.host = collector->host;
-	collector->walks = pw_host_set_backend(collector->host, walk, why) == 0;
+	collector->walks = pw_host_set_backend(collector->host, parts->walk, parts->why) == 0;
 	if (collector->walks)
 		pw_log(LOG_INFO, "sockets are read by BPF");
 	else
 		pw_log(config->backend == PW_BACKEND_BPF ? LOG_WARNING : LOG_INFO, "sockets are read by netlink: %s",
-			why->text);
+			parts->why->text);
 	pw_collector_set_config(collector, config);
 	restore_state(collector);
 	return collector;
 
 out_of_memory:
-	if (walk != NULL)
-		walk->free(walk);
+	if (parts->walk != NULL)
+		parts->walk->free(parts->walk);
 	pw_collector_free(collector);
 	pw_error_set(err, "out of memory");
 	return NULL;
@@ -327,17 +332,37 @@ static void follow_conntrack(struct pw_collector *collector, struct pw_namespace
 		tell_failure(collector, &events[i]);
 }
 
-/* Of the host alone: what others run in namespaces of their own is theirs. */
+/* Tells of services that listen inside the ephemeral range, when there is one that was not told of: while it restarts,
+ * connect() may take its port. Of the host alone: what others run in namespaces of their own is theirs. */
 static void follow_listeners(struct pw_collector *collector, const struct pw_namespace *ns)
 {
-	struct pw_portset listening;
-	char text[256];
+	const uint64_t now_ms = pw_clock_boot_ms();
+	const struct pw_range *range = &ns->range;
+	struct pw_portset listening, fresh;
+	char ports[LISTENERS_NAMED * 8] = "";
+	unsigned n, named = 0;
 
 	if (ns->index != PW_OWN_INDEX || ns->empty)
 		return;
 	pw_census_listening(ns->census, &listening);
-	if (pw_listeners_tell(&collector->listeners, &listening, &ns->range, pw_clock_boot_ms(), text, sizeof(text)))
-		pw_log(LOG_NOTICE, "%s", text);
+	fresh = listening;
+	pw_portset_subtract(&fresh, &collector->told_listening);
+	if (pw_portset_count(&fresh) == 0 ||
+		(collector->told_listening_ms != 0 && now_ms - collector->told_listening_ms < LISTENERS_MS))
+		return;
+	n = pw_portset_count(&listening);
+	for (uint32_t port = range->low; port <= range->high && named < LISTENERS_NAMED; port++)
+		if (pw_portset_has(&listening, (uint16_t)port)) {
+			size_t used = strlen(ports);
+
+			snprintf(ports + used, sizeof(ports) - used, "%s%u", named++ > 0 ? ", " : "", (unsigned)port);
+		}
+	pw_log(LOG_NOTICE,
+		"services listen on %u port%s of the ephemeral range %u-%u (%s%s): while one restarts, a connect() may take "
+		"its port; reserve those that are always used (net.ipv4.ip_local_reserved_ports)",
+		n, n == 1 ? "" : "s", range->low, range->high, ports, n > named ? ", ..." : "");
+	pw_portset_union(&collector->told_listening, &listening);
+	collector->told_listening_ms = now_ms;
 }
 
 static void follow_namespace(struct pw_collector *collector, struct pw_namespace *ns, struct pw_ns_poll *poll)
@@ -448,16 +473,6 @@ static void follow_connects(struct pw_collector *collector)
 const struct pw_ringing *pw_collector_ringing(const struct pw_collector *collector)
 {
 	return &collector->ringing;
-}
-
-void pw_collector_set_journal(struct pw_collector *collector, struct pw_journal *journal)
-{
-	collector->journal = journal;
-}
-
-void pw_collector_set_stopping(struct pw_collector *collector, bool (*stopping)(void))
-{
-	collector->stopping = stopping;
 }
 
 void pw_collector_poll(struct pw_collector *collector)

@@ -15,10 +15,20 @@
 
 struct pw_collector;
 
-/* Prepares the polls of the daemon's own network namespace. `walk` is the BPF backend, and taken over; NULL when
- * there is none, for the reason in *why, which becomes that for which it is not used. Everything else is borrowed. NULL with an error. */
-struct pw_collector *pw_collector_new(const struct pw_config *config, struct pw_exchange *exchange,
-	struct pw_connect_events *events, struct pw_backend *walk, struct pw_error *why, struct pw_error *err);
+/* What a collector works with; all of it is borrowed but the backend, which is taken over. */
+struct pw_collector_parts {
+	const struct pw_config *config;
+	struct pw_exchange *exchange;
+	struct pw_connect_events *events;
+	struct pw_backend *walk;    /* BPF, or NULL when there is none ... */
+	struct pw_error *why;       /* ... for this reason, which becomes the one for which it is not used */
+	struct pw_journal *journal; /* gets what happens */
+	/* asked between two namespaces: a poll of many of them is given up, and leaves nothing, once this says true */
+	bool (*stopping)(void);
+};
+
+/* Prepares the polls of the daemon's own network namespace. NULL with an error. */
+struct pw_collector *pw_collector_new(const struct pw_collector_parts *parts, struct pw_error *err);
 void pw_collector_free(struct pw_collector *collector);
 
 /* Whether sockets are read by BPF. */
@@ -29,13 +39,6 @@ void pw_collector_set_config(struct pw_collector *collector, const struct pw_con
 
 /* Whether the last reload was refused: the snapshots say so. */
 void pw_collector_set_config_failed(struct pw_collector *collector, bool failed);
-
-/* What happens is written into this journal from now on; borrowed. */
-void pw_collector_set_journal(struct pw_collector *collector, struct pw_journal *journal);
-
-/* Asked between two namespaces: a poll of many of them is given up, and leaves nothing, once this says true. NULL, as
- * at the start: never. */
-void pw_collector_set_stopping(struct pw_collector *collector, bool (*stopping)(void));
 
 /* One poll: publishes a snapshot, posts and logs its events. A failure is logged and counted; the last good numbers
  * stay. */

@@ -355,7 +355,14 @@ static int start(struct daemon *d, struct pw_error *err)
 	d->journal = pw_journal_new();
 	if (d->exchange == NULL || d->journal == NULL)
 		return pw_error_set(err, "out of memory or descriptors");
-	d->collector = pw_collector_new(d->config, d->exchange, d->events, d->walk, &why, err);
+	d->collector = pw_collector_new(&(struct pw_collector_parts){.config = d->config,
+						.exchange = d->exchange,
+						.events = d->events,
+						.walk = d->walk,
+						.why = &why,
+						.journal = d->journal,
+						.stopping = is_stopping},
+		err);
 	d->walk = NULL;
 	if (d->collector == NULL)
 		return -1;
@@ -365,8 +372,6 @@ static int start(struct daemon *d, struct pw_error *err)
 	if (d->timer_fd < 0 || arm_timer(d) < 0)
 		return pw_error_set(err, "poll timer: %s", strerror(errno));
 	pw_log(LOG_INFO, "polling every %g s", d->config->poll_interval_ms / 1000.0);
-	pw_collector_set_stopping(d->collector, is_stopping);
-	pw_collector_set_journal(d->collector, d->journal);
 	/* the first poll comes before the agent, so that it never answers without numbers */
 	pw_collector_poll(d->collector);
 	if (d->config->metrics.listen != NULL) {
