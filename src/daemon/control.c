@@ -166,19 +166,6 @@ static bool accept_reader(struct pw_control *c, const struct pw_snapshot *snapsh
 	return true;
 }
 
-static void accept_readers(struct pw_control *c)
-{
-	const struct pw_snapshot *snapshot = pw_exchange_snapshot(c->exchange);
-
-	if (snapshot == NULL)
-		c->accept_ms = pw_clock_boot_ms() + SWEEP_MS;
-	/* not without end: those who read already have their turn as well */
-	for (unsigned i = 0; i < READERS && c->n < READERS && snapshot != NULL; i++)
-		if (!accept_reader(c, snapshot, pw_clock_boot_ms()))
-			break;
-	pw_snapshot_unref(snapshot);
-}
-
 static void serve_readers(struct pw_control *c, const struct pollfd *fds)
 {
 	const uint64_t now_ms = pw_clock_boot_ms();
@@ -201,6 +188,7 @@ static void serve_readers(struct pw_control *c, const struct pollfd *fds)
 static void *run(void *context)
 {
 	struct pw_control *c = context;
+	const struct pw_snapshot *snapshot;
 	struct pollfd fds[2 + READERS] = {{.fd = c->stop, .events = POLLIN}};
 
 	pw_schedule_as_batch();
@@ -220,8 +208,16 @@ static void *run(void *context)
 		if (poll(fds, 2 + n, wait_ms) < 0 && errno != EINTR)
 			break;
 		serve_readers(c, fds + 2);
-		if (fds[1].revents != 0)
-			accept_readers(c);
+		if (fds[1].revents == 0)
+			continue;
+		snapshot = pw_exchange_snapshot(c->exchange);
+		if (snapshot == NULL)
+			c->accept_ms = pw_clock_boot_ms() + SWEEP_MS;
+		/* not without end: those who read already have their turn as well */
+		for (unsigned i = 0; i < READERS && c->n < READERS && snapshot != NULL; i++)
+			if (!accept_reader(c, snapshot, pw_clock_boot_ms()))
+				break;
+		pw_snapshot_unref(snapshot);
 	}
 	return NULL;
 }

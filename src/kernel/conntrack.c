@@ -103,22 +103,6 @@ static int message_attributes(const struct nlmsghdr *message, uint8_t *family, s
 
 /* --- one entry --- */
 
-static int parse_ports(struct span proto, struct pw_conntrack_entry *out)
-{
-	struct span number, source, destination;
-
-	if (need(proto, CTA_PROTO_NUM, 1, &number) < 0)
-		return -1;
-	out->protocol = number.p[0];
-	if (out->protocol != IPPROTO_TCP && out->protocol != IPPROTO_UDP)
-		return 0;
-	if (need(proto, CTA_PROTO_SRC_PORT, 2, &source) < 0 || need(proto, CTA_PROTO_DST_PORT, 2, &destination) < 0)
-		return -1;
-	out->remote_port = number16(source);
-	out->local_port = number16(destination);
-	return 1;
-}
-
 static uint8_t state_flag(struct span protoinfo)
 {
 	static const uint8_t flags[] = {[TCP_CONNTRACK_SYN_SENT] = PW_CONNTRACK_SYN_SENT,
@@ -142,11 +126,11 @@ static uint8_t state_flag(struct span protoinfo)
  * and port that the source was given. */
 int pw_conntrack_parse(const struct nlmsghdr *message, struct pw_conntrack_entry *out)
 {
-	struct span attributes, original, original_ip, client, reply, ip, source, destination, proto, status, info;
+	struct span number, source_port, destination_port, attributes, original, original_ip, client, reply, ip, source,
+		destination, proto, status, info;
 	uint8_t family;
 	size_t len;
 	bool ipv4;
-	int rc;
 
 	if (message_attributes(message, &family, &attributes) < 0)
 		return -1;
@@ -169,16 +153,23 @@ int pw_conntrack_parse(const struct nlmsghdr *message, struct pw_conntrack_entry
 	memcpy(out->remote, source.p, len);
 	memcpy(out->client, client.p, len);
 	out->family = family;
-	rc = parse_ports(proto, out);
-	if (rc <= 0)
-		return rc;
+	if (need(proto, CTA_PROTO_NUM, 1, &number) < 0)
+		return -1;
+	out->protocol = number.p[0];
+	if (out->protocol != IPPROTO_TCP && out->protocol != IPPROTO_UDP)
+		return 0;
+	if (need(proto, CTA_PROTO_SRC_PORT, 2, &source_port) < 0 ||
+		need(proto, CTA_PROTO_DST_PORT, 2, &destination_port) < 0)
+		return -1;
+	out->remote_port = number16(source_port);
+	out->local_port = number16(destination_port);
 	out->flags = 0;
 	if (find_attribute(attributes, CTA_STATUS, &status) > 0 && status.len >= 4 &&
 		(number32(status) & IPS_SRC_NAT) != 0)
 		out->flags |= PW_CONNTRACK_SOURCE_TRANSLATED;
 	if (find_attribute(attributes, CTA_PROTOINFO, &info) > 0)
 		out->flags |= state_flag(info);
-	return rc;
+	return 1;
 }
 
 int pw_conntrack_parse_stats(const struct nlmsghdr *message, struct pw_conntrack_stats *stats)

@@ -69,27 +69,10 @@ static void note_process(struct pw_holder *holder, unsigned *found, const char *
 	snprintf(text + used, size - used, "%s%s (pid %s)", used > 0 ? ", " : "", comm[0] != '\0' ? comm : "?", pid);
 }
 
-/* The inode number in "socket:[123]"; 0 where it is another file. */
-static uint64_t socket_inode(int directory, const char *name)
-{
-	char target[64];
-	ssize_t n = readlinkat(directory, name, target, sizeof(target) - 1);
-	const char *text = target;
-	uint64_t inode;
-
-	if (n <= 0)
-		return 0;
-	target[n] = '\0';
-	if (strncmp(target, "socket:[", 8) != 0)
-		return 0;
-	text += 8;
-	return pw_number_take(&text, UINT64_MAX, &inode) && *text == ']' ? inode : 0;
-}
-
 /* A process that has a socket open more than once is noted once. */
 static void look_into(struct pw_holders *holders, struct found *found, const char *pid)
 {
-	char path[280];
+	char path[280], target[64];
 	const struct dirent *entry;
 	DIR *directory;
 
@@ -98,8 +81,15 @@ static void look_into(struct pw_holders *holders, struct found *found, const cha
 	if (directory == NULL)
 		return; /* another user's, or it has ended */
 	while ((entry = readdir(directory)) != NULL) {
-		uint64_t inode = socket_inode(dirfd(directory), entry->d_name);
+		/* "socket:[123]" with the inode number, or another file */
+		ssize_t n = readlinkat(dirfd(directory), entry->d_name, target, sizeof(target) - 1);
+		const char *text = target + strlen("socket:[");
+		uint64_t inode;
 
+		target[n > 0 ? n : 0] = '\0';
+		if (strncmp(target, "socket:[", strlen("socket:[")) != 0 ||
+			!pw_number_take(&text, UINT64_MAX, &inode) || *text != ']')
+			continue;
 		for (size_t i = 0; i < holders->n && inode != 0; i++)
 			found[i].here = found[i].here || holders->list[i].socket.inode == inode;
 	}

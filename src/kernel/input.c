@@ -50,13 +50,24 @@ static const char *const text_paths[PW_STREAM_COUNT] = {
 	[PW_STREAM_CONNTRACK_MAX] = "/proc/sys/net/netfilter/nf_conntrack_max",
 };
 
-static int open_netlink(struct kernel *kernel, const void *request, size_t len)
+static int kernel_open(void *self, enum pw_stream stream, const void *request, size_t len)
 {
 	const struct timeval timeout = {.tv_sec = RECEIVE_TIMEOUT_S};
+	struct kernel *kernel = self;
 	int saved;
 
+	kernel->stream = stream;
+	kernel->offset = 0;
+	if (!pw_stream_is_dump(stream)) {
+		if (text_paths[stream] != NULL) {
+			kernel->fd = open(text_paths[stream], O_RDONLY | O_CLOEXEC);
+			return kernel->fd < 0 ? -errno : 0;
+		}
+		kernel->fd = kernel->settings[stream];
+		return kernel->fd < 0 ? -ENOENT : 0;
+	}
 	kernel->netlink = mnl_socket_open2(
-		pw_stream_is_netfilter(kernel->stream) ? NETLINK_NETFILTER : NETLINK_SOCK_DIAG, SOCK_CLOEXEC);
+		pw_stream_is_netfilter(stream) ? NETLINK_NETFILTER : NETLINK_SOCK_DIAG, SOCK_CLOEXEC);
 	if (kernel->netlink == NULL)
 		return -errno;
 	kernel->fd = mnl_socket_get_fd(kernel->netlink);
@@ -67,22 +78,6 @@ static int open_netlink(struct kernel *kernel, const void *request, size_t len)
 	saved = errno;
 	mnl_socket_close(kernel->netlink);
 	return -saved;
-}
-
-static int kernel_open(void *self, enum pw_stream stream, const void *request, size_t len)
-{
-	struct kernel *kernel = self;
-
-	kernel->stream = stream;
-	kernel->offset = 0;
-	if (pw_stream_is_dump(stream))
-		return open_netlink(kernel, request, len);
-	if (text_paths[stream] != NULL) {
-		kernel->fd = open(text_paths[stream], O_RDONLY | O_CLOEXEC);
-		return kernel->fd < 0 ? -errno : 0;
-	}
-	kernel->fd = kernel->settings[stream];
-	return kernel->fd < 0 ? -ENOENT : 0;
 }
 
 static ssize_t kernel_read(void *self, void *buf, size_t size, uint32_t *sender)

@@ -95,20 +95,6 @@ static void set_lists(struct pw_namespace *ns)
 	sockets->ports_context = ns->snat.ports_context = ns;
 }
 
-static uint64_t own_cookie(void)
-{
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	socklen_t size = sizeof(uint64_t);
-	uint64_t cookie = 0;
-
-	if (fd >= 0) {
-		if (getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &size) < 0)
-			cookie = 0;
-		close(fd);
-	}
-	return cookie;
-}
-
 enum pw_read_status pw_namespace_read_outside(struct pw_namespace *ns)
 {
 	ns->status = ns->outside->settings(ns->outside, ns);
@@ -118,12 +104,21 @@ enum pw_read_status pw_namespace_read_outside(struct pw_namespace *ns)
 
 enum pw_read_status pw_namespace_read(struct pw_namespace *ns)
 {
+	socklen_t size = sizeof(ns->cookie);
 	struct stat own;
+	int fd = -1;
 
 	if (ns->input.ops == NULL && open_input(ns) < 0)
 		return ns->status = PW_READ_FAILED;
 	ns->entered = stat("/proc/thread-self/ns/net", &own) == 0 ? own.st_ino : 0;
-	ns->cookie = ns->path[0] != '\0' ? own_cookie() : 0;
+	ns->cookie = 0;
+	if (ns->path[0] != '\0')
+		fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd >= 0) {
+		if (getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &ns->cookie, &size) < 0)
+			ns->cookie = 0;
+		close(fd);
+	}
 	ns->status = pw_sysctl_read(&ns->input, &ns->range, &ns->err);
 	set_lists(ns);
 	if (ns->status == PW_READ_OK)

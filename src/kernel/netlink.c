@@ -195,25 +195,19 @@ static int bound_pass(struct take *take)
 	return 0;
 }
 
-/* Settings that changed under the probes make their answers worthless: a reserved port looks like a blocked one. */
-static bool settings_changed(struct pw_namespace *ns)
-{
-	struct pw_range now;
-
-	memset(&now, 0, sizeof(now));
-	return pw_sysctl_read(&ns->input, &now, NULL) != PW_READ_OK || now.low != ns->range.low ||
-		now.high != ns->range.high || memcmp(&now.reserved, &ns->range.reserved, sizeof(now.reserved)) != 0;
-}
-
-/* At most PW_PROBES_MAX ports, so that a change of the settings spoils no more. */
+/* At most PW_PROBES_MAX ports, so that a change of the settings spoils no more: under the probes it makes their answers
+ * worthless, since a reserved port looks like a blocked one. */
 static void probe_part(struct pw_namespace *ns, struct pw_probe *probe, const uint16_t *ports, size_t n)
 {
 	enum pw_probe_answer answers[PW_PROBES_MAX];
+	struct pw_range now;
 
 	for (size_t i = 0; i < n; i++)
 		answers[i] = pw_probe_port(probe, ports[i]);
 	ns->stats.probes += (uint32_t)n;
-	if (settings_changed(ns))
+	memset(&now, 0, sizeof(now));
+	if (pw_sysctl_read(&ns->input, &now, NULL) != PW_READ_OK || now.low != ns->range.low ||
+		now.high != ns->range.high || memcmp(&now.reserved, &ns->range.reserved, sizeof(now.reserved)) != 0)
 		return;
 	for (size_t i = 0; i < n; i++)
 		if (answers[i] != PW_PROBE_UNKNOWN)

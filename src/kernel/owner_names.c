@@ -87,10 +87,11 @@ static bool is_user_manager(const char *text, size_t len)
 	return strncmp(text, "user@", 5) == 0 && ends_with(text, len, ".service");
 }
 
-/* The container's id in a component such as docker-ID.scope, cri-containerd-ID.scope, kubepods-...:cri-containerd:ID
- * or ID, or NULL. */
-static const char *container_id(const char *text, size_t len)
+/* By the container's id in a component such as docker-ID.scope, cri-containerd-ID.scope, kubepods-...:cri-containerd:ID
+ * or ID, or by the name that LXC has for it. */
+static bool name_container(const char *text, size_t len, char *buf, size_t size)
 {
+	static const char lxc[] = "lxc.payload.";
 	size_t digits = 0;
 
 	for (size_t i = 0; i <= len; i++) {
@@ -98,24 +99,15 @@ static const char *container_id(const char *text, size_t len)
 			digits++;
 			continue;
 		}
-		if (digits == CONTAINER_ID)
-			return text + i - CONTAINER_ID;
+		if (digits == CONTAINER_ID) {
+			snprintf(buf, size, "container %.*s", CONTAINER_ID_SHOWN, text + i - CONTAINER_ID);
+			return true;
+		}
 		digits = 0;
 	}
-	return NULL;
-}
-
-static bool name_container(const char *text, size_t len, char *buf, size_t size)
-{
-	static const char lxc[] = "lxc.payload.";
-	const char *id = container_id(text, len);
-
-	if (id != NULL)
-		snprintf(buf, size, "container %.*s", CONTAINER_ID_SHOWN, id);
-	else if (len > sizeof(lxc) - 1 && memcmp(text, lxc, sizeof(lxc) - 1) == 0)
-		snprintf(buf, size, "container %.*s", (int)(len - (sizeof(lxc) - 1)), text + sizeof(lxc) - 1);
-	else
+	if (len < sizeof(lxc) || memcmp(text, lxc, sizeof(lxc) - 1) != 0)
 		return false;
+	snprintf(buf, size, "container %.*s", (int)(len - (sizeof(lxc) - 1)), text + sizeof(lxc) - 1);
 	return true;
 }
 

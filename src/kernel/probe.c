@@ -90,22 +90,16 @@ static struct pw_address loopback(int family)
 	return pw_address_make(family, family == AF_INET ? v4 : v6, 0);
 }
 
-/* splitmix64: any spread of destinations will do. */
-static uint64_t next_random(struct pw_probe *probe)
-{
-	uint64_t z = probe->random += UINT64_C(0x9e3779b97f4a7c15);
-
-	z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-	return z ^ (z >> 31);
-}
-
 /* A destination that nobody is connected to from this port: 127.64.0.1 to 127.191.255.254, or any port of ::1. */
 static union endpoint random_destination(struct pw_probe *probe)
 {
-	const uint64_t r = next_random(probe);
 	struct pw_address to = loopback(probe->family);
+	uint64_t r = probe->random += UINT64_C(0x9e3779b97f4a7c15);
 
+	/* splitmix64: any spread of destinations will do */
+	r = (r ^ (r >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+	r = (r ^ (r >> 27)) * UINT64_C(0x94d049bb133111eb);
+	r ^= r >> 31;
 	if (probe->family == AF_INET) {
 		to.bytes[1] = (uint8_t)(64 + (r & 127));
 		to.bytes[2] = (uint8_t)(r >> 8);

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/number.h"
+
 static uint32_t add_sat(uint32_t a, uint32_t b)
 {
 	return a > UINT32_MAX - b ? UINT32_MAX : a + b;
@@ -15,28 +17,13 @@ static uint32_t sub_sat(uint32_t a, uint32_t b)
 	return a > b ? a - b : 0;
 }
 
-/* A decimal number, saturated. The counts are summed over CPUs without a lock: one that prints as negative is 0. */
-static int parse_count(const char *p, uint32_t *count)
-{
-	bool negative = *p == '-';
-	uint64_t value = 0;
-
-	p += negative;
-	if (*p < '0' || *p > '9')
-		return -1;
-	for (; *p >= '0' && *p <= '9'; p++) {
-		value = value * 10 + (uint64_t)(*p - '0');
-		if (value > UINT32_MAX)
-			value = UINT32_MAX;
-	}
-	*count = negative ? 0 : (uint32_t)value;
-	return 0;
-}
-
-/* The number behind the word " name " of the line that begins with `section`. */
+/* The number behind the word " name " of the line that begins with `section`, saturated. The counts are summed over CPUs
+ * without a lock: one that prints as negative is 0. */
 static int find_count(const char *text, const char *section, const char *name, uint32_t *count)
 {
 	const size_t section_len = strlen(section), len = strlen(name);
+	uint64_t value;
+	bool negative;
 
 	while (strncmp(text, section, section_len) != 0) {
 		text = strchr(text, '\n');
@@ -46,8 +33,17 @@ static int find_count(const char *text, const char *section, const char *name, u
 	}
 	for (text += section_len; *text == ' '; text += strcspn(text, " \n")) {
 		text++;
-		if (strncmp(text, name, len) == 0 && text[len] == ' ')
-			return parse_count(text + len + 1, count);
+		if (strncmp(text, name, len) != 0 || text[len] != ' ')
+			continue;
+		text += len + 1;
+		negative = *text == '-';
+		text += negative;
+		if (!pw_is_digit(*text))
+			return -1;
+		for (value = 0; pw_is_digit(*text); text++)
+			value = value < UINT32_MAX ? value * 10 + (uint64_t)(*text - '0') : value;
+		*count = negative ? 0 : value < UINT32_MAX ? (uint32_t)value : UINT32_MAX;
+		return 0;
 	}
 	return -1;
 }
