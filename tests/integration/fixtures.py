@@ -4,6 +4,7 @@
     PW_BUILDDIR=/path/to/build /usr/bin/python3 -m pytest [-n 4] tests/integration
 """
 
+import fcntl
 import functools
 import os
 
@@ -15,6 +16,7 @@ from snmp import Mib
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "slow: takes more than a few seconds; left out of the run with sanitizers")
+    config.addinivalue_line("markers", "alone: reads what the whole host does, or how long something takes; nothing runs beside it")
 
 
 def pytest_runtest_logreport(report):
@@ -29,6 +31,21 @@ def pytest_collection_modifyitems(items):
         return
     for item in items:
         item.add_marker(pytest.mark.skip(reason="needs root: it makes network namespaces"))
+
+
+@pytest.fixture(autouse=True, name="turn")
+def fixture_turn(request, tmp_path_factory):
+    """Of the tests that run at a time: each shares the host with the others, or has it alone. Who waits to be alone keeps the door."""
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        yield
+        return
+    alone = request.node.get_closest_marker("alone") is not None
+    with open(base.parent / "door", "wb") as door, open(base.parent / "host", "wb") as host:
+        fcntl.flock(door, fcntl.LOCK_EX)
+        fcntl.flock(host, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        fcntl.flock(door, fcntl.LOCK_UN)
+        yield
 
 
 @pytest.fixture(scope="session", name="mib")

@@ -82,7 +82,7 @@ class Scene:
     def polls(self, count=2):
         """Waits for that many further polls: what happened before has been seen then."""
         target = self.manager.get("pwPolls") + count
-        eventually(lambda: (self.manager.get("pwPolls") or 0) >= target, 20)
+        eventually(lambda: (self.manager.get("pwPolls") or 0) >= target, 20 + count / 10)
 
     def until(self, name, deadline=10, **columns):
         """Waits until the pool's row has these values (column names without pwPool, first letter small); returns the row."""

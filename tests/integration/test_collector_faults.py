@@ -275,12 +275,15 @@ def test_without_address_space(scene):
     for part in range(3):
         scene.load.listen("0.0.0.0", 9000 + part)
         scene.workshop.load(scene.ns).ask("spread", first=f"127.{part + 1}.0.1", hosts=16000, port=9000 + part, count=1)
-    eventually(lambda: [event["notification"] for event in told(scene)] == ["pwCollectorFailed"], 20)
-    assert "out of memory" in told(scene)[0]["pwEventText"]
+    eventually(lambda: [event["notification"] for event in told(scene)][-1:] == ["pwCollectorFailed"], 20)
+    assert "out of memory" in told(scene)[-1]["pwEventText"]
     resource.prlimit(daemon.pid, resource.RLIMIT_AS, unlimited)
     eventually(lambda: scene.manager.get("pwPoolsSeen") > 48000, 20)
     assert scene.until(WEB, used=600)["pwPoolState"] == "warning"
-    eventually(lambda: [event["notification"] for event in told(scene)] == list(TOLD), 20)
+    # a poll may have succeeded between two that failed, while there were fewer destinations
+    eventually(lambda: [event["notification"] for event in told(scene)][-1] == TOLD[-1], 20)
+    names = [event["notification"] for event in told(scene)]
+    assert names == list(TOLD) * (len(names) // 2)
     ends_well(daemon)
 
 

@@ -10,6 +10,8 @@ import pytest
 from harness import PATIENCE, eventually, program
 from scene import TRAP_V2C
 
+pytestmark = pytest.mark.alone
+
 HERE, PORT = "127.0.0.1", 8080
 
 

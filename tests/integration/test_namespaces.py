@@ -304,6 +304,7 @@ def test_an_idle_namespace_costs_no_dump(scene):
     tenant.leave()
 
 
+@pytest.mark.alone
 def test_all_are_read_from_the_outside(scene):
     """Without a privilege but to load the programs, which test_privileges.py sees given up: ranges, reserved ports, pools, numbers of sockets and names of interfaces of namespaces that nobody enters."""
     start(scene, BPF + "namespaces { all = true }\nmin-used = 1\nmax-rows = 10000\nprobe = off\nconnect-failures = false",
@@ -340,6 +341,7 @@ def test_all_are_read_from_the_outside(scene):
     assert "poll failed" not in scene.daemon.log()
 
 
+@pytest.mark.alone
 def test_portwatch_looks_into_the_namespaces_that_are_named(scene):
     start(scene, "namespaces { all = true }")
     add(scene, ["blue", "green", "red"])

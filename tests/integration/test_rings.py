@@ -11,6 +11,8 @@ import pytest
 from harness import PATIENCE, eventually
 from scene import TRAP_V2C
 
+pytestmark = pytest.mark.alone
+
 HERE, PORT = "127.0.0.1", 8080
 NAME = f"tcp {HERE} -> {HERE}:{PORT}"
 ROOM = 1000
