@@ -156,7 +156,7 @@ char *pw_state_file_read(const struct pw_state_file *file, size_t *len, struct p
 	if (fd < 0 && errno == ENOENT)
 		return NULL;
 	if (fd >= 0 && fstat(fd, &status) == 0) {
-		errno = S_ISREG(status.st_mode) && status.st_size < SIZE_MAX_READ ? ENOMEM : EFBIG;
+		errno = S_ISREG(status.st_mode) && status.st_size < (off_t)SIZE_MAX_READ ? ENOMEM : EFBIG;
 		text = errno == ENOMEM ? malloc((size_t)status.st_size + 1) : NULL;
 		n = text != NULL ? read(fd, text, (size_t)status.st_size) : -1;
 	}
