@@ -236,13 +236,48 @@ static void fill(struct pw_snapshot *s, struct pw_arena *arena, struct pw_answer
 	s->n_top = top != NULL;
 }
 
-int pw_answer_parse(const char *text, size_t len, struct pw_answer *answer, struct pw_error *err)
+/* Leaves of the document what is of the namespaces with these names. Returns the first that is not there, else NULL. */
+static const char *narrow(json_t *root, const char *const *names, size_t n)
+{
+	json_t *namespaces = json_array(), *pools = json_array(), *ns, *pool;
+	const char *missing = NULL;
+	size_t at, k;
+
+	for (size_t i = 0; i < n && missing == NULL; i++) {
+		missing = names[i];
+		json_array_foreach(json_object_get(root, "namespaces"), at, ns)
+		{
+			const char *name = json_string_value(json_object_get(ns, "name"));
+
+			if (name == NULL || strcmp(name, names[i]) != 0)
+				continue;
+			missing = NULL;
+			json_array_append(namespaces, ns);
+			json_array_foreach(json_object_get(root, "pools"), k, pool)
+			{
+				if (json_equal(json_object_get(pool, "nsIndex"), json_object_get(ns, "index")))
+					json_array_append(pools, pool);
+			}
+		}
+	}
+	/* counts of pools that nobody asks for would only puzzle */
+	json_object_set_new(root, "poolsSeen", json_integer((json_int_t)json_array_size(pools)));
+	json_object_set_new(root, "poolsListed", json_integer((json_int_t)json_array_size(pools)));
+	json_object_set_new(root, "namespaces", namespaces);
+	json_object_set_new(root, "pools", pools);
+	json_object_set_new(root, "labels", json_array());
+	return missing;
+}
+
+int pw_answer_parse(const char *text, size_t len, const char *const *names, size_t n, struct pw_answer *answer,
+	struct pw_error *err)
 {
 	json_error_t problem;
 	json_t *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &problem);
 	const json_t *events = json_object_get(root, "events");
 	struct pw_snapshot *snapshot;
 	struct pw_arena *arena;
+	const char *missing;
 	bool failed;
 
 	*answer = (struct pw_answer){0};
@@ -252,10 +287,18 @@ int pw_answer_parse(const char *text, size_t len, struct pw_answer *answer, stru
 		json_decref(root);
 		return -1;
 	}
+	missing = n > 0 ? narrow(root, names, n) : NULL;
+	if (missing != NULL) {
+		pw_error_set(err, "it does not watch a namespace %s", missing);
+		json_decref(root);
+		return -1;
+	}
 	answer->events = calloc(json_array_size(events) + 1, sizeof(*answer->events));
 	snapshot = pw_snapshot_new(&arena);
 	if (snapshot != NULL && answer->events != NULL) {
 		fill(snapshot, arena, answer, root);
+		if (n > 0)
+			snapshot->active_alarms = (uint32_t)snapshot->n_alarms;
 		answer->n_events = json_array_size(events);
 		for (size_t i = 0; i < answer->n_events; i++)
 			fill_row(&pw_event_fields, &answer->context, json_array_get(events, i), arena,
@@ -272,7 +315,7 @@ int pw_answer_parse(const char *text, size_t len, struct pw_answer *answer, stru
 	return pw_error_set(err, "out of memory");
 }
 
-int pw_answer_read(const char *path, struct pw_answer *answer, struct pw_error *err)
+int pw_answer_read(const char *path, const char *const *names, size_t n, struct pw_answer *answer, struct pw_error *err)
 {
 	int fd = connect_to(path, err), rc;
 	size_t len;
@@ -284,7 +327,7 @@ int pw_answer_read(const char *path, struct pw_answer *answer, struct pw_error *
 	close(fd);
 	if (text == NULL)
 		return -1;
-	rc = pw_answer_parse(text, len, answer, err);
+	rc = pw_answer_parse(text, len, names, n, answer, err);
 	free(text);
 	return rc;
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "report/explain.h"
 
+#include <ctype.h>
+#include <inttypes.h>
 #include <netinet/in.h>
 #include <stdarg.h>
 #include <string.h>
@@ -235,25 +237,30 @@ static void tell_snat(const struct explanation *e)
 			e->counts->capacity);
 }
 
-static bool loses_packets(const struct explanation *e)
+/* Packets that found no entry: as the kernel counts them, or as the daemon has since it started. */
+static uint64_t lost_packets(const struct explanation *e)
 {
-	return e->row->key.kind == PW_KIND_SNAT && e->notes->insert_failed != 0;
+	if (e->row->key.kind != PW_KIND_SNAT)
+		return 0;
+	return e->report->daemon == NULL ? e->notes->insert_failed : e->ns->snat_failures;
 }
 
 /* Two packets that choose one port at the same time: the second is dropped, however many ports are free. */
 static void tell_races(const struct explanation *e)
 {
-	if (!loses_packets(e))
+	const char *since = e->report->daemon == NULL ? "the kernel counts them (insert_failed)" : "portwatchd started";
+	const uint64_t lost = lost_packets(e);
+
+	if (lost == 0)
 		return;
 	if (e->counts->utilization < RACING_BELOW)
 		say(e,
-			"%u packets found no entry since the kernel counts them (insert_failed). If that number moves while "
+			"%" PRIu64 " packets found no entry since %s. If that number moves while "
 			"the pool is as empty as this, no port is missing: two packets choose the same one at the same time, and "
 			"the second is dropped. random-fully in the NAT rule helps, more ports do not.",
-			e->notes->insert_failed);
+			lost, since);
 	else
-		say(e, "%u packets found no entry since the kernel counts them (insert_failed).",
-			e->notes->insert_failed);
+		say(e, "%" PRIu64 " packets found no entry since %s.", lost, since);
 }
 
 static void tell_slow(const struct explanation *e)
@@ -317,30 +324,30 @@ static void tell_reuse(const struct explanation *e)
 			"A port in TIME_WAIT is refused to bind() for the whole %u s, whatever net.ipv4.tcp_tw_reuse "
 			"says.",
 			TIME_WAIT_S);
-	else if (!e->notes->timestamps)
+	else if (!e->ns->timestamps)
 		say(e,
 			"net.ipv4.tcp_timestamps is 0, and without timestamps no port in TIME_WAIT is handed out "
 			"again: with 1 (and "
 			"net.ipv4.tcp_tw_reuse = 1) connect() could take these over after %u ms.",
-			e->notes->tw_reuse_delay_ms);
+			e->ns->tw_reuse_delay_ms);
 	else if (e->ns->tw_reuse == PW_TW_REUSE_OFF)
 		say(e,
 			"net.ipv4.tcp_tw_reuse is 0: with 1, connect() takes over a port in TIME_WAIT after %u ms, if "
 			"the remote "
 			"side uses TCP timestamps.",
-			e->notes->tw_reuse_delay_ms);
+			e->ns->tw_reuse_delay_ms);
 	else if (e->ns->tw_reuse == PW_TW_REUSE_LOOPBACK && !is_loopback(e))
 		say(e,
 			"net.ipv4.tcp_tw_reuse is 2, which helps loopback addresses only: with 1, connect() takes over "
 			"a port in "
 			"TIME_WAIT after %u ms here too, if the remote side uses TCP timestamps.",
-			e->notes->tw_reuse_delay_ms);
+			e->ns->tw_reuse_delay_ms);
 	else
 		say(e,
 			"%u of these %u can be taken over by connect() right now (net.ipv4.tcp_tw_reuse is %d) and "
 			"count as free; "
 			"of the others the remote side sends no TCP timestamps, or they are younger than %u ms.",
-			e->counts->reusable, e->counts->time_wait, (int)e->ns->tw_reuse, e->notes->tw_reuse_delay_ms);
+			e->counts->reusable, e->counts->time_wait, (int)e->ns->tw_reuse, e->ns->tw_reuse_delay_ms);
 }
 
 static void tell_time_wait(const struct explanation *e)
@@ -436,7 +443,7 @@ static void tell_blocked(const struct explanation *e)
 
 	if (!is_connect(e) || has_budget(e) || blocked == 0 || share(blocked, e->counts->capacity) < BLOCKED_SHARE)
 		return;
-	bound = e->notes->bound < blocked ? e->notes->bound : blocked;
+	bound = e->ns->bound < blocked ? e->ns->bound : blocked;
 	others = blocked - bound;
 	say(e,
 		"%u ports of the range (%u %%) are closed to every connect(): %u by sockets that took their port by "
@@ -525,12 +532,14 @@ static void tell_udp(const struct explanation *e)
 
 static void tell_doubt(const struct explanation *e)
 {
-	if (e->notes->unprobed != NULL && e->notes->ambiguous > 0)
+	const char *why = e->report->daemon == NULL ? e->notes->unprobed : "portwatchd has not probed them";
+
+	if (why != NULL && e->ns->ambiguous > 0)
 		say(e,
 			"%u ports are in doubt: sockets of unknown origin sit on them (%s). Those that this pool does "
 			"not "
 			"hold itself count as free, and free can be too high by as many.",
-			e->notes->ambiguous, e->notes->unprobed);
+			e->ns->ambiguous, why);
 }
 
 /* Whatever the pool: the next restart of such a service may fail with EADDRINUSE. */
@@ -539,18 +548,18 @@ static void tell_listeners(const struct explanation *e)
 	char ports[PW_LISTENERS_SHOWN * 6 + 16] = "";
 	size_t len = 0;
 
-	for (uint32_t i = 0; i < e->notes->listening && i < PW_LISTENERS_SHOWN; i++)
+	for (uint32_t i = 0; i < e->ns->listening && i < PW_LISTENERS_SHOWN; i++)
 		len += (size_t)snprintf(
-			ports + len, sizeof(ports) - len, "%s%u", i > 0 ? "," : "", e->notes->listeners[i]);
-	if (e->notes->listening > PW_LISTENERS_SHOWN)
+			ports + len, sizeof(ports) - len, "%s%u", i > 0 ? "," : "", e->ns->listeners[i]);
+	if (e->ns->listening > PW_LISTENERS_SHOWN)
 		snprintf(ports + len, sizeof(ports) - len, ",...");
 	if (len > 0)
 		say(e,
 			"Services listen on %u %s inside of %u-%u that %s not reserved (%s): when one restarts, a "
 			"connect() may have "
 			"taken its port. Reserve what they always use: net.ipv4.ip_local_reserved_ports.",
-			e->notes->listening, e->notes->listening == 1 ? "port" : "ports", e->ns->low, e->ns->high,
-			e->notes->listening == 1 ? "is" : "are", ports);
+			e->ns->listening, e->ns->listening == 1 ? "port" : "ports", e->ns->low, e->ns->high,
+			e->ns->listening == 1 ? "is" : "are", ports);
 }
 
 static void advise(const struct explanation *e)
@@ -566,9 +575,12 @@ static void advise(const struct explanation *e)
 void pw_explain_print(FILE *out, const struct pw_report *report, const struct pw_view *view)
 {
 	const struct pw_selection *selection = &report->selection;
+	char source[128];
 	struct explanation e = {
 		.report = report, .view = view, .out = out, .width = view->width != 0 ? view->width : TEXT_WIDTH};
 
+	if (pw_report_source(report, source, sizeof(source))[0] != '\0')
+		fprintf(out, "%c%s:\n", toupper((unsigned char)source[0]), source + 1);
 	if (selection->n == 0) {
 		pw_text_wrap(out, "No pool in sight holds a port: there is nothing to explain.", e.width, "", "");
 		return;
@@ -582,7 +594,7 @@ void pw_explain_print(FILE *out, const struct pw_report *report, const struct pw
 	headline(&e);
 	if (e.row->state != PW_STATE_NORMAL || e.counts->utilization >= QUIET_BELOW)
 		advise(&e);
-	else if (loses_packets(&e))
+	else if (lost_packets(&e) != 0)
 		tell_races(&e);
 	else if (counted(&e) != NULL && counted(&e)->failures != 0)
 		tell_failures(&e);

@@ -300,10 +300,8 @@ const char *pw_options_only_local(const struct pw_options *o)
 		const char *name;
 	} local[] = {
 		{o->no_daemon, "--no-daemon"},
-		{o->explain, "--explain"},
 		{o->all, "--all"},
-		{o->n_netns > 0 || o->all_netns, "--netns"},
-		{o->warning != 0 || o->critical != 0 || o->free_below != 0, "a threshold of the command line"},
+		{o->all_netns, "--netns '*'"},
 		{o->config != NULL, "--config"},
 		{o->backend_given, "--backend"},
 		{o->probe_given, "--probe"},
@@ -331,6 +329,8 @@ static int check_conflicts(const struct pw_options *o, struct pw_error *err)
 		return pw_error_set(err, "--alarms, --events, --explain, --watch and --check exclude each other");
 	if ((o->alarms || o->events) && o->format != PW_FORMAT_TABLE)
 		return pw_error_set(err, "--alarms and --events exclude %s: --json tells both", formats[o->format]);
+	if ((o->alarms || o->events) && o->n_netns > 0)
+		return pw_error_set(err, "--netns is not for --alarms and --events");
 	if ((o->alarms || o->events || o->socket != NULL) && pw_options_only_local(o) != NULL)
 		return pw_error_set(err, "%s is not for what portwatchd tells", pw_options_only_local(o));
 	if (o->who != 0 &&
@@ -428,19 +428,24 @@ static void override_thresholds(const struct pw_options *o, struct pw_thresholds
 		t->for_polls = 1;
 }
 
+bool pw_options_filtered(const struct pw_options *o)
+{
+	const struct pw_match *match = &o->match;
+
+	return match->kinds != 0 || match->protocols != 0 || match->n_local > 0 || match->n_remote > 0 ||
+		match->n_ports > 0 || o->states != 0;
+}
+
 /* Which pools are wanted besides the rows of the daemon: those below min-used too (--all), or only those beyond
  * max-rows, which a filter must see. min-used itself stays, since the thresholds in force hang on it. The ranking is
  * made anew for the pools that pass the filters, so the monitor need not make one; but every alarm needs its row for
  * its state. */
 static void set_limits(struct pw_options *o, struct pw_policy *policy)
 {
-	const struct pw_match *match = &o->match;
-
 	o->ranked = o->format == PW_FORMAT_TABLE || o->format == PW_FORMAT_CHECK || o->top != 0;
 	if (o->all || o->explain || o->format == PW_FORMAT_CHECK)
 		o->rows = PW_ROWS_ALL;
-	else if (match->kinds != 0 || match->protocols != 0 || match->n_local > 0 || match->n_remote > 0 ||
-		match->n_ports > 0 || o->states != 0)
+	else if (pw_options_filtered(o))
 		o->rows = PW_ROWS_OMITTED;
 	if (o->top == 0)
 		o->top = o->all || !o->ranked ? UINT32_MAX : policy->top;

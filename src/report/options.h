@@ -56,6 +56,9 @@ enum pw_command pw_options_parse(struct pw_options *out, int argc, char *const a
  */
 const char *pw_options_only_local(const struct pw_options *options);
 
+/* Whether there is a filter of pools; --netns is none. */
+bool pw_options_filtered(const struct pw_options *options);
+
 void pw_options_clear(struct pw_options *options);
 
 /* The configuration that the options ask for: the file's or the defaults, with the thresholds and limits of the command

@@ -15,7 +15,7 @@
 #include "kernel/host.h"
 #include "kernel/probe.h"
 #include "kernel/walk.h"
-#include "report/answer.h"
+#include "report/asked.h"
 #include "watch/monitor.h"
 
 /* Time for probes at each poll: some 15,000 ports. */
@@ -34,6 +34,7 @@ struct pw_poller {
 	struct pw_answer answer; /* the last one */
 	bool answered;           /* it has not been shown yet */
 	struct pw_error unheard; /* "" = nothing to say about that */
+	const char *aside;       /* see struct pw_report */
 };
 
 /* --- making one --- */
@@ -157,17 +158,23 @@ static int ask_daemon(struct pw_poller *poller, struct pw_error *err)
 	const char *path = options->socket != NULL ? options->socket : PW_CONTROL_SOCKET;
 	bool wanted = options->socket != NULL || options->alarms || options->events;
 
-	if (pw_options_only_local(options) != NULL)
+	poller->aside = pw_options_only_local(options);
+	if (poller->aside != NULL) {
+		if (access(path, F_OK) < 0)
+			poller->aside = NULL;
 		return 0;
-	if (pw_answer_read(path, &poller->answer, &poller->unheard) == 0) {
+	}
+	if (pw_asked_read(path, options, &poller->answer, &poller->unheard) == 0) {
 		/* a daemon whose polls hang is left alone: then we look for ourselves */
-		if (poller->answer.age_ms <= 3 * (uint64_t)poller->answer.snapshot->poll_interval_ms + 20000) {
+		if (poller->answer.age_ms > 3 * (uint64_t)poller->answer.snapshot->poll_interval_ms + 20000)
+			pw_error_set(&poller->unheard, "its polls hang");
+		else if (wanted || (poller->aside = pw_asked_beyond(&poller->answer, options)) == NULL)
 			poller->socket = path;
+		if (poller->socket != NULL) {
 			poller->answered = true;
 			return 1;
 		}
 		drop_answer(poller);
-		pw_error_set(&poller->unheard, "its polls hang");
 	} else if (!wanted && access(path, F_OK) < 0) {
 		poller->unheard.text[0] = '\0';
 	}
@@ -229,15 +236,10 @@ void pw_poller_free(struct pw_poller *poller)
 
 static void fill_notes(const struct pw_poller *poller, size_t i)
 {
-	static const uint8_t any[16];
 	const struct pw_namespace *ns = poller->host->namespaces[i];
 	const bool wants_snat = poller->config->snat.n_ranges > 0 ||
 		(poller->options->match.kinds & (1u << PW_KIND_SNAT)) != 0;
 	struct pw_ns_notes *notes = &poller->notes[i];
-	struct pw_pool_key wildcard = {
-		.kind = PW_KIND_BIND, .protocol = IPPROTO_TCP, .local = pw_address_make(AF_INET6, any, 0)};
-	struct pw_pool_counts counts;
-	struct pw_portset listening;
 
 	*notes = (struct pw_ns_notes){.ns = ns->index, .name = ns->name, .error = ns->err.text};
 	if (wants_snat && ns->translated != NULL && ns->translated->status == PW_SOURCE_UNAVAILABLE)
@@ -245,20 +247,7 @@ static void fill_notes(const struct pw_poller *poller, size_t i)
 	notes->insert_failed = ns->snat_watch.last.insert_failed;
 	if (poller->host->polls[i].status != PW_POLL_COUNTED)
 		return;
-	notes->timestamps = ns->range.timestamps;
-	notes->tw_reuse_delay_ms = ns->range.tw_reuse_delay_ms;
 	notes->ambiguous = pw_census_totals(ns->census)->ambiguous;
-	/* ports that bind() holds: the dual-stack wildcard pool of TCP conflicts with every socket of the namespace */
-	pw_census_pool(ns->census, &wildcard, &counts);
-	notes->bound = counts.bound;
-	pw_census_listening(ns->census, &listening);
-	for (uint32_t port = ns->range.low; port <= ns->range.high; port++) {
-		if (!pw_portset_has(&listening, (uint16_t)port))
-			continue;
-		if (notes->listening < PW_LISTENERS_SHOWN)
-			notes->listeners[notes->listening] = (uint16_t)port;
-		notes->listening++;
-	}
 	notes->unprobed = poller->unprobed;
 	if (notes->unprobed == NULL && notes->ambiguous > 0)
 		notes->unprobed = "there was no time to probe them; --probe=on takes it";
@@ -287,7 +276,7 @@ static const struct pw_snapshot *poll_daemon(struct pw_poller *poller, struct pw
 	struct pw_error err;
 
 	poller->unheard.text[0] = '\0';
-	if (!poller->answered && pw_answer_read(poller->socket, &answer, &err) == 0) {
+	if (!poller->answered && pw_asked_read(poller->socket, poller->options, &answer, &err) == 0) {
 		drop_answer(poller);
 		poller->answer = answer;
 	} else if (!poller->answered) {
@@ -295,7 +284,7 @@ static const struct pw_snapshot *poll_daemon(struct pw_poller *poller, struct pw
 		poller->answer.age_ms += poller->options->watch_ms;
 	}
 	poller->answered = false;
-	report->daemon = &poller->answer;
+	report->daemon = report->beside = &poller->answer;
 	report->unheard = poller->unheard.text[0] != '\0' ? poller->unheard.text : NULL;
 	report->wall = poller->answer.context.wall;
 	report->now_ms = poller->answer.context.now_ms;
@@ -310,7 +299,7 @@ static const struct pw_answer *read_beside(struct pw_poller *poller)
 
 	drop_answer(poller);
 	if (!poller->options->explain || poller->options->no_daemon || poller->options->replay != NULL ||
-		pw_answer_read(PW_CONTROL_SOCKET, &poller->answer, &unused) < 0)
+		pw_answer_read(PW_CONTROL_SOCKET, NULL, 0, &poller->answer, &unused) < 0)
 		return NULL;
 	return &poller->answer;
 }
@@ -328,6 +317,7 @@ const struct pw_snapshot *pw_poller_poll(struct pw_poller *poller, struct pw_rep
 	if (poller->socket != NULL)
 		return poll_daemon(poller, report);
 	report->unheard = poller->unheard.text[0] != '\0' ? poller->unheard.text : NULL;
+	report->aside = poller->aside;
 	if (poll_host(poller, err) < 0)
 		return NULL;
 	poll.ns = poller->host->polls;

@@ -7,6 +7,7 @@
 #include "report/events.h"
 #include "report/explain.h"
 #include "report/table.h"
+#include "report/text.h"
 #include "watch/alarm.h"
 
 static int worst_first(const void *a, const void *b)
@@ -56,12 +57,26 @@ char *pw_report_failed_ago(const struct pw_report *report, const struct pw_pool_
 
 const struct pw_ns_notes *pw_report_notes(const struct pw_report *report, uint32_t ns)
 {
-	static const struct pw_ns_notes nothing = {.name = "", .error = "", .timestamps = true};
+	static const struct pw_ns_notes nothing = {.name = "", .error = ""};
 
 	for (size_t i = 0; i < report->n_notes; i++)
 		if (report->notes[i].ns == ns)
 			return &report->notes[i];
 	return &nothing;
+}
+
+char *pw_report_source(const struct pw_report *report, char *buf, size_t size)
+{
+	char age[PW_TEXT_SHORT_MAX];
+
+	buf[0] = '\0';
+	if (report->daemon != NULL)
+		snprintf(buf, size, "from portwatchd, %s ago", pw_text_age(report->daemon->age_ms, age));
+	else if (report->aside != NULL)
+		snprintf(buf, size, "own look, not from portwatchd (%s)", report->aside);
+	else if (report->unheard != NULL)
+		snprintf(buf, size, "own look, not from portwatchd");
+	return buf;
 }
 
 int pw_report_print(FILE *out, const struct pw_report *report, const struct pw_options *options,

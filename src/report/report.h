@@ -13,18 +13,11 @@
 #include "report/text.h"
 #include "watch/snapshot.h"
 
-#define PW_LISTENERS_SHOWN 8
-
 /* What is known about a namespace beyond its row in the snapshot. */
 struct pw_ns_notes {
-	uint32_t ns;        /* its index */
-	const char *name;   /* "" = the own one */
-	uint32_t ambiguous; /* ports of the capacity whose sockets may or may not block them */
-	uint32_t bound;     /* of the blocked ports: known to be held by bind() without a listener */
-	uint32_t listening; /* ports of the capacity with a listener: not reserved, so that connect() may take them */
-	uint16_t listeners[PW_LISTENERS_SHOWN]; /* the lowest of them */
-	bool timestamps;                        /* net.ipv4.tcp_timestamps */
-	uint32_t tw_reuse_delay_ms;             /* net.ipv4.tcp_tw_reuse_delay */
+	uint32_t ns;            /* its index */
+	const char *name;       /* "" = the own one */
+	uint32_t ambiguous;     /* as in its row */
 	const char *unprobed;   /* why the allocator was not asked about all ports in doubt; NULL when it was */
 	uint32_t insert_failed; /* translated packets that found no entry since the kernel counts them */
 	const char *no_snat;    /* why asked for SNAT pools are not known; NULL when they are */
@@ -48,9 +41,11 @@ struct pw_report {
 	uint64_t now_ms;                /* CLOCK_BOOTTIME, for ages */
 	bool watching;                  /* there are more polls than this one */
 	const struct pw_answer *daemon; /* it told all this; NULL = we looked for ourselves */
-	const struct pw_answer *beside; /* what the daemon counted, where we looked for ourselves; NULL = nothing */
+	const struct pw_answer *beside; /* what the daemon counted, whoever looked; NULL = nothing */
 	const char *unheard; /* why the daemon did not tell it, or not anew; NULL = it did, or there is none */
-	bool everything;     /* all pools were asked for: one that is missing holds no usable port */
+	const char *
+		aside; /* the option by which we looked for ourselves beside a daemon, or why; NULL = no daemon, or it told */
+	bool everything; /* all pools were asked for: one that is missing holds no usable port */
 };
 
 /* How and where to draw. */
@@ -73,6 +68,10 @@ char *pw_report_failed_ago(const struct pw_report *report, const struct pw_pool_
 
 /* What is known about a namespace; never NULL. */
 const struct pw_ns_notes *pw_report_notes(const struct pw_report *report, uint32_t ns);
+
+/* Where all this is from: "from portwatchd, 0.4 s ago", or what is said where portwatchd could have been asked; "" where
+ * there is none. Returns buf. */
+char *pw_report_source(const struct pw_report *report, char *buf, size_t size);
 
 /* Prints one poll as the options want it: check, JSON, or table and explanation. *status becomes the exit status of
  * --check, else stays as it is. Returns 0, or -1 when writing failed or memory ran out. */

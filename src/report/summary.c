@@ -86,13 +86,13 @@ static void print_clock(FILE *out, const struct pw_layout *l)
 {
 	const struct pw_snapshot *snapshot = l->report->selection.snapshot;
 	struct parts parts = {.n = 0};
-	char stamp[32], age[PW_TEXT_SHORT_MAX];
+	char stamp[32], source[128];
 	struct tm tm;
 
 	localtime_r(&l->report->wall.tv_sec, &tm);
 	strftime(stamp, sizeof(stamp), "%Y-%m-%d %H:%M:%S", &tm);
-	if (l->report->daemon != NULL)
-		add_part(&parts, "from portwatchd, %s ago", pw_text_age(l->report->daemon->age_ms, age));
+	if (pw_report_source(l->report, source, sizeof(source))[0] != '\0')
+		add_part(&parts, "%s", source);
 	add_part(&parts, "%s", stamp);
 	add_part(&parts, "every %g s", snapshot->poll_interval_ms / 1000.0);
 	add_part(&parts, "poll took %.1f ms", snapshot->poll_duration_us / 1000.0);
@@ -129,7 +129,7 @@ void pw_print_summary(FILE *out, const struct pw_layout *l)
 	const struct pw_selection *selection = &l->report->selection;
 	char name[PW_CELL_MAX], text[PW_CELL_MAX + 64];
 
-	if (l->report->watching || l->report->daemon != NULL)
+	if (l->report->watching || l->report->daemon != NULL || l->report->aside != NULL || l->report->unheard != NULL)
 		print_clock(out, l);
 	print_namespaces(out, l);
 	print_labels(out, l);

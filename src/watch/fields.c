@@ -223,6 +223,7 @@ static const struct pw_field agent_fields[] = {
 	FIELD(8, "poolsSeen", GAUGE32, "pools", "Pools with at least one used port", IN(pools_seen)),
 	FIELD(9, "poolsListed", GAUGE32, "pools", "Pools that are listed", IN(pools_listed)),
 	FIELD(10, "poolsOmitted", GAUGE32, "pools", "Pools that max-rows keeps out of the list", IN(pools_omitted)),
+	SNMP(0, "minUsed", GAUGE32, "ports", "Ports from which a pool is listed", IN(min_used)),
 	SNMP(11, "worstUtilization", GAUGE32, "percent", "Utilization of the worst pool", CALL(get_worst_utilization)),
 	SNMP(12, "worstPoolName", TEXT, NO_UNIT, "The worst pool", CALL(get_worst_name)),
 	SNMP(13, "connectFailures", COUNTER64, "failures", "Allocations that failed for want of a port",
@@ -277,6 +278,24 @@ static void set_ns_status(struct pw_context *context, void *row, const struct pw
 	((struct pw_ns_row *)row)->failing = value->number == 2;
 }
 
+static void get_listeners(const struct pw_context *context, const void *row, struct pw_field_value *value)
+{
+	const struct pw_ns_row *ns = row;
+
+	(void)context;
+	value->series = (struct pw_series){
+		ns->listeners, ns->listening < PW_LISTENERS_SHOWN ? ns->listening : PW_LISTENERS_SHOWN};
+}
+
+static void set_listeners(struct pw_context *context, void *row, const struct pw_field_value *value)
+{
+	struct pw_ns_row *ns = row;
+
+	(void)context;
+	for (size_t i = 0; i < value->series.n && i < PW_LISTENERS_SHOWN; i++)
+		ns->listeners[i] = value->series.numbers[i];
+}
+
 #define KEPT_IN struct pw_ns_row
 static const struct pw_field namespace_fields[] = {
 	FIELD(1, "index", UNSIGNED32, NO_UNIT, "The number of the namespace", IN(index), .index = true),
@@ -309,6 +328,12 @@ static const struct pw_field namespace_fields[] = {
 	FIELD(21, "conntrackState", ENUM, NO_UNIT, "Its state by the thresholds in force",
 		WORD(conntrack.state, pw_state_name)),
 	FIELD(22, "conntrackDrops", COUNTER64, "packets", "Packets dropped because it was full", IN(conntrack.drops)),
+	SNMP(0, "ambiguous", GAUGE32, "ports", "Ports whose sockets may or may not block them", IN(ambiguous)),
+	SNMP(0, "bound", GAUGE32, "ports", "Blocked ports that bind() holds, without a listener", IN(bound)),
+	SNMP(0, "listening", GAUGE32, "ports", "Ports of the range with a listener", IN(listening)),
+	SNMP(0, "listeners", SERIES, NO_UNIT, "The lowest of them", BOTH(get_listeners, set_listeners)),
+	SNMP(0, "timestamps", GAUGE32, NO_UNIT, "Whether net.ipv4.tcp_timestamps is on", IN(timestamps)),
+	SNMP(0, "timeWaitReuseDelay", GAUGE32, "milliseconds", "net.ipv4.tcp_tw_reuse_delay", IN(tw_reuse_delay_ms)),
 };
 #undef KEPT_IN
 FIELDS(pw_namespace_fields, "pwNs", 2, true, true, namespace_fields);

@@ -208,6 +208,7 @@ void pw_monitor_take(struct pw_monitor *m, const struct pw_poll *poll)
 	if (m->chosen && !m->untold)
 		trim(m);
 	m->scalars.pools_omitted = m->rows.omitted + m->refused;
+	m->scalars.min_used = m->policy->min_used;
 }
 
 /* --- step 2 ----------------------------------------------------------------------------------------------------- */

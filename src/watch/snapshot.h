@@ -52,6 +52,9 @@ struct pw_pool_row {
 	struct pw_series history; /* utilization in steps of PW_HISTORY_STEP_MS, the newest last: that of now */
 };
 
+/* Ports with listeners that are named. */
+#define PW_LISTENERS_SHOWN 8
+
 /* A row of pwNamespaceTable. */
 struct pw_ns_row {
 	uint32_t index;
@@ -67,6 +70,14 @@ struct pw_ns_row {
 	enum pw_source_status snat_status;
 	const char *snat_reason; /* why SNAT pools are not known, else "" */
 	struct pw_conntrack_row conntrack;
+	/* for those who explain; of the last poll that counted */
+	uint32_t ambiguous; /* ports of the capacity whose sockets may or may not block them */
+	uint32_t
+		bound; /* of the blocked ports: known to be held by bind() without a listener; where few are blocked 0 */
+	uint32_t listening; /* ports of the capacity with a listener: not reserved, so that connect() may take them */
+	uint16_t listeners[PW_LISTENERS_SHOWN]; /* the lowest of them */
+	uint32_t timestamps;                    /* whether net.ipv4.tcp_timestamps is on */
+	uint32_t tw_reuse_delay_ms;             /* net.ipv4.tcp_tw_reuse_delay */
 };
 
 /* A row of pwAlarmTable. */
@@ -96,6 +107,7 @@ struct pw_snapshot {
 	uint64_t polls, poll_errors; /* all since start, and those of them that gave no numbers */
 	uint64_t sockets_seen;
 	uint32_t pools_seen, pools_listed, pools_omitted;
+	uint32_t min_used;       /* ports from which a pool is listed */
 	uint32_t active_alarms;  /* all of them, also those beyond max-alarms that have no row */
 	uint32_t alarms_omitted; /* active alarms without a row */
 	bool config_failed;      /* the last reload was refused */

@@ -329,6 +329,30 @@ static void take_unmet(const struct taking *in)
 	}
 }
 
+/* The share of the ports (percent) from which on it matters who blocks them, and is worth the count. */
+#define BLOCKED_SHARE 1
+
+static void take_details(struct pw_ns_row *row, struct pw_census *census)
+{
+	static const uint8_t any[16];
+	const struct pw_pool_key wildcard = {
+		.kind = PW_KIND_BIND, .protocol = IPPROTO_TCP, .local = pw_address_make(AF_INET6, any, 0)};
+	struct pw_pool_counts counts;
+	struct pw_portset listening;
+
+	row->ambiguous = pw_census_totals(census)->ambiguous;
+	/* the dual-stack wildcard pool of TCP conflicts with every socket of the namespace */
+	if (row->blocked > 0 && row->blocked >= row->capacity / 100 * BLOCKED_SHARE) {
+		pw_census_pool(census, &wildcard, &counts);
+		row->bound = counts.bound;
+	}
+	pw_census_listening(census, &listening);
+	row->listening = pw_portset_count(&listening);
+	for (uint32_t port = row->low, n = 0; n < row->listening && n < PW_LISTENERS_SHOWN; port++)
+		if (pw_portset_has(&listening, (uint16_t)port))
+			row->listeners[n++] = (uint16_t)port;
+}
+
 static void take_range(struct pw_watched_ns *ns)
 {
 	const struct pw_ns_poll *poll = ns->poll;
@@ -348,7 +372,11 @@ static void take_range(struct pw_watched_ns *ns)
 		.blocked = totals->blocked,
 		.basis = totals->basis,
 		.failing = poll->status == PW_POLL_COUNTED && poll->sources[PW_SOURCE_SOCKETS]->stale_protocol != 0,
+		.timestamps = range->timestamps,
+		.tw_reuse_delay_ms = range->tw_reuse_delay_ms,
 	};
+	if (poll->status == PW_POLL_COUNTED)
+		take_details(&ns->row, poll->census);
 }
 
 /* Whatever became of the sockets. */

@@ -131,12 +131,52 @@ def test_portwatch_reads_it(confined):
     assert check.returncode == 1 and f"WARNING - {WEB} at 65%, 350 of 1000 ports free" in check.stdout
     assert confined.run(portwatch, "--check", "--remote", "192.0.2.0/24").returncode == 0
     assert "\nportwatch_polls_total " in confined.run(portwatch, "--openmetrics").stdout
-    for options, group in (((), STRANGER), (("--no-daemon",), NOBODY), (("--all",), NOBODY), (("--explain",), NOBODY)):
+    for options, group in (((), STRANGER), (("--no-daemon",), NOBODY), (("--all",), NOBODY)):
         result = confined.run(portwatch, *options, group=group)
-        assert result.returncode == 0 and "from portwatchd" not in result.stdout
+        assert result.returncode == 0 and re.match(r"# own look, not from portwatchd[ ;]", result.stdout), result.stdout
         assert ("would tell more: /run/portwatch/portwatch.sock: Permission denied" in result.stdout) == (group == STRANGER)
     denied = confined.run(portwatch, "--alarms", group=STRANGER)
     assert denied.returncode == 1 and "Permission denied" in denied.stderr
+
+
+def test_what_else_it_tells(confined):
+    """Explanation, thresholds of the command line and a namespace by its name, with numbers that this user could not find out."""
+    confined.load.hold(50, HERE)
+    confined.until(WEB, blocked=50, free=350, basis="read")
+    portwatch = program("portwatch")
+    text = confined.run(portwatch, "--explain").stdout
+    assert re.match(r"From portwatchd, \d\.\d s ago:\n" + re.escape(WEB) + " is at 65 %", text), text
+    assert "50 ports of the range (5 %) are closed to every connect(): 50 by sockets that took their port by bind()" in " ".join(text.split())
+    # nothing that it lists
+    text = confined.run(portwatch, "--explain", "--remote", "192.0.2.1").stdout
+    assert text.startswith("Own look, not from portwatchd (it lists no such pool):\n")
+    for options, status in ((("-w", "65"), 1), (("-w", "66"), 0), (("-w", "40", "-c", "60"), 2), (("--free-below", "351"), 1)):
+        check = confined.run(portwatch, "--check", *options)
+        assert check.returncode == status and "350 of 1000 ports free" in check.stdout, check.stdout
+    # 1 % of these 1,000 ports are fewer than min-used
+    assert confined.run(portwatch, "--check", "-w", "1").returncode == 1
+    other = confined.run(portwatch, "--netns", "nowhere")
+    assert other.returncode == 1 and "nowhere" in other.stderr
+
+
+def test_namespace_of_the_daemon(scene):
+    """A user who may not enter it sees a namespace that the daemon watches."""
+    name = f"portwatch-test-{os.getpid()}"
+    scene.ns.run("ip", "netns", "add", name)
+    try:
+        scene.daemon.stop()
+        scene.start(config(scene) + f'namespaces {{ names = "{name}" }}\n', interval=INTERVAL)
+        assert any(ns["name"] == name for ns in document(scene)["namespaces"])
+        os.chmod(path(scene), 0o666)
+        os.chmod(scene.workshop.directory, 0o755)
+        result = scene.ns.run("setpriv", f"--reuid={STRANGER}", f"--regid={STRANGER}", "--clear-groups", "--bounding-set=-all", program("portwatch"),
+                              "--socket", path(scene), "--netns", name, "--json")
+        told = json.loads(result.stdout)
+        assert [ns["name"] for ns in told["namespaces"]] == [name] and told["pools"] == []
+        result = scene.ns.run(program("portwatch"), "--socket", path(scene), "--netns", "nowhere", check=False)
+        assert result.returncode == 1 and "it does not watch a namespace nowhere" in result.stderr
+    finally:
+        scene.ns.run("ip", "netns", "delete", name)
 
 
 def test_alarms_and_events(confined):

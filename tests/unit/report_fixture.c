@@ -28,9 +28,10 @@ void fixture_init(struct fixture *f)
 		.high = 60999,
 		.capacity = 28232,
 		.tw_reuse = PW_TW_REUSE_LOOPBACK,
+		.timestamps = 1,
+		.tw_reuse_delay_ms = 1000,
 		.basis = PW_BASIS_PROBED};
-	f->notes[0] = (struct pw_ns_notes){
-		.ns = 1, .name = "", .error = "", .timestamps = true, .tw_reuse_delay_ms = 1000};
+	f->notes[0] = (struct pw_ns_notes){.ns = 1, .name = "", .error = ""};
 	f->snapshot = (struct pw_snapshot){.generation = 1,
 		.poll_ms = NOW_MS,
 		.poll_interval_ms = 2000,

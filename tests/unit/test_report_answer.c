@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "report/answer.h"
+#include "report/asked.h"
 #include "report/json.h"
 #include "report_fixture.h"
 
@@ -83,7 +83,7 @@ static void same_again(void **unused)
 	context.wall = (struct timespec){.tv_sec = pw_clock_wall().tv_sec - 1, .tv_nsec = 250000000};
 	d.selection = &f.report.selection;
 	text = fixture_capture(print, &d);
-	assert_int_equal(pw_answer_parse(text, strlen(text), &answer, &err), 0);
+	assert_int_equal(pw_answer_parse(text, strlen(text), NULL, 0, &answer, &err), 0);
 	assert_int_equal(answer.snapshot->n_alarms, 1);
 	assert_string_equal(answer.snapshot->pools[answer.snapshot->alarms[0].pool].name, f.snapshot.pools[1].name);
 	for (size_t i = 0; i < answer.snapshot->n_pools; i++) {
@@ -113,7 +113,7 @@ static void not_understood(void **unused)
 
 	(void)unused;
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-		assert_int_equal(pw_answer_parse(texts[i], strlen(texts[i]), &answer, &err), -1);
+		assert_int_equal(pw_answer_parse(texts[i], strlen(texts[i]), NULL, 0, &answer, &err), -1);
 		assert_non_null(strstr(err.text, "not understood"));
 		assert_null(answer.snapshot);
 	}
@@ -129,7 +129,7 @@ static void other_versions(void **unused)
 	struct pw_answer answer;
 
 	(void)unused;
-	assert_int_equal(pw_answer_parse(text, strlen(text), &answer, &err), 0);
+	assert_int_equal(pw_answer_parse(text, strlen(text), NULL, 0, &answer, &err), 0);
 	assert_int_equal(answer.snapshot->n_pools, 3);
 	assert_string_equal(answer.snapshot->pools[0].name, "x");
 	assert_string_equal(answer.snapshot->pools[1].owner, "");
@@ -142,12 +142,124 @@ static void other_versions(void **unused)
 	free(answer.events);
 }
 
+/* Of one namespace by its name, whatever else the daemon watches. */
+static void narrowed(void **unused)
+{
+	static const char text[] =
+		"{\"poolsSeen\":9,\"activeAlarms\":7,\"namespaces\":[{\"index\":1,\"name\":\"\"},{\"index\":2,\"name\":\"blue\"}],"
+		"\"pools\":[{\"nsIndex\":1,\"name\":\"a\"},{\"nsIndex\":2,\"name\":\"b\"},{\"nsIndex\":2,\"name\":\"c\"}],"
+		"\"labels\":[{\"name\":\"x\"}],\"alarms\":[{\"poolName\":\"a\"},{\"poolName\":\"c\"}],\"events\":[]}";
+	static const char *const blue[] = {"blue"}, *const two[] = {"blue", "red"};
+	struct pw_error err = {""};
+	struct pw_answer answer;
+
+	(void)unused;
+	assert_int_equal(pw_answer_parse(text, strlen(text), blue, 1, &answer, &err), 0);
+	assert_int_equal(answer.snapshot->n_namespaces, 1);
+	assert_string_equal(answer.snapshot->namespaces[0].name, "blue");
+	assert_int_equal(answer.snapshot->n_pools, 2);
+	assert_string_equal(answer.snapshot->pools[0].name, "b");
+	assert_int_equal(answer.snapshot->pools_seen, 2);
+	assert_int_equal(answer.snapshot->n_labels, 0);
+	assert_int_equal(answer.snapshot->n_alarms, 1);
+	assert_int_equal(answer.snapshot->active_alarms, 1);
+	assert_int_equal(answer.snapshot->alarms[0].pool, 1);
+	pw_snapshot_unref(answer.snapshot);
+	assert_int_equal(pw_answer_parse(text, strlen(text), two, 2, &answer, &err), -1);
+	assert_string_equal(err.text, "it does not watch a namespace red");
+	assert_null(answer.snapshot);
+}
+
+/* Thresholds of the command line, over numbers of the daemon. */
+static void judged(void **unused)
+{
+	static const struct {
+		uint32_t utilization, free;
+		enum pw_state before;
+		enum pw_reason reason;
+		uint32_t warning, critical, free_below; /* given */
+		enum pw_state after;
+		enum pw_reason now;
+	} cases[] = {
+		{60, 400, PW_STATE_WARNING, PW_REASON_UTILIZATION, 70, 90, 0, PW_STATE_NORMAL, PW_REASON_NONE},
+		{60, 400, PW_STATE_WARNING, PW_REASON_UTILIZATION, 60, 90, 0, PW_STATE_WARNING, PW_REASON_UTILIZATION},
+		{60, 400, PW_STATE_WARNING, PW_REASON_UTILIZATION, 0, 60, 0, PW_STATE_CRITICAL, PW_REASON_UTILIZATION},
+		{10, 900, PW_STATE_NORMAL, PW_REASON_NONE, 0, 0, 901, PW_STATE_WARNING, PW_REASON_FREE},
+		{10, 900, PW_STATE_NORMAL, PW_REASON_NONE, 0, 0, 900, PW_STATE_NORMAL, PW_REASON_NONE},
+		{99, 1, PW_STATE_CRITICAL, PW_REASON_UTILIZATION, 100, 100, 0, PW_STATE_NORMAL, PW_REASON_NONE},
+		{100, 0, PW_STATE_EXHAUSTED, PW_REASON_UTILIZATION, 100, 100, 0, PW_STATE_EXHAUSTED,
+			PW_REASON_UTILIZATION},
+		{45, 550, PW_STATE_WARNING, PW_REASON_FORECAST, 60, 90, 0, PW_STATE_WARNING, PW_REASON_FORECAST},
+	};
+
+	(void)unused;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct pw_options o = {
+			.warning = cases[i].warning, .critical = cases[i].critical, .free_below = cases[i].free_below};
+		struct pw_pool_row row = {.counts.utilization = cases[i].utilization,
+			.counts.free = cases[i].free,
+			.state = cases[i].before,
+			.reason = cases[i].reason,
+			.warning_threshold = 50,
+			.critical_threshold = 80};
+		struct pw_pool_row none = row;
+
+		pw_asked_judge(&o, &row);
+		assert_int_equal(row.state, cases[i].after);
+		assert_int_equal(row.reason, cases[i].now);
+		none.warning_threshold = none.critical_threshold = 0;
+		none.state = PW_STATE_NORMAL;
+		pw_asked_judge(&o, &none);
+		assert_int_equal(none.state, PW_STATE_NORMAL);
+	}
+}
+
+/* When the list of the daemon does not reach as far as what was asked for. */
+static void beyond(void **unused)
+{
+	struct pw_options plain = {.format = PW_FORMAT_CHECK, .top = 10}, filtered = plain, low = plain, few = plain,
+			  explain = {.explain = true, .top = 1, .states = 1u << PW_STATE_EXHAUSTED};
+	struct pw_answer answer = {0};
+	struct fixture f;
+
+	(void)unused;
+	fixture_init(&f);
+	fixture_pool(&f, IPPROTO_TCP, "10.0.0.1", "10.0.0.9", 443, 20000, 0);
+	fixture_close(&f, &plain);
+	answer.snapshot = &f.snapshot;
+	filtered.match.kinds = 1;
+	low.warning = 1;
+	few.free_below = 28000;
+	f.snapshot.min_used = 300;
+	assert_null(pw_asked_beyond(&answer, &plain));
+	assert_null(pw_asked_beyond(&answer, &filtered));
+	assert_null(pw_asked_beyond(&answer, &low));
+	f.snapshot.pools_seen = 2;
+	assert_non_null(pw_asked_beyond(&answer, &low));
+	assert_non_null(pw_asked_beyond(&answer, &few));
+	low.warning = 2;
+	few.free_below = 27932;
+	assert_null(pw_asked_beyond(&answer, &low));
+	assert_null(pw_asked_beyond(&answer, &few));
+	f.snapshot.pools_omitted = 1;
+	assert_non_null(pw_asked_beyond(&answer, &filtered));
+	assert_null(pw_asked_beyond(&answer, &plain));
+	f.snapshot.pools_omitted = 0;
+	assert_non_null(pw_asked_beyond(&answer, &explain));
+	explain.states = 0;
+	assert_null(pw_asked_beyond(&answer, &explain));
+	fixture_free(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(same_again),
 		cmocka_unit_test(not_understood),
 		cmocka_unit_test(other_versions),
+		cmocka_unit_test(narrowed),
+		cmocka_unit_test(judged),
+		cmocka_unit_test(beyond),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

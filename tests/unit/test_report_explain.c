@@ -242,7 +242,7 @@ static void test_time_wait(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		one_pool(&f, 24000, 18000)->counts.reusable = 150;
 		f.ns[0].tw_reuse = cases[i].reuse;
-		f.notes[0].timestamps = cases[i].timestamps;
+		f.ns[0].timestamps = cases[i].timestamps;
 		expect_has(&f,
 			LIST("18000 of the 24000 used ports (75 %) are in TIME_WAIT: this side closes about 300 connections a second",
 				cases[i].has),
@@ -268,7 +268,7 @@ static void test_blocked(void **state)
 	(void)state;
 	one_pool(&f, 15000, 0);
 	f.ns[0].blocked = 2000;
-	f.notes[0].bound = 1400;
+	f.ns[0].bound = 1400;
 	expect_has(&f,
 		LIST("2000 ports of the range (7 %) are closed to every connect(): 1400 by sockets that took their port by bind()",
 			"600 by listeners", "IP_BIND_ADDRESS_NO_PORT", "the 1400 open up again",
@@ -286,16 +286,16 @@ static void test_listeners(void **state)
 
 	(void)state;
 	one_pool(&f, 2000, 2000);
-	f.notes[0].listening = 2;
-	f.notes[0].listeners[0] = 33060;
-	f.notes[0].listeners[1] = 50051;
+	f.ns[0].listening = 2;
+	f.ns[0].listeners[0] = 33060;
+	f.ns[0].listeners[1] = 50051;
 	expect_has(&f,
 		LIST("nothing needs to be done", "2 ports inside of 32768-60999 that are not reserved (33060,50051)"),
 		NOTHING);
 	one_pool(&f, 2000, 2000);
-	f.notes[0].listening = 9;
+	f.ns[0].listening = 9;
 	for (uint16_t i = 0; i < PW_LISTENERS_SHOWN; i++)
-		f.notes[0].listeners[i] = 40000 + i;
+		f.ns[0].listeners[i] = 40000 + i;
 	expect_has(&f, LIST("(40000,40001,40002,40003,40004,40005,40006,40007,...)"), NOTHING);
 	one_pool(&f, 2000, 2000);
 	expect_has(&f, LIST("nothing needs to be done"), LIST("not reserved"));
@@ -500,7 +500,7 @@ static void test_doubt(void **state)
 
 	(void)state;
 	one_pool(&f, 15000, 0);
-	f.notes[0].ambiguous = 77;
+	f.ns[0].ambiguous = 77;
 	f.notes[0].unprobed = "CAP_NET_ADMIN is missing";
 	expect_has(&f, LIST("77 ports are in doubt", "(CAP_NET_ADMIN is missing)"), NOTHING);
 	one_pool(&f, 15000, 0);
