@@ -76,6 +76,8 @@ static void tell_since(const struct pw_pool_key *key, struct pw_pool_since *out,
 void pw_ringing_tell(struct pw_ringing *ringing, struct pw_poll *poll)
 {
 	ringing->index = 0;
+	if (ringing->looks)
+		pw_rings_mark(ringing->rings);
 	poll->ringing = ringing->rings != NULL;
 	poll->ringing_reason = ringing->reason;
 	poll->rings = ringing->rung;
@@ -84,11 +86,11 @@ void pw_ringing_tell(struct pw_ringing *ringing, struct pw_poll *poll)
 	poll->since_context = ringing;
 }
 
-static void set_limit(const struct pw_pool_key *key, uint32_t ports, void *context)
+static void set_limit(const struct pw_pool_key *key, uint32_t ports, uint32_t drift, void *context)
 {
 	struct pw_ringing *ringing = context;
 
-	pw_rings_limit(ringing->rings, inode_of(ringing, key->ns), key, ports);
+	pw_rings_limit(ringing->rings, inode_of(ringing, key->ns), key, ports, drift);
 }
 
 /* A namespace that was not read has nothing to go by: the next poll looks again. */
@@ -103,7 +105,7 @@ void pw_ringing_arm(struct pw_ringing *ringing, const struct pw_monitor *monitor
 	least = pw_monitor_reach(monitor, set_limit, ringing);
 	ringing->armed_ms = pw_clock_boot_ms();
 	for (size_t i = 0; i < host->n; i++) {
-		pw_rings_limit(ringing->rings, host->namespaces[i]->entered, NULL, least);
+		pw_rings_limit(ringing->rings, host->namespaces[i]->entered, NULL, least, UINT32_MAX);
 		if (host->polls[i].status == PW_POLL_FAILED || host->namespaces[i]->skipped)
 			ringing->armed_ms = 0;
 	}

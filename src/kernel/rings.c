@@ -41,7 +41,7 @@ struct pw_rings {
 	struct past *past; /* in the order of their slots */
 	size_t n_past, past_room;
 	struct {
-		uint32_t limit, tag;
+		uint32_t limit, drift, tag;
 	} next[EVENTS_SLOTS]; /* of the arming that is under way; a tag of 1 is that of several pools */
 };
 
@@ -210,9 +210,18 @@ static const struct past *find_past(const struct pw_rings *rings, uint32_t slot)
 	return rings->n_past == 0 ? NULL : bsearch(&key, rings->past, rings->n_past, sizeof(key), compare_past);
 }
 
+void pw_rings_mark(struct pw_rings *rings)
+{
+	for (uint32_t i = 0; i < EVENTS_SLOTS; i++)
+		rings->slots[i].seen = rings->slots[i].count;
+}
+
 void pw_rings_since(
 	const struct pw_rings *rings, uint64_t netns, const struct pw_pool_key *key, struct pw_pool_since *out)
 {
+	const uint64_t lost = rings->lost - rings->was_lost;
+	/* each was one port of this pool at most, taken or given back */
+	const int32_t doubt = lost < INT32_MAX / 2 ? (int32_t)lost : INT32_MAX / 2;
 	uint32_t tag, slot = find_slot(rings, netns, key, &tag), bind_tag, bind;
 	const struct past *past = find_past(rings, slot), *bound;
 
@@ -226,9 +235,9 @@ void pw_rings_since(
 	if (past == NULL)
 		return;
 	out->allocations = past->count;
-	out->sure = past->known && past->tag == tag && rings->lost == rings->was_lost;
-	out->least = past->least;
-	out->most = past->most;
+	out->sure = past->known && past->tag == tag;
+	out->least = past->least - doubt;
+	out->most = past->most + doubt;
 }
 
 /* --- limits --- */
@@ -242,38 +251,43 @@ static void lower(struct pw_rings *rings, uint32_t slot, uint32_t limit)
 void pw_rings_start(struct pw_rings *rings)
 {
 	for (uint32_t i = 0; i < EVENTS_SLOTS; i++) {
-		rings->next[i].limit = UINT32_MAX;
+		rings->next[i].limit = rings->next[i].drift = UINT32_MAX;
 		rings->next[i].tag = 0;
 	}
 }
 
-void pw_rings_limit(struct pw_rings *rings, uint64_t netns, const struct pw_pool_key *key, uint32_t ports)
+void pw_rings_limit(
+	struct pw_rings *rings, uint64_t netns, const struct pw_pool_key *key, uint32_t ports, uint32_t drift)
 {
 	uint32_t tag, slot;
 
 	if (key != NULL) {
 		slot = find_slot(rings, netns, key, &tag);
 		lower(rings, slot, ports - ports / BIND_PART);
+		if (rings->next[slot].drift > drift)
+			rings->next[slot].drift = drift;
 		rings->next[slot].tag = rings->next[slot].tag == 0 || rings->next[slot].tag == tag ? tag : SEVERAL;
 	}
 	lower(rings, find_slot(rings, netns, NULL, &tag), ports / BIND_PART + 1);
 }
 
 /* Counts go on from what was allocated while the sockets were read: part of it has been seen. What was given back
- * meanwhile is the other part of the doubt. */
-static void rebase(struct events_slot *slot, uint32_t tag)
+ * since is the other part of the doubt. Returns by how much the slot grew while they were read, at most. */
+static int32_t rebase(struct events_slot *slot, uint32_t tag)
 {
 	uint32_t freed = slot->frees != 0 ? __atomic_exchange_n(&slot->frees, 0, __ATOMIC_RELAXED) : 0;
 	uint32_t count = slot->count;
+	int32_t grown = (int32_t)(slot->seen - freed);
 
 	/* what another pool has put in the way of this one's is not known until the next look */
 	if (tag != 0 && slot->tag != 0 && slot->tag != tag)
 		slot->mixed = 1;
 	if (tag != 0 || count == 0)
 		slot->tag = tag;
-	slot->seen = count + freed;
+	slot->seen += freed;
 	slot->high = slot->top = (int32_t)count;
 	slot->lingering = 0;
+	return grown;
 }
 
 bool pw_rings_arm(struct pw_rings *rings, uint32_t least)
@@ -288,7 +302,7 @@ bool pw_rings_arm(struct pw_rings *rings, uint32_t least)
 		if (slot->limit != limit)
 			slot->limit = limit;
 		if (slot->tag != 0 || slot->count != 0 || rings->next[i].tag != 0)
-			rebase(slot, rings->next[i].tag);
+			silent = rebase(slot, rings->next[i].tag) <= (int64_t)rings->next[i].drift && silent;
 	}
 	/* the program rings at an allocation: those that it counted before the limits were there were too early */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
@@ -335,6 +349,11 @@ size_t pw_rings_look(struct pw_rings *rings, const struct pw_ring **rung)
 	return 0;
 }
 
+void pw_rings_mark(struct pw_rings *rings)
+{
+	(void)rings;
+}
+
 void pw_rings_since(
 	const struct pw_rings *rings, uint64_t netns, const struct pw_pool_key *key, struct pw_pool_since *out)
 {
@@ -349,12 +368,14 @@ void pw_rings_start(struct pw_rings *rings)
 	(void)rings;
 }
 
-void pw_rings_limit(struct pw_rings *rings, uint64_t netns, const struct pw_pool_key *key, uint32_t ports)
+void pw_rings_limit(
+	struct pw_rings *rings, uint64_t netns, const struct pw_pool_key *key, uint32_t ports, uint32_t drift)
 {
 	(void)rings;
 	(void)netns;
 	(void)key;
 	(void)ports;
+	(void)drift;
 }
 
 bool pw_rings_arm(struct pw_rings *rings, uint32_t least)

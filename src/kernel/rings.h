@@ -10,7 +10,7 @@
  * A port that bind() takes is gone for every pool of its namespace. It is counted when its socket connects or listens,
  * and a 64th of what each pool could take is kept for these. Not told: sockets that are bound and nothing else, UDP.
  *
- * One look is look(), the reading of the sockets, since() for the pools that matter, start(), limit() for these, and
+ * One look is look(), the reading of the sockets, mark(), since() for the pools that matter, start(), limit() for these, and
  * arm(). What is allocated during the look counts for the next one. */
 #ifndef PW_KERNEL_RINGS_H
 #define PW_KERNEL_RINGS_H
@@ -45,17 +45,22 @@ bool pw_rings_quiet(const struct pw_rings *rings);
  * how many pools rang; they are borrowed until the next look. */
 size_t pw_rings_look(struct pw_rings *rings, const struct pw_ring **rung);
 
-/* After the sockets were read: what the pool did between the last two looks; zeroed when the slots were not armed. */
+/* As soon as the sockets were read: what is allocated from now on is none of theirs. */
+void pw_rings_mark(struct pw_rings *rings);
+
+/* Then: what the pool did between the last two looks; zeroed when the slots were not armed. */
 void pw_rings_since(
 	const struct pw_rings *rings, uint64_t netns, const struct pw_pool_key *key, struct pw_pool_since *out);
 
 /* Then, after start(): this connect pool can take so many ports, at least 1, before it reaches a threshold.
- * UINT32_MAX: it has none to reach. Without a key: each pool of the namespace can take at least so many. */
+ * UINT32_MAX: it has none to reach. Another look is wanted when it grew by more than `drift` while the sockets were read.
+ * Without a key: each pool of the namespace can take at least so many. */
 void pw_rings_start(struct pw_rings *rings);
-void pw_rings_limit(struct pw_rings *rings, uint64_t netns, const struct pw_pool_key *key, uint32_t ports);
+void pw_rings_limit(
+	struct pw_rings *rings, uint64_t netns, const struct pw_pool_key *key, uint32_t ports, uint32_t drift);
 
 /* From now on that holds, and any other pool can take `least`. Returns false when a limit was met already while the
- * sockets were read: another look is wanted. */
+ * sockets were read, or a pool drifted: another look is wanted. */
 bool pw_rings_arm(struct pw_rings *rings, uint32_t least);
 
 /* Until the next arm() nothing is known: what the program counted was not all. */

@@ -153,8 +153,9 @@ const struct pw_snapshot *pw_monitor_build(struct pw_monitor *monitor);
 
 /* After a poll that looked at all sockets: calls `visit` for the connect pools of which it matters how many more ports
  * they can take before a threshold is reached (UINT32_MAX: none is ahead), and returns how many any other pool can take.
- * A namespace whose poll failed is left out. */
-typedef void pw_reach_visit(const struct pw_pool_key *key, uint32_t ports, void *context);
+ * `drift`: a pool that has an alarm is to be looked at again when it grew by more than this meanwhile, for a peak that is
+ * near the truth (UINT32_MAX: it need not be). A namespace whose poll failed is left out. */
+typedef void pw_reach_visit(const struct pw_pool_key *key, uint32_t ports, uint32_t drift, void *context);
 uint32_t pw_monitor_reach(const struct pw_monitor *monitor, pw_reach_visit *visit, void *context);
 
 /* Whether the reach of the connect pools of a namespace is all that matters between two polls: no threshold in force is

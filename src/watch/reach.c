@@ -8,6 +8,9 @@
  * of what any pool can take. */
 #define SMALL_PART 8
 
+/* The part of its ports that the peak of a pool with an alarm may be wrong by. */
+#define DRIFT_PART 100
+
 struct reach {
 	const struct pw_monitor *monitor;
 	const struct pw_watched_ns *ns;
@@ -38,7 +41,7 @@ static int visit_pool(const struct pw_pool_key *key, const struct pw_pool_counts
 	if (key->kind == PW_KIND_CONNECT && pw_pools_find(&m->pools, key) == NULL &&
 		!pw_policy_ignores(m->policy, key, in->ns->name))
 		in->visit(key, reach_of(m, in->ns, pw_policy_rule(m->policy, key, in->ns->name), key, counts),
-			in->context);
+			UINT32_MAX, in->context);
 	return 0;
 }
 
@@ -51,7 +54,7 @@ static void visit_watched(const struct reach *in)
 		in->visit(&pool->key,
 			pool->thresholds != NULL ? pw_alarm_reach(&pool->alarm, pool->thresholds, &pool->counts)
 						 : UINT32_MAX,
-			in->context);
+			pw_watched_alarmed(pool) ? pool->counts.capacity / DRIFT_PART : UINT32_MAX, in->context);
 }
 
 /* A pool without ports of a section that names its ports. */

@@ -232,13 +232,15 @@ static void a_threshold_that_nothing_told_of_is_counted(void **unused)
 	assert_int_equal(f.snapshot->rings_missed, 1);
 }
 
-static uint32_t reach_443;
+static uint32_t reach_443, drift_443;
 
-static void keep_reach(const struct pw_pool_key *key, uint32_t ports, void *context)
+static void keep_reach(const struct pw_pool_key *key, uint32_t ports, uint32_t drift, void *context)
 {
 	(void)context;
-	if (key->port == 443)
-		reach_443 = ports;
+	if (key->port != 443)
+		return;
+	reach_443 = ports;
+	drift_443 = drift;
 }
 
 /* Small pools are not walked through: what they have is left out of what any pool can take. */
@@ -250,6 +252,7 @@ static void reach_of_pools(void **unused)
 	fixture_poll_connects(&f, 300);
 	least = pw_monitor_reach(f.monitor, keep_reach, NULL);
 	assert_int_equal(reach_443, 200);
+	assert_int_equal(drift_443, UINT32_MAX);
 	assert_true(least > 400 && least <= 500);
 	fixture_connects(&f, "10.0.0.1", "10.0.0.9", 443, 300);
 	fixture_binds(&f, "10.0.0.2", 100); /* these are gone for every pool */
@@ -259,6 +262,7 @@ static void reach_of_pools(void **unused)
 	fixture_poll_connects(&f, 1000);
 	pw_monitor_reach(f.monitor, keep_reach, NULL);
 	assert_int_equal(reach_443, UINT32_MAX);
+	assert_int_equal(drift_443, 10); /* it has an alarm: its peak is of interest */
 }
 
 static void for_polls_in_a_row(void **unused)
