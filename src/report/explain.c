@@ -117,7 +117,7 @@ static void tell_budget(const struct explanation *e)
 		e->counts->capacity, e->ns->low, e->ns->high);
 }
 
-/* Where failures are counted. */
+/* Where failures are counted, and connects timed. */
 static const struct pw_snapshot *counting(const struct explanation *e)
 {
 	return e->report->beside != NULL ? e->report->beside->snapshot : e->report->selection.snapshot;
@@ -279,11 +279,13 @@ static void tell_slow(const struct explanation *e)
 
 static void tell_latency(const struct explanation *e)
 {
-	if (e->row->alloc_latency_p99_us > 0)
+	const struct pw_pool_row *row = counted(e) != NULL ? counted(e) : e->row;
+
+	if (row->alloc_latency_p99_us > 0)
 		say(e,
 			"Finding a port takes connect() %u us in half of the cases, and up to %u us in 99 of 100 (measured in "
 			"the last seconds).",
-			e->row->alloc_latency_us, e->row->alloc_latency_p99_us);
+			row->alloc_latency_us, row->alloc_latency_p99_us);
 	else if (e->row->alloc_latency_us > 0)
 		say(e, "Finding a free port took the kernel %u us just now.", e->row->alloc_latency_us);
 }
