@@ -34,19 +34,19 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 #define AF_INET6 10
 #define STATE_CLOSE 7
-#define DEPTH 16    /* steps that all chains of a batch take side by side */
-#define ROUNDS 3    /* times that a batch is read at most */
-#define SEGMENT 128 /* steps of a chain that are verified together */
-#define SEGMENTS 128
-#define OWNERS 4096                /* sockets of a port and an address (before 6.8, of a port) */
-#define ADDRESSES 4096             /* of a port */
-#define BIND_CHAIN 1024            /* buckets of a hash chain */
+#define DEPTH 16 /* steps that all chains of a batch take side by side */
+#define ROUNDS 3 /* times that a batch is read at most */
+/* The verifier goes through each iteration of a loop with a counter, but looks at a function once: so long loops are
+ * PARTS calls of a function with a loop of its own. */
+#define PARTS 64
+#define SEGMENT 256                /* steps of a chain, of which there are PARTS times as many at most */
+#define OWNERS 4096                /* sockets of a port and an address (before 6.8, of a port) that are looked at */
 #define STEPS 2048                 /* sockets after which a run ends: 0.1 to 0.3 ms */
 #define RUN_NS 250000              /* after which it ends on a slow machine */
 #define LISTENING_NULLS (1u << 29) /* LISTENING_NULLS_BASE: the numbers of the buckets of listeners begin with it */
 #define DEVICES 256                /* NETDEV_HASHENTRIES */
-#define DEVICE_CHAIN 1024
-#define AGE_MAX_MS 60000 /* TCP_TIMEWAIT_LEN */
+#define DEVICE_CHAIN 64            /* of PARTS */
+#define AGE_MAX_MS 60000           /* TCP_TIMEWAIT_LEN */
 
 /* Loads straight from an address instead of by a helper, six times as fast: bpf_rdonly_cast(), since 6.2. */
 #ifdef WALK_BY_HELPER
@@ -251,16 +251,20 @@ static __always_inline __u64 *put_addresses(__u64 *out, __u64 sk, bool v6)
 	return out + 4;
 }
 
-/* Of UDP: the bucket at hand. */
-__u32 udp_bucket;
-#define NO_BUCKET 0xffffffff
+/* The table at hand: the octets of a bucket, where in it the pointer to the first node is, and the number that begins
+ * those of its chains' ends. Volatile as `open`, for the same reason. */
+volatile __u32 head_size, head_offset, first_end;
+volatile enum walk_table table;
+
+/* The bucket at hand. */
+__u32 place;
 
 /* The VRF that its port is one of. Ports of a device below a VRF are that VRF's, unless tcp_l3mdev_accept gives all the same ports. */
 static __always_inline __u64 vrf_of(__u64 sk, __u8 state)
 {
 	__u64 bucket;
 
-	if (udp_bucket != NO_BUCKET)
+	if (table == WALK_UDP)
 		return 0;
 	/* it has no bucket of its own */
 	if (state == WALK_STATE_HALF_OPEN)
@@ -325,7 +329,7 @@ static __always_inline void count(__u8 state)
 {
 	struct walk_count *out = &counts[last.index & (WALK_NAMESPACES - 1)];
 
-	if (udp_bucket != NO_BUCKET)
+	if (table == WALK_UDP)
 		out->udp++;
 	else if (state == WALK_STATE_TIME_WAIT)
 		out->time_wait++;
@@ -352,7 +356,7 @@ __noinline __u64 step(__u64 node)
 		count(state);
 	if (port >= last.low && port <= last.high) {
 		/* udp_hashfn() */
-		if (udp_bucket != NO_BUCKET && ((port + last.hash_mix) & job.mask) != udp_bucket)
+		if (table == WALK_UDP && ((port + last.hash_mix) & job.mask) != place)
 			moved = 1;
 		else if (!emit(sk, net, port, state))
 			moved = 1;
@@ -396,7 +400,7 @@ __noinline __u64 segment(__u64 node)
 
 __noinline __u64 rest(__u64 node)
 {
-	for (int i = 0; i < SEGMENTS && !is_end(node); i++)
+	for (int i = 0; i < PARTS && !is_end(node); i++)
 		node = segment(node);
 	return node;
 }
@@ -405,41 +409,40 @@ __noinline __u64 rest(__u64 node)
 
 /* Reads the heads of some buckets at once. Returns how many: there may be less of them from the first one to the end of
  * the table. */
-static __always_inline __u32 read_heads(__u32 first, __u32 size)
+static __always_inline __u32 read_heads(__u32 first)
 {
-	__u32 n = job.mask - first < job.width ? job.mask - first + 1 : job.width;
+	__u32 n = job.mask - first < job.width ? job.mask - first + 1 : job.width, bytes = n * head_size;
 
-	if (n > WALK_BUCKETS || size > WALK_BUCKET_SIZE ||
-		bpf_probe_read_kernel(heads, size * n, (void *)(job.table + (__u64)first * size))) {
+	/* older verifiers don't know what a product is at most: masked, which the compiler would think needless */
+	asm volatile("" : "+r"(bytes));
+	bytes &= 2 * sizeof(heads) - 1;
+	if (n > WALK_BUCKETS || bytes > sizeof(heads) ||
+		bpf_probe_read_kernel(heads, bytes, (void *)(job.table + (__u64)first * head_size))) {
 		job.cut = 1;
 		return 0;
 	}
 	return n;
 }
 
-static __always_inline __u64 head_at(__u32 i, __u32 size, __u32 offset)
+static __always_inline __u64 head_at(__u32 i)
 {
-	return heads[((i * size + offset) / sizeof(__u64)) & (sizeof(heads) / sizeof(__u64) - 1)];
+	return heads[((i * head_size + head_offset) / sizeof(__u64)) & (sizeof(heads) / sizeof(__u64) - 1)];
 }
 
-/* How the chains of a table end: in 0, or in the number of their bucket. */
-enum ending { ZERO, NUMBER, LISTENING_NUMBER };
-
-static __always_inline void go_on(__u64 node, __u32 bucket, enum ending ending)
+/* Keeps a chain, or sees whether it ends as it should: in the number of its bucket, of UDP in 0. */
+static __always_inline void go_on(__u64 node, __u32 bucket)
 {
-	__u32 number = ending == LISTENING_NUMBER ? bucket + LISTENING_NULLS : bucket;
-
 	if (!is_end(node)) {
 		nodes[open & (WALK_BUCKETS - 1)] = node;
 		buckets[open & (WALK_BUCKETS - 1)] = bucket;
 		open++;
-	} else if (node != (ending == ZERO ? 0 : (__u64)number << 1 | 1)) {
+	} else if (node != (table == WALK_UDP ? 0 : (__u64)(bucket + first_end) << 1 | 1)) {
 		moved = 1;
 	}
 }
 
 /* One step of each open chain. The cache misses of all overlap: first their nodes are touched. */
-static __always_inline int step_all(enum ending ending, bool udp)
+__noinline int step_all(void)
 {
 	left = open;
 	for (__u32 i = 0; i < WALK_BUCKETS && i < left; i++)
@@ -448,66 +451,31 @@ static __always_inline int step_all(enum ending ending, bool udp)
 		touch_owner(nodes[i]);
 	open = 0;
 	for (__u32 i = 0; i < WALK_BUCKETS && i < left; i++) {
-		if (udp)
-			udp_bucket = buckets[i];
-		go_on(step(nodes[i]), buckets[i], ending);
+		place = buckets[i];
+		go_on(step(nodes[i]), buckets[i]);
 	}
 	return open;
 }
 
-__noinline int step_tcp(void)
-{
-	return step_all(NUMBER, false);
-}
-
-__noinline int step_listening(void)
-{
-	return step_all(LISTENING_NUMBER, false);
-}
-
-__noinline int step_udp(void)
-{
-	return step_all(ZERO, true);
-}
-
 /* All chains of a batch; what is longer than most is followed to its end at last. Returns whether they have to be read
  * again. */
-static __always_inline int side_by_side(
-	__u32 first, __u32 size, __u32 offset, enum ending ending, int (*step_each)(void))
+__noinline int batch(__u32 first)
 {
-	left = read_heads(first, size);
+	left = read_heads(first);
 	open = moved = 0;
-	udp_bucket = NO_BUCKET;
 	for (__u32 i = 0; i < WALK_BUCKETS && i < left; i++)
-		go_on(head_at(i, size, offset), first + i, ending);
+		go_on(head_at(i), first + i);
 	for (int depth = 0; depth < DEPTH; depth++)
-		if (!step_each())
+		if (!step_all())
 			return moved;
 	left = open;
 	open = 0;
 	for (__u32 i = 0; i < WALK_BUCKETS && i < left; i++) {
-		if (ending == ZERO)
-			udp_bucket = buckets[i];
-		go_on(rest(nodes[i]), buckets[i], ending);
+		place = buckets[i];
+		go_on(rest(nodes[i]), buckets[i]);
 	}
 	job.cut |= open != 0;
 	return moved;
-}
-
-__noinline int tcp_batch(__u32 first)
-{
-	return side_by_side(first, sizeof(__u64), 0, NUMBER, step_tcp);
-}
-
-__noinline int udp_batch(__u32 first)
-{
-	return side_by_side(first, bpf_core_type_size(struct udp_hslot), OFFSET(udp_hslot, head), ZERO, step_udp);
-}
-
-__noinline int listening_batch(__u32 first)
-{
-	return side_by_side(first, bpf_core_type_size(struct inet_listen_hashbucket),
-		OFFSET(inet_listen_hashbucket, nulls_head), LISTENING_NUMBER, step_listening);
 }
 
 /* --- ports, as connect() and bind() see them --- */
@@ -529,77 +497,100 @@ __noinline __u64 owner(__u64 node)
 	return POINTER(sk, skc_bind_node.next);
 }
 
-/* A server may have any number of connections on a port that it listens on. The port is blocked by then, and with it
+/* Where the walk of a chain of bind buckets has got to: what follows of the chain, of the last port's addresses (since
+ * 6.8), and of the last address's owners; and how many entries of the port and of the address it may still look at.
+ *
+ * A server may have any number of connections on a port that it listens on. The port is blocked by then, and with it
  * its address (before 6.8: one of its addresses) is in use: whether a socket that is only bound is among them as well
  * makes no difference. */
-__noinline int owners(__u64 node)
+__u64 ports, addresses, owners;
+__u32 of_port, of_address;
+
+/* A bind bucket: `at` is the place of the chain that it was found in. */
+static __always_inline void bind_bucket(__u32 at)
 {
-	for (int i = 0; i < OWNERS && node; i++)
-		node = owner(node);
-	return 0;
-}
-
-/* Since 6.8 the owners hang below the addresses of the port. */
-__noinline int owners_by_address(__u64 node)
-{
-	__u32 end = job.seen + 2 * OWNERS;
-
-	/* a global function is verified whether it is called or not */
-	if (!bpf_core_field_exists(((struct inet_bind2_bucket *)0)->bhash_node))
-		return 0;
-	for (int i = 0; i < ADDRESSES && node && (__s32)(job.seen - end) < 0; i++) {
-		__u64 bucket2 = node - OFFSET(inet_bind2_bucket, bhash_node);
-
-		owners(load64(bucket2 + OFFSET(inet_bind2_bucket, owners)));
-		node = load64(node);
-	}
-	return 0;
-}
-
-/* A bind bucket: `at` is the place of the chain that it was found in. Returns the next node. */
-__noinline __u64 bind_bucket(__u64 node, __u32 at)
-{
-	struct inet_bind_bucket *tb = (void *)(node - OFFSET(inet_bind_bucket, node));
+	struct inet_bind_bucket *tb = (void *)(ports - OFFSET(inet_bind_bucket, node));
 	__u64 bucket = (__u64)tb, net, *out;
 	__u32 vrf;
 	__u16 port;
 	__s8 reuse = load8(bucket + OFFSET(inet_bind_bucket, fastreuse));
 	__s8 reuseport = load8(bucket + OFFSET(inet_bind_bucket, fastreuseport));
 
-	job.seen++;
+	ports = load64(ports);
 	/* __inet_hash_connect() passes such a port over, whatever the destination */
 	if (reuse < 0 && reuseport < 0)
-		return load64(node);
+		return;
 	net = load64(bucket + OFFSET(inet_bind_bucket, ib_net));
 	port = load16(bucket + OFFSET(inet_bind_bucket, port));
 	if (!wanted(net, port) || ((port + last.hash_mix) & job.mask) != at)
-		return load64(node);
+		return;
 	vrf = load32(bucket + OFFSET(inet_bind_bucket, l3mdev));
 	out = reserve(1 + (vrf != 0));
 	if (out)
 		put_head(out, port, 0, 0, WALK_BLOCKED | (vrf ? WALK_DEVICE : 0));
 	if (out && vrf)
 		out[1] = (__u64)vrf << 32;
+	of_port = 2 * OWNERS;
+	of_address = OWNERS;
 	if (bpf_core_field_exists(tb->bhash2))
-		owners_by_address(load64(bucket + OFFSET(inet_bind_bucket, bhash2)));
+		addresses = load64(bucket + OFFSET(inet_bind_bucket, bhash2));
 	else
-		owners(load64(bucket + OFFSET(inet_bind_bucket___before_6_8, owners)));
-	return load64(node);
+		owners = load64(bucket + OFFSET(inet_bind_bucket___before_6_8, owners));
 }
 
-__noinline int bind_chain(__u64 node, __u32 at)
+/* One entry. Returns whether there may be more. */
+__noinline int bind_step(__u32 at)
 {
+	if (owners && of_address) {
+		of_address--;
+		of_port--;
+		owners = owner(owners);
+	} else if (bpf_core_field_exists(((struct inet_bind2_bucket *)0)->bhash_node) && addresses &&
+		(__s32)of_port > 0) {
+		owners = load64(addresses - OFFSET(inet_bind2_bucket, bhash_node) + OFFSET(inet_bind2_bucket, owners));
+		addresses = load64(addresses);
+		of_address = OWNERS;
+		of_port--;
+	} else if (ports) {
+		job.seen++;
+		owners = addresses = 0;
+		bind_bucket(at);
+	} else {
+		return 0;
+	}
+	return 1;
+}
+
+__noinline int bind_steps(__u32 at)
+{
+	for (int i = 0; i < PARTS; i++)
+		if (!bind_step(at))
+			return 0;
+	return 1;
+}
+
+__noinline int more_bind_steps(__u32 at)
+{
+	for (int i = 0; i < PARTS; i++)
+		if (!bind_steps(at))
+			return 0;
+	return 1;
+}
+
+/* Returns whether it has to be read again. */
+static __always_inline int bind_chain(__u64 node, __u32 at)
+{
+	ports = node;
+	owners = addresses = 0;
 	moved = 0;
-	for (int i = 0; i < BIND_CHAIN && node; i++)
-		node = bind_bucket(node, at);
-	if (node)
-		job.cut = 1;
+	for (int i = 0; i < PARTS; i++)
+		if (!more_bind_steps(at))
+			return moved;
+	job.cut = 1;
 	return moved;
 }
 
 /* --- runs --- */
-
-enum table { TCP, UDP, LISTENING };
 
 /* job.seen, and the time, at which the run ends. */
 __u32 enough;
@@ -629,7 +620,7 @@ static __always_inline bool fitted(__u32 before)
 }
 
 /* One batch, as often as it takes. Returns false when the run has to end. */
-static __always_inline bool next(__u32 first, enum table table)
+__noinline int next_batch(__u32 first)
 {
 	__u32 before = job.words;
 
@@ -638,7 +629,7 @@ static __always_inline bool next(__u32 first, enum table table)
 	counting = true;
 	for (int round = 0; round < ROUNDS; round++) {
 		job.words = before;
-		if (!(table == TCP ? tcp_batch(first) : table == UDP ? udp_batch(first) : listening_batch(first)))
+		if (!batch(first))
 			break;
 		job.redone++;
 		counting = false;
@@ -647,21 +638,6 @@ static __always_inline bool next(__u32 first, enum table table)
 		return false;
 	job.next = first + job.width;
 	return true;
-}
-
-__noinline int next_tcp(__u32 first)
-{
-	return next(first, TCP);
-}
-
-__noinline int next_udp(__u32 first)
-{
-	return next(first, UDP);
-}
-
-__noinline int next_listening(__u32 first)
-{
-	return next(first, LISTENING);
 }
 
 /* A port has a list of its own behind it, so the run may end after each chain. */
@@ -682,11 +658,9 @@ __noinline int bind_once(__u64 node, __u32 at)
 
 __noinline int next_bind(__u32 first)
 {
-	const __u32 size = bpf_core_type_size(struct inet_bind_hashbucket);
-
-	left = at_end(first) || is_late() ? 0 : read_heads(first, size);
+	left = at_end(first) || is_late() ? 0 : read_heads(first);
 	for (__u32 i = 0; i < WALK_BUCKETS && i < left; i++) {
-		__u64 node = head_at(i, size, OFFSET(inet_bind_hashbucket, chain));
+		__u64 node = head_at(i);
 
 		if (node && !bind_once(node, first + i))
 			return 0;
@@ -699,26 +673,43 @@ static __always_inline void begin(void)
 {
 	job.next = job.first;
 	job.words = job.full = job.cut = 0;
-	udp_bucket = NO_BUCKET;
 	enough = job.seen + STEPS;
 	late = bpf_ktime_get_ns() + RUN_NS;
 	last_net = 0;
 }
 
-#define RUN(name, look) \
-	SEC("raw_tp/none") int name(void *ctx) \
-	{ \
-		begin(); \
-		for (__u32 i = 0; i < WALK_RUN && i < job.count; i += WALK_BUCKETS) \
-			if (!look(job.next)) \
-				break; \
-		return 0; \
+/* The table of connections, of UDP, or of listeners. */
+SEC("raw_tp/none") int walk_sockets(void *ctx)
+{
+	begin();
+	table = job.kind;
+	first_end = table == WALK_LISTENING ? LISTENING_NULLS : 0;
+	head_size = sizeof(__u64);
+	head_offset = 0;
+	if (table == WALK_UDP) {
+		head_size = bpf_core_type_size(struct udp_hslot);
+		head_offset = OFFSET(udp_hslot, head);
+	} else if (table == WALK_LISTENING) {
+		head_size = bpf_core_type_size(struct inet_listen_hashbucket);
+		head_offset = OFFSET(inet_listen_hashbucket, nulls_head);
 	}
+	for (__u32 i = 0; i < WALK_RUN && i < job.count; i += WALK_BUCKETS)
+		if (!next_batch(job.next))
+			break;
+	return 0;
+}
 
-RUN(walk_tcp, next_tcp)
-RUN(walk_udp, next_udp)
-RUN(walk_listening, next_listening)
-RUN(walk_bound, next_bind)
+SEC("raw_tp/none") int walk_bound(void *ctx)
+{
+	begin();
+	table = WALK_TCP;
+	head_size = bpf_core_type_size(struct inet_bind_hashbucket);
+	head_offset = OFFSET(inet_bind_hashbucket, chain);
+	for (__u32 i = 0; i < WALK_RUN && i < job.count; i += WALK_BUCKETS)
+		if (!next_bind(job.next))
+			break;
+	return 0;
+}
 
 /* --- namespaces --- */
 
@@ -831,6 +822,14 @@ __noinline int next_net(void)
 	return cursor != origin;
 }
 
+__noinline int some_nets(void)
+{
+	for (int i = 0; i < PARTS; i++)
+		if (!next_net())
+			return 0;
+	return 1;
+}
+
 SEC("raw_tp/none") int list_namespaces(void *ctx)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
@@ -840,8 +839,8 @@ SEC("raw_tp/none") int list_namespaces(void *ctx)
 	job.nets = 0;
 	if (!bpf_core_field_exists(((struct net *)origin)->ipv4.udp_table))
 		common_udp_table = (__u64)BPF_CORE_READ(protocol_of_socket(task), h.udp_table);
-	for (int i = 0; i <= WALK_NAMESPACES; i++)
-		if (!next_net())
+	for (int i = 0; i <= WALK_NAMESPACES / PARTS; i++)
+		if (!some_nets())
 			break;
 	return 0;
 }
@@ -877,6 +876,13 @@ __noinline __u64 device(__u64 node)
 	return load64(node);
 }
 
+__noinline __u64 some_devices(__u64 node)
+{
+	for (int i = 0; i < DEVICE_CHAIN && node; i++)
+		node = device(node);
+	return node;
+}
+
 /* The name of the interface with the index job.first, as dev_get_by_index_rcu() finds it; "" when there is none. */
 SEC("raw_tp/none") int name_interface(void *ctx)
 {
@@ -885,8 +891,8 @@ SEC("raw_tp/none") int name_interface(void *ctx)
 
 	__builtin_memset(interface_name, 0, sizeof(interface_name));
 	bpf_probe_read_kernel(&node, sizeof(node), BPF_CORE_READ(net, dev_index_head) + (job.first & (DEVICES - 1)));
-	for (int i = 0; i < DEVICE_CHAIN && node; i++)
-		node = device(node);
+	for (int i = 0; i < PARTS && node; i++)
+		node = some_devices(node);
 	job.gone = !is_the_one(net);
 	return 0;
 }

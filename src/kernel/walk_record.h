@@ -71,6 +71,8 @@ struct walk_code {
 	__u8 bytes[WALK_CODE];
 };
 
+enum walk_table { WALK_TCP, WALK_UDP, WALK_LISTENING };
+
 /* What a run is to do, and what became of it. */
 struct walk_job {
 	__u64 table;  /* its address */
@@ -79,6 +81,7 @@ struct walk_job {
 	__u32 inode;  /* ... and this */
 	__u32 first;  /* bucket; or the index of an interface */
 	__u32 count;  /* of buckets to look at, at most */
+	__u32 kind;   /* enum walk_table */
 	__u32 width;  /* of a batch: WALK_BUCKETS, or less where these do not fit into the buffer */
 	__u32 mask;   /* of the table: its size less one */
 	__u32 next;   /* out: the bucket to go on with */
