@@ -4,6 +4,7 @@
 #include "daemon/daemon.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -349,6 +350,9 @@ static int start(struct daemon *d, struct pw_error *err)
 		return pw_error_set(err, "out of memory");
 	if (d->config->backend != PW_BACKEND_NETLINK)
 		d->walk = pw_walk_backend(&why);
+#ifdef __GLIBC__
+	malloc_trim(0); /* the types of the kernel, which libbpf took apart, were some 10 MiB */
+#endif
 	if (drop_privileges(d, err) < 0)
 		return -1;
 	d->exchange = pw_exchange_new(max_alarms > OWED_MIN ? max_alarms : OWED_MIN);
