@@ -248,20 +248,11 @@ static int take_namespace(struct pw_options *o, const char *name, struct pw_erro
 	return 0;
 }
 
-static int take_interval(struct pw_options *o, const char *text, struct pw_error *err)
-{
-	uint64_t ms = DEFAULT_WATCH_MS;
-
-	if (text != NULL && !pw_number_seconds(text, 100, 86400000, &ms))
-		return pw_error_set(err, "--watch: '%s' is no interval, expected 0.1 to 86400 seconds", text);
-	o->watch_ms = (uint32_t)ms;
-	return 0;
-}
-
 static int take_option(const struct spec *spec, struct pw_options *o, const char *value, enum pw_command *command,
 	struct pw_error *err)
 {
 	void *member = (char *)o + spec->to;
+	uint64_t ms = DEFAULT_WATCH_MS;
 	char *copy, *rest, *part;
 	int result = 0;
 
@@ -276,7 +267,11 @@ static int take_option(const struct spec *spec, struct pw_options *o, const char
 		return take_word(spec, value, member, err);
 	case AS_NUMBER:
 	case AS_PERCENT: return take_number(spec, value, member, err);
-	case AS_INTERVAL: return take_interval(o, value, err);
+	case AS_INTERVAL:
+		if (value != NULL && !pw_number_seconds(value, 100, 86400000, &ms))
+			return pw_error_set(err, "--watch: '%s' is no interval, expected 0.1 to 86400 seconds", value);
+		o->watch_ms = (uint32_t)ms;
+		return 0;
 	case AS_NAMESPACE: return take_namespace(o, value, err);
 	case AS_WORDS:
 	case AS_PORTS:

@@ -234,37 +234,31 @@ void pw_poller_free(struct pw_poller *poller)
 
 /* --- polling --- */
 
-static void fill_notes(const struct pw_poller *poller, size_t i)
-{
-	const struct pw_namespace *ns = poller->host->namespaces[i];
-	const bool wants_snat = poller->config->snat.n_ranges > 0 ||
-		(poller->options->match.kinds & (1u << PW_KIND_SNAT)) != 0;
-	struct pw_ns_notes *notes = &poller->notes[i];
-
-	*notes = (struct pw_ns_notes){.ns = ns->index, .name = ns->name, .error = ns->err.text};
-	if (wants_snat && ns->translated != NULL && ns->translated->status == PW_SOURCE_UNAVAILABLE)
-		notes->no_snat = ns->translated->reason;
-	notes->insert_failed = ns->snat_watch.last.insert_failed;
-	if (poller->host->polls[i].status != PW_POLL_COUNTED)
-		return;
-	notes->ambiguous = pw_census_totals(ns->census)->ambiguous;
-	notes->unprobed = poller->unprobed;
-	if (notes->unprobed == NULL && notes->ambiguous > 0)
-		notes->unprobed = "there was no time to probe them; --probe=on takes it";
-}
-
 /* One namespace that can be read is enough; and who watches keeps the last numbers when none can. */
 static int poll_host(struct pw_poller *poller, struct pw_error *err)
 {
+	const bool wants_snat = poller->config->snat.n_ranges > 0 ||
+		(poller->options->match.kinds & (1u << PW_KIND_SNAT)) != 0;
 	struct pw_host *host = poller->host;
 	struct pw_ns_notes *notes;
 
 	if (pw_host_poll(host) < 0 || (notes = reallocarray(poller->notes, host->n, sizeof(*notes))) == NULL)
 		return pw_error_set(err, "out of memory");
 	poller->notes = notes;
-	for (size_t i = 0; i < host->n; i++) {
-		fill_notes(poller, i);
-		poller->polled = poller->polled || host->polls[i].status == PW_POLL_COUNTED;
+	for (size_t i = 0; i < host->n; i++, notes++) {
+		const struct pw_namespace *ns = host->namespaces[i];
+
+		*notes = (struct pw_ns_notes){.ns = ns->index, .name = ns->name, .error = ns->err.text};
+		if (wants_snat && ns->translated != NULL && ns->translated->status == PW_SOURCE_UNAVAILABLE)
+			notes->no_snat = ns->translated->reason;
+		notes->insert_failed = ns->snat_watch.last.insert_failed;
+		if (host->polls[i].status != PW_POLL_COUNTED)
+			continue;
+		poller->polled = true;
+		notes->ambiguous = pw_census_totals(ns->census)->ambiguous;
+		notes->unprobed = poller->unprobed;
+		if (notes->unprobed == NULL && notes->ambiguous > 0)
+			notes->unprobed = "there was no time to probe them; --probe=on takes it";
 	}
 	return poller->polled ? 0 : pw_error_set(err, "%s", host->namespaces[0]->err.text);
 }
@@ -290,18 +284,6 @@ static const struct pw_snapshot *poll_daemon(struct pw_poller *poller, struct pw
 	report->now_ms = poller->answer.context.now_ms;
 	report->watching = poller->options->watch_ms != 0;
 	return pw_snapshot_ref(poller->answer.snapshot);
-}
-
-/* Who explains looks for himself, but what failed is known to the daemon alone. NULL: nobody tells. */
-static const struct pw_answer *read_beside(struct pw_poller *poller)
-{
-	struct pw_error unused;
-
-	drop_answer(poller);
-	if (!poller->options->explain || poller->options->no_daemon || poller->options->replay != NULL ||
-		pw_answer_read(PW_CONTROL_SOCKET, NULL, 0, &poller->answer, &unused) < 0)
-		return NULL;
-	return &poller->answer;
 }
 
 const struct pw_snapshot *pw_poller_poll(struct pw_poller *poller, struct pw_report *report, struct pw_error *err)
@@ -347,7 +329,13 @@ const struct pw_snapshot *pw_poller_poll(struct pw_poller *poller, struct pw_rep
 	report->now_ms = poll.now_ms;
 	report->watching = options->watch_ms != 0;
 	report->everything = options->rows == PW_ROWS_ALL;
-	report->beside = read_beside(poller);
+	/* who explains looks for himself, but what failed is known to the daemon alone, if to anybody */
+	drop_answer(poller);
+	if (options->explain && !options->no_daemon && options->replay == NULL &&
+		pw_answer_read(PW_CONTROL_SOCKET, NULL, 0, &poller->answer, NULL) == 0)
+		report->beside = &poller->answer;
+	else
+		report->beside = NULL;
 	return snapshot;
 }
 

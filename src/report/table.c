@@ -272,15 +272,6 @@ static void format_cell(const struct pw_layout *l, const struct pw_column *colum
 	}
 }
 
-static unsigned column_width(const struct pw_layout *l, const struct pw_column *column)
-{
-	if (column->wanted == WITH_BAR)
-		return l->bar;
-	if (column->wanted == WITH_SPARK)
-		return l->spark;
-	return column->format == format_name && l->owner > 0 ? l->name_width : column->width;
-}
-
 /* Prints a row, or (NULL) the headers, without blanks at the end. */
 static void print_row(FILE *out, const struct pw_layout *l, const struct pw_pool_row *row)
 {
@@ -290,10 +281,14 @@ static void print_row(FILE *out, const struct pw_layout *l, const struct pw_pool
 	for (size_t i = 0; i < N_COLUMNS; i++) {
 		const struct pw_column *column = &columns[i];
 		bool coloured = l->view->colour && row != NULL && (column->coloured || is_harmless(row));
-		size_t width = column_width(l, column), blanks;
+		size_t width = column->width, blanks;
 
 		if (!is_wanted(l, column))
 			continue;
+		if (column->wanted == WITH_BAR || column->wanted == WITH_SPARK)
+			width = column->wanted == WITH_BAR ? l->bar : l->spark;
+		else if (column->format == format_name && l->owner > 0)
+			width = l->name_width;
 		format_cell(l, column, row, cell, sizeof(cell));
 		blanks = pw_text_width(cell) < width ? width - pw_text_width(cell) : 0;
 		len += (size_t)snprintf(line + len, sizeof(line) - len, "%s%s%*s%s%*s%s", len > 0 ? " " : "",

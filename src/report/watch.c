@@ -106,22 +106,13 @@ static void handle_signal(struct watch *w)
 	}
 }
 
-static void read_keys(struct watch *w)
-{
-	char keys[64];
-	ssize_t n = read(STDIN_FILENO, keys, sizeof(keys));
-
-	if (n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN))
-		w->quit = true; /* the terminal hung up */
-	for (ssize_t i = 0; i < n; i++)
-		w->quit = w->quit || keys[i] == 'q' || keys[i] == 'Q' || keys[i] == KEY_INTERRUPT;
-}
-
 /* Serves keys and signals until the next poll is due. */
 static void wait_until(struct watch *w, uint64_t deadline_ms)
 {
 	struct pollfd fds[2] = {{.fd = w->signals, .events = POLLIN}, {.fd = STDIN_FILENO, .events = POLLIN}};
 	uint64_t now_ms;
+	char keys[64];
+	ssize_t n;
 
 	if (!w->redraw || !isatty(STDIN_FILENO))
 		fds[1].fd = -1;
@@ -130,8 +121,13 @@ static void wait_until(struct watch *w, uint64_t deadline_ms)
 			break;
 		if (fds[0].revents != 0)
 			handle_signal(w);
-		if (fds[1].revents != 0)
-			read_keys(w);
+		if (fds[1].revents == 0)
+			continue;
+		n = read(STDIN_FILENO, keys, sizeof(keys));
+		if (n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN))
+			w->quit = true; /* the terminal hung up */
+		for (ssize_t i = 0; i < n; i++)
+			w->quit = w->quit || keys[i] == 'q' || keys[i] == 'Q' || keys[i] == KEY_INTERRUPT;
 	}
 }
 

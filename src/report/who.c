@@ -16,21 +16,6 @@
 #define ENDPOINT_MAX (PW_ADDRESS_TEXT_MAX + 8)
 #define HELD_MAX (PW_OWNER_TEXT_MAX + PW_HOLDER_PROCESSES_MAX + 4)
 
-struct line {
-	const char *protocol, *state;
-	char local[ENDPOINT_MAX], remote[ENDPOINT_MAX], held[HELD_MAX];
-};
-
-static const char *state_name(const struct pw_socket *socket)
-{
-	static const char *const names[] = {"?", "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2",
-		"TIME_WAIT", "bound", "CLOSE_WAIT", "LAST_ACK", "LISTEN", "CLOSING"};
-
-	if (socket->protocol == IPPROTO_UDP)
-		return socket->state == PW_ESTABLISHED ? "connected" : "bound";
-	return names[socket->state];
-}
-
 static void write_endpoint(
 	const struct pw_socket *socket, const uint8_t bytes[16], uint32_t zone, uint16_t port, char text[ENDPOINT_MAX])
 {
@@ -69,27 +54,33 @@ static void write_holder(struct pw_owner_names *names, const struct pw_holder *h
 
 static void print_lines(FILE *out, const struct pw_holders *holders, struct pw_owner_names *names)
 {
-	struct line line;
-	int local = 5, remote = 6;
+	static const char *const tcp_states[] = {"?", "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2",
+		"TIME_WAIT", "bound", "CLOSE_WAIT", "LAST_ACK", "LISTEN", "CLOSING"};
+	char local[ENDPOINT_MAX], remote[ENDPOINT_MAX], held[HELD_MAX];
+	int local_width = 5, remote_width = 6;
 
 	/* twice: the first time for the widths */
 	for (int pass = 0; pass < 2; pass++) {
 		if (pass == 1)
-			fprintf(out, "%-5s %-11s %-*s %-*s %s\n", "PROTO", "STATE", local, "LOCAL", remote, "REMOTE",
-				"HELD BY");
+			fprintf(out, "%-5s %-11s %-*s %-*s %s\n", "PROTO", "STATE", local_width, "LOCAL", remote_width,
+				"REMOTE", "HELD BY");
 		for (size_t i = 0; i < holders->n; i++) {
 			const struct pw_socket *s = &holders->list[i].socket;
+			const bool udp = s->protocol == IPPROTO_UDP;
+			const char *state = !udp             ? tcp_states[s->state]
+				: s->state == PW_ESTABLISHED ? "connected"
+							     : "bound";
 
-			write_endpoint(s, s->local, s->ifindex, s->local_port, line.local);
-			write_endpoint(s, s->remote, 0, s->remote_port, line.remote);
+			write_endpoint(s, s->local, s->ifindex, s->local_port, local);
+			write_endpoint(s, s->remote, 0, s->remote_port, remote);
 			if (pass == 0) {
-				local = local < (int)strlen(line.local) ? (int)strlen(line.local) : local;
-				remote = remote < (int)strlen(line.remote) ? (int)strlen(line.remote) : remote;
+				local_width = local_width < (int)strlen(local) ? (int)strlen(local) : local_width;
+				remote_width = remote_width < (int)strlen(remote) ? (int)strlen(remote) : remote_width;
 				continue;
 			}
-			write_holder(names, &holders->list[i], line.held);
-			fprintf(out, "%-5s %-11s %-*s %-*s %s\n", s->protocol == IPPROTO_UDP ? "udp" : "tcp",
-				state_name(s), local, line.local, remote, line.remote, line.held);
+			write_holder(names, &holders->list[i], held);
+			fprintf(out, "%-5s %-11s %-*s %-*s %s\n", udp ? "udp" : "tcp", state, local_width, local,
+				remote_width, remote, held);
 		}
 	}
 }
