@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "daemon/journal_file.h"
 #include "daemon/state_file.h"
 #include "kernel/host.h"
 #include "kernel/netns.h"
@@ -37,21 +38,23 @@ struct pw_collector {
 	uint64_t own_inode; /* of the own network namespace */
 	bool (*stopping)(void);
 	struct pw_journal *journal;
-	bool walks;                       /* sockets are read by BPF */
-	bool probing;                     /* ports in doubt are probed */
-	bool chosen, chose_probing;       /* that is decided, and was said */
-	bool confined;                    /* other namespaces are wanted, and may not be entered: said once */
-	bool omitting;                    /* some active alarms have no row: said once */
-	struct pw_state_file *state_file; /* or NULL */
-	bool polled;                      /* at least once: before, the file knows more than the monitor */
-	bool holding;                     /* notifications wait for the next text */
-	uint64_t n_states;                /* texts that it was given */
-	uint64_t saved_ms;                /* when the state was written last, and ... */
-	uint64_t saved_changes;           /* ... what had been told and owed then */
-	uint64_t unlogged, unlogged_ms;   /* what the limit of the log left out, as it was said last */
-	uint64_t dropped;                 /* what of the monitor's losses has been logged */
-	struct pw_portset told_listening; /* ports of services that the log has told of, and ... */
-	uint64_t told_listening_ms;       /* ... when it did last; 0: never */
+	struct pw_journal_file *events_file; /* or NULL */
+	bool noted;                          /* the journal has something that its file lacks */
+	bool walks;                          /* sockets are read by BPF */
+	bool probing;                        /* ports in doubt are probed */
+	bool chosen, chose_probing;          /* that is decided, and was said */
+	bool confined;                       /* other namespaces are wanted, and may not be entered: said once */
+	bool omitting;                       /* some active alarms have no row: said once */
+	struct pw_state_file *state_file;    /* or NULL */
+	bool polled;                         /* at least once: before, the file knows more than the monitor */
+	bool holding;                        /* notifications wait for the next text */
+	uint64_t n_states;                   /* texts that it was given */
+	uint64_t saved_ms;                   /* when the state was written last, and ... */
+	uint64_t saved_changes;              /* ... what had been told and owed then */
+	uint64_t unlogged, unlogged_ms;      /* what the limit of the log left out, as it was said last */
+	uint64_t dropped;                    /* what of the monitor's losses has been logged */
+	struct pw_portset told_listening;    /* ports of services that the log has told of, and ... */
+	uint64_t told_listening_ms;          /* ... when it did last; 0: never */
 };
 
 /* --- events --- */
@@ -73,6 +76,7 @@ static void emit(struct pw_collector *collector, const struct pw_event *event)
 	if (event->logged)
 		return;
 	pw_journal_add(collector->journal, event);
+	collector->noted = true;
 	pw_log(pw_event_priority(event), "%s", pw_event_text(event, text, sizeof(text)));
 }
 
@@ -102,7 +106,7 @@ static void restore_state(struct pw_collector *collector)
 	if (path == NULL && (directory == NULL || directory[0] == '\0'))
 		return;
 	snprintf(name, sizeof(name), "%s%s", path != NULL ? path : directory, path != NULL ? "" : "/state");
-	collector->state_file = pw_state_file_new(name, release, collector->exchange, &err);
+	collector->state_file = pw_state_file_new(name, "what was notified", release, collector->exchange, &err);
 	if (collector->state_file == NULL) {
 		pw_log(LOG_ERR, "%s", err.text);
 		return;
@@ -114,6 +118,8 @@ static void restore_state(struct pw_collector *collector)
 	else if (err.text[0] != '\0')
 		pw_log(LOG_WARNING, "the state of before the restart is ignored: %s", err.text);
 	free(text);
+	snprintf(name, sizeof(name), "%s%s", path != NULL ? path : directory, path != NULL ? ".events" : "/events");
+	collector->events_file = pw_journal_file_open(name, collector->journal);
 }
 
 /* What was told, or may be before the next poll, is worth a write at the end of each; peaks and growth one a minute. */
@@ -145,6 +151,8 @@ void pw_collector_save(struct pw_collector *collector)
 	write_state(collector, true);
 	pw_state_file_close(collector->state_file, SAVE_MS);
 	collector->state_file = NULL;
+	pw_journal_file_close(collector->events_file, SAVE_MS / 2);
+	collector->events_file = NULL;
 }
 
 /* What is no pool: a failing collector is to recover, also one of a namespace that is there no more; its table is back
@@ -527,4 +535,7 @@ void pw_collector_poll(struct pw_collector *collector)
 	pw_exchange_publish(collector->exchange, snapshot);
 	collector->polled = true;
 	write_state(collector, false);
+	if (collector->noted)
+		pw_journal_file_write(collector->events_file);
+	collector->noted = false;
 }

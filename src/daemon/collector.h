@@ -22,7 +22,7 @@ struct pw_collector_parts {
 	struct pw_connect_events *events;
 	struct pw_backend *walk;    /* BPF, or NULL when there is none ... */
 	struct pw_error *why;       /* ... for this reason, which becomes the one for which it is not used */
-	struct pw_journal *journal; /* gets what happens */
+	struct pw_journal *journal; /* gets what happens, and first what a file beside the state file has kept */
 	/* asked between two namespaces: a poll of many of them is given up, and leaves nothing, once this says true */
 	bool (*stopping)(void);
 };

@@ -20,6 +20,7 @@
 
 struct pw_state_file {
 	char *path, *new_path;
+	const char *loses;
 	pthread_t thread;
 	pthread_mutex_t mutex; /* over what follows */
 	pthread_cond_t changed;
@@ -76,8 +77,8 @@ static void *run(void *context)
 		if (replace(file, text, len) == 0) {
 			file->failed = false;
 		} else if (!file->failed) {
-			pw_log(LOG_WARNING, "%s: %s: a restart will not know what was notified", file->path,
-				strerror(errno));
+			pw_log(LOG_WARNING, "%s: %s: a restart will not know %s", file->path, strerror(errno),
+				file->loses);
 			file->failed = true;
 		}
 		free(text);
@@ -116,7 +117,8 @@ static int start_thread(struct pw_state_file *file)
 	return rc;
 }
 
-struct pw_state_file *pw_state_file_new(const char *path, pw_state_file_done *done, void *context, struct pw_error *err)
+struct pw_state_file *pw_state_file_new(
+	const char *path, const char *loses, pw_state_file_done *done, void *context, struct pw_error *err)
 {
 	struct pw_state_file *file = calloc(1, sizeof(*file));
 	pthread_condattr_t attributes;
@@ -131,6 +133,7 @@ struct pw_state_file *pw_state_file_new(const char *path, pw_state_file_done *do
 	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
 	pthread_cond_init(&file->changed, &attributes);
 	pthread_condattr_destroy(&attributes);
+	file->loses = loses;
 	file->done = done;
 	file->context = context;
 	file->path = strdup(path);

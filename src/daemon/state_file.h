@@ -16,9 +16,10 @@ struct pw_state_file;
 /* The text with this number is on the disk, or can't be written. Called by the thread. */
 typedef void pw_state_file_done(void *context, uint64_t number);
 
-/* `path` is copied, done may be NULL. NULL with an error when there is no memory or no thread for it. */
+/* `path` is copied, done may be NULL; `loses` ("what was notified") tells the log what a restart will not know when it
+ * can't be written. NULL with an error when there is no memory or no thread for it. */
 struct pw_state_file *pw_state_file_new(
-	const char *path, pw_state_file_done *done, void *context, struct pw_error *err);
+	const char *path, const char *loses, pw_state_file_done *done, void *context, struct pw_error *err);
 
 /* The text of an earlier process, for the caller to free, with its length; NULL with an error, or (no error) when
  * there is none. */

@@ -68,5 +68,5 @@ void pw_events_print(
 	}
 	if (printed == 0)
 		fprintf(out, "%sNo event %s.\n", view->width == 0 ? "# " : "",
-			report->daemon->n_events > 0 ? "passes the filters" : "since portwatchd started");
+			report->daemon->n_events > 0 ? "passes the filters" : "is known");
 }

@@ -192,6 +192,38 @@ def test_alarms_and_events(confined):
     assert confined.run(portwatch, "--events", "--remote", "192.0.2.1").stdout == "# No event passes the filters.\n"
 
 
+def test_events_survive_a_restart(scene):
+    """Those that the log told before the daemon was killed come first; a file that was cut is ignored, and written again."""
+    kept = scene.workshop.directory / "state.events"
+    settings = config(scene) + f'state-file = "{kept.with_suffix("")}"\n'
+    scene.daemon.stop()
+    scene.start(settings, interval=INTERVAL)
+
+    def on_disk():
+        """Nothing before the first, nor of the file that is cut below."""
+        try:
+            return json.loads(kept.read_text())["events"]
+        except (FileNotFoundError, json.JSONDecodeError):
+            return []
+
+    eventually(lambda: on_disk() and on_disk() == document(scene)["events"])
+    before = document(scene)["events"]
+    scene.daemon.kill()
+    scene.clients.reset()
+    scene.start(settings, interval=INTERVAL)
+    after = eventually(lambda: (lambda events: events if len(events) > len(before) else None)(document(scene)["events"]), 90)
+    assert after[:len(before)] == before and after[-1]["type"] == "poolFalling"
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    eventually(lambda: on_disk() == after)
+    assert scene.daemon.stop() == 0
+    kept.write_text(kept.read_text()[:-100])
+    scene.start(settings, interval=INTERVAL)
+    eventually(lambda: "the events of before the restart are ignored" in scene.daemon.log())
+    assert document(scene)["events"] == []
+    scene.load.connect(600, HERE, 8080)
+    eventually(lambda: on_disk() and on_disk()[-1]["type"] == "poolRising")
+
+
 def test_daemon_that_hangs_or_ends(confined):
     """One that does not answer, or whose socket is left, is not waited for without end; who watches waits for its return."""
     portwatch = program("portwatch")
