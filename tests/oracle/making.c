@@ -359,6 +359,16 @@ static void close_into(struct maker *maker, int position, uint8_t state, uint64_
 	ledger_orphan(&maker->ledger, position, state, born_us);
 }
 
+/* Until the other end has closed, for a second: on a busy machine its segment takes its time, and who closes before it comes closes at the same time,
+ * which leaves a TIME_WAIT on either side. */
+static void await_close(int fd)
+{
+	uint64_t end = space_now_us() + 1000000;
+
+	while (ledger_tcp_state(fd) == PW_ESTABLISHED && space_now_us() < end)
+		space_sleep_us(100);
+}
+
 /* One end closes, then the other: the first has the TIME_WAIT, the second is gone. */
 static void end_time_wait(struct maker *maker, int first, int second)
 {
@@ -366,6 +376,7 @@ static void end_time_wait(struct maker *maker, int first, int second)
 	uint64_t born_us;
 
 	close_into(maker, first, PW_FIN_WAIT2, space_now_us());
+	await_close(ledger->entries[second].fd);
 	born_us = space_now_us();
 	close(ledger->entries[second].fd);
 	ledger_gone(ledger, second);
@@ -424,6 +435,7 @@ static void end_by_shutdown(struct maker *maker, int near, int far, enum ending 
 		break;
 	case END_LAST_ACK:
 		shutdown(entries[far].fd, SHUT_WR);
+		await_close(entries[near].fd);
 		deafen(entries[far].fd);
 		close_into(maker, near, PW_LAST_ACK, space_now_us());
 		break;
