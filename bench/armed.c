@@ -3,7 +3,8 @@
  *
  * Measures a few calls in turns, with kernel/connect_events.h counting and not, in network and mount namespaces of
  * its own. Prints nanoseconds of CPU time a call (median of the rounds) and the median of the rounds' ratios. Needs
- * root. `armed perf` measures perf events instead of BPF. */
+ * root. `armed perf` measures perf events instead of BPF, `armed latency` what it costs that the searches of another pool
+ * are timed beside it: that to which connects fail. */
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <net/if.h>
@@ -15,10 +16,12 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "kernel/connect_events.h"
+#include "kernel/namespace.h"
 
 #define ROUNDS 61
 #define PORT 8080
@@ -177,8 +180,29 @@ static void make_population(void)
 		fail("armed: population");
 }
 
+/* As when the pool to which connects fail has an alarm, or has none. */
+static void time_searches(struct pw_connect_events *events, bool wanted)
+{
+	static struct pw_namespace ns;
+	const struct pw_ns_poll poll = {.context = &ns};
+	struct pw_question question = {.ns = &poll,
+		.wants_measured = true,
+		.key = {.kind = PW_KIND_CONNECT, .protocol = IPPROTO_TCP, .port = FULL}};
+	struct stat st;
+
+	if (pw_connect_events_latency(events) == NULL || stat("/proc/self/ns/net", &st) < 0) {
+		fputs("armed: this kernel lets no BPF program follow its functions\n", stderr);
+		exit(EXIT_FAILURE);
+	}
+	ns.entered = st.st_ino;
+	pw_address_parse(&question.key.local, "127.0.0.1");
+	pw_address_parse(&question.key.remote, "127.0.0.1");
+	pw_latency_answer(pw_connect_events_latency(events), &question, wanted, 1);
+}
+
 int main(int argc, char **argv)
 {
+	const bool latency = argc > 1 && strcmp(argv[1], "latency") == 0;
 	static double off[SUBJECTS][ROUNDS], on[SUBJECTS][ROUNDS], ratio[SUBJECTS][ROUNDS];
 	struct pw_connect_events_poll found;
 	struct pw_connect_events *events;
@@ -195,6 +219,8 @@ int main(int argc, char **argv)
 				fprintf(stderr, "armed: %s\n", found.reason);
 				return EXIT_FAILURE;
 			}
+			if (latency)
+				time_searches(events, armed);
 			for (size_t i = 0; i < SUBJECTS; i++)
 				(armed ? on : off)[i][round] = nanoseconds(&subjects[i]);
 		}
