@@ -45,7 +45,7 @@ void pw_ringing_start(struct pw_ringing *ringing, const struct pw_config *config
 	for (size_t i = 0; i < n; i++) {
 		struct pw_pool_key key = rung[i].key;
 
-		for (size_t j = 0; j < host->n && key.kind == PW_KIND_CONNECT && key.ns == 0; j++)
+		for (size_t j = 0; j < host->n && key.kind != 0 && key.ns == 0; j++)
 			if (host->namespaces[j]->entered == rung[i].netns)
 				key.ns = host->namespaces[j]->index;
 		if (key.ns != 0)

@@ -115,7 +115,8 @@ static void load_bpf(struct pw_connect_events *events)
 		events->ring = ring_buffer__new(bpf_map__fd(events->bpf->maps.processes), take_process, events, NULL);
 		events->rings = pw_rings_new(bpf_program__fd(events->bpf->progs.state_changed),
 			bpf_map__fd(events->bpf->maps.slots), bpf_map__fd(events->bpf->maps.rung),
-			events->bpf->rodata->seed, (const uint64_t *)&events->bpf->bss->unheard);
+			events->bpf->rodata->seed, (const uint64_t *)&events->bpf->bss->unheard,
+			&events->bpf->bss->by_address);
 		error = events->ring == NULL || events->rings == NULL ? errno : 0;
 	}
 	if (error != 0)

@@ -33,6 +33,9 @@ __u64 rings, unheard;
 /* What is wanted. */
 bool failing, ringing;
 
+/* Pools of bind() have thresholds. */
+bool by_address;
+
 /* Of the hash, so that nobody who chooses addresses can choose a slot. */
 const volatile __u64 seed = 0;
 
@@ -160,6 +163,32 @@ static __always_inline void take_bound(struct sock *sk)
 		take(slot, &pool);
 }
 
+static __always_inline void take_of(const struct events_pool *pool, bool refused)
+{
+	__u32 tag;
+	struct events_slot *slot = find_slot(pool, &tag);
+
+	if (slot && refused)
+		__sync_fetch_and_add(&slot->count, -1);
+	else if (slot)
+		take(slot, pool);
+}
+
+/* What bind() to an address draws from is also taken by what connects from there; and by all that connects, what bind() to
+ * the wildcard does: that of IPv6 of both families. */
+static __always_inline void take_address(const struct events_pool *pool, bool refused)
+{
+	struct events_pool bind = {.netns = pool->netns, .protocol = IPPROTO_TCP, .family = AF_INET6};
+
+	take_of(&bind, refused);
+	bind.family = pool->family;
+	if (pool->family == AF_INET)
+		take_of(&bind, refused);
+	bind.zone = pool->zone;
+	__builtin_memcpy(bind.local, pool->local, sizeof(bind.local));
+	take_of(&bind, refused);
+}
+
 /* The state changes before connect() looks for a port: one that it has by then is of bind(). */
 static __always_inline void ring(
 	struct sock *sk, const struct events_pool *pool, int old_state, int new_state, bool refused)
@@ -169,6 +198,8 @@ static __always_inline void ring(
 
 	if (!slot)
 		return;
+	if (by_address && (refused || new_state != TCP_CLOSE))
+		take_address(pool, refused);
 	if (new_state == TCP_CLOSE) {
 		release(slot, tag, old_state, refused);
 		return;

@@ -58,7 +58,7 @@ static inline __u64 events_mix(__u64 hash)
 /* The hash of a pool without its zone. IPv4 addresses fill the first word only, mapped ones are IPv4. */
 static inline __u64 events_hash(__u64 seed, const struct events_pool *pool)
 {
-	__u64 hash = events_mix(seed ^ ((__u64)pool->netns << 32 | pool->port));
+	__u64 hash = events_mix(seed ^ ((__u64)pool->netns << 32 | (__u32)pool->family << 16 | pool->port));
 
 	hash = events_mix(hash + ((__u64)pool->local[0] << 32 | pool->remote[0]));
 	if (pool->family == EVENTS_INET6) {

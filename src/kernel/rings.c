@@ -34,6 +34,8 @@ struct pw_rings {
 	uint64_t seed;
 	int program;
 	const uint64_t *unheard; /* of the program */
+	bool *by_address;        /* of the program: it counts for pools of bind() ... */
+	bool binds;              /* ... and that is wanted from the arming on that is under way */
 	uint64_t lost, was_lost; /* events until the last look, and until the one before */
 	bool armed, was_armed;   /* the limits hold; held until the last look */
 	struct pw_ring *rung;
@@ -104,7 +106,8 @@ static int take_rung(void *context, void *data, size_t size)
 	return 0;
 }
 
-struct pw_rings *pw_rings_new(int program, int slots, int ring, uint64_t seed, const uint64_t *unheard)
+struct pw_rings *pw_rings_new(
+	int program, int slots, int ring, uint64_t seed, const uint64_t *unheard, bool *by_address)
 {
 	struct pw_rings *rings = calloc(1, sizeof(*rings));
 	void *map;
@@ -118,6 +121,7 @@ struct pw_rings *pw_rings_new(int program, int slots, int ring, uint64_t seed, c
 	rings->program = program;
 	rings->seed = seed;
 	rings->unheard = unheard;
+	rings->by_address = by_address;
 	if (rings->slots != NULL && rings->ring != NULL)
 		return rings;
 	pw_rings_free(rings);
@@ -250,6 +254,7 @@ static void lower(struct pw_rings *rings, uint32_t slot, uint32_t limit)
 
 void pw_rings_start(struct pw_rings *rings)
 {
+	rings->binds = false;
 	for (uint32_t i = 0; i < EVENTS_SLOTS; i++) {
 		rings->next[i].limit = rings->next[i].drift = UINT32_MAX;
 		rings->next[i].tag = 0;
@@ -262,6 +267,7 @@ void pw_rings_limit(
 	uint32_t tag, slot;
 
 	if (key != NULL) {
+		rings->binds = rings->binds || key->kind == PW_KIND_BIND;
 		slot = find_slot(rings, netns, key, &tag);
 		lower(rings, slot, ports - ports / BIND_PART);
 		if (rings->next[slot].drift > drift)
@@ -292,8 +298,9 @@ static int32_t rebase(struct events_slot *slot, uint32_t tag)
 
 bool pw_rings_arm(struct pw_rings *rings, uint32_t least)
 {
-	bool silent = true;
+	bool silent = *rings->by_address || !rings->binds; /* else what was taken meanwhile was not counted */
 
+	*rings->by_address = rings->binds;
 	least -= least / BIND_PART;
 	for (uint32_t i = 0; i < EVENTS_SLOTS; i++) {
 		struct events_slot *slot = &rings->slots[i];

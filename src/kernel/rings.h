@@ -7,6 +7,8 @@
  * the look and what was allocated since, so no threshold is reached unheard. It can ring for nothing: when ports were
  * given back meanwhile, or when pools share a slot.
  *
+ * Of a pool of TCP's bind() that has a limit, what connects from its address counts as well.
+ *
  * A port that bind() takes is gone for every pool of its namespace. It is counted when its socket connects or listens,
  * and a 64th of what each pool could take is kept for these. Not told: sockets that are bound and nothing else, UDP.
  *
@@ -31,8 +33,9 @@ struct pw_ring {
 	uint64_t netns;         /* inode number of the namespace */
 };
 
-/* On a loaded program with its slots and ring; the descriptors are borrowed. NULL when out of memory or descriptors. */
-struct pw_rings *pw_rings_new(int program, int slots, int ring, uint64_t seed, const uint64_t *unheard);
+/* On a loaded program with its slots, its ring and its variables; all are borrowed. NULL when out of memory or descriptors. */
+struct pw_rings *pw_rings_new(
+	int program, int slots, int ring, uint64_t seed, const uint64_t *unheard, bool *by_address);
 void pw_rings_free(struct pw_rings *rings);
 
 /* Becomes readable (POLLIN) when a slot rings, until the next look. */
@@ -52,7 +55,7 @@ void pw_rings_mark(struct pw_rings *rings);
 void pw_rings_since(
 	const struct pw_rings *rings, uint64_t netns, const struct pw_pool_key *key, struct pw_pool_since *out);
 
-/* Then, after start(): this connect pool can take so many ports, at least 1, before it reaches a threshold.
+/* Then, after start(): this connect pool, or bind pool of TCP, can take so many ports, at least 1, before it reaches a threshold.
  * UINT32_MAX: it has none to reach. Another look is wanted when it grew by more than `drift` while the sockets were read.
  * Without a key: each pool of the namespace can take at least so many. */
 void pw_rings_start(struct pw_rings *rings);

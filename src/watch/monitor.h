@@ -151,15 +151,15 @@ void pw_monitor_repost(struct pw_monitor *monitor, const struct pw_pool_key *key
 /* Step 4: a new snapshot with one reference, or NULL when out of memory. */
 const struct pw_snapshot *pw_monitor_build(struct pw_monitor *monitor);
 
-/* After a poll that looked at all sockets: calls `visit` for the connect pools of which it matters how many more ports
+/* After a poll that looked at all sockets: calls `visit` for the connect pools, and bind pools of TCP, of which it matters how many more ports
  * they can take before a threshold is reached (UINT32_MAX: none is ahead), and returns how many any other pool can take.
  * `drift`: a pool that has an alarm is to be looked at again when it grew by more than this meanwhile, for a peak that is
  * near the truth (UINT32_MAX: it need not be). A namespace whose poll failed is left out. */
 typedef void pw_reach_visit(const struct pw_pool_key *key, uint32_t ports, uint32_t drift, void *context);
 uint32_t pw_monitor_reach(const struct pw_monitor *monitor, pw_reach_visit *visit, void *context);
 
-/* Whether the reach of the connect pools of a namespace is all that matters between two polls: no threshold in force is
- * one of a forecast, or of TCP bind pools. (Those of UDP are bounded by the number of its sockets.) */
+/* Whether the reach of the pools of a namespace is all that matters between two polls: no threshold in force is one of a
+ * forecast. (Those of UDP are bounded by the number of its sockets.) */
 bool pw_monitor_reach_tells(const struct pw_monitor *monitor, uint32_t ns);
 
 /* An id for an event that the caller makes (a failing collector, failing connects): unique among all events of this

@@ -45,16 +45,27 @@ static int visit_pool(const struct pw_pool_key *key, const struct pw_pool_counts
 	return 0;
 }
 
+/* A bind pool of TCP only where that may alarm. */
+static bool is_told_of(const struct pw_watched *pool)
+{
+	if (pool->key.kind == PW_KIND_CONNECT)
+		return !pw_pool_is_new_destination(&pool->key);
+	return pool->key.kind == PW_KIND_BIND && pool->key.protocol == IPPROTO_TCP && pool->thresholds != NULL;
+}
+
 static void visit_watched(const struct reach *in)
 {
 	struct pw_watched *pool, *next;
 
 	HASH_ITER(hh, in->monitor->pools.pools, pool, next)
-	if (pool->ns == in->ns && pool->key.kind == PW_KIND_CONNECT && !pw_pool_is_new_destination(&pool->key))
+	if (pool->ns == in->ns && is_told_of(pool))
 		in->visit(&pool->key,
 			pool->thresholds != NULL ? pw_alarm_reach(&pool->alarm, pool->thresholds, &pool->counts)
 						 : UINT32_MAX,
-			pw_watched_alarmed(pool) ? pool->counts.capacity / DRIFT_PART : UINT32_MAX, in->context);
+			pw_watched_alarmed(pool) && pool->key.kind == PW_KIND_CONNECT
+				? pool->counts.capacity / DRIFT_PART
+				: UINT32_MAX,
+			in->context);
 }
 
 /* A pool without ports of a section that names its ports. */
@@ -123,11 +134,6 @@ uint32_t pw_monitor_reach(const struct pw_monitor *m, pw_reach_visit *visit, voi
 	return least;
 }
 
-static bool is_beyond(const struct pw_thresholds *thresholds, uint8_t kind, uint8_t protocol)
-{
-	return thresholds->forecast_within != 0 || (kind == PW_KIND_BIND && protocol == IPPROTO_TCP);
-}
-
 bool pw_monitor_reach_tells(const struct pw_monitor *m, uint32_t index)
 {
 	const struct pw_watched_ns *ns = pw_pools_ns(&m->pools, index);
@@ -140,8 +146,7 @@ bool pw_monitor_reach_tells(const struct pw_monitor *m, uint32_t index)
 			m->policy->rules[i].thresholds.forecast_within != 0)
 			return false;
 	HASH_ITER(hh, m->pools.pools, pool, next)
-	if (pool->ns == ns && pool->thresholds != NULL &&
-		is_beyond(pool->thresholds, pool->key.kind, pool->key.protocol))
+	if (pool->ns == ns && pool->thresholds != NULL && pool->thresholds->forecast_within != 0)
 		return false;
 	return true;
 }

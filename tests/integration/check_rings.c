@@ -19,7 +19,7 @@
 #include "kernel/connect_events.h"
 #include "netns.h"
 
-#define MOST 200
+#define MOST 400
 #define PATIENCE_MS 20000
 
 static struct pw_connect_events *events;
@@ -307,6 +307,43 @@ static void binds_ring_for_the_namespace(void **state)
 	close(second);
 }
 
+/* What connects from an address takes from what bind() has there, and from what bind() has on the wildcards, whatever the
+ * destination. What finds no port does not. */
+static void pools_of_bind_ring(void **state)
+{
+	static const char *const locals[] = {"127.0.0.1", "0.0.0.0", "::"};
+	const struct sockaddr_in to = {
+		.sin_family = AF_INET, .sin_port = htons(80), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	const int listener = socket_listening("127.0.0.2", 80, 0);
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		struct pw_pool_key key = {.kind = PW_KIND_BIND, .protocol = IPPROTO_TCP};
+
+		assert_int_equal(pw_address_parse(&key.local, locals[i]), 0);
+		look(NULL, 0, 1000000);
+		assert_false(look(&key, 100, 1000000)); /* nothing was counted for it until now */
+		assert_true(look(&key, 100, 1000000));
+		netns_sysctl("ipv4/ip_local_port_range", "40000 40049");
+		open_some(50, "127.0.0.1", 0);
+		for (int j = 0; j < 100; j++) {
+			int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+			assert_int_equal(connect(fd, (const struct sockaddr *)&to, sizeof(to)), -1);
+			close(fd);
+		}
+		netns_sysctl("ipv4/ip_local_port_range", "32768 60999");
+		open_some(40, "127.0.0.2", 0);
+		assert_int_equal(times_rung(&key), 0);
+		assert_true(look(&key, 100, 1000000));
+		open_some(60, "127.0.0.1", 0);
+		open_some(60, "127.0.0.2", 0);
+		assert_int_equal(times_rung(&key), 1);
+		reset_some(210);
+	}
+	close(listener);
+}
+
 /* The same addresses and ports, elsewhere. */
 static void another_namespace_has_other_slots(void **state)
 {
@@ -413,6 +450,7 @@ int main(void)
 		TEST(what_happens_during_the_look_is_in_doubt),
 		TEST(a_pool_that_drifts),
 		TEST(binds_ring_for_the_namespace),
+		TEST(pools_of_bind_ring),
 		TEST(another_namespace_has_other_slots),
 		TEST(a_storm_is_counted),
 		TEST(nothing_is_known_when_it_was_off),

@@ -127,6 +127,16 @@ def test_binds_ring_for_all_pools(scene):
     eventually(lambda: NAME in [event["pwEventPoolName"] for event in scene.notifications()])
 
 
+def test_connects_ring_for_pools_of_bind(scene):
+    """Each destination has few ports, but together they leave bind() few."""
+    start(scene, f'pool "clients" {{ kind = bind  local = "{HERE}"  warning {{ rise = 40  fall = 30 }} }}', interval=600)
+    scene.load.listen(HERE, PORT + 1)
+    for port in (PORT, PORT + 1):
+        scene.load.connect(300, HERE, port)
+    eventually(lambda: (f"tcp {HERE} bind", "normal", "warning") in scene.crossings())
+    assert scene.manager.get("pwRingsMissed") == 0
+
+
 def test_many_pools(scene):
     """Each has its alarm once, though all fill at the same time."""
     start(scene, "notify { max-per-minute = 0 }", interval=600)
