@@ -4,7 +4,7 @@
  * Usage: storm -p POOLS [-l LEVEL] [-r RATE] [-b BURSTS] [-n NUMBER] [-c CAPACITY] [-h HOLD] [-t SECONDS] [-w WORKERS] [-s SEED]
  *
  * Each destination is an address of 127.1.0.0/16 and keeps about LEVEL connections, while RATE connections a second are
- * opened and as many closed, all over them. BURSTS a second (NUMBER in all, 0 = no end) fill one destination to between
+ * opened and as many closed, all over them. BURSTS a minute (NUMBER in all, 0 = no end) fill one destination to between
  * 55 % and 98 % of CAPACITY at full speed, keep that for up to HOLD milliseconds, and take it back. The destinations take
  * turns. Writes "ready" when all levels are reached and begins when a line comes; then a line for each burst, when it is over:
  *
@@ -170,7 +170,7 @@ static uint64_t pause_us(double a_second)
 static void blow(void)
 {
 	const uint64_t start_us = now_us(), end_us = start_us + plan.seconds * UINT64_C(1000000);
-	const double bursts = (double)plan.bursts / plan.workers, rate = (double)plan.rate / plan.workers;
+	const double bursts = plan.bursts / 60.0 / plan.workers, rate = (double)plan.rate / plan.workers;
 	const unsigned number = plan.number != 0 ? plan.number / plan.workers : UINT32_MAX;
 	uint64_t next_us = plan.bursts != 0 ? start_us + pause_us(bursts) : UINT64_MAX, done = 0;
 	struct burst burst = {.pool = NULL};
