@@ -73,11 +73,6 @@ static bool is_connect(const struct explanation *e)
 	return e->row->key.kind == PW_KIND_CONNECT;
 }
 
-static bool is_loopback(const struct explanation *e)
-{
-	return pw_address_is_loopback(&e->row->key.local) || pw_address_is_loopback(&e->row->key.remote);
-}
-
 static void headline(const struct explanation *e)
 {
 	const struct pw_pool_counts *c = e->counts;
@@ -88,14 +83,12 @@ static void headline(const struct explanation *e)
 	if (label[0] != '\0')
 		snprintf(title, sizeof(title), " (%s)", label);
 	snprintf(text, sizeof(text),
-		"%s%s is at %u %% (%s): %u of %u ports free, %u used (%u in TIME_WAIT), %u blocked by other "
-		"sockets.",
+		"%s%s is at %u %% (%s): %u of %u ports free, %u used (%u in TIME_WAIT), %u blocked by other sockets.",
 		name, title, c->utilization, pw_state_name(e->row->state), c->free, c->capacity, c->used, c->time_wait,
 		c->blocked);
 	pw_text_wrap(e->out, text, e->width, "", "");
 }
 
-/* What callers see now: the errors of __inet_hash_connect(), inet_csk_get_port(), and inet_autobind() for UDP. */
 /* Whether its section gives it ports of its own: a cloud's NAT, a program's list. */
 static bool has_budget(const struct explanation *e)
 {
@@ -108,12 +101,12 @@ static void tell_budget(const struct explanation *e)
 		return;
 	if (e->counts->free == 0)
 		say(e,
-			"None of the %u ports is left that its pool section gives it: what is beyond the budget of a NAT times "
-			"out, and a program with a list of ports fails with EADDRINUSE or EADDRNOTAVAIL.",
+			"None of the %u ports is left that its pool section gives it: what is beyond the budget of a "
+			"NAT times out, and a program with a list of ports fails with EADDRINUSE or EADDRNOTAVAIL.",
 			e->counts->capacity);
 	say(e,
-		"More ports come from where these %u do: more ports a machine or more addresses in the NAT, a longer list in "
-		"the program. The range %u-%u of this host plays no part.",
+		"More ports come from where these %u do: more ports a machine or more addresses in the NAT, a longer "
+		"list in the program. The range %u-%u of this host plays no part.",
 		e->counts->capacity, e->ns->low, e->ns->high);
 }
 
@@ -177,6 +170,7 @@ static void tell_other_failures(const struct explanation *e)
 		n == 1 ? "pool has" : "pools have", name, ago);
 }
 
+/* What callers see now: the errors of __inet_hash_connect(), inet_csk_get_port(), and inet_autobind() for UDP. */
 static void tell_exhausted(const struct explanation *e)
 {
 	const struct pw_pool_key *key = &e->row->key;
@@ -185,12 +179,12 @@ static void tell_exhausted(const struct explanation *e)
 		return;
 	if (pw_pool_is_new_destination(key))
 		say(e,
-			"Right now connect() to any destination fails with EADDRNOTAVAIL (\"Cannot assign requested address\"), "
-			"but where a TIME_WAIT of its own can be taken over.");
+			"Right now connect() to any destination fails with EADDRNOTAVAIL (\"Cannot assign requested "
+			"address\"), but where a TIME_WAIT of its own can be taken over.");
 	else if (key->kind == PW_KIND_CONNECT)
 		say(e,
-			"Right now connect() from %s to %s port %u fails with EADDRNOTAVAIL (\"Cannot assign requested "
-			"address\").",
+			"Right now connect() from %s to %s port %u fails with EADDRNOTAVAIL (\"Cannot assign "
+			"requested address\").",
 			e->row->local_text, e->row->remote_text, key->port);
 	else if (key->kind == PW_KIND_BIND)
 		say(e, "Right now bind() to %s with port 0 fails with EADDRINUSE (\"Address already in use\")%s.",
@@ -210,8 +204,7 @@ static void tell_snat(const struct explanation *e)
 	if (e->counts->free == 0)
 		say(e,
 			"Right now the first packet of each further connection through %s to %s port %u is dropped: "
-			"the client "
-			"waits for an answer until it gives up.",
+			"the client waits for an answer until it gives up.",
 			row->local_text, row->remote_text, row->key.port);
 	else if (e->counts->capacity > 128 && e->counts->utilization >= 85)
 		say(e,
@@ -220,10 +213,8 @@ static void tell_snat(const struct explanation *e)
 			e->counts->free);
 	say(e,
 		"%u connections through %s to this address and port hold a port each, those of this host itself "
-		"included. "
-		"A further address in the NAT rule, a wider port range in it, or a further address or port of the "
-		"destination "
-		"gives as many more.",
+		"included. A further address in the NAT rule, a wider port range in it, or a further address or port "
+		"of the destination gives as many more.",
 		e->counts->used, row->local_text);
 	if (e->counts->time_wait > 0)
 		say(e,
@@ -232,8 +223,8 @@ static void tell_snat(const struct explanation *e)
 			e->counts->time_wait);
 	if (e->counts->capacity == PRIVILEGED_PORTS)
 		say(e,
-			"Its clients use ports below 1024 (NFS does), and NAT keeps these below 1024: they share %u ports. Let them "
-			"use other ports (noresvport), or give the NAT rule a range.",
+			"Its clients use ports below 1024 (NFS does), and NAT keeps these below 1024: they share %u "
+			"ports. Let them use other ports (noresvport), or give the NAT rule a range.",
 			e->counts->capacity);
 }
 
@@ -256,8 +247,8 @@ static void tell_races(const struct explanation *e)
 	if (e->counts->utilization < RACING_BELOW)
 		say(e,
 			"%" PRIu64 " packets found no entry since %s. If that number moves while "
-			"the pool is as empty as this, no port is missing: two packets choose the same one at the same time, and "
-			"the second is dropped. random-fully in the NAT rule helps, more ports do not.",
+			"the pool is as empty as this, no port is missing: two packets choose the same one at the "
+			"same time, and the second is dropped. random-fully in the NAT rule helps, more ports do not.",
 			lost, since);
 	else
 		say(e, "%" PRIu64 " packets found no entry since %s.", lost, since);
@@ -272,8 +263,7 @@ static void tell_slow(const struct explanation *e)
 		return; /* nearly all of that parity are reserved: they are passed over, and cost little */
 	say(e,
 		"None of the %u free ports has the parity that connect() tries first (that of port %u), so every "
-		"connect() "
-		"searches half of the range before it finds one: about 50 times slower than below 50 %%.",
+		"connect() searches half of the range before it finds one: about 50 times slower than below 50 %%.",
 		e->counts->free, e->ns->low);
 }
 
@@ -283,8 +273,8 @@ static void tell_latency(const struct explanation *e)
 
 	if (row->alloc_latency_p99_us > 0)
 		say(e,
-			"Finding a port takes connect() %u us in half of the cases, and up to %u us in 99 of 100 (measured in "
-			"the last seconds).",
+			"Finding a port takes connect() %u us in half of the cases, and up to %u us in 99 of 100 "
+			"(measured in the last seconds).",
 			row->alloc_latency_us, row->alloc_latency_p99_us);
 	else if (e->row->alloc_latency_us > 0)
 		say(e, "Finding a free port took the kernel %u us just now.", e->row->alloc_latency_us);
@@ -321,6 +311,8 @@ static void tell_owner(const struct explanation *e)
 /* What tcp_tw_reuse does for this pool, or would do. */
 static void tell_reuse(const struct explanation *e)
 {
+	const bool loopback = pw_address_is_loopback(&e->row->key.local) || pw_address_is_loopback(&e->row->key.remote);
+
 	if (!is_connect(e))
 		say(e,
 			"A port in TIME_WAIT is refused to bind() for the whole %u s, whatever net.ipv4.tcp_tw_reuse "
@@ -329,26 +321,23 @@ static void tell_reuse(const struct explanation *e)
 	else if (!e->ns->timestamps)
 		say(e,
 			"net.ipv4.tcp_timestamps is 0, and without timestamps no port in TIME_WAIT is handed out "
-			"again: with 1 (and "
-			"net.ipv4.tcp_tw_reuse = 1) connect() could take these over after %u ms.",
+			"again: with 1 (and net.ipv4.tcp_tw_reuse = 1) connect() could take these over after %u ms.",
 			e->ns->tw_reuse_delay_ms);
 	else if (e->ns->tw_reuse == PW_TW_REUSE_OFF)
 		say(e,
 			"net.ipv4.tcp_tw_reuse is 0: with 1, connect() takes over a port in TIME_WAIT after %u ms, if "
-			"the remote "
-			"side uses TCP timestamps.",
+			"the remote side uses TCP timestamps.",
 			e->ns->tw_reuse_delay_ms);
-	else if (e->ns->tw_reuse == PW_TW_REUSE_LOOPBACK && !is_loopback(e))
+	else if (e->ns->tw_reuse == PW_TW_REUSE_LOOPBACK && !loopback)
 		say(e,
-			"net.ipv4.tcp_tw_reuse is 2, which helps loopback addresses only: with 1, connect() takes over "
-			"a port in "
-			"TIME_WAIT after %u ms here too, if the remote side uses TCP timestamps.",
+			"net.ipv4.tcp_tw_reuse is 2, which helps loopback addresses only: with 1, connect() takes "
+			"over a port in TIME_WAIT after %u ms here too, if the remote side uses TCP timestamps.",
 			e->ns->tw_reuse_delay_ms);
 	else
 		say(e,
 			"%u of these %u can be taken over by connect() right now (net.ipv4.tcp_tw_reuse is %d) and "
-			"count as free; "
-			"of the others the remote side sends no TCP timestamps, or they are younger than %u ms.",
+			"count as free; of the others the remote side sends no TCP timestamps, or they are younger "
+			"than %u ms.",
 			e->counts->reusable, e->counts->time_wait, (int)e->ns->tw_reuse, e->ns->tw_reuse_delay_ms);
 }
 
@@ -360,30 +349,11 @@ static void tell_time_wait(const struct explanation *e)
 		return;
 	say(e,
 		"%u of the %u used ports (%u %%) are in TIME_WAIT: this side closes about %u connections a second and "
-		"each "
-		"holds its port for another %u s. Keep connections open (HTTP keep-alive, a connection pool), or let "
-		"the peer "
-		"close first.",
+		"each holds its port for another %u s. Keep connections open (HTTP keep-alive, a connection pool), or "
+		"let the peer close first.",
 		c->time_wait, c->used, share(c->time_wait, c->used), (c->time_wait + TIME_WAIT_S - 1) / TIME_WAIT_S,
 		TIME_WAIT_S);
 	tell_reuse(e);
-}
-
-static bool same_destination(const struct pw_pool_key *a, const struct pw_pool_key *b)
-{
-	return a->ns == b->ns && a->kind == b->kind && a->protocol == b->protocol && a->port == b->port &&
-		pw_address_equal(&a->remote, &b->remote);
-}
-
-/* Other local addresses that connect to the same address and port. */
-static uint32_t other_sources(const struct explanation *e)
-{
-	const struct pw_snapshot *snapshot = e->report->selection.snapshot;
-	uint32_t found = 0;
-
-	for (size_t i = 0; i < snapshot->n_pools; i++)
-		found += same_destination(&snapshot->pools[i].key, &e->row->key);
-	return found > 0 ? found - 1 : 0;
 }
 
 /* Each of these has somebody else to mend it, and none is mended by more ports. Returns whether one was told. */
@@ -399,24 +369,20 @@ static bool tell_states(const struct explanation *e)
 	if (syn)
 		say(e,
 			"%u of its connections are in SYN_SENT: %s port %u does not answer (a dead server, or a "
-			"firewall on the "
-			"way). Each try holds its port until it is given up (net.ipv4.tcp_syn_retries: about two "
-			"minutes). Mend the "
-			"destination, or let the client give up sooner.",
+			"firewall on the way). Each try holds its port until it is given up "
+			"(net.ipv4.tcp_syn_retries: about two minutes). Mend the destination, or let the client give "
+			"up sooner.",
 			s->syn_sent, e->row->remote_text, e->row->key.port);
 	if (close)
 		say(e,
 			"%u of its connections are in CLOSE_WAIT: %s has closed them, and the program here has not. "
-			"They stay until "
-			"it calls close() or ends: it leaks sockets. More ports only put off the end.",
+			"They stay until it calls close() or ends: it leaks sockets. More ports only put off the end.",
 			s->close_wait, e->row->remote_text);
 	if (fin)
 		say(e,
 			"%u of its connections are in FIN_WAIT or LAST_ACK: the program here has closed them, and %s "
-			"does not go "
-			"along. A program that calls shutdown() and keeps the socket holds its port as long as the "
-			"other side likes; "
-			"after close() it is net.ipv4.tcp_fin_timeout (60 s).",
+			"does not go along. A program that calls shutdown() and keeps the socket holds its port as "
+			"long as the other side likes; after close() it is net.ipv4.tcp_fin_timeout (60 s).",
 			s->fin_wait, e->row->remote_text);
 	return syn || close || fin;
 }
@@ -424,18 +390,28 @@ static bool tell_states(const struct explanation *e)
 static void tell_destination(const struct explanation *e)
 {
 	const struct pw_pool_counts *c = e->counts;
-	uint32_t live = c->used - c->time_wait, others = other_sources(e);
+	const struct pw_snapshot *snapshot = e->report->selection.snapshot;
+	const struct pw_pool_key *own = &e->row->key;
+	uint32_t live = c->used - c->time_wait, others = 0;
 	char more[96] = "";
 
 	if (tell_states(e) || !is_connect(e) || share(live, c->used) < LIVE_SHARE)
 		return;
+	/* other local addresses that connect to the same address and port */
+	for (size_t i = 0; i < snapshot->n_pools; i++) {
+		const struct pw_pool_key *key = &snapshot->pools[i].key;
+
+		others += &snapshot->pools[i] != e->row && key->ns == own->ns && key->kind == own->kind &&
+			key->protocol == own->protocol && key->port == own->port &&
+			pw_address_equal(&key->remote, &own->remote);
+	}
 	if (others > 0)
 		snprintf(more, sizeof(more), " (%u other local address%s this destination already)", others,
 			others == 1 ? " uses" : "es use");
 	say(e,
 		"%u live connections go from one local address to one destination, %s port %u, and each needs a port "
-		"of its own. "
-		"A further local address%s, or a further address or port of the destination, gives %u more.",
+		"of its own. A further local address%s, or a further address or port of the destination, gives %u "
+		"more.",
 		live, e->row->remote_text, e->row->key.port, more, c->capacity - (has_budget(e) ? 0 : e->ns->blocked));
 }
 
@@ -449,15 +425,13 @@ static void tell_blocked(const struct explanation *e)
 	others = blocked - bound;
 	say(e,
 		"%u ports of the range (%u %%) are closed to every connect(): %u by sockets that took their port by "
-		"bind() "
-		"(or outlived their listener), %u by listeners and the connections that they accepted.",
+		"bind() (or outlived their listener), %u by listeners and the connections that they accepted.",
 		blocked, share(blocked, e->counts->capacity), bound, others);
 	if (bound > 0)
 		say(e,
 			"If these are clients that bind() their local address with port 0 before connect(): with "
 			"IP_BIND_ADDRESS_NO_PORT they take their ports per destination, and the %u open up again. "
-			"Ports that a "
-			"program chooses itself stay taken: let it choose outside of %u-%u.",
+			"Ports that a program chooses itself stay taken: let it choose outside of %u-%u.",
 			bound, e->ns->low, e->ns->high);
 	if (share(others, e->counts->capacity) >= BLOCKED_SHARE)
 		say(e, "Listen on ports outside %u-%u: %u ports of the range go to inbound connections.", e->ns->low,
@@ -473,14 +447,12 @@ static void tell_range(const struct explanation *e)
 	if (width < DEFAULT_WIDTH)
 		say(e,
 			"The range %u-%u has only %u ports, the kernel's default has %u: widen "
-			"net.ipv4.ip_local_port_range, up to "
-			"%u-%u (%u ports).",
+			"net.ipv4.ip_local_port_range, up to %u-%u (%u ports).",
 			e->ns->low, e->ns->high, width, DEFAULT_WIDTH, WIDEST_LOW, WIDEST_HIGH, widest);
 	else if (width <= widest / 4 * 3)
 		say(e,
-			"The range %u-%u has %u ports: net.ipv4.ip_local_port_range = %u %u would give %u. Reserve the "
-			"ports that "
-			"services listen on (net.ipv4.ip_local_reserved_ports) first.",
+			"The range %u-%u has %u ports: net.ipv4.ip_local_port_range = %u %u would give %u. Reserve "
+			"the ports that services listen on (net.ipv4.ip_local_reserved_ports) first.",
 			e->ns->low, e->ns->high, width, WIDEST_LOW, WIDEST_HIGH, widest);
 	if (share(e->ns->reserved, width) >= RESERVED_SHARE)
 		say(e, "%u ports of the range (%u %%) are reserved by net.ipv4.ip_local_reserved_ports.",
@@ -492,15 +464,13 @@ static void tell_tcp_bind(const struct explanation *e)
 	if (e->row->key.kind != PW_KIND_BIND || e->row->key.protocol != IPPROTO_TCP)
 		return;
 	say(e,
-		"bind() with port 0 draws from one pool for each local address, whatever the destination. %u of the %u "
-		"used ports "
-		"are known to come from bind().",
+		"bind() with port 0 draws from one pool for each local address, whatever the destination. %u of the "
+		"%u used ports are known to come from bind().",
 		e->counts->bound, e->counts->used);
 	if (e->row->states.established + e->row->states.syn_sent == 0 && e->counts->time_wait == 0)
 		say(e,
 			"None of its sockets is connected: listeners on port 0, or sockets that wait for their use. "
-			"Close them "
-			"sooner, or spread them over more local addresses.");
+			"Close them sooner, or spread them over more local addresses.");
 	else
 		say(e,
 			"With IP_BIND_ADDRESS_NO_PORT the port of a client is chosen by connect() instead, per "
@@ -508,8 +478,7 @@ static void tell_tcp_bind(const struct explanation *e)
 	if (!pw_row_has_threshold(e->row))
 		say(e,
 			"No threshold is in force here: clients that only connect() share ports between destinations "
-			"and are not "
-			"held up when this pool is full.");
+			"and are not held up when this pool is full.");
 }
 
 static void tell_udp(const struct explanation *e)
@@ -519,29 +488,15 @@ static void tell_udp(const struct explanation *e)
 	if (pw_address_is_any(&e->row->key.local))
 		say(e,
 			"Each UDP socket that sends or connects without a port of its own takes one that is free on "
-			"every address: "
-			"%u are gone. A resolver that opens a socket for each query runs out so: let it use fewer "
-			"upstream queries at "
-			"a time, a local cache, or sockets bound to their local address.",
+			"every address: %u are gone. A resolver that opens a socket for each query runs out so: let "
+			"it use fewer upstream queries at a time, a local cache, or sockets bound to their local "
+			"address.",
 			e->counts->used);
 	else
 		say(e,
 			"%u UDP ports of this address are taken. One unconnected socket can serve many peers; sockets "
-			"of a further "
-			"local address have ports of their own.",
+			"of a further local address have ports of their own.",
 			e->counts->used);
-}
-
-static void tell_doubt(const struct explanation *e)
-{
-	const char *why = e->report->daemon == NULL ? e->notes->unprobed : "portwatchd has not probed them";
-
-	if (why != NULL && e->ns->ambiguous > 0)
-		say(e,
-			"%u ports are in doubt: sockets of unknown origin sit on them (%s). Those that this pool does "
-			"not "
-			"hold itself count as free, and free can be too high by as many.",
-			e->ns->ambiguous, why);
 }
 
 /* Whatever the pool: the next restart of such a service may fail with EADDRINUSE. */
@@ -558,25 +513,19 @@ static void tell_listeners(const struct explanation *e)
 	if (len > 0)
 		say(e,
 			"Services listen on %u %s inside of %u-%u that %s not reserved (%s): when one restarts, a "
-			"connect() may have "
-			"taken its port. Reserve what they always use: net.ipv4.ip_local_reserved_ports.",
+			"connect() may have taken its port. Reserve what they always use: "
+			"net.ipv4.ip_local_reserved_ports.",
 			e->ns->listening, e->ns->listening == 1 ? "port" : "ports", e->ns->low, e->ns->high,
 			e->ns->listening == 1 ? "is" : "are", ports);
 }
 
-static void advise(const struct explanation *e)
-{
-	static void (*const parts[])(const struct explanation *e) = {tell_exhausted, tell_failures, tell_budget,
-		tell_snat, tell_races, tell_owner, tell_slow, tell_latency, tell_growth, tell_time_wait,
-		tell_destination, tell_blocked, tell_tcp_bind, tell_udp, tell_range};
-
-	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
-		parts[i](e);
-}
-
 void pw_explain_print(FILE *out, const struct pw_report *report, const struct pw_view *view)
 {
+	static void (*const advice[])(const struct explanation *e) = {tell_exhausted, tell_failures, tell_budget,
+		tell_snat, tell_races, tell_owner, tell_slow, tell_latency, tell_growth, tell_time_wait,
+		tell_destination, tell_blocked, tell_tcp_bind, tell_udp, tell_range};
 	const struct pw_selection *selection = &report->selection;
+	const char *unprobed;
 	char source[128];
 	struct explanation e = {
 		.report = report, .view = view, .out = out, .width = view->width != 0 ? view->width : TEXT_WIDTH};
@@ -595,7 +544,8 @@ void pw_explain_print(FILE *out, const struct pw_report *report, const struct pw
 	e.notes = pw_report_notes(report, e.ns->index);
 	headline(&e);
 	if (e.row->state != PW_STATE_NORMAL || e.counts->utilization >= QUIET_BELOW)
-		advise(&e);
+		for (size_t i = 0; i < sizeof(advice) / sizeof(advice[0]); i++)
+			advice[i](&e);
 	else if (lost_packets(&e) != 0)
 		tell_races(&e);
 	else if (counted(&e) != NULL && counted(&e)->failures != 0)
@@ -604,5 +554,10 @@ void pw_explain_print(FILE *out, const struct pw_report *report, const struct pw
 		say(&e, "That is far from the end (%u %%): nothing needs to be done.", e.counts->utilization);
 	tell_other_failures(&e);
 	tell_listeners(&e);
-	tell_doubt(&e);
+	unprobed = report->daemon == NULL ? e.notes->unprobed : "portwatchd has not probed them";
+	if (unprobed != NULL && e.ns->ambiguous > 0)
+		say(&e,
+			"%u ports are in doubt: sockets of unknown origin sit on them (%s). Those that this pool does "
+			"not hold itself count as free, and free can be too high by as many.",
+			e.ns->ambiguous, unprobed);
 }
