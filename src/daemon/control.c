@@ -102,7 +102,7 @@ static struct text *text_of(struct pw_control *c, const struct pw_snapshot *snap
 		if (t->readers == 0 && (place == NULL || t->octets == NULL))
 			place = t;
 	}
-	if (newest != NULL && (place == NULL || newest->generation == snapshot->generation))
+	if (place == NULL || (newest != NULL && newest->generation == snapshot->generation))
 		return newest;
 	free(place->octets);
 	*place = (struct text){.generation = snapshot->generation};

@@ -87,7 +87,7 @@ static struct text *text_of(struct pw_metrics *m, const struct pw_snapshot *snap
 		if (t->readers == 0 && (place == NULL || t->rendered_ms < place->rendered_ms))
 			place = t;
 	}
-	if (newest != NULL && (place == NULL || pw_clock_boot_ms() - newest->rendered_ms < FRESH_MS))
+	if (place == NULL || (newest != NULL && pw_clock_boot_ms() - newest->rendered_ms < FRESH_MS))
 		return newest;
 	if (place->response != NULL)
 		MHD_destroy_response(place->response);
