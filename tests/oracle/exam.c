@@ -599,8 +599,8 @@ static void run(struct exam *exam)
 	observers_end(exam->observers);
 }
 
-/* A FIN_WAIT2 orphan ends after tcp_fin_timeout, 30 s at least here: on a machine so busy nothing is known any more. */
-#define STALE_US 20000000
+/* TIME_WAIT ends after a minute: on a machine so busy nothing is known any more. What else ends by itself is noticed, see ledger_moved(). */
+#define STALE_US 50000000
 
 void examine(const struct exam_options *options, struct report *out, FILE *log)
 {
