@@ -12,19 +12,30 @@
 
 #define PROBES_A_POLL 256
 
-/* Takes CAP_NET_ADMIN away from this process, or gives it back: without it the kernel refuses a probe. */
-static int set_net_admin(bool on)
+/* What an observer may do while it looks: with probes what root may, by BPF what is left to the packaged daemon (nothing, before Linux 5.19
+ * CAP_BPF), and else all but CAP_NET_ADMIN, without which the kernel refuses a probe. `kept` is for give_back(). */
+static int take_away(const struct observer *o, struct __user_cap_data_struct kept[2])
 {
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct data[2];
 
-	if (syscall(SYS_capget, &header, data) < 0)
+	if (syscall(SYS_capget, &header, kept) < 0)
 		return -1;
-	if (on)
-		data[0].effective |= 1u << CAP_NET_ADMIN;
-	else
+	memcpy(data, kept, sizeof(data));
+	if (o->probe && observers_read()) {
+		data[0].effective = 0;
+		data[1].effective = pw_walk_needs_privilege() ? 1u << (CAP_BPF - 32) : 0;
+	} else if (!o->probe) {
 		data[0].effective &= ~(1u << CAP_NET_ADMIN);
+	}
 	return (int)syscall(SYS_capset, &header, data);
+}
+
+static int give_back(const struct __user_cap_data_struct kept[2])
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+
+	return (int)syscall(SYS_capset, &header, kept);
 }
 
 /* --- read by BPF ---------------------------------------------------------------------------------------------------------- */
@@ -156,18 +167,17 @@ static int poll_until_known(struct observer *o, FILE *log)
 
 int observer_poll(struct observer *o, FILE *log)
 {
+	struct __user_cap_data_struct kept[2];
 	int status;
 
 	if (o->fresh) {
 		end(o);
 		begin(o);
 	}
-	if (!o->probe && set_net_admin(false) < 0)
+	if (take_away(o, kept) < 0)
 		return -1;
 	status = poll_until_known(o, log);
-	if (!o->probe && set_net_admin(true) < 0)
-		return -1;
-	return status;
+	return give_back(kept) < 0 ? -1 : status;
 }
 
 int observers_watch(struct observer observers[OBSERVERS], FILE *log)
