@@ -75,43 +75,26 @@ static void on_wake(int fd, void *context)
 	eventfd_read(fd, &count);
 }
 
-/* Whether this host has no UDP port left to give. */
-static bool is_out_of_udp_ports(struct pw_exchange *exchange)
-{
-	const struct pw_snapshot *snapshot = pw_exchange_snapshot(exchange);
-	bool found = false;
-
-	for (size_t i = 0; snapshot != NULL && i < snapshot->n_pools && !found; i++) {
-		const struct pw_pool_row *row = &snapshot->pools[i];
-
-		found = row->key.ns == 1 && row->key.kind == PW_KIND_BIND && row->key.protocol == IPPROTO_UDP &&
-			row->counts.free == 0;
-	}
-	pw_snapshot_unref(snapshot);
-	return found;
-}
-
 /* snmpd makes the sockets of its receivers when it starts, and never again. */
 static void on_session_changed(void *context)
 {
 	struct pw_agent *agent = context;
+	const struct pw_snapshot *snapshot = pw_exchange_snapshot(agent->exchange);
+	bool no_udp_port = false;
 
-	if (agent->session.session != NULL && is_out_of_udp_ports(agent->exchange))
+	for (size_t i = 0; snapshot != NULL && i < snapshot->n_pools && !no_udp_port; i++) {
+		const struct pw_pool_row *row = &snapshot->pools[i];
+
+		no_udp_port = row->key.ns == 1 && row->key.kind == PW_KIND_BIND && row->key.protocol == IPPROTO_UDP &&
+			row->counts.free == 0;
+	}
+	pw_snapshot_unref(snapshot);
+	if (agent->session.session != NULL && no_udp_port)
 		pw_log(LOG_WARNING,
 			"the AgentX master agent connected while no UDP port is free: if it has just started, it may "
 			"have no socket for its receivers, and drop notifications that it acknowledges; restart it "
 			"when ports are free, or give its receivers a source port (trap2sink -s)");
 	pw_notifier_session_changed(&agent->notifier);
-}
-
-static int open_role(struct pw_agent *agent, struct pw_error *err)
-{
-	if (is_standalone(agent))
-		return pw_standalone_open(&agent->standalone, &agent->options, &agent->server, err);
-	agent->notifier.session = &agent->session;
-	if (pw_transport_register(pw_server_respond, &agent->server) < 0)
-		return pw_error_set(err, "out of memory");
-	return pw_session_open(&agent->session, &agent->options, on_session_changed, agent, err);
 }
 
 static bool has_descriptors(void)
@@ -141,8 +124,16 @@ static int open_library(struct pw_agent *agent, struct pw_error *err)
 	if (init_agent(PW_LIBRARY_NAME) != 0)
 		return pw_error_set(err, "libnetsnmpagent can't be initialized");
 	agent->notifier.exchange = agent->server.exchange = agent->exchange;
-	if (open_role(agent, err) < 0)
-		return -1;
+	if (is_standalone(agent)) {
+		if (pw_standalone_open(&agent->standalone, &agent->options, &agent->server, err) < 0)
+			return -1;
+	} else {
+		agent->notifier.session = &agent->session;
+		if (pw_transport_register(pw_server_respond, &agent->server) < 0)
+			return pw_error_set(err, "out of memory");
+		if (pw_session_open(&agent->session, &agent->options, on_session_changed, agent, err) < 0)
+			return -1;
+	}
 	if (register_readfd(pw_exchange_fd(agent->exchange), on_exchange, agent) != 0 ||
 		register_readfd(agent->wake, on_wake, agent) != 0)
 		return pw_error_set(err, "libnetsnmpagent takes no more descriptors");
@@ -175,39 +166,10 @@ static void drain_over(void *context)
 	(void)context; /* the loop looks again */
 }
 
-static void run_loop(struct pw_agent *agent)
-{
-	struct pw_timer drain = {0};
-
-	while (!atomic_load(&agent->stopping) || !drained(agent)) {
-		if (atomic_load(&agent->stopping) && !pw_timer_runs(&drain))
-			pw_timer_start(&drain, 50, drain_over, NULL);
-		/* A failing select() must not become a busy loop. */
-		if (agent_check_and_process(1) < 0 && errno != EINTR)
-			poll(NULL, 0, 100);
-		pw_server_end_turn(&agent->server);
-		if (!is_standalone(agent))
-			pw_session_keep(&agent->session);
-	}
-	pw_timer_stop(&drain);
-}
-
-static void close_library(struct pw_agent *agent)
-{
-	pw_timer_stop(&agent->notifier.timer);
-	pw_session_close(&agent->session);
-	pw_standalone_close(&agent->standalone);
-	unregister_readfd(pw_exchange_fd(agent->exchange));
-	unregister_readfd(agent->wake);
-	snmp_shutdown(PW_LIBRARY_NAME);
-	shutdown_agent();
-	pw_server_end_turn(&agent->server);
-	pw_exchange_return_all(agent->exchange);
-}
-
 static void *run(void *context)
 {
 	struct pw_agent *agent = context;
+	struct pw_timer drain = {0};
 	bool standalone = is_standalone(agent);
 	int rc = open_library(agent, &agent->error);
 
@@ -223,9 +185,27 @@ static void *run(void *context)
 		if (!standalone)
 			pw_session_keep(&agent->session);
 		pw_notifier_pump(&agent->notifier);
-		run_loop(agent);
 	}
-	close_library(agent);
+	while (rc == 0 && (!atomic_load(&agent->stopping) || !drained(agent))) {
+		if (atomic_load(&agent->stopping) && !pw_timer_runs(&drain))
+			pw_timer_start(&drain, 50, drain_over, NULL);
+		/* A failing select() must not become a busy loop. */
+		if (agent_check_and_process(1) < 0 && errno != EINTR)
+			poll(NULL, 0, 100);
+		pw_server_end_turn(&agent->server);
+		if (!standalone)
+			pw_session_keep(&agent->session);
+	}
+	pw_timer_stop(&drain);
+	pw_timer_stop(&agent->notifier.timer);
+	pw_session_close(&agent->session);
+	pw_standalone_close(&agent->standalone);
+	unregister_readfd(pw_exchange_fd(agent->exchange));
+	unregister_readfd(agent->wake);
+	snmp_shutdown(PW_LIBRARY_NAME);
+	shutdown_agent();
+	pw_server_end_turn(&agent->server);
+	pw_exchange_return_all(agent->exchange);
 	if (rc == 0)
 		set_stage(agent, ENDED);
 	return NULL;
@@ -244,25 +224,19 @@ static void free_agent(struct pw_agent *agent)
 	free(agent);
 }
 
-/* Waits on it are timed by a clock that nobody can set. */
-static void init_condition(pthread_cond_t *condition)
-{
-	pthread_condattr_t attributes;
-
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(condition, &attributes);
-	pthread_condattr_destroy(&attributes);
-}
-
 static struct pw_agent *new_agent(const struct pw_agent_options *options, struct pw_exchange *exchange)
 {
 	struct pw_agent *agent = calloc(1, sizeof(*agent));
+	pthread_condattr_t attributes;
 
 	if (agent == NULL)
 		return NULL;
 	pthread_mutex_init(&agent->mutex, NULL);
-	init_condition(&agent->stage_changed);
+	/* waits on it are timed by a clock that nobody can set */
+	pthread_condattr_init(&attributes);
+	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	pthread_cond_init(&agent->stage_changed, &attributes);
+	pthread_condattr_destroy(&attributes);
 	agent->exchange = exchange;
 	agent->options = *options;
 	agent->options.address = strdup(options->address);
@@ -275,35 +249,12 @@ static struct pw_agent *new_agent(const struct pw_agent_options *options, struct
 	return NULL;
 }
 
-/* Signals belong to the thread that started us. */
-static int start_thread(struct pw_agent *agent)
-{
-	sigset_t all, before;
-	int rc;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, &before);
-	rc = pthread_create(&agent->thread, NULL, run, agent);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return rc;
-}
-
-static int wait_started(struct pw_agent *agent)
-{
-	bool started;
-
-	pthread_mutex_lock(&agent->mutex);
-	while (agent->stage == STARTING)
-		pthread_cond_wait(&agent->stage_changed, &agent->mutex);
-	started = agent->stage != FAILED;
-	pthread_mutex_unlock(&agent->mutex);
-	return started ? 0 : -1;
-}
-
 struct pw_agent *pw_agent_start(
 	const struct pw_agent_options *options, struct pw_exchange *exchange, struct pw_error *err)
 {
 	struct pw_agent *agent = new_agent(options, exchange);
+	sigset_t all, before;
+	bool started;
 	int rc;
 
 	if (agent == NULL) {
@@ -312,13 +263,21 @@ struct pw_agent *pw_agent_start(
 	}
 	setenv("MIBS", "", 1); /* the only way to keep the library from parsing all MIB files that it finds, ... */
 	setenv("MIBDIRS", PW_NO_DIRECTORY, 1); /* ... and from looking for them */
-	rc = start_thread(agent);
+	sigfillset(&all);                      /* signals belong to the thread that started us */
+	pthread_sigmask(SIG_BLOCK, &all, &before);
+	rc = pthread_create(&agent->thread, NULL, run, agent);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (rc != 0) {
 		pw_error_set(err, "no thread for the agent: %s", strerror(rc));
 		free_agent(agent);
 		return NULL;
 	}
-	if (wait_started(agent) == 0)
+	pthread_mutex_lock(&agent->mutex);
+	while (agent->stage == STARTING)
+		pthread_cond_wait(&agent->stage_changed, &agent->mutex);
+	started = agent->stage != FAILED;
+	pthread_mutex_unlock(&agent->mutex);
+	if (started)
 		return agent;
 	pthread_join(agent->thread, NULL);
 	pw_error_set(err, "%s", agent->error.text);

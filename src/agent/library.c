@@ -66,16 +66,6 @@ static struct {
 	char error[512]; /* the last of them */
 } library_log;
 
-/* What was held back is said once something else is to be said. */
-static void tell_suppressed(void)
-{
-	if (library_log.repeated > 0)
-		pw_log(LOG_INFO, "net-snmp: the last message was repeated %u times", library_log.repeated);
-	if (library_log.suppressed > 0)
-		pw_log(LOG_INFO, "net-snmp: %u further messages were suppressed", library_log.suppressed);
-	library_log.repeated = library_log.suppressed = 0;
-}
-
 static bool may_pass(const char *text)
 {
 	uint64_t second = pw_clock_boot_ms() / 1000;
@@ -96,17 +86,12 @@ static bool may_pass(const char *text)
 	return true;
 }
 
-/* The library's LOG_INFO is about its own inner life, some of it misleading ("not reconnecting": we do). */
-static int our_priority(int priority)
-{
-	return priority >= LOG_INFO ? LOG_DEBUG : priority < LOG_ERR ? LOG_ERR : priority;
-}
-
 static int on_log(int major, int minor, void *message, void *context)
 {
 	const struct snmp_log_message *m = message;
 	char text[sizeof(library_log.last)];
-	int priority = our_priority(m->priority);
+	/* LOG_INFO is about the library's inner life, some of it misleading ("not reconnecting": we do) */
+	int priority = m->priority >= LOG_INFO ? LOG_DEBUG : m->priority < LOG_ERR ? LOG_ERR : m->priority;
 
 	(void)major;
 	(void)minor;
@@ -121,7 +106,12 @@ static int on_log(int major, int minor, void *message, void *context)
 	}
 	if (!pw_log_enabled(priority) || !may_pass(text))
 		return 0;
-	tell_suppressed();
+	/* what was held back is said once something else is to be said */
+	if (library_log.repeated > 0)
+		pw_log(LOG_INFO, "net-snmp: the last message was repeated %u times", library_log.repeated);
+	if (library_log.suppressed > 0)
+		pw_log(LOG_INFO, "net-snmp: %u further messages were suppressed", library_log.suppressed);
+	library_log.repeated = library_log.suppressed = 0;
 	memcpy(library_log.last, text, sizeof(text));
 	pw_log(priority, "net-snmp: %s", text);
 	return 0;
@@ -164,15 +154,6 @@ static void wire_number(const struct pw_value *value, u_char type, struct wire *
 	WIRE(wire, type, number);
 }
 
-static void wire_oid(const struct pw_value *value, struct wire *wire)
-{
-	for (size_t i = 0; i < value->len; i++)
-		wire->as.objid[i] = value->oid[i];
-	wire->type = ASN_OBJECT_ID;
-	wire->data = wire->as.objid;
-	wire->size = value->len * sizeof(oid);
-}
-
 static void to_wire(const struct pw_value *value, struct wire *wire)
 {
 	switch (value->syntax) {
@@ -196,7 +177,13 @@ static void to_wire(const struct pw_value *value, struct wire *wire)
 		wire->data = value->octets;
 		wire->size = value->len;
 		break;
-	case PW_SYNTAX_ROW: wire_oid(value, wire); break;
+	case PW_SYNTAX_ROW:
+		for (size_t i = 0; i < value->len; i++)
+			wire->as.objid[i] = value->oid[i];
+		wire->type = ASN_OBJECT_ID;
+		wire->data = wire->as.objid;
+		wire->size = value->len * sizeof(oid);
+		break;
 	case PW_SYNTAX_SERIES: break; /* no object has it */
 	}
 }

@@ -13,7 +13,7 @@
 #include <net-snmp/agent/net-snmp-agent-includes.h>
 #include <net-snmp/agent/agent_callbacks.h>
 
-#include "agent/value.h"
+#include "agent/object.h"
 
 /* What the library calls this program (names of its log messages and of its state file). */
 #define PW_LIBRARY_NAME "portwatchd"

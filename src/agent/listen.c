@@ -106,14 +106,6 @@ static void make_room(void)
 	end(oldest);
 }
 
-static bool descriptors_run_short(int fd)
-{
-	struct rlimit limit;
-
-	return getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
-		(rlim_t)fd + PW_LISTEN_SPARE >= limit.rlim_cur;
-}
-
 static int refuse(int fd, const char *why)
 {
 	complain(why);
@@ -122,27 +114,25 @@ static int refuse(int fd, const char *why)
 	return -1;
 }
 
-/* Without a descriptor to accept it with, a connection would stay ready, and the loop would never wait again. */
-static int refuse_without_descriptor(netsnmp_transport *t)
-{
-	int fd;
-
-	close(listening.spare);
-	fd = listening.kinds[kind_of(t)].accept(t);
-	if (fd >= 0)
-		refuse(fd, "no descriptor is left");
-	listening.spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	return -1;
-}
-
 static int accept_bounded(netsnmp_transport *t)
 {
 	const struct timeval send_limit = {.tv_usec = PW_LISTEN_SEND_MS * 1000};
 	int fd = listening.kinds[kind_of(t)].accept(t);
+	struct rlimit limit;
 
-	if (fd < 0)
-		return errno == EMFILE || errno == ENFILE ? refuse_without_descriptor(t) : -1;
-	if (descriptors_run_short(fd))
+	if (fd < 0 && errno != EMFILE && errno != ENFILE)
+		return -1;
+	if (fd < 0) {
+		/* without a descriptor to accept it with it would stay ready, and the loop would never wait again */
+		close(listening.spare);
+		fd = listening.kinds[kind_of(t)].accept(t);
+		if (fd >= 0)
+			refuse(fd, "no descriptor is left");
+		listening.spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+		return -1;
+	}
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
+		(rlim_t)fd + PW_LISTEN_SPARE >= limit.rlim_cur)
 		return refuse(fd, "few descriptors are left");
 	make_room();
 	if (listening.n == 2 * PW_LISTEN_CONNECTIONS)
@@ -227,12 +217,6 @@ static netsnmp_transport *create(const char *address, int local, const char *unu
 	return t;
 }
 
-static bool takes_connections(const char *address)
-{
-	return strncasecmp(address, "tcp", 3) == 0 || strncasecmp(address, "tls", 3) == 0 ||
-		strncasecmp(address, "unix", 4) == 0 || address[0] == '/';
-}
-
 char *pw_listen_addresses(const char *addresses)
 {
 	const char *separator = "";
@@ -243,8 +227,11 @@ char *pw_listen_addresses(const char *addresses)
 	if (f == NULL)
 		return NULL;
 	for (size_t len; *addresses != '\0'; addresses += len + (addresses[len] == ',')) {
+		bool connections = strncasecmp(addresses, "tcp", 3) == 0 || strncasecmp(addresses, "tls", 3) == 0 ||
+			strncasecmp(addresses, "unix", 4) == 0 || addresses[0] == '/';
+
 		len = strcspn(addresses, ",");
-		fprintf(f, "%s%s%.*s", separator, takes_connections(addresses) ? PREFIX ":" : "", (int)len, addresses);
+		fprintf(f, "%s%s%.*s", separator, connections ? PREFIX ":" : "", (int)len, addresses);
 		separator = ",";
 	}
 	if (fclose(f) == 0)

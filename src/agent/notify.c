@@ -21,39 +21,29 @@ enum { AGAIN_MS = 1000, REFUSED_MS = 5000 };
 
 /* --- varbinds --------------------------------------------------------------------------------------------------- */
 
-static int add_header(netsnmp_variable_list **list, enum pw_event_type type)
+static netsnmp_variable_list *build(const struct pw_event *event)
 {
 	static const oid uptime_name[] = {1, 3, 6, 1, 2, 1, 1, 3, 0};
 	static const oid trap_name[] = {1, 3, 6, 1, 6, 3, 1, 1, 4, 1, 0};
-	struct pw_value uptime = {.syntax = PW_SYNTAX_TIMESTAMP, .number = pw_uptime()};
-	struct pw_value trap = {.syntax = PW_SYNTAX_ROW};
-
-	pw_value_set_row(&trap, (const uint32_t[]){0, type}, 2); /* pwNotifications */
-	if (pw_varbind_add(list, uptime_name, OID_LENGTH(uptime_name), &uptime) < 0)
-		return -1;
-	return pw_varbind_add(list, trap_name, OID_LENGTH(trap_name), &trap);
-}
-
-static int add_object(netsnmp_variable_list **list, const struct pw_field *field, const struct pw_event *event)
-{
-	uint32_t below[5] = {0};
-	size_t len = pw_object_path(&pw_event_fields, field, below) + 1; /* with the .0 of a scalar */
-	oid name[MAX_OID_LEN];
-	struct pw_value value;
-
-	pw_object_read(field, NULL, event, &value);
-	return pw_varbind_add(list, name, pw_full_oid(name, below, len), &value);
-}
-
-static netsnmp_variable_list *build(const struct pw_event *event)
-{
+	struct pw_value value = {.syntax = PW_SYNTAX_TIMESTAMP, .number = pw_uptime()};
 	netsnmp_variable_list *list = NULL;
 	size_t n;
 	const uint8_t *numbers = pw_notification_objects(event->type, &n);
-	int rc = add_header(&list, event->type);
+	int rc = pw_varbind_add(&list, uptime_name, OID_LENGTH(uptime_name), &value);
 
-	for (size_t i = 0; i < n && rc == 0; i++)
-		rc = add_object(&list, pw_field_from(&pw_event_fields, numbers[i]), event);
+	value.syntax = PW_SYNTAX_ROW;
+	pw_value_set_row(&value, (const uint32_t[]){0, event->type}, 2); /* pwNotifications */
+	if (rc == 0)
+		rc = pw_varbind_add(&list, trap_name, OID_LENGTH(trap_name), &value);
+	for (size_t i = 0; i < n && rc == 0; i++) {
+		const struct pw_field *field = pw_field_from(&pw_event_fields, numbers[i]);
+		uint32_t below[5] = {0};
+		size_t len = pw_object_path(&pw_event_fields, field, below) + 1; /* with the .0 of a scalar */
+		oid name[MAX_OID_LEN];
+
+		pw_object_read(field, NULL, event, &value);
+		rc = pw_varbind_add(&list, name, pw_full_oid(name, below, len), &value);
+	}
 	if (rc == 0)
 		return list;
 	snmp_free_varbind(list);
@@ -77,22 +67,18 @@ static size_t ber_header(size_t content)
 	return content < 128 ? 2 : content < 256 ? 3 : 4;
 }
 
-static size_t ber_value(const netsnmp_variable_list *v)
-{
-	switch (v->type) {
-	case ASN_OCTET_STR: return v->val_len;
-	case ASN_OBJECT_ID: return ber_oid(v->val.objid, v->val_len / sizeof(oid));
-	default: return 5; /* no number here is longer */
-	}
-}
-
 static size_t ber_varbinds(const netsnmp_variable_list *list)
 {
 	size_t total = 0;
 
 	for (const netsnmp_variable_list *v = list; v != NULL; v = v->next_variable) {
-		size_t name = ber_oid(v->name, v->name_length), value = ber_value(v);
-		size_t pair = ber_header(name) + name + ber_header(value) + value;
+		size_t name = ber_oid(v->name, v->name_length), value = 5, pair; /* no number here is longer */
+
+		if (v->type == ASN_OCTET_STR)
+			value = v->val_len;
+		else if (v->type == ASN_OBJECT_ID)
+			value = ber_oid(v->val.objid, v->val_len / sizeof(oid));
+		pair = ber_header(name) + name + ber_header(value) + value;
 
 		total += ber_header(pair) + pair;
 	}
@@ -194,35 +180,12 @@ void pw_notifier_session_changed(struct pw_notifier *n)
 
 /* --- sending ---------------------------------------------------------------------------------------------------- */
 
-static bool ready(struct pw_notifier *n)
-{
-	return n->session == NULL || (n->session->session != NULL && free_slot(n) != NULL);
-}
-
-/* Takes over the varbinds. Returns 0, or -1 when nothing was sent. */
-static int send_varbinds(struct pw_notifier *n, uint32_t id, netsnmp_variable_list *varbinds)
-{
-	struct pw_slot *slot = free_slot(n);
-
-	if (n->session == NULL) {
-		send_v2trap(varbinds);
-		snmp_free_varbind(varbinds);
-		pw_exchange_acknowledge(n->exchange, id);
-		return 0;
-	}
-	slot->notifier = n;
-	slot->id = id;
-	if (pw_session_notify(n->session, varbinds, on_answer, slot) < 0)
-		return -1;
-	slot->session = n->session->session;
-	return 0;
-}
-
 /* Sends one notification, if one is owed. Returns the milliseconds until it is worth trying again: 0 at once,
  * UINT64_MAX never. */
 static uint64_t send_one(struct pw_notifier *n)
 {
 	uint64_t now_us = pw_clock_boot_us(), wait_ms = pace_wait_ms(n, now_us);
+	struct pw_slot *slot = free_slot(n);
 	netsnmp_variable_list *varbinds;
 	struct pw_event event;
 	uint32_t rate_ms;
@@ -232,7 +195,19 @@ static uint64_t send_one(struct pw_notifier *n)
 	if (!pw_exchange_take(n->exchange, now_us / 1000, &event, &rate_ms))
 		return rate_ms == UINT32_MAX ? UINT64_MAX : rate_ms + 1;
 	varbinds = varbinds_of(&event);
-	if (varbinds == NULL || send_varbinds(n, event.id, varbinds) < 0) {
+	if (varbinds != NULL && n->session == NULL) {
+		send_v2trap(varbinds);
+		snmp_free_varbind(varbinds);
+		pw_exchange_acknowledge(n->exchange, event.id);
+	} else if (varbinds != NULL) {
+		slot->notifier = n;
+		slot->id = event.id;
+		if (pw_session_notify(n->session, varbinds, on_answer, slot) == 0)
+			slot->session = n->session->session;
+		else
+			varbinds = NULL;
+	}
+	if (varbinds == NULL) { /* nothing was sent */
 		pw_exchange_return(n->exchange, event.id);
 		return AGAIN_MS;
 	}
@@ -250,7 +225,7 @@ void pw_notifier_pump(struct pw_notifier *n)
 	uint64_t wait_ms = 0;
 
 	pw_timer_stop(&n->timer);
-	while (wait_ms == 0 && ready(n))
+	while (wait_ms == 0 && (n->session == NULL || (n->session->session != NULL && free_slot(n) != NULL)))
 		wait_ms = send_one(n);
 	if (wait_ms != 0 && wait_ms != UINT64_MAX)
 		pw_timer_start(&n->timer, wait_ms, pump_again, n);

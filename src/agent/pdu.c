@@ -157,18 +157,14 @@ static void put_octets(struct pw_response *r, const uint8_t *octets, size_t n)
 	memset(p + n, 0, padded - n);
 }
 
-static bool has_prefix(const uint32_t *id, size_t len)
-{
-	return len > INTERNET && memcmp(id, internet, sizeof(internet)) == 0 && id[INTERNET] != 0 &&
-		id[INTERNET] <= UINT8_MAX;
-}
-
 static void put_name(struct pw_response *r, const uint32_t *id, size_t len)
 {
-	size_t skip = has_prefix(id, len) ? INTERNET + 1 : 0;
+	bool prefix = len > INTERNET && memcmp(id, internet, sizeof(internet)) == 0 && id[INTERNET] != 0 &&
+		id[INTERNET] <= UINT8_MAX;
+	size_t skip = prefix ? INTERNET + 1 : 0;
 
 	put8(r, (uint8_t)(len - skip));
-	put8(r, (uint8_t)(skip != 0 ? id[INTERNET] : 0));
+	put8(r, (uint8_t)(prefix ? id[INTERNET] : 0));
 	put16(r, 0); /* include, reserved */
 	for (size_t i = skip; i < len; i++)
 		put32(r, id[i]);

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "agent/value.h"
+#include "agent/object.h"
 
 /* Sub-identifiers of an OID (RFC 2741 5.1). */
 enum { PW_NAME_MAX = 128 };

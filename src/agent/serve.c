@@ -78,41 +78,31 @@ static void respond_value(struct pw_response *r, const struct pw_context *s, con
 	pw_response_value(r, full, len, &value);
 }
 
-static void respond_get(struct pw_response *r, const struct pw_context *s, const struct pw_name *name)
-{
-	struct pw_instance found;
-
-	switch (pw_server_get(s, name, &found)) {
-	case PW_LOOKUP_FOUND: respond_value(r, s, &found, name, NULL); break;
-	case PW_LOOKUP_NO_INSTANCE: pw_response_exception(r, name, PW_NO_SUCH_INSTANCE); break;
-	case PW_LOOKUP_NO_OBJECT: pw_response_exception(r, name, PW_NO_SUCH_OBJECT); break;
-	}
-}
-
-static void respond_next(
-	struct pw_response *r, const struct pw_context *s, const struct pw_name *start, const struct pw_name *end)
-{
-	struct pw_instance found;
-
-	if ((start->include && pw_server_get(s, start, &found) == PW_LOOKUP_FOUND) || pw_server_next(s, start, &found))
-		respond_value(r, s, &found, start, end);
-	else
-		pw_response_exception(r, start, PW_END_OF_MIB_VIEW);
-}
-
 /* One repetition of a GetBulk is made, as if there were no room for more (RFC 3416 4.2.3): snmpd sends GetNext for
  * each repetition itself. */
 static void respond_ranges(struct pw_response *r, const struct pw_context *s, struct pw_pdu *request)
 {
 	uint16_t non_repeaters = UINT16_MAX, max_repetitions = 1;
 	struct pw_name start, end;
+	struct pw_instance found;
 	int rc = request->type == PW_PDU_GETBULK ? pw_pdu_bulk(request, &non_repeaters, &max_repetitions) : 0;
 
 	for (size_t i = 0; rc == 0 && (rc = pw_pdu_range(request, &start, &end)) > 0; i++, rc = 0) {
-		if (request->type == PW_PDU_GET)
-			respond_get(r, s, &start);
-		else if (i < non_repeaters || max_repetitions > 0)
-			respond_next(r, s, &start, &end);
+		if (request->type != PW_PDU_GET && i >= non_repeaters && max_repetitions == 0)
+			continue;
+		if (request->type != PW_PDU_GET) {
+			if ((start.include && pw_server_get(s, &start, &found) == PW_LOOKUP_FOUND) ||
+				pw_server_next(s, &start, &found))
+				respond_value(r, s, &found, &start, &end);
+			else
+				pw_response_exception(r, &start, PW_END_OF_MIB_VIEW);
+			continue;
+		}
+		switch (pw_server_get(s, &start, &found)) {
+		case PW_LOOKUP_FOUND: respond_value(r, s, &found, &start, NULL); break;
+		case PW_LOOKUP_NO_INSTANCE: pw_response_exception(r, &start, PW_NO_SUCH_INSTANCE); break;
+		case PW_LOOKUP_NO_OBJECT: pw_response_exception(r, &start, PW_NO_SUCH_OBJECT); break;
+		}
 	}
 	if (rc < 0)
 		pw_response_error(r, PW_PDU_PARSE_ERROR, 0);

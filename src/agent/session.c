@@ -206,13 +206,6 @@ static int on_ping(int operation, netsnmp_session *session, int request, netsnmp
 	return 1;
 }
 
-static uint64_t silence_limit(const struct pw_session *s)
-{
-	uint64_t limit = SILENT_PINGS * s->ping_ms;
-
-	return limit > SILENT_MIN_MS ? limit : SILENT_MIN_MS;
-}
-
 /* Pings a master that has been silent for an interval, and gives up one that stays silent. Whatever arrives is a sign
  * of life: a master that is busy with our notifications is not pinged, and not given up. Neither is one after a
  * suspend, before it was asked. */
@@ -220,9 +213,9 @@ static void watch(void *context)
 {
 	struct pw_session *s = context;
 	uint64_t silent = pw_clock_boot_ms() - pw_transport_heard_ms();
-	uint64_t next = s->ping_ms;
+	uint64_t next = s->ping_ms, limit = SILENT_PINGS * s->ping_ms;
 
-	if (s->ping_under_way && silent >= silence_limit(s)) {
+	if (s->ping_under_way && silent >= (limit > SILENT_MIN_MS ? limit : SILENT_MIN_MS)) {
 		pw_transport_cut("it does not answer");
 		return;
 	}
@@ -252,15 +245,6 @@ static uint64_t milliseconds(double seconds, uint64_t least)
 	return seconds * 1000 > (double)least ? (uint64_t)(seconds * 1000) : least;
 }
 
-static void set_library(const char *address)
-{
-	netsnmp_ds_set_string(NETSNMP_DS_APPLICATION_ID, NETSNMP_DS_AGENT_X_SOCKET, address);
-	netsnmp_ds_set_boolean(NETSNMP_DS_APPLICATION_ID, NETSNMP_DS_AGENT_NO_CONNECTION_WARNINGS, 1);
-	netsnmp_ds_set_int(NETSNMP_DS_APPLICATION_ID, NETSNMP_DS_AGENT_AGENTX_PING_INTERVAL, 0);
-	netsnmp_ds_set_int(NETSNMP_DS_LIBRARY_ID, NETSNMP_DS_LIB_TIMEOUT, OPEN_SECONDS);
-	netsnmp_ds_set_int(NETSNMP_DS_LIBRARY_ID, NETSNMP_DS_LIB_RETRIES, 0);
-}
-
 int pw_session_open(struct pw_session *s, const struct pw_agent_options *options, void (*changed)(void *context),
 	void *context, struct pw_error *err)
 {
@@ -268,7 +252,11 @@ int pw_session_open(struct pw_session *s, const struct pw_agent_options *options
 
 	if (address == NULL)
 		return -1;
-	set_library(address);
+	netsnmp_ds_set_string(NETSNMP_DS_APPLICATION_ID, NETSNMP_DS_AGENT_X_SOCKET, address);
+	netsnmp_ds_set_boolean(NETSNMP_DS_APPLICATION_ID, NETSNMP_DS_AGENT_NO_CONNECTION_WARNINGS, 1);
+	netsnmp_ds_set_int(NETSNMP_DS_APPLICATION_ID, NETSNMP_DS_AGENT_AGENTX_PING_INTERVAL, 0);
+	netsnmp_ds_set_int(NETSNMP_DS_LIBRARY_ID, NETSNMP_DS_LIB_TIMEOUT, OPEN_SECONDS);
+	netsnmp_ds_set_int(NETSNMP_DS_LIBRARY_ID, NETSNMP_DS_LIB_RETRIES, 0);
 	free(address);
 	s->address = strdup(options->address);
 	if (s->address == NULL)
@@ -283,27 +271,22 @@ int pw_session_open(struct pw_session *s, const struct pw_agent_options *options
 	return 0;
 }
 
-/* Says good-bye and ends the connection, without waiting for an answer. The library's own way, in snmp_shutdown(),
- * waits, and uses freed memory when the connection ends meanwhile. */
-static void end_session(struct pw_session *s)
+void pw_session_close(struct pw_session *s)
 {
-	netsnmp_pdu *pdu = new_pdu(s, PW_PDU_CLOSE);
+	netsnmp_pdu *pdu = s->session != NULL ? new_pdu(s, PW_PDU_CLOSE) : NULL;
 
+	s->closing = true;
+	/* Good-bye, without waiting for an answer. The library's own way, in snmp_shutdown(), waits, and uses freed
+	 * memory when the connection ends meanwhile. */
 	if (pdu != NULL) {
 		pdu->errstat = CLOSE_SHUTDOWN;
 		send_pdu(s, pdu, NULL, NULL);
 	}
-	pw_transport_cut("portwatchd stops");
+	if (s->session != NULL)
+		pw_transport_cut("portwatchd stops");
 	/* What arrived before the end is read first, a buffer full of requests at most. */
 	for (int turn = 0; s->session != NULL && turn < 1000; turn++)
 		agent_check_and_process(0);
-}
-
-void pw_session_close(struct pw_session *s)
-{
-	s->closing = true;
-	if (s->session != NULL)
-		end_session(s);
 	pw_timer_stop(&s->retry);
 	pw_timer_stop(&s->watch);
 	pw_timer_stop(&s->registration);

@@ -12,24 +12,21 @@
 
 /* --- PORTWATCH-MIB ---------------------------------------------------------------------------------------------- */
 
-static void name_of(const netsnmp_variable_list *varbind, struct pw_name *name)
-{
-	name->len = 0;
-	for (size_t i = 0; i < varbind->name_length && i < PW_NAME_MAX; i++)
-		name->id[name->len++] = varbind->name[i] < UINT32_MAX ? (uint32_t)varbind->name[i] : UINT32_MAX;
-}
-
 /* A GETNEXT that finds nothing is left alone: the library goes on behind the subtree then. */
 static void answer(netsnmp_agent_request_info *info, netsnmp_request_info *request, const struct pw_context *s)
 {
 	enum pw_lookup lookup = PW_LOOKUP_FOUND;
 	struct pw_instance found;
 	struct pw_value value;
-	struct pw_name name;
+	struct pw_name name = {.len = 0};
 	oid full[MAX_OID_LEN];
 	int error = 0;
 
-	name_of(request->requestvb, &name);
+	for (size_t i = 0; i < request->requestvb->name_length && i < PW_NAME_MAX; i++) {
+		oid number = request->requestvb->name[i];
+
+		name.id[name.len++] = number < UINT32_MAX ? (uint32_t)number : UINT32_MAX;
+	}
 	if (info->mode == MODE_GET)
 		lookup = pw_server_get(s, &name, &found);
 	else if (!pw_server_next(s, &name, &found))
@@ -113,48 +110,35 @@ static void parse_location(const char *token, char *line)
 	parse_text(texts[NUMBER_LOCATION], line);
 }
 
-static void value_of(oid number, struct pw_value *value)
-{
-	switch (number) {
-	case NUMBER_OBJECT_ID:
-		value->syntax = PW_SYNTAX_ROW;
-		pw_value_set_row(value, NULL, 0);
-		break;
-	case NUMBER_UPTIME:
-		value->syntax = PW_SYNTAX_TIMESTAMP;
-		value->number = pw_uptime();
-		break;
-	case NUMBER_SERVICES:
-		value->syntax = PW_SYNTAX_ENUM;
-		value->integer = 72; /* RFC 3418: a host that offers application services */
-		break;
-	default:
-		value->syntax = PW_SYNTAX_TEXT;
-		pw_value_set_text(value, texts[number]);
-		break;
-	}
-}
-
 /* The library's scalar helper sees to GETNEXT and to names that do not exist. */
 static int handle_system(netsnmp_mib_handler *handler, netsnmp_handler_registration *registration,
 	netsnmp_agent_request_info *info, netsnmp_request_info *requests)
 {
+	const oid number = registration->rootoid[registration->rootoid_len - 2];
 	struct pw_value value;
 
 	(void)handler;
 	if (info->mode != MODE_GET)
 		return SNMP_ERR_NOERROR;
-	value_of(registration->rootoid[registration->rootoid_len - 2], &value);
+	switch (number) {
+	case NUMBER_OBJECT_ID:
+		value.syntax = PW_SYNTAX_ROW;
+		pw_value_set_row(&value, NULL, 0);
+		break;
+	case NUMBER_UPTIME:
+		value.syntax = PW_SYNTAX_TIMESTAMP;
+		value.number = pw_uptime();
+		break;
+	case NUMBER_SERVICES:
+		value.syntax = PW_SYNTAX_ENUM;
+		value.integer = 72; /* RFC 3418: a host that offers application services */
+		break;
+	default:
+		value.syntax = PW_SYNTAX_TEXT;
+		pw_value_set_text(&value, texts[number]);
+		break;
+	}
 	return pw_varbind_set(requests->requestvb, &value) == 0 ? SNMP_ERR_NOERROR : SNMP_ERR_GENERR;
-}
-
-static int register_scalar(oid number)
-{
-	const oid name[] = {1, 3, 6, 1, 2, 1, 1, number};
-	netsnmp_handler_registration *registration = netsnmp_create_handler_registration(
-		"system", handle_system, name, OID_LENGTH(name), HANDLER_CAN_RONLY);
-
-	return registration != NULL && netsnmp_register_read_only_scalar(registration) == MIB_REGISTERED_OK ? 0 : -1;
 }
 
 static int open_system(struct pw_error *err)
@@ -169,9 +153,14 @@ static int open_system(struct pw_error *err)
 	snmpd_register_config_handler("sysContact", parse_contact, NULL, "contact-name");
 	snmpd_register_config_handler("sysName", parse_name, NULL, "node-name");
 	snmpd_register_config_handler("sysLocation", parse_location, NULL, "location");
-	for (oid number = NUMBER_DESCR; number <= NUMBER_SERVICES; number++)
-		if (register_scalar(number) < 0)
+	for (oid number = NUMBER_DESCR; number <= NUMBER_SERVICES; number++) {
+		const oid name[] = {1, 3, 6, 1, 2, 1, 1, number};
+		netsnmp_handler_registration *registration = netsnmp_create_handler_registration(
+			"system", handle_system, name, OID_LENGTH(name), HANDLER_CAN_RONLY);
+
+		if (registration == NULL || netsnmp_register_read_only_scalar(registration) != MIB_REGISTERED_OK)
 			return pw_error_set(err, "the system group can't be registered with libnetsnmpagent");
+	}
 	return 0;
 }
 
@@ -219,31 +208,12 @@ static int before_second_pass(int major, int minor, void *unused, void *context)
 	return 0;
 }
 
-static int use_include(const char *path, struct pw_error *err)
-{
-	if (access(path, R_OK) < 0)
-		return pw_error_set(err, "%s: %s", path, strerror(errno));
-	if (strchr(path, ',') != NULL)
-		return pw_error_set(err, "%s: the name of an include file must not contain a comma", path);
-	netsnmp_ds_set_string(NETSNMP_DS_LIBRARY_ID, NETSNMP_DS_LIB_OPTIONALCONFIG, path);
-	return 0;
-}
-
-/* For trying it out: who asks from this host may read. */
-static void allow_loopback(void)
-{
-	static char v4[] = "rocommunity public 127.0.0.1", v6[] = "rocommunity6 public ::1";
-
-	netsnmp_config_remember(v4);
-	netsnmp_config_remember(v6);
-	pw_log(LOG_NOTICE,
-		"no access control is configured (snmp { include }): community \"public\" may read, "
-		"from this host only");
-}
-
 int pw_standalone_open(struct pw_standalone *standalone, const struct pw_agent_options *options,
 	struct pw_server *server, struct pw_error *err)
 {
+	/* for trying it out: who asks from this host may read */
+	static char v4[] = "rocommunity public 127.0.0.1", v6[] = "rocommunity6 public ::1";
+	const char *include = options->snmp_include;
 	char *addresses = pw_listen_addresses(options->address);
 
 	if (addresses == NULL || pw_listen_register() < 0) {
@@ -255,11 +225,18 @@ int pw_standalone_open(struct pw_standalone *standalone, const struct pw_agent_o
 	netsnmp_register_callback(SNMP_CALLBACK_LIBRARY, SNMP_CALLBACK_POST_PREMIB_READ_CONFIG, after_first_pass,
 		standalone, NETSNMP_CALLBACK_HIGHEST_PRIORITY);
 	snmp_register_callback(SNMP_CALLBACK_LIBRARY, SNMP_CALLBACK_PRE_READ_CONFIG, before_second_pass, standalone);
-	if (options->snmp_include != NULL) {
-		if (use_include(options->snmp_include, err) < 0)
-			return -1;
+	if (include == NULL) {
+		netsnmp_config_remember(v4);
+		netsnmp_config_remember(v6);
+		pw_log(LOG_NOTICE,
+			"no access control is configured (snmp { include }): community \"public\" may read, "
+			"from this host only");
+	} else if (access(include, R_OK) < 0) {
+		return pw_error_set(err, "%s: %s", include, strerror(errno));
+	} else if (strchr(include, ',') != NULL) {
+		return pw_error_set(err, "%s: the name of an include file must not contain a comma", include);
 	} else {
-		allow_loopback();
+		netsnmp_ds_set_string(NETSNMP_DS_LIBRARY_ID, NETSNMP_DS_LIB_OPTIONALCONFIG, include);
 	}
 	return open_mib(server, err) < 0 ? -1 : open_system(err);
 }

@@ -59,18 +59,6 @@ static size_t take_response(struct pw_stream *s, const struct pw_pdu *pdu, const
 	return type != 0 ? len : 0;
 }
 
-static int take_request(struct pw_stream *s, struct pw_pdu *pdu, const char **why)
-{
-	bool open = s->open && pdu->session == s->session;
-	size_t len = s->respond(s->respond_context, pdu, open, s->response, sizeof(s->response));
-
-	if (len > 0 && s->send(s->send_context, s->response, len) < 0) {
-		*why = "it takes no more answers";
-		return -1;
-	}
-	return len > 0;
-}
-
 int pw_stream_received(struct pw_stream *s, size_t n, uint8_t *out, size_t *out_len, const char **why)
 {
 	size_t at = 0;
@@ -82,7 +70,6 @@ int pw_stream_received(struct pw_stream *s, size_t n, uint8_t *out, size_t *out_
 		const uint8_t *octets = s->octets + at;
 		struct pw_pdu pdu;
 		size_t len;
-		int rc;
 
 		*why = pw_pdu_header(&pdu, octets);
 		if (*why == NULL && pdu.type == PW_PDU_CLOSE)
@@ -96,13 +83,17 @@ int pw_stream_received(struct pw_stream *s, size_t n, uint8_t *out, size_t *out_
 			size_t reduced = take_response(s, &pdu, octets, out + *out_len);
 
 			*out_len += reduced;
-			rc = reduced > 0;
+			used += reduced > 0;
 		} else {
-			rc = take_request(s, &pdu, why);
+			bool open = s->open && pdu.session == s->session;
+			size_t answer = s->respond(s->respond_context, &pdu, open, s->response, sizeof(s->response));
+
+			if (answer > 0 && s->send(s->send_context, s->response, answer) < 0) {
+				*why = "it takes no more answers";
+				return -1;
+			}
+			used += answer > 0;
 		}
-		if (rc < 0)
-			return -1;
-		used += rc;
 		at += len;
 	}
 	s->have -= at;

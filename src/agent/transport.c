@@ -73,16 +73,6 @@ void pw_transport_shut(void)
 	cut("portwatchd stops", true);
 }
 
-static const char *why_cut(void)
-{
-	const char *why;
-
-	pthread_mutex_lock(&link_state.mutex);
-	why = link_state.cut;
-	pthread_mutex_unlock(&link_state.mutex);
-	return why;
-}
-
 /* --- addresses -------------------------------------------------------------------------------------------------- */
 
 static bool is_port(const char *text)
@@ -168,37 +158,6 @@ static int wait_for(int fd, short events, uint64_t deadline_ms)
 	}
 }
 
-/* A non-blocking connect: of AF_UNIX it ends at once, with EAGAIN when the backlog is full. */
-static int connect_bounded(int fd, const struct sockaddr *sa, socklen_t len, uint64_t deadline_ms)
-{
-	int error = 0;
-	socklen_t size = sizeof(error);
-
-	if (connect(fd, sa, len) == 0)
-		return 0;
-	if (errno != EINPROGRESS || wait_for(fd, POLLOUT, deadline_ms) < 0)
-		return -1;
-	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
-		return -1;
-	errno = error;
-	return error == 0 ? 0 : -1;
-}
-
-/* A socket that pw_transport_cut() acts on, also while it connects; -1 when there should be no connection any more. */
-static int open_socket(int family)
-{
-	int fd = -1;
-
-	pthread_mutex_lock(&link_state.mutex);
-	errno = ECANCELED;
-	if (!link_state.shut)
-		fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	link_state.fd = fd;
-	link_state.cut = NULL;
-	pthread_mutex_unlock(&link_state.mutex);
-	return fd;
-}
-
 static int close_socket(int fd)
 {
 	int rc;
@@ -210,16 +169,27 @@ static int close_socket(int fd)
 	return rc;
 }
 
+/* A socket that pw_transport_cut() acts on, also while it connects; -1 when there should be no connection any more.
+ * The connect does not block: of AF_UNIX it ends at once, with EAGAIN when the backlog is full. */
 static int connect_to(const struct sockaddr *sa, socklen_t len, uint64_t deadline_ms)
 {
-	int fd = open_socket(sa->sa_family);
-	int error;
+	int fd = -1, error = 0;
+	socklen_t size = sizeof(error);
 
-	if (fd < 0)
-		return -1;
-	if (connect_bounded(fd, sa, len, deadline_ms) == 0)
+	pthread_mutex_lock(&link_state.mutex);
+	errno = ECANCELED;
+	if (!link_state.shut)
+		fd = socket(sa->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	link_state.fd = fd;
+	link_state.cut = NULL;
+	pthread_mutex_unlock(&link_state.mutex);
+	if (fd < 0 || connect(fd, sa, len) == 0)
 		return fd;
-	error = errno;
+	if (errno != EINPROGRESS || wait_for(fd, POLLOUT, deadline_ms) < 0 ||
+		getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
+		error = errno;
+	if (error == 0)
+		return fd;
 	close_socket(fd);
 	errno = error;
 	return -1;
@@ -237,17 +207,9 @@ static int connect_unix(const char *path)
 	return fd;
 }
 
-/* A PDU goes out as it is made, and a master on another host that vanishes without a word is noticed. */
-static void set_tcp_options(int fd)
-{
-	static const int on = 1;
-
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-}
-
 static int connect_tcp(const char *address)
 {
+	static const int on = 1;
 	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV}, *list = NULL;
 	uint64_t deadline_ms = pw_clock_boot_ms() + PATIENCE_MS;
 	char host[256], port[8];
@@ -264,10 +226,12 @@ static int connect_tcp(const char *address)
 	}
 	for (const struct addrinfo *a = list; a != NULL && fd < 0; a = a->ai_next)
 		fd = connect_to(a->ai_addr, a->ai_addrlen, deadline_ms);
-	if (fd < 0)
+	if (fd < 0) {
 		say(strerror(errno));
-	else
-		set_tcp_options(fd);
+	} else { /* a PDU goes out as it is made, and a master on another host that vanishes silently is noticed */
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+		setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	}
 	freeaddrinfo(list);
 	return fd;
 }
@@ -277,8 +241,11 @@ static int connect_tcp(const char *address)
 /* The end of the stream: because of the master, or of us. Returns -1. */
 static int ended(const char *why)
 {
-	const char *ours = why_cut();
+	const char *ours;
 
+	pthread_mutex_lock(&link_state.mutex);
+	ours = link_state.cut;
+	pthread_mutex_unlock(&link_state.mutex);
 	say(ours != NULL ? ours : why);
 	return -1;
 }
@@ -368,11 +335,20 @@ static char *transport_name(netsnmp_transport *t, const void *data, int len)
 	return strdup(t->remote != NULL ? t->remote : PREFIX);
 }
 
-static netsnmp_transport *transport_of(int fd, const char *address)
+static netsnmp_transport *transport_create(const char *address, int local, const char *unused)
 {
-	netsnmp_transport *t = calloc(1, sizeof(*t));
-	char *remote = strdup(address);
+	netsnmp_transport *t;
+	char *remote;
+	int fd;
 
+	(void)unused;
+	if (local || address == NULL)
+		return NULL;
+	fd = is_tcp(address) ? connect_tcp(address) : connect_unix(address);
+	if (fd < 0)
+		return NULL;
+	t = calloc(1, sizeof(*t));
+	remote = strdup(address);
 	if (t == NULL || remote == NULL) {
 		free(t);
 		free(remote);
@@ -394,17 +370,6 @@ static netsnmp_transport *transport_of(int fd, const char *address)
 	t->f_close = transport_close;
 	t->f_fmtaddr = transport_name;
 	return t;
-}
-
-static netsnmp_transport *transport_create(const char *address, int local, const char *unused)
-{
-	int fd;
-
-	(void)unused;
-	if (local || address == NULL)
-		return NULL;
-	fd = is_tcp(address) ? connect_tcp(address) : connect_unix(address);
-	return fd >= 0 ? transport_of(fd, address) : NULL;
 }
 
 int pw_transport_register(pw_stream_responder *respond, void *context)

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "agent/value.h"
+#include "agent/object.h"
 #include "base/utf8.h"
 #include "random.h"
 
