@@ -31,14 +31,6 @@ void pw_server_end_turn(struct pw_server *server)
 	server->has_context = false;
 }
 
-static int compare_names(const uint32_t *a, size_t a_len, const uint32_t *b, size_t b_len)
-{
-	for (size_t i = 0; i < a_len && i < b_len; i++)
-		if (a[i] != b[i])
-			return a[i] < b[i] ? -1 : 1;
-	return (a_len > b_len) - (a_len < b_len);
-}
-
 static bool is_ours(const struct pw_name *name)
 {
 	return name->len >= pw_base_len && memcmp(name->id, pw_base, pw_base_len * sizeof(name->id[0])) == 0;
@@ -55,7 +47,7 @@ bool pw_server_next(const struct pw_context *context, const struct pw_name *name
 {
 	if (is_ours(name))
 		return pw_lookup_next(context->snapshot, name->id + pw_base_len, name->len - pw_base_len, out);
-	return compare_names(name->id, name->len, pw_base, pw_base_len) < 0 &&
+	return pw_index_compare(name->id, name->len, pw_base, pw_base_len) < 0 &&
 		pw_lookup_next(context->snapshot, name->id, 0, out);
 }
 
@@ -70,7 +62,7 @@ static void respond_value(struct pw_response *r, const struct pw_context *s, con
 
 	memcpy(full, pw_base, pw_base_len * sizeof(full[0]));
 	memcpy(full + pw_base_len, found->oid, found->len * sizeof(full[0]));
-	if (end != NULL && end->len != 0 && compare_names(full, len, end->id, end->len) >= 0) {
+	if (end != NULL && end->len != 0 && pw_index_compare(full, len, end->id, end->len) >= 0) {
 		pw_response_exception(r, start, PW_END_OF_MIB_VIEW);
 		return;
 	}

@@ -47,15 +47,20 @@ size_t pw_pool_index(const struct pw_pool_key *key, uint32_t out[PW_POOL_INDEX_M
 	return n;
 }
 
+int pw_index_compare(const uint32_t *a, size_t a_len, const uint32_t *b, size_t b_len)
+{
+	for (size_t i = 0; i < a_len && i < b_len; i++)
+		if (a[i] != b[i])
+			return a[i] < b[i] ? -1 : 1;
+	return (a_len > b_len) - (a_len < b_len);
+}
+
 int pw_pool_key_compare(const struct pw_pool_key *a, const struct pw_pool_key *b)
 {
 	uint32_t ia[PW_POOL_INDEX_MAX], ib[PW_POOL_INDEX_MAX];
 	size_t na = pw_pool_index(a, ia), nb = pw_pool_index(b, ib);
 
-	for (size_t i = 0; i < na && i < nb; i++)
-		if (ia[i] != ib[i])
-			return ia[i] < ib[i] ? -1 : 1;
-	return (na > nb) - (na < nb);
+	return pw_index_compare(ia, na, ib, nb);
 }
 
 /* IPv6 goes in brackets, as in a URL, so that the port behind it stays readable. */

@@ -77,7 +77,10 @@ struct pw_pool_states {
  * 0). */
 uint32_t pw_utilization(uint32_t capacity, uint32_t free);
 
-/* Order of the MIB's index: the order of the encoded sub-identifiers. */
+/* Order of two lists of sub-identifiers: a shorter one comes before everything that it begins. */
+int pw_index_compare(const uint32_t *a, size_t a_len, const uint32_t *b, size_t b_len);
+
+/* Order of the MIB's index: that of the encoded sub-identifiers. */
 int pw_pool_key_compare(const struct pw_pool_key *a, const struct pw_pool_key *b);
 
 /* Encodes the index of pwPoolTable: ns, kind, protocol, InetAddressType, InetAddress with its length in front, the

@@ -28,51 +28,47 @@ static struct condition off(void)
 	return (struct condition){.falls = true};
 }
 
-static struct condition by_utilization(const struct pw_threshold *t, const struct pw_alarm_input *in)
-{
-	if (t->rise == 0)
-		return off();
-	return (struct condition){in->utilization >= t->rise, in->utilization <= t->fall, t->rise, t->fall};
-}
-
-static struct condition by_exhaustion(const struct pw_thresholds *t, const struct pw_alarm_input *in)
-{
-	bool roomy = in->free > 1 || in->utilization <= 50;
-
-	return (struct condition){
-		in->free == 0, in->free != 0 && roomy && in->utilization <= t->exhausted_fall, 100, t->exhausted_fall};
-}
-
-static struct condition by_free(uint32_t below, uint32_t free, const struct pw_alarm_input *in)
-{
-	uint32_t rearm = pw_alarm_free_rearm(below);
-
-	if (below == 0)
-		return off();
-	return (struct condition){free < below, free >= rearm || (free >= below && in->utilization == 0), below, rearm};
-}
-
-static struct condition by_forecast(uint32_t within, const struct pw_alarm_input *in)
-{
-	uint32_t rearm = pw_alarm_forecast_rearm(within);
-
-	if (within == 0)
-		return off();
-	return (struct condition){in->time_to_exhaustion<within, in->time_to_exhaustion> rearm, within, rearm};
-}
-
 static struct condition condition_of(
 	enum pw_alarm_level level, const struct pw_thresholds *t, const struct pw_alarm_input *in)
 {
+	const struct pw_threshold *percent = level == PW_LEVEL_CRITICAL ? &t->critical : &t->warning;
+	const uint32_t below = level == PW_LEVEL_FREE ? t->free_below : t->fast_free_below;
+	const uint32_t free = level == PW_LEVEL_FREE ? in->free : in->fast_free;
+	struct condition c = off();
+
 	switch (level) {
-	case PW_LEVEL_EXHAUSTED: return by_exhaustion(t, in);
-	case PW_LEVEL_CRITICAL: return by_utilization(&t->critical, in);
-	case PW_LEVEL_WARNING: return by_utilization(&t->warning, in);
-	case PW_LEVEL_FREE: return by_free(t->free_below, in->free, in);
-	case PW_LEVEL_FAST_FREE: return by_free(t->fast_free_below, in->fast_free, in);
-	case PW_LEVEL_FORECAST: return by_forecast(t->forecast_within, in);
-	default: return off();
+	case PW_LEVEL_EXHAUSTED:
+		c.rise = 100;
+		c.fall = t->exhausted_fall;
+		c.rises = in->free == 0;
+		c.falls = (in->free > 1 || (in->free != 0 && in->utilization <= 50)) && in->utilization <= c.fall;
+		break;
+	case PW_LEVEL_CRITICAL:
+	case PW_LEVEL_WARNING:
+		if (percent->rise != 0)
+			c = (struct condition){in->utilization >= percent->rise, in->utilization <= percent->fall,
+				percent->rise, percent->fall};
+		break;
+	case PW_LEVEL_FREE:
+	case PW_LEVEL_FAST_FREE:
+		if (below == 0)
+			break;
+		c.rise = below;
+		c.fall = pw_alarm_free_rearm(below);
+		c.rises = free < below;
+		c.falls = free >= c.fall || (free >= below && in->utilization == 0);
+		break;
+	case PW_LEVEL_FORECAST:
+		if (t->forecast_within == 0)
+			break;
+		c.rise = t->forecast_within;
+		c.fall = pw_alarm_forecast_rearm(c.rise);
+		c.rises = in->time_to_exhaustion < c.rise;
+		c.falls = in->time_to_exhaustion > c.fall;
+		break;
+	default: break;
 	}
+	return c;
 }
 
 static enum pw_state level_state(enum pw_alarm_level level)
@@ -158,16 +154,6 @@ bool pw_alarm_pending(const struct pw_alarm *alarm)
 	return false;
 }
 
-/* The strongest level that is on; PW_LEVELS when none is. */
-static enum pw_alarm_level strongest(const struct pw_alarm *alarm)
-{
-	enum pw_alarm_level level = PW_LEVEL_EXHAUSTED;
-
-	while (level < PW_LEVELS && !alarm->on[level])
-		level++;
-	return level;
-}
-
 /* The level whose falling threshold leads down into the state: the weakest more severe one that was on until now;
  * where none was, the weakest that is configured. PW_LEVELS when there is none. */
 static enum pw_alarm_level level_above(
@@ -208,7 +194,9 @@ struct pw_alarm_result pw_alarm_step(
 				condition_of(level, thresholds, &worst).falls;
 		move(alarm, level, &conditions[level], thresholds != NULL ? thresholds->for_polls : 1);
 	}
-	level = strongest(alarm);
+	level = PW_LEVEL_EXHAUSTED;
+	while (level < PW_LEVELS && !alarm->on[level]) /* the strongest that is on */
+		level++;
 	result.state = level_state(level);
 	result.reason = level_reason(level);
 	result.rise = conditions[level].rise;

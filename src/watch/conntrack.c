@@ -28,39 +28,15 @@ static int look_at_pool(const struct pw_pool_key *key, const struct pw_pool_coun
 	return 0;
 }
 
-static void describe(struct pw_event *event, enum pw_event_type type, uint32_t ns, const char *ns_name)
-{
-	*event = (struct pw_event){.type = type, .key.ns = ns};
-	snprintf(event->text, sizeof(event->text), "%s%s", ns_name, ns_name[0] != '\0' ? ": " : "");
-}
-
-/* --- packets that are dropped
- * --------------------------------------------------------------------------------------- */
-
-static void tell_cause(struct pw_conntrack *c, enum pw_conntrack_cause cause, const struct fullest *fullest,
-	uint64_t now_ms, struct pw_event *event)
-{
-	size_t used = strlen(event->text), room = sizeof(event->text) - used;
-	char name[PW_POOL_NAME_MAX];
-
-	if (cause == PW_CAUSE_PORTS)
-		snprintf(event->text + used, room, "%s has no port left (%u %% used)",
-			pw_pool_name(&fullest->key, NULL, NULL, name), fullest->utilization);
-	else
-		snprintf(event->text + used, room,
-			"two packets chose one port at the same time, while the fullest pool is at %u %%: "
-			"random-fully in the NAT rule helps, more ports do not",
-			fullest->utilization);
-	event->failures = c->untold[cause] < UINT32_MAX ? (uint32_t)c->untold[cause] : UINT32_MAX;
-	c->untold[cause] = 0;
-	c->told_ms[cause] = now_ms;
-}
+/* --- packets that are dropped --- */
 
 static size_t follow_failures(struct pw_conntrack *c, struct pw_source *source, uint32_t ns, const char *ns_name,
-	uint64_t now_ms, struct pw_event *events)
+	uint64_t now_ms, struct pw_event *event)
 {
 	struct fullest fullest = {.utilization = 0};
 	enum pw_conntrack_cause cause;
+	char name[PW_POOL_NAME_MAX];
+	size_t used;
 
 	if (c->undecided == 0 || source == NULL || !source->fresh)
 		return 0;
@@ -71,17 +47,28 @@ static size_t follow_failures(struct pw_conntrack *c, struct pw_source *source, 
 	c->undecided = 0;
 	if (c->told_ms[cause] != 0 && now_ms - c->told_ms[cause] < PW_CONNTRACK_EVERY_MS)
 		return 0;
-	describe(events, cause == PW_CAUSE_PORTS ? PW_EVENT_SNAT_FAILING : PW_EVENT_SNAT_RACING, ns, ns_name);
-	tell_cause(c, cause, &fullest, now_ms, events);
+	pw_event_of_ns(event, fullest.full ? PW_EVENT_SNAT_FAILING : PW_EVENT_SNAT_RACING, ns, ns_name, "");
+	used = strlen(event->text);
+	if (fullest.full)
+		snprintf(event->text + used, sizeof(event->text) - used, "%s has no port left (%u %% used)",
+			pw_pool_name(&fullest.key, NULL, NULL, name), fullest.utilization);
+	else
+		snprintf(event->text + used, sizeof(event->text) - used,
+			"two packets chose one port at the same time, while the fullest pool is at %u %%: "
+			"random-fully in the NAT rule helps, more ports do not",
+			fullest.utilization);
+	event->failures = c->untold[cause] < UINT32_MAX ? (uint32_t)c->untold[cause] : UINT32_MAX;
+	c->untold[cause] = 0;
+	c->told_ms[cause] = now_ms;
 	return 1;
 }
 
-/* --- the table
- * ------------------------------------------------------------------------------------------------------ */
+/* --- the table --- */
 
-static size_t tell_state(struct pw_conntrack *c, enum pw_state state, const struct pw_alarm_result *result, uint32_t ns,
-	const char *ns_name, struct pw_event *event)
+static size_t tell_state(struct pw_conntrack *c, const struct pw_alarm_result *result, uint32_t ns, const char *ns_name,
+	struct pw_event *event)
 {
+	const enum pw_state state = result->state;
 	const enum pw_state previous = c->row.state;
 	size_t used;
 
@@ -89,7 +76,8 @@ static size_t tell_state(struct pw_conntrack *c, enum pw_state state, const stru
 	if ((state == previous && !c->uncertain) || (previous == 0 && state == PW_STATE_NORMAL))
 		return 0;
 	c->uncertain = false;
-	describe(event, state < previous ? PW_EVENT_CONNTRACK_FALLING : PW_EVENT_CONNTRACK_RISING, ns, ns_name);
+	pw_event_of_ns(
+		event, state < previous ? PW_EVENT_CONNTRACK_FALLING : PW_EVENT_CONNTRACK_RISING, ns, ns_name, "");
 	used = strlen(event->text);
 	snprintf(event->text + used, sizeof(event->text) - used, "the connection tracking table has %u of %u entries%s",
 		c->row.entries, c->row.maximum, state == PW_STATE_EXHAUSTED ? ": packets are dropped" : "");
@@ -103,23 +91,16 @@ static size_t tell_state(struct pw_conntrack *c, enum pw_state state, const stru
 	return 1;
 }
 
-static size_t follow_table(struct pw_conntrack *c, const struct pw_thresholds *thresholds, uint32_t ns,
-	const char *ns_name, struct pw_event *event)
-{
-	uint32_t left = c->row.maximum > c->row.entries ? c->row.maximum - c->row.entries : 0;
-	const struct pw_alarm_input input = {.utilization = pw_utilization(c->row.maximum, left),
-		.free = left,
-		.fast_free = left,
-		.time_to_exhaustion = PW_NOT_IN_SIGHT};
-	struct pw_alarm_result result = pw_alarm_step(&c->alarm, c->row.maximum != 0 ? thresholds : NULL, &input);
-
-	return tell_state(c, result.state, &result, ns, ns_name, event);
-}
-
 size_t pw_conntrack_step(struct pw_conntrack *conntrack, const struct pw_conntrack_counts *counts,
 	struct pw_source *source, const struct pw_thresholds *thresholds, uint32_t ns, const char *ns_name,
 	uint64_t now_ms, struct pw_event events[PW_CONNTRACK_EVENTS])
 {
+	uint32_t left = counts->maximum > counts->entries ? counts->maximum - counts->entries : 0;
+	const struct pw_alarm_input input = {.utilization = pw_utilization(counts->maximum, left),
+		.free = left,
+		.fast_free = left,
+		.time_to_exhaustion = PW_NOT_IN_SIGHT};
+	struct pw_alarm_result result;
 	size_t n;
 
 	conntrack->row.entries = counts->entries;
@@ -128,7 +109,8 @@ size_t pw_conntrack_step(struct pw_conntrack *conntrack, const struct pw_conntra
 	/* the counter begins anew where nothing is watched for a while */
 	conntrack->undecided += counts->failures > conntrack->failures ? counts->failures - conntrack->failures : 0;
 	conntrack->failures = counts->failures;
-	n = follow_table(conntrack, thresholds, ns, ns_name, events);
+	result = pw_alarm_step(&conntrack->alarm, counts->maximum != 0 ? thresholds : NULL, &input);
+	n = tell_state(conntrack, &result, ns, ns_name, events);
 	return n + follow_failures(conntrack, source, ns, ns_name, now_ms, events + n);
 }
 
@@ -148,5 +130,5 @@ bool pw_conntrack_end(struct pw_conntrack *conntrack, uint32_t ns, const char *n
 {
 	const struct pw_alarm_result normal = {.state = PW_STATE_NORMAL};
 
-	return tell_state(conntrack, PW_STATE_NORMAL, &normal, ns, ns_name, event) != 0;
+	return tell_state(conntrack, &normal, ns, ns_name, event) != 0;
 }

@@ -5,6 +5,12 @@
 #include <stdio.h>
 #include <syslog.h>
 
+void pw_event_of_ns(struct pw_event *event, enum pw_event_type type, uint32_t ns, const char *ns_name, const char *text)
+{
+	*event = (struct pw_event){.type = type, .key.ns = ns};
+	snprintf(event->text, sizeof(event->text), "%s%s%s", ns_name, ns_name[0] != '\0' ? ": " : "", text);
+}
+
 void pw_event_set_previous(struct pw_event *event, enum pw_state previous)
 {
 	const struct pw_crossing *crossing = event->state < previous ? &event->fall : &event->rise;
@@ -63,10 +69,16 @@ static void put(struct line *line, const char *format, ...)
 		line->len += (size_t)n < line->size - line->len ? (size_t)n : line->size - line->len - 1;
 }
 
-static void put_crossing(struct line *line, const struct pw_event *e)
+static void put_pool(struct line *line, const struct pw_event *e)
 {
+	const struct pw_pool_counts *c = &e->counts;
 	const char *verb = e->type == PW_EVENT_FALLING ? "back from" : "reached";
 
+	if (e->state == e->previous)
+		put(line, "%s: still %s", e->name, pw_state_name(e->state));
+	else
+		put(line, "%s: %s, was %s", e->name, pw_state_name(e->state), pw_state_name(e->previous));
+	put(line, ": utilization %u %%", c->utilization);
 	if (e->reason == PW_REASON_UTILIZATION)
 		put(line, ", threshold %u %%", e->threshold);
 	else if (e->reason == PW_REASON_FREE)
@@ -75,18 +87,6 @@ static void put_crossing(struct line *line, const struct pw_event *e)
 		put(line, ", %s the limit of %u free ports of those tried first", verb, e->threshold);
 	else if (e->reason == PW_REASON_FORECAST)
 		put(line, ", %s the forecast limit of %u s", verb, e->threshold);
-}
-
-static void put_pool(struct line *line, const struct pw_event *e)
-{
-	const struct pw_pool_counts *c = &e->counts;
-
-	if (e->state == e->previous)
-		put(line, "%s: still %s", e->name, pw_state_name(e->state));
-	else
-		put(line, "%s: %s, was %s", e->name, pw_state_name(e->state), pw_state_name(e->previous));
-	put(line, ": utilization %u %%", c->utilization);
-	put_crossing(line, e);
 	put(line, ", used %u of %u (%u in TIME_WAIT), free %u", c->used, c->capacity, c->time_wait, c->free);
 	if (e->time_to_exhaustion != PW_NOT_IN_SIGHT)
 		put(line, ", exhausted in %u s", e->time_to_exhaustion);

@@ -71,6 +71,10 @@ static inline bool pw_event_is_count(const struct pw_event *event)
 /* Longest text of pw_event_text(), the final NUL included. */
 #define PW_EVENT_TEXT_MAX 1024
 
+/* Makes it one of a whole namespace: its pwNsIndex, and in front of the text its name ("" = the daemon's own). */
+void pw_event_of_ns(
+	struct pw_event *event, enum pw_event_type type, uint32_t ns, const char *ns_name, const char *text);
+
 /* Says from which state a rising or falling event comes: sets previous, and type, reason and threshold to fit. The
  * same state as before (an alarm that is repeated) is rising. */
 void pw_event_set_previous(struct pw_event *event, enum pw_state previous);

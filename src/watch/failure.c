@@ -3,13 +3,6 @@
 
 #include <stdio.h>
 
-static void describe(
-	struct pw_event *event, enum pw_event_type type, uint32_t ns, const char *ns_name, const char *text)
-{
-	*event = (struct pw_event){.type = type, .key.ns = ns};
-	snprintf(event->text, sizeof(event->text), "%s%s%s", ns_name, ns_name[0] != '\0' ? ": " : "", text);
-}
-
 bool pw_failure_step(
 	struct pw_failure *failure, uint32_t ns, const char *ns_name, const char *error, struct pw_event *out)
 {
@@ -19,14 +12,14 @@ bool pw_failure_step(
 		announce = failure->announced;
 		*failure = (struct pw_failure){0};
 		if (announce)
-			describe(out, PW_EVENT_COLLECTOR_RECOVERED, ns, ns_name, "polls succeed again");
+			pw_event_of_ns(out, PW_EVENT_COLLECTOR_RECOVERED, ns, ns_name, "polls succeed again");
 		return announce;
 	}
 	failure->polls += failure->polls < PW_FAILURE_POLLS;
 	announce = failure->polls == PW_FAILURE_POLLS && !failure->announced;
 	if (announce) {
 		failure->announced = true;
-		describe(out, PW_EVENT_COLLECTOR_FAILED, ns, ns_name, error);
+		pw_event_of_ns(out, PW_EVENT_COLLECTOR_FAILED, ns, ns_name, error);
 	}
 	return announce;
 }
@@ -37,28 +30,20 @@ bool pw_failure_end(struct pw_failure *failure, uint32_t ns, const char *ns_name
 
 	*failure = (struct pw_failure){0};
 	if (announced)
-		describe(out, PW_EVENT_COLLECTOR_RECOVERED, ns, ns_name,
+		pw_event_of_ns(out, PW_EVENT_COLLECTOR_RECOVERED, ns, ns_name,
 			"the network namespace is not watched any more");
 	return announced;
 }
 
-/* --- failing connects
- * ----------------------------------------------------------------------------------------------- */
+/* --- failing connects --- */
 
-/* The position of a process, or where it would be added. */
-static size_t find_process(const struct pw_failing_processes *processes, uint32_t pid)
+void pw_failing_add(struct pw_failing_processes *processes, uint32_t pid, const char *name, uint32_t times)
 {
+	struct pw_failing_process process;
 	size_t at = 0;
 
 	while (at < processes->n && processes->process[at].pid != pid)
 		at++;
-	return at;
-}
-
-void pw_failing_add(struct pw_failing_processes *processes, uint32_t pid, const char *name, uint32_t times)
-{
-	size_t at = find_process(processes, pid);
-	struct pw_failing_process process;
 
 	if (at == PW_FAILING_PROCESSES) {
 		processes->more = true;
@@ -75,15 +60,6 @@ void pw_failing_add(struct pw_failing_processes *processes, uint32_t pid, const 
 	processes->process[at] = process;
 }
 
-static int put_process(const struct pw_failing_process *process, const char *before, char *buf, size_t size)
-{
-	if (process->pid == 0)
-		return snprintf(buf, size, "%sa process of another pid namespace", before);
-	if (process->name[0] == '\0')
-		return snprintf(buf, size, "%spid %u (ended)", before, process->pid);
-	return snprintf(buf, size, "%s%s (pid %u)", before, process->name, process->pid);
-}
-
 /* As many names as fit, with room for a last word on the others. */
 static void put_processes(const struct pw_failing_processes *processes, char *buf, size_t size)
 {
@@ -93,7 +69,16 @@ static void put_processes(const struct pw_failing_processes *processes, char *bu
 	buf[0] = '\0';
 	for (i = 0; i < processes->n; i++) {
 		const size_t room = size - len - sizeof(others);
-		int n = put_process(&processes->process[i], i > 0 ? ", " : "", buf + len, room);
+		const struct pw_failing_process *process = &processes->process[i];
+		const char *before = i > 0 ? ", " : "";
+		int n;
+
+		if (process->pid == 0)
+			n = snprintf(buf + len, room, "%sa process of another pid namespace", before);
+		else if (process->name[0] == '\0')
+			n = snprintf(buf + len, room, "%spid %u (ended)", before, process->pid);
+		else
+			n = snprintf(buf + len, room, "%s%s (pid %u)", before, process->name, process->pid);
 
 		if (n < 0 || (size_t)n >= room)
 			break;

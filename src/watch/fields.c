@@ -35,6 +35,9 @@
 		/* also an array, that decays to it: its address tells */ \
 		const char *: _Generic(&((const KEPT_IN *)0)->member, const char *const *: PW_IN_TEXT, default: PW_IN_CHARS))
 #define WORD(member, names) IN(member), .word = (names)
+#define FLAG(member, yes_, names) \
+	.offset = offsetof(KEPT_IN, member), .storage = PW_IN_FLAG, .yes = (yes_), .word = (names)
+#define AGE(member) .offset = offsetof(KEPT_IN, member), .storage = PW_IN_AGE
 #define CALL(function) .storage = PW_IN_CALL, .get = (function)
 #define CALL_WORD(function, names) CALL(function), .word = (names)
 #define BOTH(get_, set_) CALL(get_), .set = (set_)
@@ -91,14 +94,6 @@ static int64_t age_ms(const struct pw_context *context, uint64_t since_ms)
 	return context->now_ms > since_ms ? (int64_t)(context->now_ms - since_ms) : 0;
 }
 
-/* When something was that is so many seconds old; 0, which is never, can't come of it. */
-static uint64_t since_ms(const struct pw_context *context, const struct pw_field_value *age_s)
-{
-	uint64_t age = (uint64_t)age_s->number * 1000;
-
-	return context->now_ms > age ? context->now_ms - age : 1;
-}
-
 static void get_version(const struct pw_context *context, const void *row, struct pw_field_value *value)
 {
 	(void)context;
@@ -141,30 +136,6 @@ static void get_worst_name(const struct pw_context *context, const void *row, st
 	value->text = pool != NULL ? pool->name : "";
 }
 
-static void get_failures_status(const struct pw_context *context, const void *row, struct pw_field_value *value)
-{
-	(void)context;
-	value->number = ((const struct pw_snapshot *)row)->connect_failures_counting ? 1 : 2;
-}
-
-static void set_failures_status(struct pw_context *context, void *row, const struct pw_field_value *value)
-{
-	(void)context;
-	((struct pw_snapshot *)row)->connect_failures_counting = value->number == 1;
-}
-
-static void get_ringing_status(const struct pw_context *context, const void *row, struct pw_field_value *value)
-{
-	(void)context;
-	value->number = ((const struct pw_snapshot *)row)->ringing ? 1 : 2;
-}
-
-static void set_ringing_status(struct pw_context *context, void *row, const struct pw_field_value *value)
-{
-	(void)context;
-	((struct pw_snapshot *)row)->ringing = value->number == 1;
-}
-
 static void get_sent(const struct pw_context *context, const void *row, struct pw_field_value *value)
 {
 	(void)row;
@@ -198,18 +169,6 @@ static void get_alarms_last_change(const struct pw_context *context, const void 
 	value->number = snapshot->alarms_changed_ms == 0 || age > context->uptime ? 0 : context->uptime - age;
 }
 
-static void get_config_status(const struct pw_context *context, const void *row, struct pw_field_value *value)
-{
-	(void)context;
-	value->number = ((const struct pw_snapshot *)row)->config_failed ? 2 : 1;
-}
-
-static void set_config_status(struct pw_context *context, void *row, const struct pw_field_value *value)
-{
-	(void)context;
-	((struct pw_snapshot *)row)->config_failed = value->number == 2;
-}
-
 #define KEPT_IN struct pw_snapshot
 static const struct pw_field agent_fields[] = {
 	FIELD(1, "version", TEXT, NO_UNIT, "The version of the program", CALL(get_version)),
@@ -229,7 +188,7 @@ static const struct pw_field agent_fields[] = {
 	SNMP(13, "connectFailures", COUNTER64, "failures", "Allocations that failed for want of a port",
 		IN(connect_failures)),
 	SNMP(14, "connectFailuresStatus", ENUM, NO_UNIT, "Whether allocations that fail are counted",
-		BOTH_WORD(get_failures_status, set_failures_status, failures_status_name)),
+		FLAG(connect_failures_counting, 1, failures_status_name)),
 	SNMP(15, "notificationsSent", COUNTER64, "notifications", "Notifications that arrived",
 		BOTH(get_sent, set_sent)),
 	SNMP(16, "notificationsSuppressed", COUNTER64, "notifications", "Notifications that the rate limit held back",
@@ -237,13 +196,13 @@ static const struct pw_field agent_fields[] = {
 	SNMP(17, "activeAlarms", GAUGE32, "alarms", "Pools whose state is not normal", IN(active_alarms)),
 	SNMP(18, "alarmsLastChange", TIMESTAMP, NO_UNIT, "When an alarm last changed", CALL(get_alarms_last_change)),
 	SNMP(19, "configStatus", ENUM, NO_UNIT, "Whether the configuration was read without a mistake",
-		BOTH_WORD(get_config_status, set_config_status, config_status_name)),
+		FLAG(config_failed, 2, config_status_name)),
 	SNMP(20, "generation", COUNTER32, NO_UNIT, "Changes with every poll", IN(generation)),
 	SNMP(21, "startTime", DATE, NO_UNIT, "When the counters were 0", IN(start_time)),
 	SNMP(22, "connectFailuresReason", TEXT, NO_UNIT, "Which allocations that fail are not counted, and why",
 		IN(connect_failures_reason)),
 	SNMP(23, "ringingStatus", ENUM, NO_UNIT, "Whether the kernel itself tells when a threshold is reached",
-		BOTH_WORD(get_ringing_status, set_ringing_status, ringing_status_name)),
+		FLAG(ringing, 1, ringing_status_name)),
 	SNMP(24, "ringingReason", TEXT, NO_UNIT, "Why it does not", IN(ringing_reason)),
 	SNMP(25, "rings", COUNTER64, "polls", "Polls that began because a threshold may have been reached", IN(rings)),
 	SNMP(26, "ringsMissed", COUNTER64, "thresholds", "Thresholds reached that the kernel had not told of",
@@ -264,18 +223,6 @@ static void set_tw_reuse(struct pw_context *context, void *row, const struct pw_
 {
 	(void)context;
 	((struct pw_ns_row *)row)->tw_reuse = (enum pw_tw_reuse)(value->number - 1);
-}
-
-static void get_ns_status(const struct pw_context *context, const void *row, struct pw_field_value *value)
-{
-	(void)context;
-	value->number = ((const struct pw_ns_row *)row)->failing ? 2 : 1;
-}
-
-static void set_ns_status(struct pw_context *context, void *row, const struct pw_field_value *value)
-{
-	(void)context;
-	((struct pw_ns_row *)row)->failing = value->number == 2;
 }
 
 static void get_listeners(const struct pw_context *context, const void *row, struct pw_field_value *value)
@@ -312,8 +259,7 @@ static const struct pw_field namespace_fields[] = {
 	FIELD(11, "blocked", GAUGE32, "ports", "Ports that no connect() can get, whatever its destination",
 		IN(blocked)),
 	FIELD(12, "basis", ENUM, NO_UNIT, "How the blocked ports are known", WORD(basis, pw_basis_name)),
-	FIELD(13, "status", ENUM, NO_UNIT, "Whether the last poll got all numbers",
-		BOTH_WORD(get_ns_status, set_ns_status, ns_status_name)),
+	FIELD(13, "status", ENUM, NO_UNIT, "Whether the last poll got all numbers", FLAG(failing, 2, ns_status_name)),
 	FIELD(14, "snatFailures", COUNTER64, "failures", "Packets that found no connection tracking entry",
 		IN(snat_failures)),
 	FIELD(15, "snatStatus", ENUM, NO_UNIT, "Whether SNAT pools are known", WORD(snat_status, snat_status_name)),
@@ -339,38 +285,6 @@ static const struct pw_field namespace_fields[] = {
 FIELDS(pw_namespace_fields, "pwNs", 2, true, true, namespace_fields);
 
 /* --- pools --------------------------------------------------------------------------------------------------------------- */
-
-static void get_peak_age(const struct pw_context *context, const void *row, struct pw_field_value *value)
-{
-	value->number = age_ms(context, ((const struct pw_pool_row *)row)->peak_ms) / 1000;
-}
-
-static void set_peak_age(struct pw_context *context, void *row, const struct pw_field_value *value)
-{
-	((struct pw_pool_row *)row)->peak_ms = since_ms(context, value);
-}
-
-static void get_state_age(const struct pw_context *context, const void *row, struct pw_field_value *value)
-{
-	value->number = age_ms(context, ((const struct pw_pool_row *)row)->state_ms) / 1000;
-}
-
-static void set_state_age(struct pw_context *context, void *row, const struct pw_field_value *value)
-{
-	((struct pw_pool_row *)row)->state_ms = since_ms(context, value);
-}
-
-static void get_failure_age(const struct pw_context *context, const void *row, struct pw_field_value *value)
-{
-	const struct pw_pool_row *pool = row;
-
-	value->number = pool->failed_ms == 0 ? UINT32_MAX : age_ms(context, pool->failed_ms) / 1000;
-}
-
-static void set_failure_age(struct pw_context *context, void *row, const struct pw_field_value *value)
-{
-	((struct pw_pool_row *)row)->failed_ms = value->number == UINT32_MAX ? 0 : since_ms(context, value);
-}
 
 #define KEPT_IN struct pw_pool_row
 static const struct pw_field pool_fields[] = {
@@ -401,7 +315,7 @@ static const struct pw_field pool_fields[] = {
 	FIELD(17, "fastFree", GAUGE32, "ports", "Free ports that the kernel tries first", IN(counts.fast_free)),
 	FIELD(18, "utilization", GAUGE32, "percent", "Share of the ports that is not free", IN(counts.utilization)),
 	FIELD(19, "peak", GAUGE32, "ports", "Most used ports since the start", IN(peak)),
-	FIELD(20, "peakAge", GAUGE32, "seconds", "Since the peak", BOTH(get_peak_age, set_peak_age)),
+	FIELD(20, "peakAge", GAUGE32, "seconds", "Since the peak", AGE(peak_ms)),
 	FIELD(21, "growth", INTEGER32, "ports per minute", "Free ports lost per minute", IN(growth)),
 	FIELD(22, "timeToExhaustion", GAUGE32, "seconds", "Until nothing is free at this growth",
 		IN(time_to_exhaustion)),
@@ -412,7 +326,7 @@ static const struct pw_field pool_fields[] = {
 	FIELD(23, "allocLatency", GAUGE32, "microseconds", "What the kernel needs for one port; 0 is not measured",
 		IN(alloc_latency_us)),
 	FIELD(24, "state", ENUM, NO_UNIT, "The state", WORD(state, pw_state_name)),
-	FIELD(25, "stateAge", GAUGE32, "seconds", "Since the state last changed", BOTH(get_state_age, set_state_age)),
+	FIELD(25, "stateAge", GAUGE32, "seconds", "Since the state last changed", AGE(state_ms)),
 	FIELD(29, "stateReason", ENUM, NO_UNIT, "Why the state is not normal", WORD(reason, pw_reason_name)),
 	FIELD(26, "warningThreshold", GAUGE32, "percent", "Utilization that is a warning; 0 is none",
 		IN(warning_threshold)),
@@ -421,8 +335,8 @@ static const struct pw_field pool_fields[] = {
 	FIELD(32, "freeThreshold", GAUGE32, "ports", "Fewer free ports are a warning; 0 is none", IN(free_threshold)),
 	FIELD(30, "basis", ENUM, NO_UNIT, "How the blocked ports are known", WORD(basis, pw_basis_name)),
 	FIELD(38, "failures", COUNTER64, "failures", "Allocations that failed for want of a port", IN(failures)),
-	FIELD(39, "failureAge", GAUGE32, "seconds", "Since the last of these; 4294967295 is never",
-		BOTH(get_failure_age, set_failure_age)),
+	FIELD(39, "failureAge", GAUGE32, "seconds", "Since the last of these; 4294967295 is never", AGE(failed_ms),
+		.never = true),
 	FIELD(40, "peakBound", GAUGE32, "ports", "The peak was no higher than this", IN(peak_bound)),
 	FIELD(41, "allocLatencyP99", GAUGE32, "microseconds",
 		"99 of 100 ports took the kernel no longer; 0 is not measured, or by a probe only",
@@ -550,6 +464,7 @@ void pw_field_read(
 	const struct pw_field *field, const struct pw_context *context, const void *row, struct pw_field_value *value)
 {
 	const void *at = (const char *)row + field->offset;
+	uint64_t then_ms;
 
 	switch ((enum pw_storage)field->storage) {
 	case PW_IN_NONE: break;
@@ -562,6 +477,11 @@ void pw_field_read(
 	case PW_IN_CHARS: value->text = at; break;
 	case PW_IN_DATE: value->date = *(const struct timespec *)at; break;
 	case PW_IN_SERIES: value->series = *(const struct pw_series *)at; break;
+	case PW_IN_FLAG: value->number = *(const bool *)at ? field->yes : 3 - field->yes; break;
+	case PW_IN_AGE:
+		memcpy(&then_ms, at, sizeof(then_ms));
+		value->number = field->never && then_ms == 0 ? UINT32_MAX : age_ms(context, then_ms) / 1000;
+		break;
 	case PW_IN_CALL: field->get(context, row, value); break;
 	}
 	if (field->syntax == PW_SYNTAX_TEXT && value->text == NULL)
@@ -572,6 +492,7 @@ void pw_field_write(
 	const struct pw_field *field, struct pw_context *context, void *row, const struct pw_field_value *value)
 {
 	void *at = (char *)row + field->offset;
+	uint64_t age = (uint64_t)value->number * 1000, then_ms;
 
 	switch ((enum pw_storage)field->storage) {
 	case PW_IN_NONE: break;
@@ -584,6 +505,13 @@ void pw_field_write(
 	case PW_IN_CHARS: snprintf(at, field->size, "%s", value->text); break;
 	case PW_IN_DATE: *(struct timespec *)at = value->date; break;
 	case PW_IN_SERIES: *(struct pw_series *)at = value->series; break;
+	case PW_IN_FLAG: *(bool *)at = value->number == field->yes; break;
+	case PW_IN_AGE: /* 0, which is never, can't come of an age */
+		then_ms = context->now_ms > age ? context->now_ms - age : 1;
+		if (field->never && value->number == UINT32_MAX)
+			then_ms = 0;
+		memcpy(at, &then_ms, sizeof(then_ms));
+		break;
 	case PW_IN_CALL:
 		if (field->set != NULL)
 			field->set(context, row, value);

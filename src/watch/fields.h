@@ -61,7 +61,9 @@ enum pw_storage {
 	PW_IN_CHARS, /* char[] */
 	PW_IN_DATE,  /* struct timespec, wall time */
 	PW_IN_SERIES,
-	PW_IN_CALL /* computed by get() */
+	PW_IN_FLAG,  /* bool, shown as `yes`, or as what is left of 1 and 2 */
+	PW_IN_AGE,   /* uint64_t, CLOCK_BOOTTIME in ms, shown as seconds since then; see `never` */
+	PW_IN_CALL   /* computed by get() */
 };
 
 struct pw_field {
@@ -74,6 +76,8 @@ struct pw_field {
 	uint8_t syntax;     /* enum pw_syntax */
 	uint8_t storage;    /* enum pw_storage */
 	bool json;          /* in every JSON document, else in that of the daemon only */
+	uint8_t yes;        /* of a flag */
+	bool never;         /* of an age: the time may be 0, and the age is UINT32_MAX then */
 	bool index;         /* part of the index: it has a number in the MIB and can't be read there */
 	uint16_t offset, size;
 	const char *(*word)(unsigned value); /* of an enumeration: the name of a value, "unknown" where it has none */

@@ -190,14 +190,6 @@ static unsigned estimate(const struct window *w, float distance_s, float toleran
 	return n;
 }
 
-static void swap(float *a, float *b)
-{
-	float t = *a;
-
-	*a = *b;
-	*b = t;
-}
-
 /* The value that would stand at place k if the values were sorted (Hoare's selection); reorders them so that none
  * before it is greater. */
 static float select_kth(float *values, unsigned n, unsigned k)
@@ -205,7 +197,7 @@ static float select_kth(float *values, unsigned n, unsigned k)
 	unsigned low = 0, high = n - 1;
 
 	while (low < high) {
-		float pivot = values[(low + high) / 2];
+		float pivot = values[(low + high) / 2], swapped;
 		unsigned i = low, j = high;
 
 		for (;; i++, j--) {
@@ -215,7 +207,9 @@ static float select_kth(float *values, unsigned n, unsigned k)
 				j--;
 			if (i >= j)
 				break;
-			swap(&values[i], &values[j]);
+			swapped = values[i];
+			values[i] = values[j];
+			values[j] = swapped;
 		}
 		if (k <= j)
 			high = j;
@@ -232,23 +226,13 @@ static float median(float *values, unsigned n)
 	return n % 2 != 0 ? upper : (upper + select_kth(values, n / 2, n / 2 - 1)) / 2;
 }
 
-/* Whether so many of the values have the sign of their median that it is no accident; of a young history, one that may
- * have seen nothing but a step. */
-static bool agree(const float *values, unsigned n, float middle, bool young)
-{
-	unsigned same = 0;
-
-	for (unsigned i = 0; i < n; i++)
-		same += middle > 0 ? values[i] > 0 : values[i] < 0;
-	return same * AGREE_DEN >= n * AGREE_NUM + young;
-}
-
 /* Ports a second. */
 static float slope(const struct pw_history *h)
 {
 	float values[ESTIMATES_MAX], middle, period_s, tolerance_s, covered_s;
 	struct window w = {.n = 0};
-	unsigned n = 0;
+	unsigned n = 0, same = 0;
+	bool young;
 
 	if (h->n < MIN_POINTS)
 		return 0;
@@ -263,7 +247,12 @@ static float slope(const struct pw_history *h)
 	if (n < MIN_ESTIMATES)
 		return 0;
 	middle = median(values, n);
-	return agree(values, n, middle, covered_s < STEP_PERIODS * period_s) ? middle : 0;
+	/* so many must have the sign of their median that it is no accident; of a young history, one that may have seen
+	 * nothing but a step */
+	young = covered_s < STEP_PERIODS * period_s;
+	for (unsigned i = 0; i < n; i++)
+		same += middle > 0 ? values[i] > 0 : values[i] < 0;
+	return same * AGREE_DEN >= n * AGREE_NUM + young ? middle : 0;
 }
 
 /* The growth by the difference to a minute ago: the newest slot that is as old, or to the first poll. Where polls are

@@ -9,16 +9,6 @@ static const char *label_of(const struct pw_rule *rule)
 	return rule->label != NULL ? rule->label : "";
 }
 
-/* The first section with the title of this one. */
-static size_t first_of(const struct pw_policy *policy, size_t rule)
-{
-	size_t first = 0;
-
-	while (strcmp(label_of(&policy->rules[first]), label_of(&policy->rules[rule])) != 0)
-		first++;
-	return first;
-}
-
 static int set(struct pw_labels *labels, const struct pw_policy *policy)
 {
 	if (policy->n_rules == 0)
@@ -31,22 +21,16 @@ static int set(struct pw_labels *labels, const struct pw_policy *policy)
 		return -1;
 	}
 	for (size_t i = 0; i < policy->n_rules; i++) {
-		size_t first = first_of(policy, i);
+		size_t first = 0; /* section with the title of this one */
+
+		while (strcmp(label_of(&policy->rules[first]), label_of(&policy->rules[i])) != 0)
+			first++;
 
 		labels->row_of[i] = first == i ? (uint32_t)labels->n : labels->row_of[first];
 		if (first == i)
 			labels->rows[labels->n++] = (struct pw_label_row){
 				.index = (uint32_t)i + 1, .name = label_of(&policy->rules[i])};
 	}
-	return 0;
-}
-
-/* What was counted for the same title before. */
-static uint64_t failures_of(const struct pw_labels *labels, const char *name)
-{
-	for (size_t i = 0; i < labels->n; i++)
-		if (strcmp(labels->rows[i].name, name) == 0)
-			return labels->rows[i].failures;
 	return 0;
 }
 
@@ -58,7 +42,9 @@ int pw_labels_set(struct pw_labels *labels, const struct pw_policy *policy)
 	*labels = (struct pw_labels){0};
 	rc = set(labels, policy);
 	for (size_t i = 0; i < labels->n; i++)
-		labels->rows[i].failures = failures_of(&was, labels->rows[i].name);
+		for (size_t j = 0; j < was.n; j++) /* what was counted for the same title before */
+			if (strcmp(was.rows[j].name, labels->rows[i].name) == 0)
+				labels->rows[i].failures = was.rows[j].failures;
 	pw_labels_clear(&was);
 	return rc;
 }

@@ -113,18 +113,13 @@ bool pw_monitor_alarmed(const struct pw_monitor *m, uint32_t index)
 
 /* --- step 1 ----------------------------------------------------------------------------------------------------- */
 
-static bool all_failed(const struct pw_poll *poll)
-{
-	for (size_t i = 0; i < poll->n_ns; i++)
-		if (poll->ns[i].status != PW_POLL_FAILED)
-			return false;
-	return poll->n_ns != 0;
-}
-
 static void take_scalars(struct pw_monitor *m, const struct pw_poll *poll)
 {
 	struct pw_snapshot *s = &m->scalars;
+	bool all_failed = poll->n_ns != 0;
 
+	for (size_t i = 0; i < poll->n_ns; i++)
+		all_failed = all_failed && poll->ns[i].status == PW_POLL_FAILED;
 	m->wall = poll->wall;
 	m->now_ms = poll->now_ms;
 	s->generation++;
@@ -136,7 +131,7 @@ static void take_scalars(struct pw_monitor *m, const struct pw_poll *poll)
 	s->ringing_reason = poll->ringing_reason != NULL ? poll->ringing_reason : "";
 	s->rings = poll->rings;
 	s->polls++;
-	if (all_failed(poll)) {
+	if (all_failed) {
 		s->poll_errors++;
 		return;
 	}
@@ -166,30 +161,9 @@ static void expire(struct pw_monitor *m, const struct pw_poll *poll)
 		pw_pools_remove_ns(&m->pools, ns);
 }
 
-/* Forgets small pools that a `pool` section matches but that found no place in the table. */
-static void trim(struct pw_monitor *m)
-{
-	struct pw_watched *pool, *next;
-
-	HASH_ITER(hh, m->pools.pools, pool, next)
-	if (!pool->listed && pool->poll == m->poll_number && pool->flap.penalty < FLAP_FORGOTTEN &&
-		!pw_alarm_pending(&pool->alarm) &&
-		pool->counts.used < pw_watched_floor(m, pool->ns, &pool->key, &pool->counts))
-		pw_pools_remove(&m->pools, pool);
-}
-
-/* Pools without new numbers count with their last ones. */
-static void add_labels(struct pw_monitor *m)
-{
-	struct pw_watched *pool, *next;
-
-	HASH_ITER(hh, m->pools.pools, pool, next)
-	if (pool->rule != NULL && pool->thresholds != NULL && !pw_pool_is_new_destination(&pool->key))
-		pw_labels_add(&m->labels, pool->rule, &pool->counts);
-}
-
 void pw_monitor_take(struct pw_monitor *m, const struct pw_poll *poll)
 {
+	struct pw_watched *pool, *next;
 	pw_pools_sweep(&m->pools);
 	m->poll_number++;
 	m->refused = 0;
@@ -201,12 +175,20 @@ void pw_monitor_take(struct pw_monitor *m, const struct pw_poll *poll)
 	pw_monitor_evaluate(m, poll);
 	if (poll->look)
 		m->look_number = m->poll_number;
-	add_labels(m);
+	HASH_ITER(hh, m->pools.pools, pool, next) /* without new numbers they count with their last ones */
+	if (pool->rule != NULL && pool->thresholds != NULL && !pw_pool_is_new_destination(&pool->key))
+		pw_labels_add(&m->labels, pool->rule, &pool->counts);
 	if (!m->untold) /* what has ended must not be forgotten before it is told */
 		expire(m, poll);
 	m->chosen = pw_rows_choose(&m->rows, &m->pools, m->policy, m->epoch, poll->now_ms) == 0;
-	if (m->chosen && !m->untold)
-		trim(m);
+	if (m->chosen && !m->untold) {
+		/* small pools that a `pool` section matches but that found no place in the table are forgotten */
+		HASH_ITER(hh, m->pools.pools, pool, next)
+		if (!pool->listed && pool->poll == m->poll_number && pool->flap.penalty < FLAP_FORGOTTEN &&
+			!pw_alarm_pending(&pool->alarm) &&
+			pool->counts.used < pw_watched_floor(m, pool->ns, &pool->key, &pool->counts))
+			pw_pools_remove(&m->pools, pool);
+	}
 	m->scalars.pools_omitted = m->rows.omitted + m->refused;
 	m->scalars.min_used = m->policy->min_used;
 }

@@ -39,7 +39,7 @@ struct entry {
 	size_t place; /* in the heap, or NOT_WAITING */
 	uint64_t urgency;
 	uint64_t order;      /* older first */
-	uint64_t held_epoch; /* see hold_back() */
+	uint64_t held_epoch; /* see pw_owed_take() */
 	uint32_t sent_id;    /* sent->id */
 	UT_hash_handle by_key, by_id;
 };
@@ -67,8 +67,7 @@ struct pw_owed {
 	uint64_t acknowledged, suppressed, changes;
 };
 
-/* --- the waiting entries of a namespace
- * ----------------------------------------------------------------------------- */
+/* --- the waiting entries of a namespace --- */
 
 static bool goes_before(const struct entry *a, const struct entry *b)
 {
@@ -145,8 +144,7 @@ static void start_waiting(struct pw_owed *x, struct entry *e)
 	heap_up(m->heap, e);
 }
 
-/* --- entries
- * -------------------------------------------------------------------------------------------------------- */
+/* --- entries --- */
 
 static void forget_sent(struct pw_owed *x, struct entry *e)
 {
@@ -208,13 +206,6 @@ static struct entry *find_entry(const struct pw_owed *x, const struct pw_pool_ke
 	return e;
 }
 
-static bool has_room(const struct pw_owed *x, const struct member *m)
-{
-	if (m->user.own)
-		return m->n_pools < x->max_entries;
-	return m->n_pools < pw_share_of(x->max_entries, x->n_others - m->n_pools);
-}
-
 /* The least urgent entry of a namespace of which the receiver has heard nothing, if it is less urgent than this. */
 static struct entry *least_urgent(struct member *m, uint64_t urgency)
 {
@@ -256,8 +247,7 @@ static struct entry *add_entry(struct pw_owed *x, struct member *m, const struct
 	return e;
 }
 
-/* --- posting
- * -------------------------------------------------------------------------------------------------------- */
+/* --- posting --- */
 
 /* The state that an event tells of. A failing collector is an alarm like others; failing connects have no state, each
  * is owed. */
@@ -292,12 +282,6 @@ static bool always_owed(const struct pw_event *event)
 	return pw_event_is_count(event) || (event->type == PW_EVENT_RISING && event->state == event->previous);
 }
 
-static void set_table_previous(struct pw_event *event, enum pw_state previous)
-{
-	event->previous = previous;
-	event->type = event->state < previous ? PW_EVENT_CONNTRACK_FALLING : PW_EVENT_CONNTRACK_RISING;
-}
-
 /* Compares what is to be told with what the receiver knows, when nothing is under way: queues the entry, or frees
  * it. */
 static void settle(struct pw_owed *x, struct entry *e)
@@ -306,8 +290,11 @@ static void settle(struct pw_owed *x, struct entry *e)
 		e->has_pending = false;
 	if (e->has_pending && pw_told_is_pool(&e->key))
 		pw_event_set_previous(&e->pending, e->acknowledged);
-	else if (e->has_pending && e->key.kind == PW_TOLD_CONNTRACK)
-		set_table_previous(&e->pending, e->acknowledged);
+	if (e->has_pending && e->key.kind == PW_TOLD_CONNTRACK) {
+		e->pending.previous = e->acknowledged;
+		e->pending.type = e->pending.state < e->acknowledged ? PW_EVENT_CONNTRACK_FALLING
+								     : PW_EVENT_CONNTRACK_RISING;
+	}
 	if (e->has_pending)
 		start_waiting(x, e);
 	else if (e->acknowledged == PW_STATE_NORMAL)
@@ -316,22 +303,15 @@ static void settle(struct pw_owed *x, struct entry *e)
 		stop_waiting(x, e);
 }
 
-/* Whether the entry will tell of this state anyway, so that a repetition adds nothing. */
-static bool will_tell(const struct entry *e, enum pw_state state)
-{
-	if (e->has_pending)
-		return event_state(&e->pending) == state;
-	return e->sent != NULL && event_state(e->sent) == state;
-}
-
 static void put(struct pw_owed *x, struct entry *e, const struct pw_event *event)
 {
+	const struct pw_event *latest = e->has_pending ? &e->pending : e->sent;
 	uint32_t earlier = 0;
 
 	if (pw_event_is_count(event))
 		earlier = e->has_pending ? e->pending.failures : 0;
-	else if (always_owed(event) && will_tell(e, event->state))
-		return;
+	else if (always_owed(event) && latest != NULL && event_state(latest) == event->state)
+		return; /* it will tell of this state anyway: a repetition adds nothing */
 	e->pending = *event;
 	e->pending.failures = earlier < UINT32_MAX - event->failures ? earlier + event->failures : UINT32_MAX;
 	e->has_pending = true;
@@ -346,6 +326,7 @@ enum pw_posted pw_owed_post(struct pw_owed *x, const struct pw_event *event, str
 	struct pw_pool_key key = event_key(event);
 	struct entry *e = find_entry(x, &key), *less = NULL;
 	struct member *m;
+	size_t places;
 
 	if (e == NULL && event_state(event) == PW_STATE_NORMAL && !pw_event_is_count(event))
 		return PW_POSTED; /* of what ended here the receiver has never heard */
@@ -353,7 +334,8 @@ enum pw_posted pw_owed_post(struct pw_owed *x, const struct pw_event *event, str
 		m = find_member(x, key.ns);
 		if (m == NULL)
 			return PW_NOT_POSTED;
-		if (pw_told_is_pool(&key) && !has_room(x, m) &&
+		places = m->user.own ? x->max_entries : pw_share_of(x->max_entries, x->n_others - m->n_pools);
+		if (pw_told_is_pool(&key) && m->n_pools >= places &&
 			(less = least_urgent(m, pw_event_urgency(event))) == NULL)
 			return PW_NOT_POSTED;
 		e = add_entry(x, m, &key);
@@ -368,8 +350,7 @@ enum pw_posted pw_owed_post(struct pw_owed *x, const struct pw_event *event, str
 	return PW_POSTED_INSTEAD;
 }
 
-/* --- sending
- * -------------------------------------------------------------------------------------------------------- */
+/* --- sending --- */
 
 static unsigned direction(const struct member *m)
 {
@@ -402,14 +383,6 @@ static struct member *next_member(struct pw_owed *x, uint64_t now_ms)
 			remove_member(x, m);
 	}
 	return first;
-}
-
-/* Everything that waits is held back by the limit; each notification is counted once. */
-static void hold_back(struct pw_owed *x)
-{
-	x->suppressed += x->fresh;
-	x->fresh = 0;
-	x->epoch++;
 }
 
 /* Says how many others are held back, and where most of them are. */
@@ -465,7 +438,10 @@ bool pw_owed_take(struct pw_owed *x, uint64_t now_ms, struct pw_event *out, uint
 	if (m == NULL) {
 		if (x->n_waiting != 0) {
 			*wait_ms = pw_share_wait(&x->rate, now_ms);
-			hold_back(x);
+			/* all that waits is held back by the limit; each notification is counted once */
+			x->suppressed += x->fresh;
+			x->fresh = 0;
+			x->epoch++;
 		}
 		return false;
 	}
@@ -517,8 +493,7 @@ static void send_again(struct pw_owed *x, struct entry *e)
 	start_waiting(x, e);
 }
 
-/* --- life, and what was told
- * ----------------------------------------------------------------------------------------- */
+/* --- life, and what was told --- */
 
 struct pw_owed *pw_owed_new(size_t max_entries)
 {

@@ -50,11 +50,6 @@ static bool ports_match(const struct pw_match *match, uint16_t port)
 	return false;
 }
 
-static uint32_t protocol_bit(uint8_t protocol)
-{
-	return protocol == IPPROTO_TCP ? PW_MATCH_TCP : protocol == IPPROTO_UDP ? PW_MATCH_UDP : 0;
-}
-
 bool pw_match_ns(const struct pw_match *match, const char *ns_name)
 {
 	return match->ns == NULL || strcmp(match->ns, ns_name) == 0;
@@ -62,9 +57,13 @@ bool pw_match_ns(const struct pw_match *match, const char *ns_name)
 
 bool pw_match_pool(const struct pw_match *match, const struct pw_pool_key *key, const char *ns_name)
 {
+	uint32_t protocol = key->protocol == IPPROTO_TCP ? PW_MATCH_TCP
+		: key->protocol == IPPROTO_UDP           ? PW_MATCH_UDP
+							 : 0;
+
 	return (match->kinds == 0 || (match->kinds & (1u << key->kind)) != 0) &&
-		(match->protocols == 0 || (match->protocols & protocol_bit(key->protocol)) != 0) &&
-		ports_match(match, key->port) && cidrs_match(match->local, match->n_local, &key->local) &&
+		(match->protocols == 0 || (match->protocols & protocol) != 0) && ports_match(match, key->port) &&
+		cidrs_match(match->local, match->n_local, &key->local) &&
 		cidrs_match(match->remote, match->n_remote, &key->remote) && pw_match_ns(match, ns_name);
 }
 
@@ -87,14 +86,12 @@ bool pw_policy_ignores(const struct pw_policy *policy, const struct pw_pool_key 
 /* --- pools that a section names exactly ------------------------------------------------------------------------- */
 
 /* A link-local address is no pool's without its zone, which a section can't give. */
-static bool is_link_local(const struct pw_address *a)
-{
-	return a->family == AF_INET6 && a->bytes[0] == 0xfe && (a->bytes[1] & 0xc0) == 0x80;
-}
-
 static const struct pw_address *host(const struct pw_cidr *net)
 {
-	return pw_cidr_is_host(net) && !is_link_local(&net->address) ? &net->address : NULL;
+	const struct pw_address *a = &net->address;
+	bool link_local = a->family == AF_INET6 && a->bytes[0] == 0xfe && (a->bytes[1] & 0xc0) == 0x80;
+
+	return pw_cidr_is_host(net) && !link_local ? a : NULL;
 }
 
 /* The kind that the section names, 0 when it leaves open which. Remote addresses make it a connect pool. */
@@ -187,14 +184,6 @@ bool pw_policy_look(const struct pw_policy *policy, uint16_t *low, uint16_t *hig
 	return any;
 }
 
-/* What the rule leaves of so many ports. */
-static uint32_t rule_capacity(const struct pw_rule *rule, uint32_t capacity)
-{
-	if (rule->ports != NULL)
-		capacity = least(capacity, pw_portset_count(rule->ports));
-	return rule->capacity != 0 ? least(capacity, rule->capacity) : capacity;
-}
-
 void pw_rule_limit(const struct pw_rule *rule, struct pw_pool_counts *counts)
 {
 	uint32_t left;
@@ -252,9 +241,13 @@ uint32_t pw_policy_floor(const struct pw_policy *policy, uint32_t capacity)
 {
 	uint32_t floor = least(policy->min_used, ports_to_alarm(&policy->defaults, capacity));
 
-	for (size_t i = 0; i < policy->n_rules; i++)
-		floor = least(floor,
-			ports_to_alarm(&policy->rules[i].thresholds, rule_capacity(&policy->rules[i], capacity)));
+	for (size_t i = 0; i < policy->n_rules; i++) {
+		const struct pw_rule *rule = &policy->rules[i];
+		uint32_t left = rule->ports != NULL ? least(capacity, pw_portset_count(rule->ports)) : capacity;
+
+		left = rule->capacity != 0 ? least(left, rule->capacity) : left;
+		floor = least(floor, ports_to_alarm(&rule->thresholds, left));
+	}
 	return floor > 0 ? floor : 1;
 }
 

@@ -79,23 +79,16 @@ static size_t *watched_of(struct pw_watched *pool)
 	return &pool->ns->sources[pw_kind_source(pool->key.kind)].watched;
 }
 
-/* Pools of other namespaces have a quarter, divided between them. */
-static bool has_room(const struct pw_pools *pools, const struct pw_watched_ns *ns)
-{
-	size_t mine = 0;
-
-	for (int id = 0; id < PW_SOURCES; id++)
-		mine += ns->sources[id].watched;
-	return ns->index == OWN_NS ? mine < pools->max : mine < pw_share_of(pools->max / 4, pools->others - mine);
-}
-
 struct pw_watched *pw_pools_add(struct pw_pools *pools, struct pw_watched_ns *ns, const struct pw_pool_key *key)
 {
 	uint32_t index[PW_POOL_INDEX_MAX];
-	size_t len = pw_pool_index(key, index);
+	size_t len = pw_pool_index(key, index), mine = 0;
 	struct pw_watched *pool;
 
-	if (!has_room(pools, ns))
+	for (int id = 0; id < PW_SOURCES; id++)
+		mine += ns->sources[id].watched;
+	/* pools of other namespaces have a quarter, divided between them */
+	if (mine >= (ns->index == OWN_NS ? pools->max : pw_share_of(pools->max / 4, pools->others - mine)))
 		return NULL;
 	pool = calloc(1, sizeof(*pool) + len * sizeof(*index));
 	if (pool == NULL)
@@ -178,17 +171,11 @@ const struct pw_trend *pw_watched_trend(struct pw_watched *pool)
 
 /* --- orders ------------------------------------------------------------------------------------------------------- */
 
-static int compare_index(const struct pw_watched *a, const struct pw_watched *b)
-{
-	for (size_t i = 0; i < a->index_len && i < b->index_len; i++)
-		if (a->index[i] != b->index[i])
-			return a->index[i] < b->index[i] ? -1 : 1;
-	return (a->index_len > b->index_len) - (a->index_len < b->index_len);
-}
-
 int pw_watched_compare(const void *a, const void *b)
 {
-	return compare_index(*(struct pw_watched *const *)a, *(struct pw_watched *const *)b);
+	const struct pw_watched *x = *(struct pw_watched *const *)a, *y = *(struct pw_watched *const *)b;
+
+	return pw_index_compare(x->index, x->index_len, y->index, y->index_len);
 }
 
 int pw_ranked_compare(const void *a, const void *b)
@@ -197,5 +184,5 @@ int pw_ranked_compare(const void *a, const void *b)
 
 	if (x->rank != y->rank)
 		return x->rank > y->rank ? -1 : 1;
-	return compare_index(x->pool, y->pool);
+	return pw_watched_compare(&x->pool, &y->pool);
 }

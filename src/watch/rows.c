@@ -126,17 +126,6 @@ static void build_pool(struct pw_arena *arena, struct pw_watched *pool, struct p
 	row->remote_text = pw_arena_text(arena, pw_address_text(&pool->key.remote, NULL, address));
 }
 
-static void build_pools(struct pw_snapshot *s, struct pw_arena *arena, const struct pw_rows *rows)
-{
-	struct pw_pool_row *pools = pw_arena_array(arena, rows->n, sizeof(*pools));
-
-	for (size_t i = 0; pools != NULL && i < rows->n; i++)
-		build_pool(arena, rows->pools[i], &pools[i]);
-	s->pools = pools;
-	s->n_pools = pools != NULL ? rows->n : 0;
-	s->pools_listed = pools != NULL ? rows->listed : 0;
-}
-
 static void build_top(struct pw_snapshot *s, struct pw_arena *arena, const struct pw_rows *rows, uint32_t top)
 {
 	size_t n = 0, max = rows->n < top ? rows->n : top;
@@ -154,27 +143,6 @@ static void build_top(struct pw_snapshot *s, struct pw_arena *arena, const struc
 	s->top = ranks;
 	s->n_top = ranks != NULL ? n : 0;
 	s->top_ranks = top;
-}
-
-static void build_alarms(struct pw_snapshot *s, struct pw_arena *arena, const struct pw_rows *rows)
-{
-	struct pw_alarm_row *alarms = pw_arena_array(arena, rows->n_alarms, sizeof(*alarms));
-
-	for (size_t i = 0; alarms != NULL && i < rows->n_alarms; i++) {
-		const struct pw_watched *pool = rows->candidates[i].pool;
-
-		alarms[i] = (struct pw_alarm_row){
-			.index = pool->alarm_index,
-			.pool = pool->position,
-			.severity = pool->result.state,
-			.since = pool->alarm_since,
-			.event_id = pool->event_id,
-		};
-	}
-	s->alarms = alarms;
-	s->n_alarms = alarms != NULL ? rows->n_alarms : 0;
-	s->active_alarms = rows->active_alarms;
-	s->alarms_omitted = rows->active_alarms - (uint32_t)rows->n_alarms;
 }
 
 static int by_ns_index(const void *a, const void *b)
@@ -210,15 +178,37 @@ const struct pw_snapshot *pw_rows_build(const struct pw_rows *rows, const struct
 {
 	struct pw_arena *arena;
 	struct pw_snapshot *s = pw_snapshot_new(&arena);
+	struct pw_pool_row *pool_rows;
+	struct pw_alarm_row *alarms;
 
 	if (s == NULL)
 		return NULL;
 	*s = *scalars;
 	s->ringing_reason = pw_arena_text(arena, scalars->ringing_reason);
 	s->connect_failures_reason = pw_arena_text(arena, scalars->connect_failures_reason);
-	build_pools(s, arena, rows);
+	pool_rows = pw_arena_array(arena, rows->n, sizeof(*pool_rows));
+	for (size_t i = 0; pool_rows != NULL && i < rows->n; i++)
+		build_pool(arena, rows->pools[i], &pool_rows[i]);
+	s->pools = pool_rows;
+	s->n_pools = rows->n;
+	s->pools_listed = rows->listed;
 	build_top(s, arena, rows, top);
-	build_alarms(s, arena, rows);
+	alarms = pw_arena_array(arena, rows->n_alarms, sizeof(*alarms));
+	for (size_t i = 0; alarms != NULL && i < rows->n_alarms; i++) {
+		const struct pw_watched *pool = rows->candidates[i].pool;
+
+		alarms[i] = (struct pw_alarm_row){
+			.index = pool->alarm_index,
+			.pool = pool->position,
+			.severity = pool->result.state,
+			.since = pool->alarm_since,
+			.event_id = pool->event_id,
+		};
+	}
+	s->alarms = alarms;
+	s->n_alarms = rows->n_alarms;
+	s->active_alarms = rows->active_alarms;
+	s->alarms_omitted = rows->active_alarms - (uint32_t)rows->n_alarms;
 	build_namespaces(s, arena, pools);
 	pw_labels_build(labels, s, arena);
 	if (!arena->failed)

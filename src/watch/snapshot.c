@@ -44,17 +44,14 @@ void pw_snapshot_unref(const struct pw_snapshot *snapshot)
 	free(shared);
 }
 
-static bool may_alarm(const struct pw_pool_row *row)
-{
-	return row->key.kind != PW_KIND_BIND || row->key.protocol != IPPROTO_TCP || pw_row_has_threshold(row) ||
-		row->state != PW_STATE_NORMAL;
-}
-
 const struct pw_pool_row *pw_snapshot_worst(const struct pw_snapshot *snapshot)
 {
 	const struct pw_pool_row *first = snapshot->n_top != 0 ? &snapshot->pools[snapshot->top[0]] : NULL;
 
-	return first != NULL && may_alarm(first) ? first : NULL;
+	if (first != NULL && first->key.kind == PW_KIND_BIND && first->key.protocol == IPPROTO_TCP &&
+		!pw_row_has_threshold(first) && first->state == PW_STATE_NORMAL)
+		return NULL; /* it can't alarm */
+	return first;
 }
 
 const struct pw_ns_row *pw_snapshot_ns(const struct pw_snapshot *snapshot, uint32_t index)
@@ -65,15 +62,6 @@ const struct pw_ns_row *pw_snapshot_ns(const struct pw_snapshot *snapshot, uint3
 	return NULL;
 }
 
-/* Order of two encoded indexes: a shorter one comes before everything that it begins. */
-static int index_compare(const uint32_t *a, size_t a_len, const uint32_t *b, size_t b_len)
-{
-	for (size_t i = 0; i < a_len && i < b_len; i++)
-		if (a[i] != b[i])
-			return a[i] < b[i] ? -1 : 1;
-	return (a_len > b_len) - (a_len < b_len);
-}
-
 /* The first row whose index is not less than (or, with `after`, greater than) the given one. */
 static size_t search(const struct pw_snapshot *snapshot, const uint32_t *index, size_t len, bool after)
 {
@@ -82,7 +70,7 @@ static size_t search(const struct pw_snapshot *snapshot, const uint32_t *index, 
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
 		const struct pw_pool_row *row = &snapshot->pools[middle];
-		int order = index_compare(row->index, row->index_len, index, len);
+		int order = pw_index_compare(row->index, row->index_len, index, len);
 
 		if (order < 0 || (after && order == 0))
 			low = middle + 1;
@@ -105,5 +93,5 @@ const struct pw_pool_row *pw_snapshot_pool(const struct pw_snapshot *snapshot, c
 	if (at == snapshot->n_pools)
 		return NULL;
 	row = &snapshot->pools[at];
-	return index_compare(row->index, row->index_len, index, len) == 0 ? row : NULL;
+	return pw_index_compare(row->index, row->index_len, index, len) == 0 ? row : NULL;
 }

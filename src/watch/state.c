@@ -73,15 +73,6 @@ static void put_pool(FILE *out, const struct pw_monitor *m, const struct pw_watc
 		fprintf(out, " %" PRIu64 " %" PRIu32, m->now_ms - points[i].ms, points[i].free);
 }
 
-/* The namespace of a pool that is remembered no more, from the name that it was told with. */
-static const char *ns_of(const struct pw_monitor *m, const struct pw_told *told)
-{
-	const struct pw_watched_ns *ns = pw_pools_ns(&m->pools, told->key.ns);
-	const char *at = strrchr(told->name, '@');
-
-	return ns != NULL ? ns->name : at != NULL ? at + 1 : "";
-}
-
 static int by_key(const void *a, const void *b)
 {
 	return pw_pool_key_compare(&((const struct pw_told *)a)->key, &((const struct pw_told *)b)->key);
@@ -92,9 +83,15 @@ static void put_pools(FILE *out, const struct pw_monitor *m, const struct pw_tol
 {
 	for (size_t i = 0; i < n_told; i++) {
 		const struct pw_watched *pool = pw_pools_find(&m->pools, &told[i].key);
+		const struct pw_watched_ns *ns = pw_pools_ns(&m->pools, told[i].key.ns);
+		/* the namespace of a pool that is remembered no more, from the name that it was told with */
+		const char *at = strrchr(told[i].name, '@'),
+			   *ns_name = ns != NULL ? ns->name
+			: at != NULL             ? at + 1
+						 : "";
 
 		fputs(pool != NULL ? "pool " : "told ", out);
-		put_key(out, ns_of(m, &told[i]), &told[i].key, told[i].state, told[i].maybe, told[i].event_id);
+		put_key(out, ns_name, &told[i].key, told[i].state, told[i].maybe, told[i].event_id);
 		if (pool != NULL)
 			put_pool(out, m, pool);
 		fputc('\n', out);
@@ -266,21 +263,6 @@ static void read_pool(struct fields *f, struct pw_saved *s, unsigned n_levels, i
 	}
 }
 
-/* The text with its lines ended by NUL, when all of it is there and unchanged. */
-static char *checked_copy(const char *text, size_t len)
-{
-	static const char label[] = "checksum ";
-	const size_t tail = sizeof(label) - 1 + 9; /* eight digits and the newline */
-	char *copy = NULL, expected[32];
-
-	if (len > tail && memchr(text, '\0', len) == NULL) {
-		snprintf(expected, sizeof(expected), "%s%08" PRIx32 "\n", label, checksum(text, len - tail));
-		if (memcmp(text + len - tail, expected, tail) == 0)
-			copy = strndup(text, len - tail);
-	}
-	return copy;
-}
-
 static int read_lines(struct pw_monitor *m, char *text, uint64_t now_ms, struct timespec wall)
 {
 	unsigned n_levels = 0;
@@ -321,12 +303,19 @@ static int read_lines(struct pw_monitor *m, char *text, uint64_t now_ms, struct 
 int pw_state_restore(
 	struct pw_monitor *m, const char *text, size_t len, uint64_t now_ms, struct timespec wall, struct pw_error *err)
 {
-	char *copy;
+	static const char label[] = "checksum ";
+	const size_t tail = sizeof(label) - 1 + 9; /* eight digits and the newline */
+	char *copy = NULL, expected[32];
 	int rc;
 
 	if (len < sizeof(HEADER) - 1 || memcmp(text, HEADER " ", sizeof(HEADER)) != 0)
 		return pw_error_set(err, "not of this version");
-	copy = checked_copy(text, len);
+	/* all of it must be there and unchanged; lines are then ended by NUL */
+	if (len > tail && memchr(text, '\0', len) == NULL) {
+		snprintf(expected, sizeof(expected), "%s%08" PRIx32 "\n", label, checksum(text, len - tail));
+		if (memcmp(text + len - tail, expected, tail) == 0)
+			copy = strndup(text, len - tail);
+	}
 	if (copy == NULL)
 		return pw_error_set(err, "it was cut or changed");
 	rc = read_lines(m, copy, now_ms, wall);

@@ -114,10 +114,16 @@ static void move(struct pw_monitor *m, const struct pw_poll *poll, struct pw_wat
 
 /* What is told is the state, not each change: whatever was not stored, for want of room or memory, is told at a later
  * poll. Of a pool that flaps only that it gets worse than it was ever told, until it has been steady. */
-static void tell_change(struct pw_monitor *m, const struct pw_poll *poll, struct pw_watched *pool)
+static void tell(struct pw_monitor *m, const struct pw_poll *poll, struct pw_watched *pool)
 {
-	struct pw_event event = {.counts = pool->worst, .state = pool->result.state, .previous = pool->posted};
-	const bool repeats = pw_watched_alarmed(pool) && pool->posted != PW_STATE_NORMAL && m->renotify_s != 0 &&
+	struct pw_event event = {.counts = pool->worst, .state = pool->result.state};
+	bool repeats;
+
+	if (pool->maybe != 0 && pool->result.state == pool->posted)
+		pool->posted = pool->maybe; /* what the receiver believes is not certain: it is told */
+	pool->maybe = (enum pw_state)0;
+	event.previous = pool->posted;
+	repeats = pw_watched_alarmed(pool) && pool->posted != PW_STATE_NORMAL && m->renotify_s != 0 &&
 		poll->now_ms - pool->notified_ms >= (uint64_t)m->renotify_s * 1000;
 
 	if (pool->flap.held && !pool->ended && pool->result.state <= pool->posted) {
@@ -131,14 +137,6 @@ static void tell_change(struct pw_monitor *m, const struct pw_poll *poll, struct
 		return;
 	}
 	m->events[m->n_events++] = (struct pw_ranked){pw_event_urgency(&event), pool};
-}
-
-static void tell(struct pw_monitor *m, const struct pw_poll *poll, struct pw_watched *pool)
-{
-	if (pool->maybe != 0 && pool->result.state == pool->posted)
-		pool->posted = pool->maybe; /* what the receiver believes is not certain: it is told */
-	pool->maybe = (enum pw_state)0;
-	tell_change(m, poll, pool);
 }
 
 /* A shortage that several pools share: of an address, or of a whole namespace. */

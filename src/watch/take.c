@@ -191,18 +191,6 @@ static void cut_small(struct taking *in)
 	in->n_small = max;
 }
 
-static void add_small(struct taking *in, const struct pw_pool_key *key, const struct pw_pool_counts *counts)
-{
-	if (!PW_ARRAY_ROOM(in->small, in->small_room, in->n_small + 1)) {
-		in->monitor->refused++;
-		in->monitor->scalars.dropped++;
-		return;
-	}
-	in->small[in->n_small++] = (struct small_pool){*key, *counts};
-	if (in->n_small >= 2 * (size_t)in->monitor->policy->max_rows)
-		cut_small(in);
-}
-
 /* Whether a poll with these numbers alone would make an alarm. */
 static bool would_alarm(const struct pw_thresholds *thresholds, const struct pw_pool_counts *counts)
 {
@@ -229,7 +217,14 @@ static struct pw_watched *take_matched(
 		return NULL;
 	if (m->rows.wanted == PW_ROWS_ALL || would_alarm(thresholds, &limited))
 		return watch(in, key);
-	add_small(in, key, counts);
+	if (!PW_ARRAY_ROOM(in->small, in->small_room, in->n_small + 1)) {
+		m->refused++;
+		m->scalars.dropped++;
+		return NULL;
+	}
+	in->small[in->n_small++] = (struct small_pool){*key, *counts};
+	if (in->n_small >= 2 * (size_t)m->policy->max_rows)
+		cut_small(in);
 	return NULL;
 }
 
@@ -250,24 +245,6 @@ static int visit(const struct pw_pool_key *key, const struct pw_pool_counts *cou
 	pool->small = pool->small && !large;
 	take_numbers(in, pool, counts);
 	return 0;
-}
-
-static void take_small(struct taking *in)
-{
-	cut_small(in);
-	for (size_t i = 0; i < in->n_small; i++) {
-		struct pw_watched *pool = watch(in, &in->small[i].key);
-
-		if (pool != NULL)
-			take_numbers(in, pool, &in->small[i].counts);
-	}
-	in->n_small = 0;
-}
-
-/* A section without namespace names pools of the daemon's own. */
-static bool names_in(const struct pw_match *match, const struct pw_watched_ns *ns)
-{
-	return strcmp(match->ns != NULL ? match->ns : "", ns->name) == 0;
 }
 
 /* The pool of any new destination holds no port, so no walk meets it. It is watched from where it has an alarm on;
@@ -294,11 +271,13 @@ static void take_exact(const struct taking *in)
 	unsigned n = 0;
 
 	for (size_t i = 0; i < policy->n_rules; i++) {
+		const struct pw_match *match = &policy->rules[i].match;
 		struct pw_pool_key key;
 		size_t position = 0;
 
-		while (names_in(&policy->rules[i].match, in->ns) && n < EXACT_MAX &&
-			pw_match_next_exact(&policy->rules[i].match, &position, &key)) {
+		if (strcmp(match->ns != NULL ? match->ns : "", in->ns->name) != 0)
+			continue; /* without a namespace it names pools of the daemon's own */
+		while (n < EXACT_MAX && pw_match_next_exact(match, &position, &key)) {
 			struct pw_watched *pool;
 
 			key.ns = in->ns->index;
@@ -353,44 +332,6 @@ static void take_details(struct pw_ns_row *row, struct pw_census *census)
 			row->listeners[n++] = (uint16_t)port;
 }
 
-static void take_range(struct pw_watched_ns *ns)
-{
-	const struct pw_ns_poll *poll = ns->poll;
-	const struct pw_range *range = pw_census_range(poll->census);
-	const struct pw_census_totals *totals = pw_census_totals(poll->census);
-
-	ns->sockets = totals->sockets;
-	ns->row = (struct pw_ns_row){
-		.low = range->low,
-		.high = range->high,
-		.reserved = (uint32_t)range->high - range->low + 1 - totals->capacity,
-		.capacity = totals->capacity,
-		.tcp = poll->tcp,
-		.tcp_time_wait = poll->tcp_time_wait,
-		.udp = poll->udp,
-		.tw_reuse = range->tw_reuse,
-		.blocked = totals->blocked,
-		.basis = totals->basis,
-		.failing = poll->status == PW_POLL_COUNTED && poll->sources[PW_SOURCE_SOCKETS]->stale_protocol != 0,
-		.timestamps = range->timestamps,
-		.tw_reuse_delay_ms = range->tw_reuse_delay_ms,
-	};
-	if (poll->status == PW_POLL_COUNTED)
-		take_details(&ns->row, poll->census);
-}
-
-/* Whatever became of the sockets. */
-static void take_snat_row(struct pw_watched_ns *ns)
-{
-	const struct pw_source *source = ns->poll->sources[PW_SOURCE_SNAT];
-	const char *reason = source != NULL && source->reason != NULL ? source->reason : "";
-
-	ns->row.conntrack = ns->poll->conntrack;
-	ns->row.snat_failures = source != NULL ? source->failures : 0;
-	ns->row.snat_status = source != NULL ? source->status : PW_SOURCE_OFF;
-	snprintf(ns->snat_reason, sizeof(ns->snat_reason), "%s", reason);
-}
-
 static void take_source(struct taking *in, enum pw_source_id id)
 {
 	const struct pw_policy *policy = in->monitor->policy;
@@ -407,7 +348,14 @@ static void take_source(struct taking *in, enum pw_source_id id)
 	watched->floor = pw_policy_pool_floor(policy, id, source->capacity, source->gone);
 	in->rules = rule_reaches(policy, in->ns->name, id);
 	pw_source_each(source, in->rules || in->monitor->rows.wanted == PW_ROWS_ALL ? 1 : watched->floor, visit, in);
-	take_small(in);
+	cut_small(in);
+	for (size_t i = 0; i < in->n_small; i++) {
+		struct pw_watched *pool = watch(in, &in->small[i].key);
+
+		if (pool != NULL)
+			take_numbers(in, pool, &in->small[i].counts);
+	}
+	in->n_small = 0;
 	if (id == PW_SOURCE_SOCKETS) {
 		take_exact(in);
 		take_new_destination(in, source);
@@ -417,14 +365,41 @@ static void take_source(struct taking *in, enum pw_source_id id)
 static void take_ns(struct pw_monitor *m, const struct pw_poll *poll, struct pw_watched_ns *ns)
 {
 	struct taking in = {.monitor = m, .poll = poll, .ns = ns};
+	const struct pw_source *snat = ns->poll->sources[PW_SOURCE_SNAT];
 
 	if (ns->poll->status == PW_POLL_FAILED) {
 		ns->row.failing = true;
 		ns->row.basis = ns->row.basis != 0 ? ns->row.basis : PW_BASIS_INFERRED;
 	} else {
-		take_range(ns);
+		const struct pw_range *range = pw_census_range(ns->poll->census);
+		const struct pw_census_totals *totals = pw_census_totals(ns->poll->census);
+
+		ns->sockets = totals->sockets;
+		ns->row = (struct pw_ns_row){
+			.low = range->low,
+			.high = range->high,
+			.reserved = (uint32_t)range->high - range->low + 1 - totals->capacity,
+			.capacity = totals->capacity,
+			.tcp = ns->poll->tcp,
+			.tcp_time_wait = ns->poll->tcp_time_wait,
+			.udp = ns->poll->udp,
+			.tw_reuse = range->tw_reuse,
+			.blocked = totals->blocked,
+			.basis = totals->basis,
+			.failing = ns->poll->status == PW_POLL_COUNTED &&
+				ns->poll->sources[PW_SOURCE_SOCKETS]->stale_protocol != 0,
+			.timestamps = range->timestamps,
+			.tw_reuse_delay_ms = range->tw_reuse_delay_ms,
+		};
+		if (ns->poll->status == PW_POLL_COUNTED)
+			take_details(&ns->row, ns->poll->census);
 	}
-	take_snat_row(ns);
+	/* whatever became of the sockets */
+	ns->row.conntrack = ns->poll->conntrack;
+	ns->row.snat_failures = snat != NULL ? snat->failures : 0;
+	ns->row.snat_status = snat != NULL ? snat->status : PW_SOURCE_OFF;
+	snprintf(ns->snat_reason, sizeof(ns->snat_reason), "%s",
+		snat != NULL && snat->reason != NULL ? snat->reason : "");
 	for (int id = 0; id < PW_SOURCES; id++)
 		take_source(&in, (enum pw_source_id)id);
 	take_unmet(&in);
