@@ -36,8 +36,7 @@ static struct {
 	uint64_t lost; /* lines, since the last time that this was said */
 } logger = {.mutex = PTHREAD_MUTEX_INITIALIZER, .target = PW_LOG_STDERR, .max = LOG_INFO, .fd = STDERR_FILENO};
 
-/* --- where it goes
- * -------------------------------------------------------------------------------------------------- */
+/* --- where it goes --- */
 
 /* Stderr is shared with others, whose writes must not fail because ours may not wait: a pipe or a terminal is opened
  * a second time instead. Where that can't be, is_ready() has to do. A regular file has no reader, and its offset is
@@ -90,8 +89,7 @@ bool pw_log_enabled(int priority)
 	return priority <= logger.max;
 }
 
-/* --- writing without waiting
- * ---------------------------------------------------------------------------------------- */
+/* --- writing without waiting --- */
 
 static bool is_ready(int fd)
 {
@@ -159,8 +157,7 @@ static size_t format_line(int priority, const char *text, char line[LINE_MAX_SIZ
 	return (size_t)n;
 }
 
-/* --- the buffer
- * ----------------------------------------------------------------------------------------------------- */
+/* --- the buffer --- */
 
 static void flush(void)
 {

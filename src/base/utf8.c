@@ -4,41 +4,23 @@
 #include <stdint.h>
 #include <string.h>
 
-static size_t length_by_first(uint8_t first)
+size_t pw_utf8_length(const char *text)
 {
+	const uint8_t *bytes = (const uint8_t *)text, first = bytes[0];
+	size_t n = first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+
 	if (first < 0x80)
 		return first != 0;
 	if (first < 0xc2 || first > 0xf4)
 		return 0;
-	return first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-}
-
-/* RFC 3629 section 4: a second byte that would make an overlong form, a surrogate, or more than U+10FFFF. */
-static bool second_is_wrong(uint8_t first, uint8_t second)
-{
-	return (first == 0xe0 && second < 0xa0) || (first == 0xed && second > 0x9f) ||
-		(first == 0xf0 && second < 0x90) || (first == 0xf4 && second > 0x8f);
-}
-
-size_t pw_utf8_length(const char *text)
-{
-	const uint8_t *bytes = (const uint8_t *)text;
-	size_t n = length_by_first(bytes[0]);
-
 	for (size_t i = 1; i < n; i++)
 		if ((bytes[i] & 0xc0) != 0x80)
 			return 0;
-	return n > 1 && second_is_wrong(bytes[0], bytes[1]) ? 0 : n;
-}
-
-/* The code point of a character of two or more bytes. */
-static uint32_t code_point(const uint8_t *bytes, size_t length)
-{
-	uint32_t code = bytes[0] & (0x7fU >> length);
-
-	for (size_t i = 1; i < length; i++)
-		code = code << 6 | (bytes[i] & 0x3f);
-	return code;
+	/* RFC 3629 section 4: an overlong form, a surrogate, or more than U+10FFFF */
+	if ((first == 0xe0 && bytes[1] < 0xa0) || (first == 0xed && bytes[1] > 0x9f) ||
+		(first == 0xf0 && bytes[1] < 0x90) || (first == 0xf4 && bytes[1] > 0x8f))
+		return 0;
+	return n;
 }
 
 /* Controls, and of the format characters (Unicode, general category Cf, with the line and paragraph separators) those
@@ -60,10 +42,13 @@ static bool is_unsafe(uint32_t code)
 bool pw_utf8_is_control(const char *text, size_t length)
 {
 	const uint8_t *bytes = (const uint8_t *)text;
+	uint32_t code = bytes[0] & (0x7fU >> length);
 
 	if (length == 1)
 		return bytes[0] < 0x20 || bytes[0] == 0x7f;
-	return is_unsafe(code_point(bytes, length));
+	for (size_t i = 1; i < length; i++)
+		code = code << 6 | (bytes[i] & 0x3f);
+	return is_unsafe(code);
 }
 
 void pw_utf8_clean(char *out, size_t size, const char *text)

@@ -74,40 +74,9 @@ char *pw_address_text(const struct pw_address *a, const char *zone_name, char bu
 	return buf;
 }
 
-static bool bits_equal(const uint8_t *a, const uint8_t *b, unsigned bits)
-{
-	unsigned whole = bits / 8;
-	uint8_t mask = (uint8_t)(0xff00u >> (bits % 8));
-
-	if (memcmp(a, b, whole) != 0)
-		return false;
-	return mask == 0 || (a[whole] & mask) == (b[whole] & mask);
-}
-
 static unsigned family_bits(const struct pw_address *a)
 {
 	return a->family == AF_INET ? 32 : 128;
-}
-
-static bool host_bits_clear(const struct pw_cidr *net)
-{
-	struct pw_address masked = {.family = net->address.family};
-	unsigned whole = net->prefix / 8;
-
-	memcpy(masked.bytes, net->address.bytes, whole);
-	if (net->prefix % 8 != 0)
-		masked.bytes[whole] = net->address.bytes[whole] & (uint8_t)(0xff00u >> (net->prefix % 8));
-	return memcmp(masked.bytes, net->address.bytes, sizeof(masked.bytes)) == 0;
-}
-
-/* The prefix length as written (NULL: none was) of an address that was written as host. An IPv4-mapped network counts
- * from the start of the IPv6 address. Returns -1 when it is none. */
-static int read_prefix(const struct pw_address *address, const char *host, const char *text)
-{
-	unsigned bits = family_bits(address), before = address->family == AF_INET && strchr(host, ':') != NULL ? 96 : 0;
-	uint32_t prefix = before + bits;
-
-	return text == NULL || pw_number32(text, before, before + bits, &prefix) ? (int)(prefix - before) : -1;
 }
 
 int pw_cidr_parse(struct pw_cidr *out, const char *text, const char **why)
@@ -115,7 +84,8 @@ int pw_cidr_parse(struct pw_cidr *out, const char *text, const char **why)
 	const char *unused, *slash = strchr(text, '/');
 	char host[INET6_ADDRSTRLEN];
 	size_t len = slash != NULL ? (size_t)(slash - text) : strlen(text);
-	int prefix;
+	unsigned bits, before;
+	uint32_t prefix;
 
 	why = why != NULL ? why : &unused;
 	*why = "not an IPv4 or IPv6 address";
@@ -126,17 +96,28 @@ int pw_cidr_parse(struct pw_cidr *out, const char *text, const char **why)
 	if (pw_address_parse(&out->address, host) < 0)
 		return -1;
 	*why = "the prefix length is not a number from 0 to 32 (IPv4) or 128 (IPv6; from 96 if IPv4-mapped)";
-	prefix = read_prefix(&out->address, host, slash != NULL ? slash + 1 : NULL);
-	if (prefix < 0)
+	/* that of an IPv4-mapped network counts from the start of the IPv6 address */
+	bits = family_bits(&out->address);
+	before = out->address.family == AF_INET && strchr(host, ':') != NULL ? 96 : 0;
+	prefix = before + bits;
+	if (slash != NULL && !pw_number32(slash + 1, before, before + bits, &prefix))
 		return -1;
-	out->prefix = (uint8_t)prefix;
+	out->prefix = (uint8_t)(prefix - before);
 	*why = "bits are set right of the prefix length";
-	return host_bits_clear(out) ? 0 : -1;
+	for (unsigned bit = out->prefix; bit < bits; bit++)
+		if ((out->address.bytes[bit / 8] & (0x80u >> bit % 8)) != 0)
+			return -1;
+	return 0;
 }
 
 bool pw_cidr_contains(const struct pw_cidr *net, const struct pw_address *a)
 {
-	return net->address.family == a->family && bits_equal(net->address.bytes, a->bytes, net->prefix);
+	unsigned whole = net->prefix / 8;
+	uint8_t mask = (uint8_t)(0xff00u >> (net->prefix % 8));
+
+	if (net->address.family != a->family || memcmp(net->address.bytes, a->bytes, whole) != 0)
+		return false;
+	return mask == 0 || (net->address.bytes[whole] & mask) == (a->bytes[whole] & mask);
 }
 
 bool pw_cidr_is_host(const struct pw_cidr *net)

@@ -10,8 +10,7 @@
 
 #define CACHE_LINE 64
 
-/* --- a census's life
- * -------------------------------------------------------------------------------------------------- */
+/* --- a census's life --- */
 
 struct pw_census *pw_census_new(uint32_t ns)
 {
@@ -85,28 +84,6 @@ void pw_census_free(struct pw_census *c)
 	free(c);
 }
 
-/* Gives memory back after a peak that has passed. */
-static void shrink(struct pw_census *c)
-{
-	if (c->entries.size > 16384 && c->entries.n < c->entries.size / 16)
-		pw_lists_free(&c->entries);
-	if (c->size_tuples > 16384 && c->n_tuples < c->size_tuples / 16)
-		free_tuples(c);
-}
-
-static void clear_sets(struct pw_census *c)
-{
-	pw_portset_clear(&c->listening);
-	pw_portset_clear(&c->listening_any4);
-	pw_portset_clear(&c->listening_any6);
-	pw_cookies_clear(&c->listeners);
-	pw_portset_clear(&c->bound);
-	pw_portset_clear(&c->unknown);
-	pw_portset_clear(&c->no_port);
-	pw_portset_clear(&c->known);
-	memset(c->history.signature + c->range.low, 0, range_bytes(c));
-}
-
 void pw_census_begin(struct pw_census *c, const struct pw_range *range)
 {
 	if (c->finished) {
@@ -117,7 +94,11 @@ void pw_census_begin(struct pw_census *c, const struct pw_range *range)
 		for (size_t i = 0; c->parity_holds && i < c->parity_cookies.size; i++)
 			pw_cookies_add(&c->bound_cookies, c->parity_cookies.slot[i]);
 		c->polls_since_pass += c->polls_since_pass < BOUND_PASS_EVERY;
-		shrink(c);
+		/* memory goes back after a peak that has passed */
+		if (c->entries.size > 16384 && c->entries.n < c->entries.size / 16)
+			pw_lists_free(&c->entries);
+		if (c->size_tuples > 16384 && c->n_tuples < c->size_tuples / 16)
+			free_tuples(c);
 	}
 	pw_cookies_clear(&c->bound_cookies_next);
 	pw_cookies_clear(&c->parity_cookies);
@@ -125,7 +106,15 @@ void pw_census_begin(struct pw_census *c, const struct pw_range *range)
 	pw_cookies_clear(&c->unstamped);
 	c->range = *range;
 	pw_range_capacity(range, &c->capacity);
-	clear_sets(c);
+	pw_portset_clear(&c->listening);
+	pw_portset_clear(&c->listening_any4);
+	pw_portset_clear(&c->listening_any6);
+	pw_cookies_clear(&c->listeners);
+	pw_portset_clear(&c->bound);
+	pw_portset_clear(&c->unknown);
+	pw_portset_clear(&c->no_port);
+	pw_portset_clear(&c->known);
+	memset(c->history.signature + c->range.low, 0, range_bytes(c));
 	if (c->n_locals != 0 && c->local_index.slot != NULL)
 		pw_index_reset(&c->local_index, c->local_index.mask + 1);
 	if (c->n_tuples != 0 && c->tuple_index.slot != NULL)
@@ -146,20 +135,7 @@ void pw_census_set_blocked(struct pw_census *c, const struct pw_portset *blocked
 	c->blocked = *blocked;
 }
 
-/* --- adding sockets
- * --------------------------------------------------------------------------------------------------- */
-
-static int index_locals(struct pw_census *c)
-{
-	if (pw_index_reset(&c->local_index, c->local_index.slot == NULL ? 64 : (c->local_index.mask + 1) * 2) < 0)
-		return -1;
-	for (uint32_t i = 0; i < c->n_locals; i++) {
-		const struct local *l = &c->locals[i];
-
-		pw_index_put(&c->local_index, local_hash(c, l->address, l->zone, l->family, l->protocol), i);
-	}
-	return 0;
-}
+/* --- adding sockets --- */
 
 static bool is_loopback(uint8_t family, const uint8_t address[16])
 {
@@ -171,12 +147,20 @@ static bool is_loopback(uint8_t family, const uint8_t address[16])
 static uint32_t new_local(struct pw_census *c, const struct pw_socket *s, uint64_t hash)
 {
 	static const uint8_t any[16];
+	struct pw_index *index = &c->local_index;
 	struct local *local;
 
 	if (!PW_ARRAY_ROOM(c->locals, c->size_locals, (size_t)c->n_locals + 1))
 		return NONE;
-	if (pw_index_full(&c->local_index, c->n_locals) && index_locals(c) < 0)
-		return NONE;
+	if (pw_index_full(index, c->n_locals)) {
+		if (pw_index_reset(index, index->slot == NULL ? 64 : (index->mask + 1) * 2) < 0)
+			return NONE;
+		for (uint32_t i = 0; i < c->n_locals; i++) {
+			local = &c->locals[i];
+			pw_index_put(
+				index, local_hash(c, local->address, local->zone, local->family, local->protocol), i);
+		}
+	}
 	local = &c->locals[c->n_locals];
 	*local = (struct local){.zone = s->ifindex, .family = s->family, .protocol = s->protocol, .first_tuple = NONE};
 	memcpy(local->address, s->local, sizeof(local->address));
@@ -188,7 +172,7 @@ static uint32_t new_local(struct pw_census *c, const struct pw_socket *s, uint64
 			return NONE;
 		c->special[c->n_special++] = c->n_locals;
 	}
-	pw_index_put(&c->local_index, hash, c->n_locals);
+	pw_index_put(index, hash, c->n_locals);
 	return c->n_locals++;
 }
 
@@ -202,20 +186,6 @@ static uint32_t find_local(struct pw_census *c, const struct pw_socket *s)
 	hash = local_hash(c, s->local, s->ifindex, s->family, s->protocol);
 	found = lookup_local(c, s->local, s->ifindex, s->family, s->protocol, hash);
 	return c->last_local = found != NONE ? found : new_local(c, s, hash);
-}
-
-static int index_tuples(struct pw_census *c)
-{
-	if (pw_index_reset(&c->tuple_index, c->tuple_index.slot == NULL ? 1024 : (c->tuple_index.mask + 1) * 2) < 0)
-		return -1;
-	for (uint32_t i = 0; i < c->n_tuples; i++) {
-		const struct tuple *t = &c->tuples[i];
-		uint8_t remote[16];
-
-		tuple_remote(c, t, remote);
-		pw_index_put(&c->tuple_index, tuple_hash(c, t->local, remote, t->port), i);
-	}
-	return 0;
 }
 
 /* As PW_ARRAY_ROOM(), but so that no tuple lies across two lines of the cache. */
@@ -242,33 +212,33 @@ static int grow_tuples(struct pw_census *c)
 	return 0;
 }
 
-/* What a tuple has for a remote address. Returns 0, or -1 when out of memory. */
-static int keep_remote(struct pw_census *c, const struct pw_socket *s, uint32_t *remote)
-{
-	if (s->family == AF_INET) {
-		memcpy(remote, s->remote, sizeof(*remote));
-		return 0;
-	}
-	if (!PW_ARRAY_ROOM(c->remotes6, c->size_remotes6, (size_t)c->n_remotes6 + 1))
-		return -1;
-	memcpy(c->remotes6[c->n_remotes6].address, s->remote, 16);
-	*remote = c->n_remotes6++;
-	return 0;
-}
-
 static uint32_t new_tuple(struct pw_census *c, uint32_t local, const struct pw_socket *s, uint64_t hash)
 {
 	struct tuple tuple = {.local = local, .port = s->remote_port};
+	struct pw_index *index = &c->tuple_index;
+	uint8_t remote[16];
 
 	if (c->n_tuples == c->size_tuples && grow_tuples(c) < 0)
 		return NONE;
-	if (pw_index_full(&c->tuple_index, c->n_tuples) && index_tuples(c) < 0)
-		return NONE;
-	if (keep_remote(c, s, &tuple.remote) < 0)
-		return NONE;
+	if (pw_index_full(index, c->n_tuples)) {
+		if (pw_index_reset(index, index->slot == NULL ? 1024 : (index->mask + 1) * 2) < 0)
+			return NONE;
+		for (uint32_t i = 0; i < c->n_tuples; i++) {
+			tuple_remote(c, &c->tuples[i], remote);
+			pw_index_put(index, tuple_hash(c, c->tuples[i].local, remote, c->tuples[i].port), i);
+		}
+	}
+	if (s->family == AF_INET) {
+		memcpy(&tuple.remote, s->remote, sizeof(tuple.remote));
+	} else {
+		if (!PW_ARRAY_ROOM(c->remotes6, c->size_remotes6, (size_t)c->n_remotes6 + 1))
+			return NONE;
+		memcpy(c->remotes6[c->n_remotes6].address, s->remote, 16);
+		tuple.remote = c->n_remotes6++;
+	}
 	c->tuples[c->n_tuples] = tuple;
 	c->next_tuple[c->n_tuples] = c->locals[local].first_tuple;
-	pw_index_put(&c->tuple_index, hash, c->n_tuples);
+	pw_index_put(index, hash, c->n_tuples);
 	c->locals[local].first_tuple = c->n_tuples;
 	return c->n_tuples++;
 }
@@ -350,30 +320,21 @@ struct place {
 	uint64_t hash;  /* of the tuple */
 };
 
-static uint32_t place_tuple(const struct pw_census *c, const struct place *place, const struct pw_socket *s)
-{
-	if (place->tuple < c->n_tuples &&
-		tuple_is(c, &c->tuples[place->tuple], place->local, s->remote, s->remote_port))
-		return place->tuple;
-	return lookup_tuple(c, place->local, s->remote, s->remote_port, place->hash);
-}
-
-/* Whether by parity and state it may have come from bind(addr, 0). */
-static inline bool is_of_bind(const struct pw_census *c, const struct pw_socket *s)
-{
-	return ((s->local_port ^ c->range.low) & 1) != 0 && s->state != PW_TIME_WAIT &&
-		(s->flags & (PW_SOCKET_HALF_OPEN | PW_SOCKET_NO_PORT)) == 0;
-}
-
 static inline int add_tuple_socket(struct pw_census *c, const struct place *place, const struct pw_socket *s)
 {
-	uint32_t local = place->local, tuple = place_tuple(c, place, s);
+	uint32_t local = place->local, tuple = place->tuple;
 	bool bound = !c->read && note_origin(c, s);
+	/* by parity and state it may have come from bind(addr, 0) */
+	bool of_bind = ((s->local_port ^ c->range.low) & 1) != 0 && s->state != PW_TIME_WAIT &&
+		(s->flags & (PW_SOCKET_HALF_OPEN | PW_SOCKET_NO_PORT)) == 0;
 	struct tuple *t;
+
+	if (tuple >= c->n_tuples || !tuple_is(c, &c->tuples[tuple], local, s->remote, s->remote_port))
+		tuple = lookup_tuple(c, local, s->remote, s->remote_port, place->hash);
 
 	if (bound && pw_cookies_add(&c->bound_cookies_next, origin(s)) < 0)
 		return -1;
-	if (!bound && c->locals[local].binds && is_of_bind(c, s) && pw_cookies_add(&c->parity_cookies, origin(s)) < 0)
+	if (!bound && c->locals[local].binds && of_bind && pw_cookies_add(&c->parity_cookies, origin(s)) < 0)
 		return -1;
 	if (tuple == NONE && (tuple = new_tuple(c, local, s, place->hash)) == NONE)
 		return -1;
@@ -446,15 +407,6 @@ static inline int add_tcp(struct pw_census *c, const struct place *place, const 
 	return add_local_socket(c, local, s);
 }
 
-static inline int add_one(struct pw_census *c, const struct place *place, const struct pw_socket *s)
-{
-	c->locals[place->local].count++;
-	if (s->protocol == IPPROTO_TCP)
-		return add_tcp(c, place, s);
-	c->totals.udp++;
-	return add_local_socket(c, place->local, s);
-}
-
 #define AHEAD 64
 
 /* Each socket would wait for memory three times: for the history of its port (ports come in no order, and the
@@ -495,45 +447,43 @@ static int find_places(struct pw_census *c, const struct pw_socket *sockets, siz
 	return 0;
 }
 
-/* The slot of a key, as far as the first two that it can be in tell. No branch: it would wait for each slot in turn. */
-static inline uint32_t likely_slot(const struct pw_index *index, uint64_t hash)
-{
-	uint32_t i = pw_index_start(index, hash);
-	uint32_t first = index->slot[i], second = index->slot[(i + 1) & index->mask];
-
-	return pw_index_tag_matches(index, first, hash) ? first : second;
-}
-
 PREFETCHES guess_tuples(const struct pw_census *c, struct place *places, size_t n)
 {
 	const struct pw_index *index = &c->tuple_index;
 
 	for (size_t i = 0; i < n && c->n_tuples != 0; i++) {
-		uint32_t slot = likely_slot(index, places[i].hash);
+		/* as far as the first two slots tell that it can be in. No branch: it would wait for each in turn */
+		uint32_t at = pw_index_start(index, places[i].hash);
+		uint32_t first = index->slot[at], second = index->slot[(at + 1) & index->mask];
+		uint32_t slot = pw_index_tag_matches(index, first, places[i].hash) ? first : second;
 
 		places[i].tuple = slot != 0 ? pw_index_position(index, slot) : 0;
 		__builtin_prefetch(&c->tuples[places[i].tuple], 1);
 	}
 }
 
-static int add_ahead(struct pw_census *c, const struct pw_socket *sockets, size_t n)
+int pw_census_add(struct pw_census *c, const struct pw_socket *sockets, size_t n)
 {
 	struct place places[AHEAD];
 
-	if (find_places(c, sockets, n, places) < 0)
-		return -1;
-	guess_tuples(c, places, n);
-	for (size_t i = 0; i < n; i++)
-		if (places[i].local != NONE && add_one(c, &places[i], &sockets[i]) < 0)
+	for (size_t done = 0, some; done < n; done += some) {
+		some = n - done < AHEAD ? n - done : AHEAD;
+		if (find_places(c, sockets + done, some, places) < 0)
 			return -1;
-	return 0;
-}
+		guess_tuples(c, places, some);
+		for (size_t i = 0; i < some; i++) {
+			const struct pw_socket *s = &sockets[done + i];
+			const uint32_t local = places[i].local;
 
-int pw_census_add(struct pw_census *c, const struct pw_socket *sockets, size_t n)
-{
-	for (size_t i = 0; i < n; i += AHEAD)
-		if (add_ahead(c, sockets + i, n - i < AHEAD ? n - i : AHEAD) < 0)
-			return -1;
+			if (local == NONE)
+				continue;
+			c->locals[local].count++;
+			c->totals.udp += s->protocol != IPPROTO_TCP;
+			if ((s->protocol == IPPROTO_TCP ? add_tcp(c, &places[i], s) : add_local_socket(c, local, s)) <
+				0)
+				return -1;
+		}
+	}
 	return 0;
 }
 

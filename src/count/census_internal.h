@@ -20,7 +20,7 @@
 #include "count/cookies.h"
 #include "count/index.h"
 
-#define NONE UINT32_MAX
+#define NONE PW_INDEX_END
 #define PORTS 65536
 #define BOUND_PASS_EVERY 6 /* polls between two not-AUTO passes that nothing suspicious asks for */
 
@@ -212,18 +212,12 @@ static inline uint64_t local_hash(
 static inline uint32_t lookup_local(const struct pw_census *c, const uint8_t address[16], uint32_t zone, uint8_t family,
 	uint8_t protocol, uint64_t hash)
 {
-	const struct pw_index *index = &c->local_index;
+	uint32_t at = pw_index_start(&c->local_index, hash), found;
 
-	if (index->slot == NULL)
-		return NONE;
-	for (uint32_t i = pw_index_start(index, hash); index->slot[i] != 0; i = (i + 1) & index->mask) {
-		uint32_t position = pw_index_position(index, index->slot[i]);
-
-		if (pw_index_tag_matches(index, index->slot[i], hash) &&
-			local_is(&c->locals[position], address, zone, family, protocol))
-			return position;
-	}
-	return NONE;
+	do
+		found = pw_index_next(&c->local_index, hash, &at);
+	while (found != NONE && !local_is(&c->locals[found], address, zone, family, protocol));
+	return found;
 }
 
 static inline uint64_t tuple_hash(const struct pw_census *c, uint32_t local, const uint8_t remote[16], uint16_t port)
@@ -256,18 +250,20 @@ static inline bool tuple_is(
 static inline uint32_t lookup_tuple(
 	const struct pw_census *c, uint32_t local, const uint8_t remote[16], uint16_t port, uint64_t hash)
 {
-	const struct pw_index *index = &c->tuple_index;
+	uint32_t at = pw_index_start(&c->tuple_index, hash), found;
 
-	if (index->slot == NULL)
-		return NONE;
-	for (uint32_t i = pw_index_start(index, hash); index->slot[i] != 0; i = (i + 1) & index->mask) {
-		uint32_t position = pw_index_position(index, index->slot[i]);
+	do
+		found = pw_index_next(&c->tuple_index, hash, &at);
+	while (found != NONE && !tuple_is(c, &c->tuples[found], local, remote, port));
+	return found;
+}
 
-		if (pw_index_tag_matches(index, index->slot[i], hash) &&
-			tuple_is(c, &c->tuples[position], local, remote, port))
-			return position;
-	}
-	return NONE;
+/* The first part of a tuple's entries; NONE has none. */
+static inline struct pw_list_part tuple_entries(const struct pw_census *c, uint32_t tuple)
+{
+	if (tuple == NONE)
+		return (struct pw_list_part){0};
+	return pw_list_first(&c->entries, &c->tuples[tuple].entries, c->tuples[tuple].count);
 }
 
 #endif

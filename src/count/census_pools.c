@@ -8,16 +8,7 @@
 
 #define SMALL_POOL 256 /* ports */
 
-/* --- connect pools
- * -------------------------------------------------------------------------------------------------- */
-
-/* The first part of a tuple's entries; NONE has none. */
-static struct pw_list_part tuple_entries(const struct pw_census *c, uint32_t tuple)
-{
-	if (tuple == NONE)
-		return (struct pw_list_part){0};
-	return pw_list_first(&c->entries, &c->tuples[tuple].entries, c->tuples[tuple].count);
-}
+/* --- connect pools --- */
 
 /* Ports of a connect pool. */
 struct connect_tally {
@@ -125,8 +116,7 @@ static void count_connect(struct pw_census *c, uint32_t tuple, uint32_t plain, s
 	out->utilization = pw_utilization(out->capacity, out->free);
 }
 
-/* --- TIME_WAIT of unknown peers
- * -------------------------------------------------------------------------------------- */
+/* --- TIME_WAIT of unknown peers --- */
 
 /* The answer decides something where so many ports would be reusable. */
 #define REUSABLE_MIN 16
@@ -175,8 +165,7 @@ void pw_census_each_reusable(struct pw_census *c, size_t pools, pw_reusable_visi
 	}
 }
 
-/* --- bind pools
- * ------------------------------------------------------------------------------------------------------- */
+/* --- bind pools --- */
 
 /* Who conflicts with bind(address, 0): inet_rcv_saddr_equal() and ipv6_rcv_saddr_equal(). Devices: one side without,
  * or the same. *unless says which entries do not, a mask of their flags. */
@@ -238,23 +227,19 @@ static void count_owner(struct pw_census *c, uint32_t entry)
 	c->kinds[entry_kind(entry)]++;
 }
 
-static void bind_owners(struct bind_tally *tally, struct pw_list_part part, uint32_t unless)
+static void walk_entries(struct bind_tally *tally, struct pw_list_part part, uint32_t unless)
 {
 	struct pw_census *c = tally->census;
 
+	if (!tally->owners) {
+		bind_entries(tally, part, unless);
+		return;
+	}
 	for (; part.n != 0; part = pw_list_next(&c->entries, part))
 		for (unsigned i = 0; i < part.n; i++)
 			if ((part.values[i] & unless) == 0 &&
 				(tally->wanted == 0 || (c->ports[(uint16_t)part.values[i]] & tally->wanted) != 0))
 				count_owner(c, part.values[i]);
-}
-
-static void walk_entries(struct bind_tally *tally, struct pw_list_part part, uint32_t unless)
-{
-	if (tally->owners)
-		bind_owners(tally, part, unless);
-	else
-		bind_entries(tally, part, unless);
 }
 
 static void walk_local(struct bind_tally *tally, uint32_t id)
@@ -270,11 +255,11 @@ static void walk_local(struct bind_tally *tally, uint32_t id)
 		walk_entries(tally, tuple_entries(c, t), unless);
 }
 
-/* The local of an address without device, NONE when it has no sockets. */
-static uint32_t plain_local(const struct pw_census *c, const struct local *pool)
+/* The local of an address, of this device or (0) none; NONE when it has no sockets. */
+static uint32_t find_local(const struct pw_census *c, const struct local *l, uint32_t zone)
 {
-	return lookup_local(c, pool->address, 0, pool->family, pool->protocol,
-		local_hash(c, pool->address, 0, pool->family, pool->protocol));
+	return lookup_local(
+		c, l->address, zone, l->family, l->protocol, local_hash(c, l->address, zone, l->family, l->protocol));
 }
 
 /* Every entry that may conflict: a wildcard pool has to see all local addresses, another one only its own, the
@@ -291,7 +276,7 @@ static void walk_conflicts(struct bind_tally *tally)
 	}
 	for (uint32_t i = 0; i < c->n_special; i++)
 		walk_local(tally, c->special[i]);
-	plain = plain_local(c, tally->pool);
+	plain = find_local(c, tally->pool, 0);
 	if (plain != NONE)
 		walk_local(tally, plain);
 }
@@ -315,8 +300,7 @@ static void count_bind(struct pw_census *c, const struct local *pool, struct pw_
 	out->utilization = pw_utilization(out->capacity, out->free);
 }
 
-/* --- walking the pools
- * ------------------------------------------------------------------------------------------------ */
+/* --- walking the pools --- */
 
 static struct pw_address local_address(const struct local *l)
 {
@@ -330,10 +314,7 @@ static struct pw_address local_address(const struct local *l)
 static uint32_t plain_tuple(
 	const struct pw_census *c, const struct local *local, const uint8_t remote[16], uint16_t port)
 {
-	uint32_t plain = local->zone != c->vrf
-		? lookup_local(c, local->address, c->vrf, local->family, local->protocol,
-			  local_hash(c, local->address, c->vrf, local->family, local->protocol))
-		: NONE;
+	uint32_t plain = local->zone != c->vrf ? find_local(c, local, c->vrf) : NONE;
 
 	return plain == NONE ? NONE : lookup_tuple(c, plain, remote, port, tuple_hash(c, plain, remote, port));
 }
@@ -414,16 +395,6 @@ static int visit_tuple(struct pw_census *c, uint32_t id, const struct walk *walk
 	return counts.used >= walk->floor ? walk->visit(&key, &counts, walk->context) : 0;
 }
 
-/* The sockets that may conflict with any specific address. */
-static uint32_t special_count(const struct pw_census *c)
-{
-	uint32_t count = 0;
-
-	for (uint32_t i = 0; i < c->n_special; i++)
-		count += c->locals[c->special[i]].count;
-	return count;
-}
-
 static int visit_bind(struct pw_census *c, const struct local *pool, const struct walk *walk)
 {
 	struct pw_pool_key key = {.ns = c->ns, .kind = PW_KIND_BIND, .protocol = pool->protocol};
@@ -441,33 +412,27 @@ static int visit_bind(struct pw_census *c, const struct local *pool, const struc
 	return counts.used >= walk->floor ? walk->visit(&key, &counts, walk->context) : 0;
 }
 
-/* connect() and sendto() of an unbound UDP socket draw from the wildcard, so these two pools exist without any socket
- * on them. */
-static int visit_udp_wildcards(struct pw_census *c, const struct walk *walk)
-{
-	static const uint8_t families[] = {AF_INET, AF_INET6};
-
-	for (size_t i = 0; c->totals.udp != 0 && i < sizeof(families); i++) {
-		struct local pool = {.family = families[i], .protocol = IPPROTO_UDP, .any = 1};
-		int status = plain_local(c, &pool) == NONE ? visit_bind(c, &pool, walk) : 0;
-
-		if (status != 0)
-			return status;
-	}
-	return 0;
-}
-
 static int walk_pools(struct pw_census *c, const struct walk *walk)
 {
-	uint32_t shared = special_count(c);
+	static const uint8_t families[] = {AF_INET, AF_INET6};
+	uint32_t shared = 0; /* sockets that may conflict with any specific address */
 	int status = 0;
 
+	for (uint32_t i = 0; i < c->n_special; i++)
+		shared += c->locals[c->special[i]].count;
 	for (uint32_t i = 0; i < c->n_tuples && status == 0; i++)
 		status = visit_tuple(c, i, walk);
 	for (uint32_t i = 0; i < c->n_locals && status == 0; i++)
 		if (c->locals[i].any || c->locals[i].count + shared >= walk->floor)
 			status = visit_bind(c, &c->locals[i], walk);
-	return status != 0 ? status : visit_udp_wildcards(c, walk);
+	/* connect() and sendto() of an unbound UDP socket draw from the wildcard: these pools need no socket on them */
+	for (size_t i = 0; c->totals.udp != 0 && i < sizeof(families) && status == 0; i++) {
+		struct local pool = {.family = families[i], .protocol = IPPROTO_UDP, .any = 1};
+
+		if (find_local(c, &pool, 0) == NONE)
+			status = visit_bind(c, &pool, walk);
+	}
+	return status;
 }
 
 int pw_census_each(struct pw_census *c, uint32_t floor, pw_pool_visit *visit, void *context)
@@ -497,8 +462,7 @@ static struct local key_local(const struct pw_pool_key *key)
 /* The tuple of a connect pool, or NONE. */
 static uint32_t key_tuple(const struct pw_census *c, const struct local *local, const struct pw_pool_key *key)
 {
-	uint32_t id = lookup_local(c, local->address, local->zone, local->family, local->protocol,
-		local_hash(c, local->address, local->zone, local->family, local->protocol));
+	uint32_t id = find_local(c, local, local->zone);
 
 	return id == NONE
 		? NONE
@@ -580,8 +544,7 @@ void pw_census_owners(struct pw_census *c, const struct pw_pool_key *key, struct
 		.fin_wait = c->kinds[ENTRY_FIN_WAIT]};
 }
 
-/* --- as a source
- * ------------------------------------------------------------------------------------------------------ */
+/* --- as a source --- */
 
 static struct pw_census *census_of(struct pw_source *source)
 {

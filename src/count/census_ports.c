@@ -127,11 +127,6 @@ static void add_of_bind(const struct pw_census *c, struct pw_list_part part, uin
 				pw_portset_add(set, (uint16_t)part.values[i]);
 }
 
-static struct pw_list_part entries_of(const struct pw_census *c, uint32_t tuple)
-{
-	return pw_list_first(&c->entries, &c->tuples[tuple].entries, c->tuples[tuple].count);
-}
-
 /* Whether a destination's ports fill a part of the range: IP_LOCAL_PORT_RANGE gives such slices, and bind() spreads
  * ports over all of it. */
 static bool is_slice(const struct pw_census *c, struct pw_list_part part)
@@ -158,17 +153,17 @@ static bool infer_local(struct pw_census *c, const struct local *local, struct p
 		return false;
 	memset(c->ports + c->range.low, 0, (size_t)c->range.high - c->range.low + 1);
 	for (uint32_t t = local->first_tuple; t != NONE; t = c->next_tuple[t]) {
-		if (is_filled(c, parity, entries_of(c, t))) {
-			add_of_bind(c, entries_of(c, t), 0, &parity->explained);
+		if (is_filled(c, parity, tuple_entries(c, t))) {
+			add_of_bind(c, tuple_entries(c, t), 0, &parity->explained);
 			tally.filled = true;
 		} else {
 			uint32_t before = tally.of_bind, more;
 
-			tally_parity(c, entries_of(c, t), &tally);
+			tally_parity(c, tuple_entries(c, t), &tally);
 			more = tally.of_bind - before;
 			tally.most = more > tally.most ? more : tally.most;
 			tally.destinations += more != 0;
-			tally.sliced = tally.sliced || is_slice(c, entries_of(c, t));
+			tally.sliced = tally.sliced || is_slice(c, tuple_entries(c, t));
 		}
 	}
 	full = !tally.filled && !tally.sliced && tally.all_of_bind + parity->bind_ports / 50 >= parity->bind_ports;
@@ -177,8 +172,8 @@ static bool infer_local(struct pw_census *c, const struct local *local, struct p
 		return false;
 	parity->spilled = parity->spilled || full;
 	for (uint32_t t = local->first_tuple; t != NONE; t = c->next_tuple[t])
-		if (!is_filled(c, parity, entries_of(c, t)))
-			add_of_bind(c, entries_of(c, t), PORT_NOT_TIME_WAIT, &c->by_parity);
+		if (!is_filled(c, parity, tuple_entries(c, t)))
+			add_of_bind(c, tuple_entries(c, t), PORT_NOT_TIME_WAIT, &c->by_parity);
 	return true;
 }
 

@@ -91,6 +91,21 @@ static inline uint32_t pw_index_position(const struct pw_index *index, uint32_t 
 	return (slot & index->mask) - 1;
 }
 
+/* The next entry that may have this key, from slot *at on, which begins as pw_index_start(); PW_INDEX_END behind the
+ * last. */
+#define PW_INDEX_END UINT32_MAX
+static inline uint32_t pw_index_next(const struct pw_index *index, uint64_t hash, uint32_t *at)
+{
+	while (index->slot != NULL && index->slot[*at] != 0) {
+		const uint32_t slot = index->slot[*at];
+
+		*at = (*at + 1) & index->mask;
+		if (pw_index_tag_matches(index, slot, hash))
+			return pw_index_position(index, slot);
+	}
+	return PW_INDEX_END;
+}
+
 static inline void pw_index_put(struct pw_index *index, uint64_t hash, uint32_t position)
 {
 	uint32_t i = pw_index_start(index, hash);

@@ -6,8 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- numbers
- * -------------------------------------------------------------------------------------------------------- */
+/* --- numbers --- */
 
 void pw_owner_table_clear(struct pw_owner_table *table)
 {
@@ -23,18 +22,12 @@ void pw_owner_table_free(struct pw_owner_table *table)
 	*table = (struct pw_owner_table){0};
 }
 
-/* Ids and user ids are handed out by the kernel and by root: nobody gains from choosing collisions. */
-static uint32_t slot_of(const struct pw_owner_table *table, uint64_t cgroup, uint32_t uid)
-{
-	uint64_t hash = (cgroup ^ (uint64_t)uid << 32) * UINT64_C(0x9e3779b97f4a7c15);
-
-	return (uint32_t)(hash >> 40) & (2 * table->size - 1);
-}
-
 /* The slot of a pair, or the empty one where it belongs. */
 static uint32_t find_slot(const struct pw_owner_table *table, uint64_t cgroup, uint32_t uid)
 {
-	uint32_t at = slot_of(table, cgroup, uid);
+	/* ids and user ids are handed out by the kernel and by root: nobody gains from choosing collisions */
+	uint64_t hash = (cgroup ^ (uint64_t)uid << 32) * UINT64_C(0x9e3779b97f4a7c15);
+	uint32_t at = (uint32_t)(hash >> 40) & (2 * table->size - 1);
 
 	while (table->slot[at] != 0 && !pw_owner_is(&table->pairs[table->slot[at] - 1], cgroup, uid))
 		at = (at + 1) & (2 * table->size - 1);
@@ -61,31 +54,24 @@ static int grow(struct pw_owner_table *table)
 	return 0;
 }
 
-static uint32_t new_number(struct pw_owner_table *table, uint64_t cgroup, uint32_t uid)
-{
-	if (table->n == PW_OWNER_NUMBERS - 1)
-		return PW_OWNER_NUMBERS;
-	if (table->n == table->size && grow(table) < 0)
-		return 0;
-	table->pairs[table->n] = (struct pw_owner){.cgroup = cgroup, .uid = uid};
-	table->slot[find_slot(table, cgroup, uid)] = (uint16_t)++table->n;
-	return table->n;
-}
-
 uint16_t pw_owner_table_search(struct pw_owner_table *table, uint64_t cgroup, uint32_t uid)
 {
 	uint32_t number = 0;
 
 	if (table->size != 0)
 		number = table->slot[find_slot(table, cgroup, uid)];
-	if (number == 0)
-		number = new_number(table, cgroup, uid);
+	if (number == 0 && table->n == PW_OWNER_NUMBERS - 1) {
+		number = PW_OWNER_NUMBERS;
+	} else if (number == 0 && (table->n < table->size || grow(table) == 0)) {
+		table->pairs[table->n] = (struct pw_owner){.cgroup = cgroup, .uid = uid};
+		number = ++table->n;
+		table->slot[find_slot(table, cgroup, uid)] = (uint16_t)number;
+	}
 	table->last = number <= table->n ? number : 0;
 	return (uint16_t)number;
 }
 
-/* --- counting a pool
- * ------------------------------------------------------------------------------------------------ */
+/* --- counting a pool --- */
 
 void pw_owner_table_start(struct pw_owner_table *table)
 {
@@ -116,8 +102,7 @@ void pw_owner_table_result(const struct pw_owner_table *table, struct pw_owners 
 				.sockets = table->sockets[i + 1]});
 }
 
-/* --- names
- * ---------------------------------------------------------------------------------------------------------- */
+/* --- names --- */
 
 /* Owners by name, those of the same name added up. */
 struct named {
@@ -125,30 +110,24 @@ struct named {
 	uint32_t sockets;
 };
 
-static size_t add_name(struct named *named, size_t n, const char *name, uint32_t sockets)
-{
-	size_t i = 0;
-
-	while (i < n && strcmp(named[i].name, name) != 0)
-		i++;
-	if (i == n)
-		snprintf(named[n++].name, sizeof(named[0].name), "%s", name);
-	named[i].sockets += sockets;
-	return n;
-}
-
 void pw_owners_text(const struct pw_owners *owners, pw_owner_name *name, void *context, char buf[PW_OWNER_TEXT_MAX])
 {
 	struct named named[PW_OWNERS_MAX] = {0};
 	const struct named *most = named;
 	char text[PW_OWNER_NAME_MAX];
-	size_t n = 0;
+	size_t n = 0, at;
 
 	for (size_t i = 0; i < owners->n; i++) {
 		text[0] = '\0';
 		name(owners->owner[i].cgroup, owners->owner[i].uid, text, sizeof(text), context);
-		if (text[0] != '\0')
-			n = add_name(named, n, text, owners->owner[i].sockets);
+		if (text[0] == '\0')
+			continue;
+		at = 0;
+		while (at < n && strcmp(named[at].name, text) != 0)
+			at++;
+		if (at == n)
+			snprintf(named[n++].name, sizeof(named[0].name), "%s", text);
+		named[at].sockets += owners->owner[i].sockets;
 	}
 	for (size_t i = 1; i < n; i++)
 		most = named[i].sockets > most->sockets ? &named[i] : most;

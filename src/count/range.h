@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "count/portset.h"
 
@@ -25,7 +26,12 @@ struct pw_range {
 };
 
 /* The capacity set C: low..high without the reserved ports. */
-void pw_range_capacity(const struct pw_range *range, struct pw_portset *out);
+static inline void pw_range_capacity(const struct pw_range *range, struct pw_portset *out)
+{
+	pw_portset_clear(out);
+	pw_portset_add_range(out, range->low, range->high);
+	pw_portset_subtract(out, &range->reserved);
+}
 
 /* The ports that sockets are taken from, both included. */
 static inline uint16_t pw_range_look_low(const struct pw_range *range)
@@ -40,9 +46,20 @@ static inline uint16_t pw_range_look_high(const struct pw_range *range)
 
 /* Whether the kernel's search misses one end of this range: an odd width above 1 (__inet_hash_connect(),
  * `remaining &= ~1U`). */
-bool pw_range_is_odd(const struct pw_range *range);
+static inline bool pw_range_is_odd(const struct pw_range *range)
+{
+	unsigned width = (unsigned)range->high - range->low + 1;
+
+	return width > 1 && width % 2 == 1;
+}
 
 /* Whether all settings are the same. */
-bool pw_range_equal(const struct pw_range *a, const struct pw_range *b);
+static inline bool pw_range_equal(const struct pw_range *a, const struct pw_range *b)
+{
+	return a->low == b->low && a->high == b->high && a->look_low == b->look_low && a->look_high == b->look_high &&
+		a->tw_reuse == b->tw_reuse && a->tw_reuse_delay_ms == b->tw_reuse_delay_ms &&
+		a->timestamps == b->timestamps &&
+		memcmp(a->reserved.word, b->reserved.word, sizeof(a->reserved.word)) == 0;
+}
 
 #endif

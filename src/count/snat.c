@@ -13,7 +13,7 @@
 /* How the entries are kept: an address that is watched has pools, a pool has a list of 8-byte records, one an entry.
  * Lists are indexes into an array that only grows during a dump. */
 
-#define NONE UINT32_MAX
+#define NONE PW_INDEX_END
 #define PORTS 65536
 
 struct record {
@@ -114,19 +114,13 @@ static uint64_t local_hash(const struct pw_snat *s, const struct pw_address *add
 
 static uint32_t find_local(const struct pw_snat *s, const struct pw_address *address)
 {
-	const struct pw_index *index = &s->local_index;
 	const uint64_t hash = local_hash(s, address);
+	uint32_t at = pw_index_start(&s->local_index, hash), found;
 
-	if (index->slot == NULL)
-		return NONE;
-	for (uint32_t i = pw_index_start(index, hash); index->slot[i] != 0; i = (i + 1) & index->mask) {
-		uint32_t id = pw_index_position(index, index->slot[i]);
-
-		if (pw_index_tag_matches(index, index->slot[i], hash) &&
-			pw_address_equal(&s->locals[id].address, address))
-			return id;
-	}
-	return NONE;
+	do
+		found = pw_index_next(&s->local_index, hash, &at);
+	while (found != NONE && !pw_address_equal(&s->locals[found].address, address));
+	return found;
 }
 
 static int index_locals(struct pw_snat *s, uint32_t slots)
@@ -136,19 +130,6 @@ static int index_locals(struct pw_snat *s, uint32_t slots)
 	for (uint32_t i = 0; i < s->n_locals; i++)
 		pw_index_put(&s->local_index, local_hash(s, &s->locals[i].address), i);
 	return 0;
-}
-
-static uint32_t add_local(struct pw_snat *s, const struct pw_address *address, const struct pw_snat_range *range)
-{
-	if (!PW_ARRAY_ROOM(s->locals, s->size_locals, (size_t)s->n_locals + 1))
-		return NONE;
-	if (pw_index_full(&s->local_index, s->n_locals) &&
-		index_locals(s, s->local_index.slot == NULL ? 64 : (s->local_index.mask + 1) * 2) < 0)
-		return NONE;
-	s->locals[s->n_locals] = (struct local){
-		.address = *address, .low = range->low, .high = range->high, .seen = s->dump};
-	pw_index_put(&s->local_index, local_hash(s, address), s->n_locals);
-	return s->n_locals++;
 }
 
 static const struct pw_snat_range *find_range(const struct pw_snat *s, const struct pw_address *address)
@@ -162,6 +143,7 @@ static const struct pw_snat_range *find_range(const struct pw_snat *s, const str
 /* The watched address of an entry. Returns 1 with *out; 0 when its address is not watched; -1 when out of memory. */
 static int place(struct pw_snat *s, const struct pw_address *address, bool translated, uint32_t *out)
 {
+	struct pw_index *index = &s->local_index;
 	const struct pw_snat_range *range;
 
 	*out = find_local(s, address);
@@ -176,9 +158,15 @@ static int place(struct pw_snat *s, const struct pw_address *address, bool trans
 		s->left_out = true;
 		return 0;
 	}
-	*out = add_local(s, address, range);
 	s->again = s->again || (s->left_out && translated);
-	return *out != NONE ? 1 : -1;
+	if (!PW_ARRAY_ROOM(s->locals, s->size_locals, (size_t)s->n_locals + 1) ||
+		(pw_index_full(index, s->n_locals) &&
+			index_locals(s, index->slot == NULL ? 64 : (index->mask + 1) * 2) < 0))
+		return -1;
+	*out = s->n_locals++;
+	s->locals[*out] = (struct local){.address = *address, .low = range->low, .high = range->high, .seen = s->dump};
+	pw_index_put(index, local_hash(s, address), *out);
+	return 1;
 }
 
 /* --- adding entries --- */
@@ -192,50 +180,38 @@ static uint64_t pool_hash(
 static uint32_t find_pool(
 	const struct pw_snat *s, uint32_t local, const uint8_t remote[16], uint16_t port, uint8_t protocol)
 {
-	const struct pw_index *index = &s->pool_index;
 	const uint64_t hash = pool_hash(s, local, remote, port, protocol);
+	uint32_t at = pw_index_start(&s->pool_index, hash), found;
 
-	if (index->slot == NULL)
-		return NONE;
-	for (uint32_t i = pw_index_start(index, hash); index->slot[i] != 0; i = (i + 1) & index->mask) {
-		uint32_t id = pw_index_position(index, index->slot[i]);
-		const struct pool *pool = &s->pools[id];
+	while ((found = pw_index_next(&s->pool_index, hash, &at)) != NONE) {
+		const struct pool *pool = &s->pools[found];
 
-		if (pw_index_tag_matches(index, index->slot[i], hash) && pool->local == local && pool->port == port &&
-			pool->protocol == protocol && memcmp(pool->remote, remote, sizeof(pool->remote)) == 0)
-			return id;
+		if (pool->local == local && pool->port == port && pool->protocol == protocol &&
+			memcmp(pool->remote, remote, sizeof(pool->remote)) == 0)
+			break;
 	}
-	return NONE;
-}
-
-static void put_pool(struct pw_snat *s, uint32_t id)
-{
-	const struct pool *pool = &s->pools[id];
-
-	pw_index_put(&s->pool_index, pool_hash(s, pool->local, pool->remote, pool->port, pool->protocol), id);
-}
-
-static int index_pools(struct pw_snat *s)
-{
-	if (pw_index_reset(&s->pool_index, s->pool_index.slot == NULL ? 1024 : (s->pool_index.mask + 1) * 2) < 0)
-		return -1;
-	for (uint32_t i = 0; i < s->n_pools; i++)
-		put_pool(s, i);
-	return 0;
+	return found;
 }
 
 static uint32_t add_pool(struct pw_snat *s, uint32_t local, const struct pw_conntrack_entry *entry)
 {
+	struct pw_index *index = &s->pool_index;
 	struct pool *pool;
 
 	if (!PW_ARRAY_ROOM(s->pools, s->size_pools, (size_t)s->n_pools + 1))
 		return NONE;
-	if (pw_index_full(&s->pool_index, s->n_pools) && index_pools(s) < 0)
-		return NONE;
+	if (pw_index_full(index, s->n_pools)) {
+		if (pw_index_reset(index, index->slot == NULL ? 1024 : (index->mask + 1) * 2) < 0)
+			return NONE;
+		for (uint32_t i = 0; i < s->n_pools; i++) {
+			pool = &s->pools[i];
+			pw_index_put(index, pool_hash(s, pool->local, pool->remote, pool->port, pool->protocol), i);
+		}
+	}
 	pool = &s->pools[s->n_pools];
 	*pool = (struct pool){.local = local, .records = END, .port = entry->remote_port, .protocol = entry->protocol};
 	memcpy(pool->remote, entry->remote, sizeof(pool->remote));
-	put_pool(s, s->n_pools);
+	pw_index_put(index, pool_hash(s, local, pool->remote, pool->port, pool->protocol), s->n_pools);
 	return s->n_pools++;
 }
 
@@ -246,37 +222,32 @@ static uint64_t client_hash(const struct pw_snat *s, const struct pw_address *cl
 	return pw_hash_address(s->seed, client->bytes, client->family);
 }
 
-static int index_clients(struct pw_snat *s, uint32_t slots)
-{
-	if (pw_index_reset(&s->client_index, slots) < 0)
-		return -1;
-	for (uint32_t i = 0; i < s->n_clients; i++)
-		pw_index_put(&s->client_index, client_hash(s, &s->clients[i]), i);
-	return 0;
-}
-
 /* The number of a client, CLIENTS_MAX of those that are too many; NONE when out of memory. */
 static uint32_t find_client(struct pw_snat *s, const struct pw_conntrack_entry *entry)
 {
-	const struct pw_index *index = &s->client_index;
+	struct pw_index *index = &s->client_index;
 	struct pw_address client = {.family = entry->family};
+	uint32_t at, found;
 	uint64_t hash;
 
 	memcpy(client.bytes, entry->client, sizeof(client.bytes));
 	hash = client_hash(s, &client);
-	for (uint32_t i = pw_index_start(index, hash); index->slot != NULL && index->slot[i] != 0;
-		i = (i + 1) & index->mask) {
-		uint32_t id = pw_index_position(index, index->slot[i]);
-
-		if (pw_index_tag_matches(index, index->slot[i], hash) && pw_address_equal(&s->clients[id], &client))
-			return id;
-	}
+	at = pw_index_start(index, hash);
+	do
+		found = pw_index_next(index, hash, &at);
+	while (found != NONE && !pw_address_equal(&s->clients[found], &client));
+	if (found != NONE)
+		return found;
 	if (s->n_clients == CLIENTS_MAX)
 		return CLIENTS_MAX;
-	if (!PW_ARRAY_ROOM(s->clients, s->size_clients, (size_t)s->n_clients + 1) ||
-		(pw_index_full(index, s->n_clients) &&
-			index_clients(s, index->slot == NULL ? 64 : (index->mask + 1) * 2) < 0))
+	if (!PW_ARRAY_ROOM(s->clients, s->size_clients, (size_t)s->n_clients + 1))
 		return NONE;
+	if (pw_index_full(index, s->n_clients)) {
+		if (pw_index_reset(index, index->slot == NULL ? 64 : (index->mask + 1) * 2) < 0)
+			return NONE;
+		for (uint32_t i = 0; i < s->n_clients; i++)
+			pw_index_put(index, client_hash(s, &s->clients[i]), i);
+	}
 	s->clients[s->n_clients] = client;
 	pw_index_put(&s->client_index, hash, s->n_clients);
 	return s->n_clients++;
@@ -303,15 +274,11 @@ static bool has_classes(uint16_t low, uint16_t high)
 	return low == PW_SNAT_LOW && high == PW_SNAT_HIGH;
 }
 
-static bool draws_from(const struct local *local, uint16_t port)
-{
-	return (port >= local->low && port <= local->high) ||
-		(port < PW_SNAT_LOW && has_classes(local->low, local->high));
-}
-
 int pw_snat_add(struct pw_snat *s, const struct pw_conntrack_entry *entry)
 {
 	struct pw_address address = {.family = entry->family};
+	const uint16_t port = entry->local_port;
+	const struct local *l;
 	uint32_t local, pool;
 	int watched;
 
@@ -319,12 +286,14 @@ int pw_snat_add(struct pw_snat *s, const struct pw_conntrack_entry *entry)
 	watched = place(s, &address, (entry->flags & PW_CONNTRACK_SOURCE_TRANSLATED) != 0, &local);
 	if (watched <= 0)
 		return watched;
-	if (s->source.ports == NULL && !draws_from(&s->locals[local], entry->local_port))
+	l = &s->locals[local];
+	if (s->source.ports == NULL && (port < l->low || port > l->high) &&
+		(port >= PW_SNAT_LOW || !has_classes(l->low, l->high)))
 		return 0;
 	pool = find_pool(s, local, entry->remote, entry->remote_port, entry->protocol);
 	if (pool == NONE && (pool = add_pool(s, local, entry)) == NONE)
 		return -1;
-	s->pools[pool].privileged = s->pools[pool].privileged || entry->local_port < PW_SNAT_LOW;
+	s->pools[pool].privileged = s->pools[pool].privileged || port < PW_SNAT_LOW;
 	return add_record(s, pool, entry);
 }
 
@@ -350,9 +319,13 @@ static void keep_seen(struct pw_snat *s)
 		index_locals(s, s->local_index.mask + 1);
 }
 
-/* Gives memory back after a peak that has passed. */
-static void shrink(struct pw_snat *s)
+void pw_snat_begin(struct pw_snat *s, const struct pw_snat_range *ranges, size_t n)
 {
+	s->ranges = ranges;
+	s->n_ranges = n;
+	s->dump++;
+	s->left_out = s->again = false;
+	/* memory goes back after a peak that has passed */
 	if (s->size_records > PORTS && s->n_records < s->size_records / 16) {
 		free(s->records);
 		s->records = NULL;
@@ -365,15 +338,6 @@ static void shrink(struct pw_snat *s)
 		s->pool_index.slot = NULL;
 		s->size_pools = 0;
 	}
-}
-
-void pw_snat_begin(struct pw_snat *s, const struct pw_snat_range *ranges, size_t n)
-{
-	s->ranges = ranges;
-	s->n_ranges = n;
-	s->dump++;
-	s->left_out = s->again = false;
-	shrink(s);
 	if (s->n_pools != 0 && s->pool_index.slot != NULL)
 		pw_index_reset(&s->pool_index, s->pool_index.mask + 1);
 	if (s->n_clients != 0)
@@ -391,18 +355,6 @@ bool pw_snat_finish(struct pw_snat *s)
 
 /* --- counting --- */
 
-/* Counts each port once: entries of different conntrack zones can have the same. */
-static void count_record(struct pw_snat *s, const struct record *r, struct pw_pool_counts *out)
-{
-	uint8_t old = s->scratch[r->port], flags = old | SCRATCH_USED;
-
-	flags |= r->state == PW_CONNTRACK_TIME_WAIT / PW_CONNTRACK_STATE_UNIT ? 0 : SCRATCH_NOT_TIME_WAIT;
-	s->scratch[r->port] = flags;
-	out->used += old == 0;
-	out->time_wait += old == 0;
-	out->time_wait -= ((flags ^ old) & SCRATCH_NOT_TIME_WAIT) != 0;
-}
-
 /* `list`: the ports that the pool draws from; NULL: low..high. */
 static void count_ports(struct pw_snat *s, uint32_t first, uint32_t low, uint32_t high, const struct pw_portset *list,
 	struct pw_pool_counts *out)
@@ -410,9 +362,17 @@ static void count_ports(struct pw_snat *s, uint32_t first, uint32_t low, uint32_
 	*out = (struct pw_pool_counts){.capacity = list != NULL ? pw_portset_count(list) : high - low + 1};
 	for (uint32_t i = first; i != END; i = s->records[i].next) {
 		uint16_t port = s->records[i].port;
+		uint8_t old = s->scratch[port], flags = old | SCRATCH_USED;
 
-		if (list != NULL ? pw_portset_has(list, port) : port >= low && port <= high)
-			count_record(s, &s->records[i], out);
+		if (list != NULL ? !pw_portset_has(list, port) : port < low || port > high)
+			continue;
+		/* each port counts once: entries of different conntrack zones can have the same */
+		if (s->records[i].state != PW_CONNTRACK_TIME_WAIT / PW_CONNTRACK_STATE_UNIT)
+			flags |= SCRATCH_NOT_TIME_WAIT;
+		s->scratch[port] = flags;
+		out->used += old == 0;
+		out->time_wait += old == 0;
+		out->time_wait -= ((flags ^ old) & SCRATCH_NOT_TIME_WAIT) != 0;
 	}
 	for (uint32_t i = first; i != END; i = s->records[i].next)
 		s->scratch[s->records[i].port] = 0;
@@ -438,32 +398,29 @@ static void count(struct pw_snat *s, const struct pool *pool, uint16_t low, uint
 	}
 }
 
-static int visit_pool(struct pw_snat *s, const struct pool *pool, uint32_t floor, pw_pool_visit *visit, void *context)
-{
-	const struct local *local = &s->locals[pool->local];
-	struct pw_pool_key key = {.ns = s->ns,
-		.kind = PW_KIND_SNAT,
-		.protocol = pool->protocol,
-		.port = pool->port,
-		.local = local->address,
-		.remote.family = local->address.family};
-	struct pw_pool_counts counts;
-
-	memcpy(key.remote.bytes, pool->remote, sizeof(pool->remote));
-	count(s, pool, local->low, local->high, pw_source_ports(&s->source, &key), &counts);
-	if (counts.used < floor)
-		return 0;
-	return visit(&key, &counts, context);
-}
-
 static int each_pool(struct pw_source *source, uint32_t floor, pw_pool_visit *visit, void *context)
 {
 	struct pw_snat *s = (struct pw_snat *)source;
 	int status = 0;
 
-	for (uint32_t i = 0; i < s->n_pools && status == 0; i++)
-		if (s->pools[i].count >= floor)
-			status = visit_pool(s, &s->pools[i], floor, visit, context);
+	for (uint32_t i = 0; i < s->n_pools && status == 0; i++) {
+		const struct pool *pool = &s->pools[i];
+		const struct local *local = &s->locals[pool->local];
+		struct pw_pool_key key = {.ns = s->ns,
+			.kind = PW_KIND_SNAT,
+			.protocol = pool->protocol,
+			.port = pool->port,
+			.local = local->address,
+			.remote.family = local->address.family};
+		struct pw_pool_counts counts;
+
+		if (pool->count < floor)
+			continue;
+		memcpy(key.remote.bytes, pool->remote, sizeof(pool->remote));
+		count(s, pool, local->low, local->high, pw_source_ports(source, &key), &counts);
+		if (counts.used >= floor)
+			status = visit(&key, &counts, context);
+	}
 	return status;
 }
 
