@@ -61,9 +61,9 @@ enum pw_storage {
 	PW_IN_CHARS, /* char[] */
 	PW_IN_DATE,  /* struct timespec, wall time */
 	PW_IN_SERIES,
-	PW_IN_FLAG,  /* bool, shown as `yes`, or as what is left of 1 and 2 */
-	PW_IN_AGE,   /* uint64_t, CLOCK_BOOTTIME in ms, shown as seconds since then; see `never` */
-	PW_IN_CALL   /* computed by get() */
+	PW_IN_FLAG, /* bool, shown as `yes`, or as what is left of 1 and 2 */
+	PW_IN_AGE,  /* uint64_t, CLOCK_BOOTTIME in ms, shown as seconds since then; see `never` */
+	PW_IN_CALL  /* computed by get() */
 };
 
 struct pw_field {

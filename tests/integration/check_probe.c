@@ -367,22 +367,21 @@ static uint16_t first_difference(const struct pw_census *census)
 	return 0;
 }
 
-/* A poll knows what the kernel says. On a busy machine a closed connection may move on between the two: they are asked again then. */
+/* A poll knows what the kernel says, of every port. On a busy machine a closed connection may move on while they are asked: again then. */
 static void check_blocked(struct pw_namespace *ns)
 {
+	const struct pw_census_totals *totals = pw_census_totals(ns->census);
 	const struct timespec pause = {.tv_nsec = 5000000};
 	uint16_t port = 0;
 
 	for (int i = 0; i < 20; i++) {
 		poll_once(ns);
-		assert_int_equal(pw_census_totals(ns->census)->ambiguous, 0);
-		assert_int_equal(pw_census_totals(ns->census)->basis, PW_BASIS_PROBED);
 		port = first_difference(ns->census);
-		if (port == 0)
+		if (port == 0 && totals->ambiguous == 0 && totals->basis == PW_BASIS_PROBED)
 			return;
 		nanosleep(&pause, NULL);
 	}
-	fail_msg("poll and kernel differ on port %u", port);
+	fail_msg("poll and kernel differ on port %u, %u are in doubt", port, totals->ambiguous);
 }
 
 /* Sockets of every origin on random ports; some go away again. */
