@@ -142,6 +142,8 @@ void pw_latency_answer(struct pw_latency *latency, struct pw_question *questions
 
 	for (size_t i = 0; i < n; i++)
 		wanted += questions[i].wants_measured;
+	if (latency->bpf != NULL && wanted > 0 && !latency->attached)
+		attach(latency);
 	if (latency->bpf == NULL)
 		return;
 	if (wanted == 0 && latency->attached)
