@@ -128,18 +128,24 @@ static inline enum pw_step pw_dump_datagram(
 	return step == PW_STEP_MORE && rest > 0 ? pw_dump_stop(dump, PW_STEP_AGAIN, "truncated message") : step;
 }
 
-/* A signal interrupts a receive, not the dump, which goes on at the next one. */
-static inline enum pw_step pw_dump_receive(const struct pw_dump *dump, struct pw_input *input, pw_dump_take *take)
+/* Sends the request of a dump and hands every message of the wanted type to `take`. Counts messages and bytes in
+ * dump->stats; fills dump->err unless it returns PW_STEP_DONE. */
+static inline enum pw_step pw_dump_run(const struct pw_dump *dump, struct pw_input *input, enum pw_stream stream,
+	const void *request, size_t len, pw_dump_take *take)
 {
 	alignas(struct nlmsghdr) uint8_t buf[PW_NETLINK_RECEIVE_SIZE];
+	int rc = pw_input_open(input, stream, request, len);
 	enum pw_step step = PW_STEP_MORE;
 	unsigned idle = 0;
 	uint32_t sender;
 	ssize_t n;
 
+	if (rc < 0)
+		return pw_dump_failure(dump, -rc);
 	while (step == PW_STEP_MORE) {
 		n = pw_input_read(input, buf, sizeof(buf), &sender);
-		if (n == -EINTR || sender != 0)
+		if (n == -EINTR ||
+			sender != 0) /* a signal interrupts a receive, not the dump, which goes on at the next one */
 			step = ++idle < PW_NETLINK_IDLE_READS_MAX ? PW_STEP_MORE : pw_dump_failure(dump, EINTR);
 		else if (n < 0)
 			step = pw_dump_failure(dump, (int)-n);
@@ -149,20 +155,6 @@ static inline enum pw_step pw_dump_receive(const struct pw_dump *dump, struct pw
 			step = pw_dump_datagram(dump, buf, (size_t)n, take);
 		dump->stats->bytes += n > 0 ? (uint32_t)n : 0;
 	}
-	return step;
-}
-
-/* Sends the request of a dump and hands every message of the wanted type to `take`. Counts messages and bytes in
- * dump->stats; fills dump->err unless it returns PW_STEP_DONE. */
-static inline enum pw_step pw_dump_run(const struct pw_dump *dump, struct pw_input *input, enum pw_stream stream,
-	const void *request, size_t len, pw_dump_take *take)
-{
-	int rc = pw_input_open(input, stream, request, len);
-	enum pw_step step;
-
-	if (rc < 0)
-		return pw_dump_failure(dump, -rc);
-	step = pw_dump_receive(dump, input, take);
 	pw_input_close(input);
 	return step;
 }
