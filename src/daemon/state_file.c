@@ -104,24 +104,12 @@ static void free_file(struct pw_state_file *file)
 	free(file);
 }
 
-/* Signals belong to the main thread. */
-static int start_thread(struct pw_state_file *file)
-{
-	sigset_t all, before;
-	int rc;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, &before);
-	rc = pthread_create(&file->thread, NULL, run, file);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return rc;
-}
-
 struct pw_state_file *pw_state_file_new(
 	const char *path, const char *loses, pw_state_file_done *done, void *context, struct pw_error *err)
 {
 	struct pw_state_file *file = calloc(1, sizeof(*file));
 	pthread_condattr_t attributes;
+	sigset_t all, before;
 	int rc = ENOMEM;
 
 	if (file == NULL) {
@@ -139,8 +127,13 @@ struct pw_state_file *pw_state_file_new(
 	file->path = strdup(path);
 	if (asprintf(&file->new_path, "%s.new", path) < 0)
 		file->new_path = NULL;
-	if (file->path != NULL && file->new_path != NULL)
-		rc = start_thread(file);
+	if (file->path != NULL && file->new_path != NULL) {
+		/* signals belong to the main thread */
+		sigfillset(&all);
+		pthread_sigmask(SIG_BLOCK, &all, &before);
+		rc = pthread_create(&file->thread, NULL, run, file);
+		pthread_sigmask(SIG_SETMASK, &before, NULL);
+	}
 	if (rc == 0)
 		return file;
 	pw_error_set(err, "%s: %s", path, strerror(rc));

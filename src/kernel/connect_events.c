@@ -174,24 +174,6 @@ static int compare_seen(const void *a, const void *b)
 	return memcmp(&((const struct seen *)a)->pool, &((const struct seen *)b)->pool, sizeof(struct events_pool));
 }
 
-static void add_pool(struct pw_connect_events *events, const struct events_pool *pool,
-	const struct events_failures *failures, uint64_t count)
-{
-	struct pw_refusals *refusals;
-
-	if (!PW_ARRAY_ROOM(events->pools, events->room, events->n + 1))
-		return;
-	refusals = &events->pools[events->n++];
-	*refusals = (struct pw_refusals){.key = pw_rings_key(pool),
-		.netns = pool->netns,
-		.count = count,
-		.last_ms = failures->boot_ns / 1000000,
-		.process = {.pid = failures->pid, .times = count < UINT32_MAX ? (uint32_t)count : UINT32_MAX},
-		.cgroup = failures->cgroup};
-	memcpy(refusals->process.name, failures->comm, sizeof(refusals->process.name) - 1);
-	pw_utf8_clean(refusals->process.name, sizeof(refusals->process.name), refusals->process.name);
-}
-
 /* Reads the map. A pool that has been quiet since the last time is taken out; a refusal in just that moment would be
  * missing in the pool's number, not in the total. */
 static void take_pools(struct pw_connect_events *events)
@@ -204,6 +186,7 @@ static void take_pools(struct pw_connect_events *events)
 
 	for (int rc = bpf_map_get_next_key(map, NULL, &next); rc == 0 && n < EVENTS_POOLS;) {
 		const struct seen key = {.pool = next}, *before;
+		struct pw_refusals *refusals;
 		uint64_t count;
 
 		pool = next;
@@ -222,7 +205,17 @@ static void take_pools(struct pw_connect_events *events)
 		if (!PW_ARRAY_ROOM(seen, room, n + 1))
 			break;
 		seen[n++] = (struct seen){.pool = pool, .count = failures.count};
-		add_pool(events, &pool, &failures, count);
+		if (!PW_ARRAY_ROOM(events->pools, events->room, events->n + 1))
+			continue;
+		refusals = &events->pools[events->n++];
+		*refusals = (struct pw_refusals){.key = pw_rings_key(&pool),
+			.netns = pool.netns,
+			.count = count,
+			.last_ms = failures.boot_ns / 1000000,
+			.process = {.pid = failures.pid, .times = count < UINT32_MAX ? (uint32_t)count : UINT32_MAX},
+			.cgroup = failures.cgroup};
+		memcpy(refusals->process.name, failures.comm, sizeof(refusals->process.name) - 1);
+		pw_utf8_clean(refusals->process.name, sizeof(refusals->process.name), refusals->process.name);
 	}
 	if (n > 0)
 		qsort(seen, n, sizeof(*seen), compare_seen);

@@ -155,36 +155,34 @@ static void note(FILE *out, const struct pw_layout *l, const char *format, ...)
 		l->plain ? "# " : "", l->plain ? "# " : "  ");
 }
 
-/* Too small for a row, or beyond max-rows. */
-static const char *why_not_listed(const struct pw_snapshot *snapshot, size_t missing, char *buf, size_t size)
-{
-	if (snapshot->pools_omitted == 0)
-		return "for too few ports";
-	if (snapshot->pools_omitted >= missing)
-		return "since max-rows is reached";
-	snprintf(buf, size, "%u since max-rows is reached, the others for too few ports", snapshot->pools_omitted);
-	return buf;
-}
-
 static void note_rows(FILE *out, const struct pw_layout *l, size_t shown)
 {
 	const struct pw_selection *selection = &l->report->selection;
 	const struct pw_snapshot *snapshot = selection->snapshot;
-	char why[96];
-	size_t known = snapshot->n_pools;
+	const size_t known = snapshot->n_pools;
+	const size_t missing = snapshot->pools_seen > known ? snapshot->pools_seen - known : 0;
+	char why[96] = "for too few ports";
 
 	if (selection->matched > shown)
 		note(out, l, "%zu of %zu pools shown.", shown, selection->matched);
 	else if (selection->matched == 0 && known > 0)
 		note(out, l, "No pool matches the filters.");
-	if (snapshot->pools_seen > known && l->report->everything)
-		note(out, l, "Not listed: %zu of %u pools, which hold reserved ports only.",
-			snapshot->pools_seen - known, snapshot->pools_seen);
-	else if (snapshot->pools_seen > known)
-		note(out, l, "Not listed: %zu of %u pools, %s. --all shows them.", snapshot->pools_seen - known,
-			snapshot->pools_seen, why_not_listed(snapshot, snapshot->pools_seen - known, why, sizeof(why)));
-	else if (known == 0)
-		note(out, l, "No pool holds a port.");
+	if (missing == 0) {
+		if (known == 0)
+			note(out, l, "No pool holds a port.");
+		return;
+	}
+	if (l->report->everything) {
+		note(out, l, "Not listed: %zu of %u pools, which hold reserved ports only.", missing,
+			snapshot->pools_seen);
+		return;
+	}
+	if (snapshot->pools_omitted >= missing)
+		snprintf(why, sizeof(why), "since max-rows is reached");
+	else if (snapshot->pools_omitted > 0)
+		snprintf(why, sizeof(why), "%u since max-rows is reached, the others for too few ports",
+			snapshot->pools_omitted);
+	note(out, l, "Not listed: %zu of %u pools, %s. --all shows them.", missing, snapshot->pools_seen, why);
 }
 
 void pw_print_notes(FILE *out, const struct pw_layout *l, size_t shown)

@@ -27,26 +27,20 @@ static bool is_dumb(const char *term)
 	return term == NULL || term[0] == '\0' || strcmp(term, "dumb") == 0 || strcmp(term, "unknown") == 0;
 }
 
-static bool wants_colour(enum pw_colour colour)
-{
-	const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
-
-	if (colour != PW_COLOUR_AUTO)
-		return colour == PW_COLOUR_ALWAYS;
-	if (!isatty(STDOUT_FILENO) || (no_color != NULL && no_color[0] != '\0') || is_dumb(term))
-		return false;
-	/* these are known to have no colours; every other one in use understands the eight of ISO 6429 */
-	return (strncmp(term, "vt", 2) != 0 || !isdigit((unsigned char)term[2])) && strstr(term, "mono") == NULL;
-}
-
 void pw_terminal_view(struct pw_view *view, enum pw_colour colour)
 {
-	const char *term = getenv("TERM");
+	const char *term = getenv("TERM"), *no_color = getenv("NO_COLOR");
+	const bool terminal = isatty(STDOUT_FILENO);
 
-	*view = (struct pw_view){.colour = wants_colour(colour), .unicode = strcmp(nl_langinfo(CODESET), "UTF-8") == 0};
+	*view = (struct pw_view){
+		.colour = colour == PW_COLOUR_ALWAYS, .unicode = strcmp(nl_langinfo(CODESET), "UTF-8") == 0};
+	/* vt100 and its kin are known to have no colours; every other one in use understands the eight of ISO 6429 */
+	if (colour == PW_COLOUR_AUTO && terminal && (no_color == NULL || no_color[0] == '\0') && !is_dumb(term))
+		view->colour = (strncmp(term, "vt", 2) != 0 || !isdigit((unsigned char)term[2])) &&
+			strstr(term, "mono") == NULL;
 	/* the fonts of the Linux console have full and half blocks only */
 	view->fine_bars = view->unicode && (term == NULL || strcmp(term, "linux") != 0);
-	if (isatty(STDOUT_FILENO))
+	if (terminal)
 		pw_terminal_resize(view);
 }
 
