@@ -485,6 +485,6 @@ void ledger_explain(const struct ledger *ledger, uint16_t port, FILE *out)
 		if (e->fd < 0)
 			fprintf(out, " orphan for %.1f..%.1f ms", (double)(now - e->settled_us) / 1000,
 				(double)(now - e->born_us) / 1000);
-		fprintf(out, " [%s]\n", e->story);
+		fprintf(out, "%s [%s]\n", e->replaced ? " (no more than a TIME_WAIT)" : "", e->story);
 	}
 }
