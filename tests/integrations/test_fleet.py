@@ -142,7 +142,12 @@ def delays_of_crossings(fleet):
 
 def test_a_crossing_on_one_of_many_is_alerted(fleet, request):
     """Within two scrape intervals, on the host that it is, and no scrape is missed."""
-    eventually(lambda: fleet.number('count(up{job="portwatch"} == 1)') == AGENTS, 60 + 3 * INTERVAL, 1)
+    def all_up():
+        up = fleet.number('count(up{job="portwatch"} == 1)')
+        assert up == AGENTS, (up, list(fleet.failing().items())[:4])
+        return True
+
+    eventually(all_up, 60 + 3 * INTERVAL, 1)
     assert not fleet.exhausted()
     began, before = time.monotonic(), fleet.usage()
     delays = delays_of_crossings(fleet)
