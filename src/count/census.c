@@ -324,9 +324,6 @@ static inline int add_tuple_socket(struct pw_census *c, const struct place *plac
 {
 	uint32_t local = place->local, tuple = place->tuple;
 	bool bound = !c->read && note_origin(c, s);
-	/* by parity and state it may have come from bind(addr, 0) */
-	bool of_bind = ((s->local_port ^ c->range.low) & 1) != 0 && s->state != PW_TIME_WAIT &&
-		(s->flags & (PW_SOCKET_HALF_OPEN | PW_SOCKET_NO_PORT)) == 0;
 	struct tuple *t;
 
 	if (tuple >= c->n_tuples || !tuple_is(c, &c->tuples[tuple], local, s->remote, s->remote_port))
@@ -334,7 +331,10 @@ static inline int add_tuple_socket(struct pw_census *c, const struct place *plac
 
 	if (bound && pw_cookies_add(&c->bound_cookies_next, origin(s)) < 0)
 		return -1;
-	if (!bound && c->locals[local].binds && of_bind && pw_cookies_add(&c->parity_cookies, origin(s)) < 0)
+	/* by parity and state it may have come from bind(addr, 0) */
+	if (!bound && c->locals[local].binds && ((s->local_port ^ c->range.low) & 1) != 0 && s->state != PW_TIME_WAIT &&
+		(s->flags & (PW_SOCKET_HALF_OPEN | PW_SOCKET_NO_PORT)) == 0 &&
+		pw_cookies_add(&c->parity_cookies, origin(s)) < 0)
 		return -1;
 	if (tuple == NONE && (tuple = new_tuple(c, local, s, place->hash)) == NONE)
 		return -1;
