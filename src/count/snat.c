@@ -299,28 +299,10 @@ int pw_snat_add(struct pw_snat *s, const struct pw_conntrack_entry *entry)
 
 /* --- begin and end of a dump --- */
 
-/* Addresses that the last dump saw translated are watched from the first entry on. */
-static void keep_seen(struct pw_snat *s)
+void pw_snat_begin(struct pw_snat *s, const struct pw_snat_range *ranges, size_t n)
 {
 	uint32_t kept = 0;
 
-	for (uint32_t i = 0; i < s->n_locals; i++) {
-		struct local *local = &s->locals[i];
-		const struct pw_snat_range *range = find_range(s, &local->address);
-
-		if (range == NULL || local->seen + 1 < s->dump)
-			continue;
-		local->low = range->low;
-		local->high = range->high;
-		s->locals[kept++] = *local;
-	}
-	s->n_locals = kept;
-	if (s->local_index.slot != NULL)
-		index_locals(s, s->local_index.mask + 1);
-}
-
-void pw_snat_begin(struct pw_snat *s, const struct pw_snat_range *ranges, size_t n)
-{
 	s->ranges = ranges;
 	s->n_ranges = n;
 	s->dump++;
@@ -343,7 +325,20 @@ void pw_snat_begin(struct pw_snat *s, const struct pw_snat_range *ranges, size_t
 	if (s->n_clients != 0)
 		pw_index_reset(&s->client_index, s->client_index.mask + 1);
 	s->n_pools = s->n_records = s->n_clients = 0;
-	keep_seen(s);
+	/* addresses that the last dump saw translated are watched from the first entry on */
+	for (uint32_t i = 0; i < s->n_locals; i++) {
+		struct local *local = &s->locals[i];
+		const struct pw_snat_range *range = find_range(s, &local->address);
+
+		if (range == NULL || local->seen + 1 < s->dump)
+			continue;
+		local->low = range->low;
+		local->high = range->high;
+		s->locals[kept++] = *local;
+	}
+	s->n_locals = kept;
+	if (s->local_index.slot != NULL)
+		index_locals(s, s->local_index.mask + 1);
 }
 
 bool pw_snat_finish(struct pw_snat *s)

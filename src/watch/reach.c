@@ -53,8 +53,40 @@ static bool is_told_of(const struct pw_watched *pool)
 	return pool->key.kind == PW_KIND_BIND && pool->key.protocol == IPPROTO_TCP && pool->thresholds != NULL;
 }
 
-static void visit_watched(const struct reach *in)
+/* What a pool without ports can take, whichever section matches it. */
+static uint32_t reach_of_empty(const struct pw_monitor *m, const struct pw_watched_ns *ns, struct pw_source *sockets)
 {
+	const struct pw_pool_key key = {.kind = PW_KIND_CONNECT, .protocol = IPPROTO_TCP};
+	struct pw_pool_counts empty, counts;
+	struct pw_portset ports;
+	uint32_t least, reach;
+
+	pw_source_pool(sockets, &key, &empty);
+	least = reach_of(m, ns, NULL, &key, &empty);
+	for (size_t i = 0; i < m->policy->n_rules; i++) {
+		const struct pw_rule *rule = &m->policy->rules[i];
+
+		if (!pw_match_ns(&rule->match, ns->name) ||
+			(rule->match.kinds != 0 && (rule->match.kinds & 1u << PW_KIND_CONNECT) == 0))
+			continue;
+		counts = empty;
+		if (rule->ports != NULL) {
+			ports = *rule->ports;
+			counts = (struct pw_pool_counts){.capacity = pw_portset_count(&ports)};
+			pw_portset_subtract(&ports, pw_census_blocked(ns->poll->census));
+			counts.free = pw_portset_count(&ports);
+			counts.fast_free = counts.free / 2;
+		}
+		reach = reach_of(m, ns, rule, &key, &counts);
+		least = reach < least ? reach : least;
+	}
+	return least;
+}
+
+static uint32_t visit_ns(const struct reach *in)
+{
+	struct pw_source *sockets = in->ns->poll->sources[PW_SOURCE_SOCKETS];
+	uint32_t least = reach_of_empty(in->monitor, in->ns, sockets), small;
 	struct pw_watched *pool, *next;
 
 	HASH_ITER(hh, in->monitor->pools.pools, pool, next)
@@ -66,48 +98,6 @@ static void visit_watched(const struct reach *in)
 				? pool->counts.capacity / DRIFT_PART
 				: UINT32_MAX,
 			in->context);
-}
-
-/* A pool without ports of a section that names its ports. */
-static struct pw_pool_counts empty_of(const struct pw_rule *rule, const struct pw_census *census)
-{
-	struct pw_portset ports = *rule->ports;
-	struct pw_pool_counts counts = {.capacity = pw_portset_count(&ports)};
-
-	pw_portset_subtract(&ports, pw_census_blocked(census));
-	counts.free = pw_portset_count(&ports);
-	counts.fast_free = counts.free / 2;
-	return counts;
-}
-
-/* What a pool without ports can take, whichever section matches it. */
-static uint32_t reach_of_empty(const struct pw_monitor *m, const struct pw_watched_ns *ns, struct pw_source *sockets)
-{
-	const struct pw_pool_key key = {.kind = PW_KIND_CONNECT, .protocol = IPPROTO_TCP};
-	struct pw_pool_counts empty, counts;
-	uint32_t least, reach;
-
-	pw_source_pool(sockets, &key, &empty);
-	least = reach_of(m, ns, NULL, &key, &empty);
-	for (size_t i = 0; i < m->policy->n_rules; i++) {
-		const struct pw_rule *rule = &m->policy->rules[i];
-
-		if (!pw_match_ns(&rule->match, ns->name) ||
-			(rule->match.kinds != 0 && (rule->match.kinds & 1u << PW_KIND_CONNECT) == 0))
-			continue;
-		counts = rule->ports != NULL ? empty_of(rule, ns->poll->census) : empty;
-		reach = reach_of(m, ns, rule, &key, &counts);
-		least = reach < least ? reach : least;
-	}
-	return least;
-}
-
-static uint32_t visit_ns(const struct reach *in)
-{
-	struct pw_source *sockets = in->ns->poll->sources[PW_SOURCE_SOCKETS];
-	uint32_t least = reach_of_empty(in->monitor, in->ns, sockets), small;
-
-	visit_watched(in);
 	if (in->ns->poll->status == PW_POLL_COUNTED) {
 		small = least / SMALL_PART + 1;
 		pw_source_each(sockets, small, visit_pool, (void *)in);
