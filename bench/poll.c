@@ -194,7 +194,8 @@ static void open_bench(struct bench *bench, const char *how)
 	const bool probe = strcmp(how, "probe") == 0;
 	struct pw_error err;
 	const bool all = strcmp(how, "all") == 0 || strcmp(how, "bpf-all") == 0;
-	const struct pw_host_options options = {.probe = probe, .all = all};
+	const bool owned = strcmp(how, "bpf-unowned") != 0 && strcmp(how, "bpf-helper") != 0;
+	const struct pw_host_options options = {.probe = probe, .all = all, .unowned = !owned};
 
 	pw_policy_defaults(&bench->policy);
 	bench->host = pw_host_new();
@@ -211,7 +212,6 @@ static void open_bench(struct bench *bench, const char *how)
 	if (bench->host->backend == NULL)
 		fail("backend", &err);
 	bench->walks = true;
-	pw_walk_set_owners(bench->host->backend, strcmp(how, "bpf") == 0 || all);
 }
 
 static void close_bench(struct bench *bench)

@@ -26,6 +26,9 @@
 /* How long notifications wait for the disk to have the state file that tells of them. */
 #define HOLD_MS 1000
 
+/* Who has the sockets is read so often where that costs a third of the poll, and beyond that only when it matters. */
+#define OWNERS_MS 10000
+
 struct pw_collector {
 	const struct pw_config *config;
 	struct pw_exchange *exchange;
@@ -43,6 +46,8 @@ struct pw_collector {
 	bool walks;                          /* sockets are read by BPF */
 	bool probing;                        /* ports in doubt are probed */
 	bool chosen, chose_probing;          /* that is decided, and was said */
+	bool wants_owners;                   /* the last poll was to know who has the sockets ... */
+	uint64_t owned_ms;                   /* ... and when the last that did began; 0: none */
 	bool confined;                       /* other namespaces are wanted, and may not be entered: said once */
 	bool omitting;                       /* some active alarms have no row: said once */
 	struct pw_state_file *state_file;    /* or NULL */
@@ -316,6 +321,8 @@ static void set_host_options(struct pw_collector *collector)
 			.interval_ms = config->poll_interval_ms,
 			.idle_interval_ms = config->idle_interval_ms,
 			.look = collector->ringing.looks,
+			.unowned = collector->walks && collector->owned_ms != 0 && !collector->wants_owners &&
+				pw_clock_boot_ms() - collector->owned_ms < OWNERS_MS,
 			.silent = collector->ringing.rings != NULL && !collector->ringing.looks,
 			.stopping = collector->stopping,
 			.gone = end_failure,
@@ -496,6 +503,8 @@ void pw_collector_poll(struct pw_collector *collector)
 	follow_connects(collector);
 	pw_ringing_start(&collector->ringing, collector->config, collector->monitor);
 	set_host_options(collector);
+	if (!host->options.unowned)
+		collector->owned_ms = start_us / 1000;
 	if (pw_host_poll(host) < 0)
 		return;
 	for (size_t i = 0; i < host->n; i++)
@@ -512,6 +521,11 @@ void pw_collector_poll(struct pw_collector *collector)
 	pw_ringing_tell(&collector->ringing, &poll);
 	pw_monitor_take(collector->monitor, &poll);
 	pw_ringing_arm(&collector->ringing, collector->monitor);
+	collector->wants_owners = pw_monitor_wants_owners(collector->monitor);
+	if (collector->wants_owners && host->options.unowned) {
+		pw_host_take_owners(host);
+		collector->owned_ms = poll.now_ms;
+	}
 	n = pw_monitor_questions(collector->monitor, &questions);
 	if (pw_connect_events_latency(collector->events) != NULL)
 		pw_latency_answer(pw_connect_events_latency(collector->events), questions,

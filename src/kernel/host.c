@@ -45,6 +45,7 @@ void pw_host_free(struct pw_host *host)
 	pw_owner_names_free(host->owner_names);
 	free(host->namespaces);
 	free(host->polls);
+	free(host->wanted);
 	free(host);
 }
 
@@ -430,8 +431,7 @@ int pw_host_poll(struct pw_host *host)
 {
 	const uint32_t time_ms = host->options.interval_ms > TIME_MIN_MS ? host->options.interval_ms : TIME_MIN_MS;
 	const uint64_t end_ms = host->options.interval_ms != 0 ? pw_clock_boot_ms() + time_ms : UINT64_MAX;
-	struct pw_namespace **wanted;
-	size_t n = 0, first = 1;
+	size_t first = 1;
 
 	find_namespaces(host);
 	/* the position from which other namespaces are read at this poll */
@@ -441,22 +441,20 @@ int pw_host_poll(struct pw_host *host)
 	host->turn = 0;
 	host->sockets = 0;
 	share_sockets(host);
-	wanted = reallocarray(NULL, host->n + 1, sizeof(*wanted));
-	if (wanted == NULL)
+	host->n_wanted = 0;
+	if (!PW_ARRAY_ROOM(host->wanted, host->wanted_room, host->n + 1))
 		return -1;
 	for (size_t i = 0; i < host->n; i++) {
 		struct pw_namespace *ns;
 
-		if (host->options.stopping != NULL && host->options.stopping()) {
-			free(wanted);
+		if (host->options.stopping != NULL && host->options.stopping())
 			return -1;
-		}
 		/* the own one, then the others, beginning with that whose turn it is */
 		ns = host->namespaces[i == 0 ? 0 : 1 + (first + i - 2) % (host->n - 1)];
 		if (i > 1 && pw_clock_boot_ms() >= end_ms)
 			skip(host, ns);
 		else if (read_namespace(host, ns))
-			wanted[n++] = ns;
+			host->wanted[host->n_wanted++] = ns;
 	}
 	if (host->turn != 0 && !host->slow)
 		pw_log(LOG_WARNING, "polls of %zu network namespaces take longer than poll-interval: they take turns",
@@ -464,10 +462,20 @@ int pw_host_poll(struct pw_host *host)
 	else if (host->turn == 0 && host->slow)
 		pw_log(LOG_NOTICE, "all network namespaces are read at each poll again");
 	host->slow = host->turn != 0;
-	if (n > 0)
-		take(host, wanted, n);
-	free(wanted);
+	host->backend->unowned = host->options.unowned;
+	if (host->n_wanted > 0)
+		take(host, host->wanted, host->n_wanted);
 	for (size_t i = 0; i < host->n; i++)
 		pw_namespace_result(host->namespaces[i], &host->polls[i]);
 	return 0;
+}
+
+void pw_host_take_owners(struct pw_host *host)
+{
+	host->backend->unowned = false;
+	if (host->n_wanted == 0)
+		return;
+	take(host, host->wanted, host->n_wanted);
+	for (size_t i = 0; i < host->n; i++)
+		host->polls[i].unowned = host->namespaces[i]->unowned;
 }

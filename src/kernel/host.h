@@ -39,7 +39,8 @@ struct pw_host_options {
 	 * that come to nothing have theirs at the next poll */
 	uint32_t interval_ms, idle_interval_ms; /* 0: all the time that it takes */
 	bool look;                              /* take them all the same, wherever something may be listed */
-	bool silent; /* no connect pool has reached a threshold since they were taken: the kernel would have told */
+	bool unowned; /* who has the sockets need not be known at this poll; see pw_host_take_owners() */
+	bool silent;  /* no connect pool has reached a threshold since they were taken: the kernel would have told */
 	/* each may be NULL: asked between two namespaces, true gives the poll up; told before a namespace that has
 	 * gone is forgotten */
 	bool (*stopping)(void);
@@ -50,6 +51,8 @@ struct pw_host_options {
 struct pw_host {
 	struct pw_namespace **namespaces; /* in the order of their indexes */
 	struct pw_ns_poll *polls;         /* what the last poll found, one a namespace */
+	struct pw_namespace **wanted;     /* whose sockets the last poll has taken at one go */
+	size_t n_wanted, wanted_room;
 	size_t n;
 	size_t n_fixed; /* the first ones: those that were added */
 	size_t room, polls_room;
@@ -83,5 +86,8 @@ void pw_host_set_options(struct pw_host *host, const struct pw_host_options *opt
 /* One poll: fills host->polls, which is valid until the next. What fails, fails for its namespace. Returns 0, or -1
  * when the poll was given up, since half of the namespaces would look like the end of all alarms in the others. */
 int pw_host_poll(struct pw_host *host);
+
+/* After a poll without owners: takes the sockets of its censuses once more, with them. The numbers are those of now then. */
+void pw_host_take_owners(struct pw_host *host);
 
 #endif

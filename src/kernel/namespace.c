@@ -226,6 +226,7 @@ void pw_namespace_result(struct pw_namespace *ns, struct pw_ns_poll *out)
 		.name = ns->name,
 		.cookie = ns->cookie,
 		.status = PW_POLL_FAILED,
+		.unowned = ns->unowned,
 		.census = ns->census,
 		.conntrack = {.state = PW_STATE_NORMAL},
 		.sources = {sockets, ns->translated},

@@ -30,12 +30,6 @@ struct pw_backend *pw_walk_backend_by_helper(struct pw_error *err)
 	return NULL;
 }
 
-void pw_walk_set_owners(struct pw_backend *backend, bool owners)
-{
-	(void)backend;
-	(void)owners;
-}
-
 void pw_walk_stats(const struct pw_backend *backend, struct pw_walk_stats *out)
 {
 	(void)backend;
@@ -73,8 +67,7 @@ struct walk {
 	struct pw_backend backend;
 	struct walk_bpf *bpf;
 	const uint64_t *records; /* WALK_WORDS of them, mapped */
-	bool owners;
-	uint64_t *inodes; /* of the namespaces that were listed */
+	uint64_t *inodes;        /* of the namespaces that were listed */
 	size_t inodes_room;
 	/* of a take */
 	struct pw_walk_stats stats;
@@ -329,7 +322,7 @@ static int walk_table(
 	job->mask = mask;
 	job->count = pass == BOUND ? BIND_RUN : TCP_RUN;
 	job->width = WALK_BUCKETS;
-	job->owners = walk->owners;
+	job->owners = !walk->backend.unowned;
 	for (uint64_t first = 0; first <= mask; first = job->next) {
 		job->first = (uint32_t)first;
 		if (run(walk, program, err) < 0)
@@ -545,7 +538,7 @@ static void set_counts(struct pw_namespace *ns, const struct walk_count *count)
 			.tcp = count->tcp, .tcp_time_wait = count->time_wait, .udp = count->udp};
 }
 
-static void end(struct target *target)
+static void end(struct target *target, bool unowned)
 {
 	if (target->ns->counted_only)
 		return;
@@ -555,6 +548,7 @@ static void end(struct target *target)
 	}
 	pw_census_finish(target->ns->census);
 	target->ns->taken = !target->failed;
+	target->ns->unowned = unowned;
 }
 
 /* A namespace with tables of its own may end while these are walked: what could not be read then is no failure. */
@@ -602,7 +596,7 @@ static void take(struct pw_backend *backend, struct pw_namespace *const *wanted,
 	if (rc == 0)
 		rc = walk_tables(walk, UDP, &err);
 	for (size_t i = 0; i < walk->n && rc == 0; i++) {
-		end(&walk->targets[i]);
+		end(&walk->targets[i], backend->unowned);
 		set_counts(walk->targets[i].ns, &walk->bpf->bss->counts[i]);
 	}
 	remove_targets(walk);
@@ -653,7 +647,6 @@ static struct pw_backend *open_backend(bool direct, struct pw_error *err)
 		.interface = interface,
 		.take = take,
 		.free = walk_free};
-	walk->owners = true;
 	if (load(walk, direct, err) == 0) {
 		find_out_about_orphans(walk);
 		return &walk->backend;
@@ -670,11 +663,6 @@ struct pw_backend *pw_walk_backend(struct pw_error *err)
 struct pw_backend *pw_walk_backend_by_helper(struct pw_error *err)
 {
 	return open_backend(false, err);
-}
-
-void pw_walk_set_owners(struct pw_backend *backend, bool owners)
-{
-	((struct walk *)backend)->owners = owners;
 }
 
 void pw_walk_stats(const struct pw_backend *backend, struct pw_walk_stats *out)

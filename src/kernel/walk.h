@@ -34,8 +34,4 @@ struct pw_walk_stats {
 
 void pw_walk_stats(const struct pw_backend *backend, struct pw_walk_stats *out);
 
-/* Whether every take reads the control group and the user of each socket, as at the start. It makes the walk half as
- * dear again. */
-void pw_walk_set_owners(struct pw_backend *backend, bool owners);
-
 #endif

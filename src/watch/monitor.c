@@ -19,6 +19,11 @@
  * time. One rise is no matter. */
 #define FLAP_FORGOTTEN 1001
 
+/* Who has the sockets of a pool is asked anew when their number has changed by more than so many, and by more than this part
+ * of them. */
+#define OWNED_MORE 4
+#define OWNED_PART 8
+
 /* --- life and settings ------------------------------------------------------------------------------------------ */
 
 /* Pools remembered at most, whatever the host does: all that can have rows, and as many again as fewer than four
@@ -253,6 +258,28 @@ size_t pw_monitor_questions(struct pw_monitor *m, struct pw_question **questions
 	return m->n_questions;
 }
 
+/* Those in TIME_WAIT have no owner. */
+static uint32_t count_owned(const struct pw_watched *pool)
+{
+	return pool->counts.used - pool->counts.time_wait;
+}
+
+bool pw_monitor_wants_owners(const struct pw_monitor *m)
+{
+	for (size_t i = 0; i < m->n_events; i++)
+		if (m->events[i].pool->key.kind != PW_KIND_SNAT)
+			return true;
+	for (size_t i = 0; i < m->rows.n; i++) {
+		const struct pw_watched *pool = m->rows.pools[i];
+		const uint32_t now = count_owned(pool), was = pool->owned;
+
+		if (pool->key.kind != PW_KIND_SNAT && pool->poll == m->poll_number &&
+			(!pool->owner_told || (now > was ? now - was : was - now) > OWNED_MORE + was / OWNED_PART))
+			return true;
+	}
+	return false;
+}
+
 /* Takes over what the host has answered. */
 static void take_answers(struct pw_monitor *m)
 {
@@ -263,8 +290,12 @@ static void take_answers(struct pw_monitor *m)
 		if (q->wants_zone)
 			snprintf(pool->zone_name, sizeof(pool->zone_name), "%s", q->zone_name);
 		if (q->wants_owner) { /* without new numbers it keeps the owner that it had */
-			snprintf(pool->owner, sizeof(pool->owner), "%s", q->owner);
 			pool->states = q->states;
+		}
+		if (q->wants_owner && (!q->ns->unowned || pool->key.kind == PW_KIND_SNAT)) {
+			snprintf(pool->owner, sizeof(pool->owner), "%s", q->owner);
+			pool->owned = count_owned(pool);
+			pool->owner_told = true;
 		}
 		if (q->wants_latency || q->latency_us != 0) {
 			pool->latency_us = q->latency_us;

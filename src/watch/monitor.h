@@ -34,6 +34,7 @@ struct pw_ns_poll {
 	const char *name; /* "" = the daemon's own */
 	uint64_t cookie;  /* SO_NETNS_COOKIE: another one is another namespace, whatever its name; 0 = not known */
 	enum pw_poll_status status;
+	bool unowned;                          /* who has the sockets is not known */
 	struct pw_census *census;              /* its range and totals are valid with COUNTED and QUIET */
 	uint32_t tcp, tcp_time_wait, udp;      /* sockets of the whole namespace (sockstat), not only of the range */
 	struct pw_conntrack_row conntrack;     /* its connection tracking table */
@@ -137,6 +138,10 @@ void pw_monitor_rang(struct pw_monitor *monitor, const struct pw_pool_key *key);
  * is taken. A poll of which every namespace FAILED counts as a poll error; poll_ms then stays that of the last good
  * one. */
 void pw_monitor_take(struct pw_monitor *monitor, const struct pw_poll *poll);
+
+/* Between step 1 and step 2: whether it matters that this poll knows who has the sockets (struct pw_ns_poll.unowned): of a
+ * pool that has an event, or a row that did not name anybody yet, or that has changed much since it did. */
+bool pw_monitor_wants_owners(const struct pw_monitor *monitor);
 
 /* Step 2: what the host is to answer, in place, before it goes on. Returns how many there are; *questions is the
  * monitor's, and valid until the next poll is taken. Latency is wanted of at most 16 pools, the worst in warning or

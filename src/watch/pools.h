@@ -99,6 +99,8 @@ struct pw_watched {
 	uint32_t position; /* of that row, or PW_NO_POSITION */
 	char zone_name[IF_NAMESIZE];
 	char owner[PW_OWNER_TEXT_MAX];
+	bool owner_told; /* what that was found out with: */
+	uint32_t owned;  /* sockets beside those in TIME_WAIT */
 	struct pw_pool_states states;
 	UT_hash_handle hh;
 	struct pw_watched *next_removed;

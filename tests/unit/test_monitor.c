@@ -1331,6 +1331,45 @@ static void owners_are_named(void **unused)
 	assert_string_equal(row(FIXTURE_POOL)->owner, ""); /* TIME_WAIT has none */
 }
 
+static bool wants_owners(unsigned used)
+{
+	fixture_connects(&f, "10.0.0.1", "10.0.0.9", 443, used);
+	own(f.ns.unowned ? 0 : used, 8);
+	fixture_poll(&f);
+	return pw_monitor_wants_owners(f.monitor);
+}
+
+/* A poll that does not know them keeps what is known, and is told where that will not do. */
+static void owners_are_kept(void **unused)
+{
+	unsigned asked = 0;
+
+	(void)unused;
+	f.ns.owner_name = name_owner;
+	f.ns.context = &asked;
+	f.ns.unowned = true;
+	assert_true(wants_owners(100)); /* whoever has them was never said */
+	assert_string_equal(row(FIXTURE_POOL)->owner, "");
+	f.ns.unowned = false;
+	wants_owners(100);
+	assert_string_equal(row(FIXTURE_POOL)->owner, "user 8");
+	f.ns.unowned = true;
+	assert_false(wants_owners(100));
+	assert_false(wants_owners(116));
+	assert_false(wants_owners(84));
+	assert_string_equal(row(FIXTURE_POOL)->owner, "user 8");
+	assert_int_equal(row(FIXTURE_POOL)->states.established, 84);
+	assert_true(wants_owners(117));
+	assert_true(wants_owners(83));
+	wants_owners(600); /* an alarm */
+	f.ns.unowned = false;
+	assert_int_equal(f.n_events, 1);
+	assert_true(pw_monitor_wants_owners(f.monitor));
+	wants_owners(600);
+	f.ns.unowned = true;
+	assert_false(wants_owners(600));
+}
+
 static void namespace_row_tells_the_range(void **unused)
 {
 	const struct pw_ns_row *ns;
@@ -1729,6 +1768,7 @@ int main(void)
 		TEST(namespaces_are_apart),
 		TEST(zones_have_names),
 		TEST(owners_are_named),
+		TEST(owners_are_kept),
 		TEST(namespace_row_tells_the_range),
 		TEST(alarmed_namespace_is_known),
 		TEST(latency_is_measured_where_it_hurts),
