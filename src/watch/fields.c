@@ -339,8 +339,7 @@ static const struct pw_field pool_fields[] = {
 		.never = true),
 	FIELD(40, "peakBound", GAUGE32, "ports", "The peak was no higher than this", IN(peak_bound)),
 	FIELD(41, "allocLatencyP99", GAUGE32, "microseconds",
-		"99 of 100 ports took the kernel no longer; 0 is not measured, or by a probe only",
-		IN(alloc_latency_p99_us)),
+		"What 99 of 100 ports took at most; 0 is not measured, or by a probe only", IN(alloc_latency_p99_us)),
 	FIELD(33, "label", TEXT, NO_UNIT, "The pool section that matches", IN(label)),
 	FIELD(28, "owner", TEXT, NO_UNIT, "Who holds most of the sockets", IN(owner)),
 };
