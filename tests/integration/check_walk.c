@@ -480,7 +480,7 @@ static void what_stays_is_never_missed(void **state)
 			   churning = connect_key("127.0.0.1", "127.0.0.11", 82);
 	struct churn *churn = calloc(1, sizeof(*churn));
 	unsigned walks = 0;
-	double error = 0;
+	double error = 0, moved = 0;
 
 	(void)state;
 	socket_listening("127.0.0.10", 82, 0);
@@ -491,17 +491,25 @@ static void what_stays_is_never_missed(void **state)
 		churn_one(churn, i);
 	assert_int_equal(pthread_create(&churn->thread, NULL, replace, churn), 0);
 	for (; walks < 100 || (atomic_load(&churn->replaced) < 20000 && walks < 2000); walks++) {
+		const unsigned before = atomic_load(&churn->replaced);
 		struct pw_namespace *ns = take_by_walk();
+		const unsigned meanwhile = atomic_load(&churn->replaced) - before +
+			2; /* and one under way at either end */
+		const unsigned wrong = (unsigned)abs((int)counts_of(ns, &churning).used - CHURNING);
 
 		assert_int_equal(counts_of(ns, &stable).used, STABLE);
-		error += abs((int)counts_of(ns, &churning).used - CHURNING);
+		assert_in_range(wrong, 0, meanwhile);
+		error += wrong;
+		moved += meanwhile;
 		pw_namespace_free(ns);
 	}
 	atomic_store(&churn->stop, true);
 	pthread_join(churn->thread, NULL);
-	print_message("%u walks, %u connections replaced, %.2f of %d counted wrong on average\n", walks,
-		atomic_load(&churn->replaced), error / walks, CHURNING);
-	assert_true(error / walks <= CHURNING / 20.0);
+	print_message(
+		"%u walks, %u connections replaced, %.2f of %d counted wrong on average, %.1f replaced during a walk\n",
+		walks, atomic_load(&churn->replaced), error / walks, CHURNING, moved / walks);
+	/* how many are replaced during a walk is up to the machine */
+	assert_true(error <= moved / 2);
 	free(churn);
 }
 
