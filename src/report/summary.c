@@ -95,7 +95,9 @@ static void print_clock(FILE *out, const struct pw_layout *l)
 		add_part(&parts, "%s", source);
 	add_part(&parts, "%s", stamp);
 	add_part(&parts, "every %g s", snapshot->poll_interval_ms / 1000.0);
-	add_part(&parts, "poll took %.1f ms", snapshot->poll_duration_us / 1000.0);
+	/* there is no room for both in 80 columns */
+	if (source[0] == '\0' || l->plain || l->view->width >= 100)
+		add_part(&parts, "poll took %.1f ms", snapshot->poll_duration_us / 1000.0);
 	if (l->view->height > 0)
 		add_part(&parts, "q quits");
 	print_parts(out, l, &parts);

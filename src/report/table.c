@@ -203,7 +203,7 @@ static void lay_out(struct pw_layout *l, const struct pw_report *report, const s
 	if (report->watching && view->width >= 72)
 		l->spark = view->width < 100 ? 12 : view->width < 160 ? 18 : PW_HISTORY_STEPS;
 	if (l->spark > 0 && view->width < 130)
-		l->bar = 8; /* names need the room */
+		l->bar = view->width < 100 ? 0 : 8; /* names need the room, and the past ends in the present */
 	/* columns that the cells of fixed width take, with the blank behind each */
 	fixed = (l->bar > 0 ? l->bar + 1 : 0) + (l->spark > 0 ? l->spark + 1 : 0);
 	for (size_t i = 0; i < N_COLUMNS; i++)
