@@ -165,6 +165,7 @@ static void narrowed(void **unused)
 	assert_int_equal(answer.snapshot->active_alarms, 1);
 	assert_int_equal(answer.snapshot->alarms[0].pool, 1);
 	pw_snapshot_unref(answer.snapshot);
+	free(answer.events);
 	assert_int_equal(pw_answer_parse(text, strlen(text), two, 2, &answer, &err), -1);
 	assert_string_equal(err.text, "it does not watch a namespace red");
 	assert_null(answer.snapshot);
