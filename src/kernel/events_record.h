@@ -40,7 +40,7 @@ struct events_slot {
 	__u32 limit;    /* from which on it rings */
 	__u32 frees;    /* sockets of the pool `tag` that gave their port back */
 	__u32 seen;     /* of user space */
-	__s32 high;     /* the highest count - frees since then, before a first socket went to TIME_WAIT ... */
+	__s32 high;     /* the highest count - frees before a first socket went to TIME_WAIT ... */
 	__s32 top;      /* ... and at any time, as if TIME_WAIT never ended */
 	__u32 tag;      /* EVENTS_TAG of its pool, 0 = none yet */
 	__u8 rung;      /* it rings once */

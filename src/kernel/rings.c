@@ -24,8 +24,8 @@
 /* What a slot had counted at the last look. */
 struct past {
 	uint32_t slot, count, tag;
-	int32_t least, most, net;
-	bool rung, known, lingering;
+	int32_t least, most;
+	bool rung, known;
 };
 
 struct pw_rings {
@@ -40,8 +40,7 @@ struct pw_rings {
 	bool armed, was_armed;   /* the limits hold; held until the last look */
 	struct pw_ring *rung;
 	size_t n_rung, rung_room;
-	struct past *past;            /* in the order of their slots */
-	uint32_t freed[EVENTS_SLOTS]; /* since the look began, at the mark */
+	struct past *past; /* in the order of their slots */
 	size_t n_past, past_room;
 	struct {
 		uint32_t limit, drift, tag;
@@ -166,26 +165,6 @@ bool pw_rings_quiet(const struct pw_rings *rings)
 	return rings->armed && poll(&fd, 1, 0) == 0 && count_lost(rings) == rings->lost;
 }
 
-/* What a slot says of its pool since the last look began. From now on it says it of this one. */
-static struct past read_slot(struct events_slot *slot, uint32_t number)
-{
-	const int32_t count = (int32_t)__atomic_exchange_n(&slot->count, 0, __ATOMIC_RELAXED);
-	const int32_t freed = (int32_t)__atomic_exchange_n(&slot->frees, 0, __ATOMIC_RELAXED);
-	const struct past past = {.slot = number,
-		.count = count > 0 ? (uint32_t)count : 0,
-		.tag = slot->tag,
-		.least = slot->high,
-		.most = slot->top,
-		.net = count - freed,
-		.rung = slot->rung != 0,
-		.known = slot->mixed == 0 && slot->tag != SEVERAL,
-		.lingering = slot->lingering != 0};
-
-	slot->high = slot->top = 0;
-	slot->rung = slot->mixed = slot->lingering = 0;
-	return past;
-}
-
 size_t pw_rings_look(struct pw_rings *rings, const struct pw_ring **rung)
 {
 	rings->n_rung = 0;
@@ -196,10 +175,21 @@ size_t pw_rings_look(struct pw_rings *rings, const struct pw_ring **rung)
 	for (uint32_t i = 0; i < EVENTS_SLOTS; i++) {
 		struct events_slot *slot = &rings->slots[i];
 		struct past past;
+		int32_t count;
 
-		if (slot->count == 0 && slot->frees == 0 && slot->rung == 0 && slot->top == 0 && slot->lingering == 0)
+		if (slot->count == 0 && slot->frees == 0 && slot->rung == 0)
 			continue;
-		past = read_slot(slot, i);
+		/* what it says of its pool, from the end of the last look on */
+		count = (int32_t)__atomic_exchange_n(&slot->count, 0, __ATOMIC_RELAXED);
+		past = (struct past){.slot = i,
+			.count = count > 0 ? (uint32_t)count : 0,
+			.tag = slot->tag,
+			.least = slot->high - (int32_t)slot->seen,
+			.most = slot->top,
+			.rung = slot->rung != 0,
+			.known = slot->mixed == 0 && slot->tag != SEVERAL};
+		__atomic_exchange_n(&slot->frees, 0, __ATOMIC_RELAXED);
+		slot->rung = slot->mixed = 0;
 		if (PW_ARRAY_ROOM(rings->past, rings->past_room, rings->n_past + 1))
 			rings->past[rings->n_past++] = past;
 	}
@@ -226,18 +216,8 @@ static const struct past *find_past(const struct pw_rings *rings, uint32_t slot)
 
 void pw_rings_mark(struct pw_rings *rings)
 {
-	for (uint32_t i = 0; i < EVENTS_SLOTS; i++) {
-		struct events_slot *slot = &rings->slots[i];
-		const int32_t count = (int32_t)slot->count;
-
-		slot->seen = count > 0 ? (uint32_t)count : 0;
-		rings->freed[i] = slot->frees;
-		/* an event of just before the look may have written what was true before it */
-		if (slot->high > count)
-			slot->high = count;
-		if (slot->top > count)
-			slot->top = count;
-	}
+	for (uint32_t i = 0; i < EVENTS_SLOTS; i++)
+		rings->slots[i].seen = rings->slots[i].count;
 }
 
 void pw_rings_since(
@@ -249,18 +229,13 @@ void pw_rings_since(
 	uint32_t tag, slot = find_slot(rings, netns, key, &tag), bind_tag, bind;
 	const struct past *past = find_past(rings, slot), *bound;
 
-	*out = (struct pw_pool_since){
-		.known = rings->was_armed, .seen = rings->slots[slot].seen, .freed = rings->freed[slot]};
+	*out = (struct pw_pool_since){.known = rings->was_armed};
 	if (!rings->was_armed)
 		return;
 	bind = find_slot(rings, netns, NULL, &bind_tag);
 	bound = find_past(rings, bind);
 	out->told = (past != NULL && past->rung) || (bound != NULL && bound->rung) || rings->slots[slot].count != 0 ||
 		rings->slots[bind].count != 0;
-	out->tracked = past != NULL ? past->known && past->tag == tag
-				    : rings->slots[slot].tag == tag && rings->slots[slot].mixed == 0;
-	out->end_least = past != NULL && past->lingering ? -INT32_MAX / 2 : (past != NULL ? past->net : 0) - doubt;
-	out->end_most = (past != NULL ? past->net : 0) + doubt;
 	if (past == NULL)
 		return;
 	out->allocations = past->count;
@@ -302,6 +277,25 @@ void pw_rings_limit(
 	lower(rings, find_slot(rings, netns, NULL, &tag), ports / BIND_PART + 1);
 }
 
+/* Counts go on from what was allocated while the sockets were read: part of it has been seen. What was given back
+ * since is the other part of the doubt. Returns by how much the slot grew while they were read, at most. */
+static int32_t rebase(struct events_slot *slot, uint32_t tag)
+{
+	uint32_t freed = slot->frees != 0 ? __atomic_exchange_n(&slot->frees, 0, __ATOMIC_RELAXED) : 0;
+	uint32_t count = slot->count;
+	int32_t grown = (int32_t)(slot->seen - freed);
+
+	/* what another pool has put in the way of this one's is not known until the next look */
+	if (tag != 0 && slot->tag != 0 && slot->tag != tag)
+		slot->mixed = 1;
+	if (tag != 0 || count == 0)
+		slot->tag = tag;
+	slot->seen += freed;
+	slot->high = slot->top = (int32_t)count;
+	slot->lingering = 0;
+	return grown;
+}
+
 bool pw_rings_arm(struct pw_rings *rings, uint32_t least)
 {
 	bool silent = *rings->by_address || !rings->binds; /* else what was taken meanwhile was not counted */
@@ -314,13 +308,8 @@ bool pw_rings_arm(struct pw_rings *rings, uint32_t least)
 
 		if (slot->limit != limit)
 			slot->limit = limit;
-		if ((int64_t)slot->seen - rings->freed[i] > (int64_t)rings->next[i].drift)
-			silent = false;
-		/* what another pool has put in the way of this one's is not known until the next look */
-		if (rings->next[i].tag != 0 && slot->tag != 0 && slot->tag != rings->next[i].tag)
-			slot->mixed = 1;
-		if (rings->next[i].tag != 0 || slot->count == 0)
-			slot->tag = rings->next[i].tag;
+		if (slot->tag != 0 || slot->count != 0 || rings->next[i].tag != 0)
+			silent = rebase(slot, rings->next[i].tag) <= (int64_t)rings->next[i].drift && silent;
 	}
 	/* the program rings at an allocation: those that it counted before the limits were there were too early */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);

@@ -52,10 +52,7 @@ struct pw_pool_since {
 	bool told;            /* it told that the pool may have reached a threshold, or has more to tell by now */
 	bool sure;            /* the rest is of this pool alone */
 	uint32_t allocations; /* that began */
-	int32_t least, most;  /* by so many ports its use was above that when the look before began, at the highest */
-	bool tracked;         /* the next is known */
-	int32_t end_least, end_most; /* the same when this look began */
-	uint32_t seen, freed; /* taken and given back since this look began: what was counted may have them or not */
+	int32_t least, most;  /* by so many ports its use was above that of the look before, at the highest */
 };
 
 /* One poll. */

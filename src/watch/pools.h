@@ -69,8 +69,8 @@ struct pw_watched {
 	uint64_t trend_poll;
 	uint32_t peak, peak_bound; /* the highest use that is known; it was no higher than that */
 	uint64_t peak_ms;
-	/* what the kernel tells is over these, when the poll `base_poll` began */
-	uint32_t base_least, base_most; /* without what TIME_WAIT gives back unseen, and with it */
+	/* what the kernel tells is over these, of the poll `base_poll` */
+	uint32_t base_used, base_time_wait;
 	uint64_t base_poll;
 	struct pw_pool_counts worst; /* since the poll before: what the state goes by */
 	bool unheard;                /* the kernel would have told of a threshold, and did not */

@@ -56,36 +56,12 @@ struct taking {
 	size_t n_small, small_room;
 };
 
-static uint32_t clamp(int64_t ports, uint32_t capacity)
-{
-	return ports < 0 ? 0 : ports > (int64_t)capacity ? capacity : (uint32_t)ports;
-}
-
-/* What it used when this look began: as it was counted, less what came in meanwhile, or what it used when the look before
- * began, and what was taken and given back since. Ports in TIME_WAIT may become free unseen. */
-static void take_base(const struct taking *in, struct pw_watched *pool, const struct pw_pool_since *since, bool based)
-{
-	const struct pw_pool_counts *counts = &pool->counts;
-	int64_t least = (int64_t)counts->used - counts->time_wait - since->seen,
-		most = (int64_t)counts->used + since->freed;
-	int64_t end_least = (int64_t)pool->base_least + since->end_least,
-		end_most = (int64_t)pool->base_most + since->end_most;
-
-	if (based && since->tracked && end_least > least)
-		least = end_least;
-	if (based && since->tracked && end_most < most)
-		most = end_most;
-	pool->base_least = clamp(least, counts->capacity);
-	pool->base_most = clamp(most > least ? most : least, counts->capacity);
-	pool->base_poll = in->monitor->poll_number;
-}
-
-/* What happened since the last look. */
+/* What happened since the last look. Ports in TIME_WAIT by then may have become free meanwhile, unseen. */
 static void take_since(const struct taking *in, struct pw_watched *pool)
 {
 	const struct pw_poll *poll = in->poll;
 	const bool based = pool->base_poll != 0 && pool->base_poll == in->monitor->look_number;
-	const uint32_t used = pool->counts.used, base = based ? pool->base_least : 0;
+	const uint32_t used = pool->counts.used, base = based ? pool->base_used - pool->base_time_wait : 0;
 	struct pw_pool_since since = {.known = false};
 	uint32_t more, bound = used;
 
@@ -102,7 +78,7 @@ static void take_since(const struct taking *in, struct pw_watched *pool)
 		pool->worst.utilization = pw_utilization(pool->worst.capacity, pool->worst.free);
 	}
 	if (since.known) {
-		bound = based ? pool->base_most : in->ns->sources[PW_SOURCE_SOCKETS].floor; /* else it was small */
+		bound = based ? pool->base_used : in->ns->sources[PW_SOURCE_SOCKETS].floor; /* else it was small */
 		bound += !since.sure ? since.allocations : since.most > 0 ? (uint32_t)since.most : 0;
 	}
 	bound = bound < pool->counts.capacity ? bound : pool->counts.capacity;
@@ -112,8 +88,6 @@ static void take_since(const struct taking *in, struct pw_watched *pool)
 	}
 	bound = bound > pool->peak ? bound : pool->peak;
 	pool->peak_bound = bound > pool->peak_bound ? bound : pool->peak_bound;
-	if (poll->look)
-		take_base(in, pool, &since, based);
 }
 
 static void take_numbers(const struct taking *in, struct pw_watched *pool, const struct pw_pool_counts *counted)
@@ -130,6 +104,11 @@ static void take_numbers(const struct taking *in, struct pw_watched *pool, const
 	if (pool->history != NULL)
 		pw_history_add(pool->history, in->poll->now_ms, counts->free);
 	take_since(in, pool);
+	if (in->poll->look) {
+		pool->base_used = counts->used;
+		pool->base_time_wait = counts->time_wait;
+		pool->base_poll = in->monitor->poll_number;
+	}
 }
 
 /* Starts to watch a pool, unless it is ignored. */

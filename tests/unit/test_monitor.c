@@ -210,28 +210,6 @@ static void what_the_kernel_told_counts(void **unused)
 	assert_int_equal(row(FIXTURE_POOL)->peak, 850);
 }
 
-/* A look while it grows counts 60 that came in meanwhile, or not: what was told from look to look is exact. */
-static void what_came_in_during_a_look(void **unused)
-{
-	struct pw_pool_since during = {
-		.known = true, .told = true, .sure = true, .least = 380, .most = 380, .seen = 60, .freed = 10};
-	const struct pw_pool_since after = {.known = true, .told = true, .sure = true, .least = 220, .most = 220};
-
-	(void)unused;
-	for (int tracked = 0; tracked <= 1; tracked++) {
-		fixture_stop(&f);
-		fixture_start(&f);
-		poll_told(300, (struct pw_pool_since){.known = false});
-		during.tracked = tracked == 1;
-		during.end_least = during.end_most = 380;
-		poll_told(700, during);
-		assert_int_equal(row(FIXTURE_POOL)->peak, 700);
-		poll_told(100, after);
-		assert_int_equal(row(FIXTURE_POOL)->peak, tracked == 1 ? 900 : 860);
-		assert_int_equal(row(FIXTURE_POOL)->peak_bound, tracked == 1 ? 900 : 930);
-	}
-}
-
 /* Of a slot with several pools only the bound is this pool's. */
 static void what_is_not_sure_raises_nothing(void **unused)
 {
@@ -1715,7 +1693,6 @@ int main(void)
 		TEST(alarm_table_names_the_last_notification),
 		TEST(peak_is_kept),
 		TEST(what_the_kernel_told_counts),
-		TEST(what_came_in_during_a_look),
 		TEST(what_is_not_sure_raises_nothing),
 		TEST(a_threshold_that_nothing_told_of_is_counted),
 		TEST(reach_of_pools),
