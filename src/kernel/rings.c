@@ -239,6 +239,7 @@ void pw_rings_since(
 	if (past == NULL)
 		return;
 	out->allocations = past->count;
+	out->lost = (uint32_t)doubt;
 	out->sure = past->known && past->tag == tag;
 	out->least = past->least - doubt;
 	out->most = past->most + doubt;

@@ -51,7 +51,8 @@ struct pw_pool_since {
 	bool known;           /* it was asked to tell; else nothing of the rest is */
 	bool told;            /* it told that the pool may have reached a threshold, or has more to tell by now */
 	bool sure;            /* the rest is of this pool alone */
-	uint32_t allocations; /* that began */
+	uint32_t allocations; /* that began and were counted */
+	uint32_t lost;        /* events of the host that were not: least and most allow for them */
 	int32_t least, most;  /* by so many ports its use was above that of the look before, at the highest */
 };
 

@@ -397,7 +397,7 @@ static void a_storm_is_counted(void **state)
 	assert_int_equal(times_rung(&key), 1);
 	found = since(&key);
 	if (found.sure) { /* else others of the host may have been in the slot as well */
-		assert_int_equal(found.allocations, 4000);
+		assert_in_range(found.allocations, found.lost < 4000 ? 4000 - found.lost : 0, 4000);
 		assert_true(found.most >= 1 && found.least <= 4);
 	} else {
 		assert_true(found.allocations >= 3900);
