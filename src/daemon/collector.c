@@ -205,6 +205,12 @@ bool pw_collector_walks(const struct pw_collector *collector)
 	return collector->walks;
 }
 
+static void log_netlink(const struct pw_config *config, const struct pw_error *why)
+{
+	pw_log(config->backend == PW_BACKEND_BPF ? LOG_WARNING : LOG_INFO, "sockets are read by netlink: %s",
+		why->text);
+}
+
 struct pw_collector *pw_collector_new(const struct pw_collector_parts *parts, struct pw_error *err)
 {
 	const struct pw_config *config = parts->config;
@@ -225,12 +231,13 @@ struct pw_collector *pw_collector_new(const struct pw_collector_parts *parts, st
 		pw_host_add(collector->host, PW_OWN_INDEX, "", NULL) == NULL)
 		goto out_of_memory;
 	collector->ringing.host = collector->host;
-	collector->walks = pw_host_set_backend(collector->host, parts->walk, parts->why) == 0;
-	if (collector->walks)
+	collector->walks = parts->walk != NULL;
+	if (collector->walks) {
+		pw_host_set_backend(collector->host, parts->walk);
 		pw_log(LOG_INFO, "sockets are read by BPF");
-	else
-		pw_log(config->backend == PW_BACKEND_BPF ? LOG_WARNING : LOG_INFO, "sockets are read by netlink: %s",
-			parts->why->text);
+	} else {
+		log_netlink(config, parts->why);
+	}
 	pw_collector_set_config(collector, config);
 	restore_state(collector);
 	return collector;
@@ -274,6 +281,18 @@ void pw_collector_set_config(struct pw_collector *collector, const struct pw_con
 			collector->probing ? "" : " (they count as free)");
 	collector->chose_probing = collector->probing;
 	collector->chosen = true;
+}
+
+bool pw_collector_compare(struct pw_collector *collector)
+{
+	struct pw_error why;
+
+	if (!collector->walks || pw_host_compare_backend(collector->host, &why) == 0)
+		return true;
+	collector->walks = false;
+	log_netlink(collector->config, &why);
+	pw_collector_set_config(collector, collector->config);
+	return false;
 }
 
 void pw_collector_set_config_failed(struct pw_collector *collector, bool failed)

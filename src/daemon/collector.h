@@ -21,7 +21,7 @@ struct pw_collector_parts {
 	struct pw_exchange *exchange;
 	struct pw_connect_events *events;
 	struct pw_backend *walk;    /* BPF, or NULL when there is none ... */
-	struct pw_error *why;       /* ... for this reason, which becomes the one for which it is not used */
+	const struct pw_error *why; /* ... for this reason */
 	struct pw_journal *journal; /* gets what happens, and first what a file beside the state file has kept */
 	/* asked between two namespaces: a poll of many of them is given up, and leaves nothing, once this says true */
 	bool (*stopping)(void);
@@ -33,6 +33,11 @@ void pw_collector_free(struct pw_collector *collector);
 
 /* Whether sockets are read by BPF. */
 bool pw_collector_walks(const struct pw_collector *collector);
+
+/* After the first poll, which need not wait for it: compares what BPF sees with a dump by netlink. Where they deviate
+ * that is logged, sockets are read by netlink from then on, and false is returned: a poll is due at once, whatever the
+ * first one told. */
+bool pw_collector_compare(struct pw_collector *collector);
 
 /* Another configuration from the next poll on; borrowed until the next call. States and history stay. */
 void pw_collector_set_config(struct pw_collector *collector, const struct pw_config *config);

@@ -71,6 +71,7 @@ struct daemon {
 	uint64_t rings_ms;        /* ... as counted at this time ... */
 	uint64_t ring_again_ms;   /* ... and how soon the next may be */
 	uint64_t extra_again_ms;  /* how soon the next poll beside those of the timer may be */
+	bool interval_settled;    /* poll-interval is ours, since the configuration has none */
 	bool reload_wanted;       /* by a SIGHUP ... */
 	uint64_t reload_again_ms; /* ... and how soon that may be */
 	bool announced;           /* systemd knows that it runs, and has read the configuration */
@@ -86,9 +87,10 @@ static bool texts_differ(const char *a, const char *b)
 }
 
 /* One look costs so little by BPF that there can be ten times as many. */
-static void settle_interval(const struct daemon *d, struct pw_config *config)
+static void settle_interval(struct daemon *d, struct pw_config *config)
 {
-	if (config->poll_interval_ms == 0)
+	d->interval_settled = config->poll_interval_ms == 0;
+	if (d->interval_settled)
 		config->poll_interval_ms = pw_collector_walks(d->collector) ? 1000 : 10000;
 }
 
@@ -221,6 +223,21 @@ static int wait_ms(const struct daemon *d)
 	if (pw_log_flush() || !d->announced)
 		wait = sooner(wait, AGAIN_MS);
 	return wait;
+}
+
+/* Numbers are there, and whoever waits for them has been told: now there is time to see whether BPF tells the truth. */
+static void compare_backends(struct daemon *d)
+{
+	d->announced = pw_systemd_notify("READY=1");
+	if (pw_collector_compare(d->collector))
+		return;
+	if (d->interval_settled) {
+		d->config->poll_interval_ms = 0;
+		settle_interval(d, d->config);
+	}
+	poll_kernel(d);
+	if (arm_timer(d) < 0)
+		pw_log(LOG_ERR, "poll timer: %s", strerror(errno));
 }
 
 static void loop(struct daemon *d)
@@ -443,8 +460,10 @@ static int run(struct daemon *d)
 	}
 	if (parent >= 0)
 		pw_detach_done(parent, status);
-	if (status == 0)
+	if (status == 0) {
+		compare_backends(d);
 		loop(d);
+	}
 	stop(d);
 	return status;
 }

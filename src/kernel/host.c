@@ -98,28 +98,35 @@ static int compare(struct pw_namespace *ns, struct pw_backend *backend, struct p
 		dumped.tcp, dumped.udp);
 }
 
-int pw_host_set_backend(struct pw_host *host, struct pw_backend *backend, struct pw_error *err)
+void pw_host_set_backend(struct pw_host *host, struct pw_backend *backend)
+{
+	host->backend->free(host->backend);
+	host->backend = backend;
+	for (size_t i = 0; i < host->n; i++)
+		host->namespaces[i]->outside = NULL;
+}
+
+int pw_host_compare_backend(struct pw_host *host, struct pw_error *err)
 {
 	struct pw_namespace *first = host->namespaces[0];
+	const bool probe = first->probe;
 	int rc = -1;
 
-	if (backend == NULL)
-		return -1;
+	host->backend->unowned = true;
+	first->probe = false;
 	if (pw_namespace_enter(first, err) == PW_READ_OK) {
 		if (pw_namespace_read(first) != PW_READ_OK)
 			pw_error_set(err, "%s", first->err.text);
 		/* a burst in just that moment is no reason to do without it */
 		for (int tries = 0; tries < 3 && rc < 0 && first->status == PW_READ_OK; tries++)
-			rc = compare(first, backend, err);
+			rc = compare(first, host->backend, err);
 		pw_namespace_leave(first);
 	}
-	first->taken_ms = 0;
-	if (rc == 0) {
-		host->backend->free(host->backend);
-		host->backend = backend;
-	} else {
-		backend->free(backend);
-	}
+	first->probe = probe;
+	first->empty = false;
+	first->taken_ms = 0; /* the next poll takes them, whatever it has to go by */
+	if (rc < 0)
+		pw_host_set_backend(host, pw_netlink_backend());
 	return rc;
 }
 

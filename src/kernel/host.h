@@ -75,10 +75,12 @@ void pw_host_free(struct pw_host *host);
  * Borrowed; NULL when out of memory. */
 struct pw_namespace *pw_host_add(struct pw_host *host, uint32_t index, const char *name, const char *path);
 
-/* Takes sockets from this backend instead of netlink, and takes it over. One take of the first namespace, which has
- * been added, is compared with one of netlink first. Returns 0, or -1 with an error when they deviate: then the host
- * stays as it is, and the backend is gone. NULL is one that could not be opened: *err says why already. */
-int pw_host_set_backend(struct pw_host *host, struct pw_backend *backend, struct pw_error *err);
+/* Takes sockets from this backend from the next poll on, instead of netlink, and takes it over. */
+void pw_host_set_backend(struct pw_host *host, struct pw_backend *backend);
+
+/* Between two polls: compares a take of the first namespace, which has been added, with one of netlink. Returns 0, or
+ * -1 with an error when they deviate: then the backend is gone, and the next poll goes by netlink. */
+int pw_host_compare_backend(struct pw_host *host, struct pw_error *err);
 
 /* From the next poll on. */
 void pw_host_set_options(struct pw_host *host, const struct pw_host_options *options);

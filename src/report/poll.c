@@ -134,6 +134,7 @@ static int choose_backend(struct pw_poller *poller, struct pw_error *err)
 	const struct pw_options *options = poller->options;
 	struct pw_namespace *own = poller->host->namespaces[0];
 	bool wanted = poller->config->backend == PW_BACKEND_BPF;
+	struct pw_backend *backend;
 
 	if (options->replay != NULL || options->record != NULL || poller->config->backend == PW_BACKEND_NETLINK)
 		return 0;
@@ -141,7 +142,11 @@ static int choose_backend(struct pw_poller *poller, struct pw_error *err)
 		(own->path[0] != '\0' || pw_namespace_read(own) != PW_READ_OK ||
 			own->counts.tcp + own->counts.tcp_time_wait < WALK_PAYS))
 		return 0;
-	return pw_host_set_backend(poller->host, pw_walk_backend(err), err) < 0 && wanted ? -1 : 0;
+	backend = pw_walk_backend(err);
+	if (backend == NULL)
+		return wanted ? -1 : 0;
+	pw_host_set_backend(poller->host, backend);
+	return pw_host_compare_backend(poller->host, err) < 0 && wanted ? -1 : 0;
 }
 
 static void drop_answer(struct pw_poller *poller)

@@ -39,7 +39,7 @@ enum fault {
 	FAULTS
 };
 
-enum damage { WHOLE, CUT, NO_LENGTH, HUGE_LENGTH, DONE_WITH_ERROR, INTERRUPTED, RANDOM, EMPTY, OVERRUN };
+enum damage { WHOLE, CUT, NO_LENGTH, HUGE_LENGTH, DONE_WITH_ERROR, DONE_EARLY, INTERRUPTED, RANDOM, EMPTY, OVERRUN };
 
 static const char *const texts[] = {"", "some text\n", "60000 40000\n", "0 0\n", "40000\n", "-5 70000\n", "\n"};
 
@@ -145,10 +145,8 @@ struct mnl_socket *__wrap_mnl_socket_open2(int bus, int flags)
 	return NULL;
 }
 
-static ssize_t done_with_error(struct nlmsghdr *message)
+static ssize_t done(struct nlmsghdr *message, int error)
 {
-	const int error = -EIO;
-
 	message->nlmsg_type = NLMSG_DONE;
 	message->nlmsg_len = NLMSG_HDRLEN + sizeof(error);
 	memcpy(message + 1, &error, sizeof(error));
@@ -163,7 +161,8 @@ static ssize_t damaged(enum damage damage, struct msghdr *msg, ssize_t n)
 	case CUT: return n - 7;
 	case NO_LENGTH: first->nlmsg_len = 3; break;
 	case HUGE_LENGTH: first->nlmsg_len = UINT32_MAX; break;
-	case DONE_WITH_ERROR: return done_with_error(first);
+	case DONE_WITH_ERROR: return done(first, -EIO);
+	case DONE_EARLY: return done(first, 0);
 	case INTERRUPTED: first->nlmsg_flags |= NLM_F_DUMP_INTR; break;
 	case OVERRUN: first->nlmsg_type = NLMSG_OVERRUN; break;
 	case RANDOM:

@@ -39,7 +39,9 @@ class Faults:
 
 
 class FaultyDaemon(Daemon):
-    """A Daemon with `faults`; those given with the start strike from the start on."""
+    """A Daemon with `faults`; those given with the start strike from the start on. They are those of netlink and /proc."""
+
+    backend = "netlink"
 
     def __init__(self, ns, directory, agentx, faults=None, **options):
         self.faults = Faults(directory / "faults")
@@ -47,8 +49,7 @@ class FaultyDaemon(Daemon):
         super().__init__(ns, directory, agentx, **options)
 
     def configure(self, extra):
-        """The faults are those of netlink and /proc."""
-        super().configure(f"backend = netlink\n{extra}")
+        super().configure(f"backend = {self.backend}\n{extra}")
 
     def command(self):
         return ["env", f"PW_FAULTS={self.faults.path}", program("tests/integration/faulty_portwatchd"), *super().command()[1:]]
