@@ -11,14 +11,14 @@
 #include "count/snat.h"
 #include "watch/policy.h"
 
-/* Where sockets are read from: BPF where this host lets it, else netlink; or one of them. */
-enum pw_backend_choice { PW_BACKEND_AUTO, PW_BACKEND_BPF, PW_BACKEND_NETLINK };
-/* Whether the kernel is to tell when a threshold is reached. */
-enum pw_events_mode { PW_EVENTS_MODE_AUTO, PW_EVENTS_MODE_ON, PW_EVENTS_MODE_OFF };
 /* Where portwatchd listens for portwatch, unless its configuration says something else. */
 #define PW_CONTROL_SOCKET "/run/portwatch/portwatch.sock"
 
+/* Where sockets are read from: BPF where this host lets it, else netlink; or one of them. */
+enum pw_backend_choice { PW_BACKEND_AUTO, PW_BACKEND_BPF, PW_BACKEND_NETLINK };
+/* Whether the kernel is asked about single ports; whether it is to tell when a threshold is reached. The same words. */
 enum pw_probe_mode { PW_PROBE_AUTO, PW_PROBE_ON, PW_PROBE_OFF };
+enum pw_events_mode { PW_EVENTS_MODE_AUTO, PW_EVENTS_MODE_ON, PW_EVENTS_MODE_OFF };
 
 struct pw_config {
 	enum pw_backend_choice backend;
