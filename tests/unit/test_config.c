@@ -751,7 +751,7 @@ static void test_grammar(void **state)
 	check_table(pw_settings);
 }
 
-/* --- the manual and the sample file ----------------------------------------------------------------------------------- */
+/* --- the manual, its example and the sample file ----------------------------------------------------------------------------------- */
 
 /* What a document says about settings: "section name = default\n" each, "name" alone at the top of the file. */
 struct document {
@@ -803,17 +803,54 @@ static void read_manual(struct document *doc)
 	note(doc, "", "end", "");
 }
 
-/* The sample has one setting or brace on a line; examples stand behind "# " between "# NAME" and "# }". */
-static void read_sample(struct document *doc)
+/* The text of a file from the line behind `first` (NULL: from its start) up to `last`. `repeating` takes the "# " from
+ * the sections that may repeat: they stand there as comments, between "# NAME" and "# }". */
+static const char *read_lines(const char *name, const char *first, const char *last, bool repeating)
 {
-	FILE *f = open_source("conf/portwatchd.conf");
+	static char text[16384];
+	FILE *f = open_source(name);
+	bool inside = first == NULL, section = false;
+	char line[512];
+	size_t n = 0;
+
+	text[0] = '\0';
+	while (fgets(line, sizeof(line), f) != NULL && !(inside && last != NULL && strcmp(line, last) == 0)) {
+		section = repeating &&
+			(section || strncmp(line, "# pool \"", 8) == 0 || strcmp(line, "# ignore {\n") == 0);
+		if (inside)
+			n += (size_t)snprintf(text + n, sizeof(text) - n, "%s", line + (section ? 2 : 0));
+		assert_true(n < sizeof(text));
+		section = section && strcmp(line, "# }\n") != 0;
+		inside = inside || strcmp(line, first) == 0;
+	}
+	fclose(f);
+	assert_true(n > 0);
+	return text;
+}
+
+static const char *read_example(bool repeating)
+{
+	const char *text = read_lines("man/portwatchd.conf.5",
+		"Every setting with its default; sections that may repeat are shown as comments:\n", ".Ed\n",
+		repeating);
+
+	assert_memory_equal(text, ".Bd ", 4);
+	return strchr(text, '\n') + 1;
+}
+
+/* The example has one setting or brace on a line. */
+static void note_example(struct document *doc)
+{
+	FILE *f;
 	char line[512], path_of[3][130] = {"", "", ""}, joined[130], name[64], value[256];
 	unsigned depth = 0;
 
+	write_file(read_example(true), strlen(read_example(true)));
+	f = fopen(path, "r");
+	assert_non_null(f);
 	*doc = (struct document){.n = 0};
 	while (fgets(line, sizeof(line), f) != NULL) {
-		char *p = line + (strncmp(line, "# ", 2) == 0 ? 2 : 0) +
-			strspn(line[0] == '#' ? line + 2 : line, "\t ");
+		char *p = line + strspn(line, " ");
 
 		if (sscanf(p, "%63[a-z-] = %255[^#\n]", name, value) == 2) {
 			for (size_t n = strlen(value); n > 0 && strchr(" \t", value[n - 1]) != NULL; n--)
@@ -910,23 +947,38 @@ static void test_manual(void **state)
 	check_defaults_in("manual", &doc);
 }
 
-static void test_sample(void **state)
+/* As it stands it says the defaults, and what it has as comments is right. */
+static void check_text(const char *(*text)(bool repeating))
 {
-	static struct document doc;
-	static struct log log;
-	const char *srcdir = getenv("PW_SRCDIR");
-	struct pw_config *config;
-	char file[512];
+	struct pw_config *config = read_good(text(false));
 
-	(void)state;
-	read_sample(&doc);
-	check_defaults_in("sample", &doc);
-	snprintf(file, sizeof(file), "%s/conf/portwatchd.conf", srcdir != NULL ? srcdir : ".");
-	log.n = 0;
-	config = pw_config_read(file, collect, &log);
-	assert_string_equal(log.text, "");
 	assert_defaults(config);
 	pw_config_free(config);
+	config = read_good(text(true));
+	assert_int_equal(config->policy.n_rules, 1);
+	assert_int_equal(config->policy.n_ignore, 1);
+	pw_config_free(config);
+}
+
+static void test_example(void **state)
+{
+	static struct document doc;
+
+	(void)state;
+	note_example(&doc);
+	check_defaults_in("example", &doc);
+	check_text(read_example);
+}
+
+static const char *read_sample(bool repeating)
+{
+	return read_lines("conf/portwatchd.conf", NULL, NULL, repeating);
+}
+
+static void test_sample(void **state)
+{
+	(void)state;
+	check_text(read_sample);
 }
 
 int main(void)
@@ -949,6 +1001,7 @@ int main(void)
 		cmocka_unit_test(test_include_can_be_switched_off),
 		cmocka_unit_test(test_grammar),
 		cmocka_unit_test(test_manual),
+		cmocka_unit_test(test_example),
 		cmocka_unit_test(test_sample),
 	};
 
