@@ -86,7 +86,7 @@ def test_manuals_have_every_option_and_setting():
     for letter in re.findall(r"^  -(\w)", help_of(program("portwatchd")), re.M):
         assert re.search(rf"^\.It Fl {letter}\b", pages["portwatchd.8"], re.M), letter
     table = (SOURCE / "src" / "config" / "settings.c").read_text()
-    names = re.findall(r'(?:VALUE|WORDS|LIST|SECTION)\("([a-z-]+)"|\.name = "([a-z-]+)"|SEVERITY\(at, (\w+)', table)
+    names = re.findall(r'(?:VALUE|WORDS|LIST|SECTION)\("([a-z-]+)"|\.name = "([a-z-]+)"|SEVERITY\([^#]*?\), (\w+)\)', table)
     assert len(set(names)) > 40
     for name in map("".join, names):
         assert re.search(rf"^\.(It Ic|Ss) {name}\b", pages["portwatchd.conf.5"], re.M), name
