@@ -3,10 +3,6 @@
 
 #include "watch/fields.h"
 
-#include <netinet/in.h>
-#include <stdio.h>
-#include <string.h>
-
 /* --- how a line of the tables is written; KEPT_IN is the structure that it reads -------------------------------------------- */
 
 /* FIELD: also in the JSON document. SNMP: not there. INDEX: a part of the index that only the MIB has. */
@@ -22,9 +18,12 @@
 	}
 
 /* The member of the row that has it; of an enumeration, with the function that names its values. Or the function that computes it. */
-#define IN(member) \
-	.offset = offsetof(KEPT_IN, member), .size = sizeof(((const KEPT_IN *)0)->member), \
-	.storage = _Generic(((const KEPT_IN *)0)->member, \
+#define IN(member) MEMBER(KEPT_IN, member)
+#define OF_CONTEXT(member) MEMBER(struct pw_context, member), .of = PW_OF_CONTEXT
+#define OF_POOL(member) MEMBER(struct pw_pool_row, member), .of = PW_OF_POOL
+#define MEMBER(struct_, member) \
+	.offset = offsetof(struct_, member), .size = sizeof(((const struct_ *)0)->member), \
+	.storage = _Generic(((const struct_ *)0)->member, \
 		uint8_t: PW_IN_U8, \
 		uint16_t: PW_IN_U16, \
 		uint32_t: PW_IN_U32, \
@@ -32,8 +31,9 @@
 		uint64_t: PW_IN_U64, \
 		struct timespec: PW_IN_DATE, \
 		struct pw_series: PW_IN_SERIES, \
+		struct pw_pool_key: PW_IN_KEY, \
 		/* also an array, that decays to it: its address tells */ \
-		const char *: _Generic(&((const KEPT_IN *)0)->member, const char *const *: PW_IN_TEXT, default: PW_IN_CHARS))
+		const char *: _Generic(&((const struct_ *)0)->member, const char *const *: PW_IN_TEXT, default: PW_IN_CHARS))
 #define WORD(member, names) IN(member), .word = (names)
 #define FLAG(member, yes_, names) \
 	.offset = offsetof(KEPT_IN, member), .storage = PW_IN_FLAG, .yes = (yes_), .word = (names)
@@ -54,16 +54,22 @@
 
 /* --- names of enumerations that only stand here -------------------------------------------------------------------------- */
 
-static const char *reuse_name(unsigned value)
-{
-	return value == 1 ? "off" : value == 2 ? "on" : value == 3 ? "loopback" : "unknown";
-}
+/* The names of the values from 1 on. */
+#define NAMES(function, ...) \
+	static const char *function(unsigned value) \
+	{ \
+		static const char *const names[] = {__VA_ARGS__}; \
+\
+		return value - 1 < sizeof(names) / sizeof(names[0]) ? names[value - 1] : "unknown"; \
+	}
 
-static const char *ns_status_name(unsigned value)
-{
-	return value == 1 ? "ok" : value == 2 ? "failing" : "unknown";
-}
+NAMES(reuse_name, "off", "on", "loopback")
+NAMES(ns_status_name, "ok", "failing")
+NAMES(failures_status_name, "counting", "unavailable")
+NAMES(ringing_status_name, "ringing", "unavailable")
+NAMES(config_status_name, "ok", "reloadFailed")
 
+/* A source that was never asked for has 0. */
 static const char *snat_status_name(unsigned value)
 {
 	static const char *const names[] = {"off", "off", "counting", "unavailable"};
@@ -71,28 +77,7 @@ static const char *snat_status_name(unsigned value)
 	return value <= PW_SOURCE_UNAVAILABLE ? names[value] : "unknown";
 }
 
-static const char *failures_status_name(unsigned value)
-{
-	return value == 1 ? "counting" : value == 2 ? "unavailable" : "unknown";
-}
-
-static const char *ringing_status_name(unsigned value)
-{
-	return value == 1 ? "ringing" : value == 2 ? "unavailable" : "unknown";
-}
-
-static const char *config_status_name(unsigned value)
-{
-	return value == 1 ? "ok" : value == 2 ? "reloadFailed" : "unknown";
-}
-
 /* --- the agent: the snapshot itself -------------------------------------------------------------------------------------- */
-
-/* An age; a stamp of the future counts as now. */
-static int64_t age_ms(const struct pw_context *context, uint64_t since_ms)
-{
-	return context->now_ms > since_ms ? (int64_t)(context->now_ms - since_ms) : 0;
-}
 
 static void get_version(const struct pw_context *context, const void *row, struct pw_field_value *value)
 {
@@ -101,23 +86,11 @@ static void get_version(const struct pw_context *context, const void *row, struc
 	value->text = PACKAGE_VERSION;
 }
 
-static void get_wall(const struct pw_context *context, const void *row, struct pw_field_value *value)
-{
-	(void)row;
-	value->date = context->wall;
-}
-
-static void set_wall(struct pw_context *context, void *row, const struct pw_field_value *value)
-{
-	(void)row;
-	context->wall = value->date;
-}
-
 static void get_poll_age(const struct pw_context *context, const void *row, struct pw_field_value *value)
 {
 	const struct pw_snapshot *snapshot = row;
 
-	value->number = snapshot->poll_ms == 0 ? UINT32_MAX : age_ms(context, snapshot->poll_ms);
+	value->number = snapshot->poll_ms == 0 ? UINT32_MAX : pw_age_ms(context, snapshot->poll_ms);
 }
 
 static void get_worst_utilization(const struct pw_context *context, const void *row, struct pw_field_value *value)
@@ -136,35 +109,11 @@ static void get_worst_name(const struct pw_context *context, const void *row, st
 	value->text = pool != NULL ? pool->name : "";
 }
 
-static void get_sent(const struct pw_context *context, const void *row, struct pw_field_value *value)
-{
-	(void)row;
-	value->number = (int64_t)context->exchange.acknowledged;
-}
-
-static void set_sent(struct pw_context *context, void *row, const struct pw_field_value *value)
-{
-	(void)row;
-	context->exchange.acknowledged = (uint64_t)value->number;
-}
-
-static void get_suppressed(const struct pw_context *context, const void *row, struct pw_field_value *value)
-{
-	(void)row;
-	value->number = (int64_t)context->exchange.suppressed;
-}
-
-static void set_suppressed(struct pw_context *context, void *row, const struct pw_field_value *value)
-{
-	(void)row;
-	context->exchange.suppressed = (uint64_t)value->number;
-}
-
 /* RFC 2579, TimeStamp: 0 when it happened before sysUpTime was 0. */
 static void get_alarms_last_change(const struct pw_context *context, const void *row, struct pw_field_value *value)
 {
 	const struct pw_snapshot *snapshot = row;
-	int64_t age = age_ms(context, snapshot->alarms_changed_ms) / 10;
+	int64_t age = pw_age_ms(context, snapshot->alarms_changed_ms) / 10;
 
 	value->number = snapshot->alarms_changed_ms == 0 || age > context->uptime ? 0 : context->uptime - age;
 }
@@ -172,7 +121,7 @@ static void get_alarms_last_change(const struct pw_context *context, const void 
 #define KEPT_IN struct pw_snapshot
 static const struct pw_field agent_fields[] = {
 	FIELD(1, "version", TEXT, NO_UNIT, "The version of the program", CALL(get_version)),
-	FIELD(0, "time", DATE, NO_UNIT, "When the poll took place", BOTH(get_wall, set_wall)),
+	FIELD(0, "time", DATE, NO_UNIT, "When the poll took place", OF_CONTEXT(wall)),
 	SNMP(2, "pollInterval", GAUGE32, "milliseconds", "From one poll to the next", IN(poll_interval_ms)),
 	SNMP(3, "pollAge", GAUGE32, "milliseconds", "Since the last complete poll", CALL(get_poll_age)),
 	FIELD(4, "pollDuration", GAUGE32, "microseconds", "How long the last poll took", IN(poll_duration_us)),
@@ -190,9 +139,9 @@ static const struct pw_field agent_fields[] = {
 	SNMP(14, "connectFailuresStatus", ENUM, NO_UNIT, "Whether allocations that fail are counted",
 		FLAG(connect_failures_counting, 1, failures_status_name)),
 	SNMP(15, "notificationsSent", COUNTER64, "notifications", "Notifications that arrived",
-		BOTH(get_sent, set_sent)),
+		OF_CONTEXT(exchange.acknowledged)),
 	SNMP(16, "notificationsSuppressed", COUNTER64, "notifications", "Notifications that the rate limit held back",
-		BOTH(get_suppressed, set_suppressed)),
+		OF_CONTEXT(exchange.suppressed)),
 	SNMP(17, "activeAlarms", GAUGE32, "alarms", "Pools whose state is not normal", IN(active_alarms)),
 	SNMP(18, "alarmsLastChange", TIMESTAMP, NO_UNIT, "When an alarm last changed", CALL(get_alarms_last_change)),
 	SNMP(19, "configStatus", ENUM, NO_UNIT, "Whether the configuration was read without a mistake",
@@ -363,52 +312,21 @@ FIELDS(pw_top_fields, "pwTop", 4, true, true, top_fields);
 
 /* --- alarms -------------------------------------------------------------------------------------------------------------- */
 
-static const struct pw_pool_row *alarm_pool(const struct pw_context *context, const void *row)
-{
-	return &context->snapshot->pools[((const struct pw_alarm_row *)row)->pool];
-}
-
-static void get_alarm_pool_name(const struct pw_context *context, const void *row, struct pw_field_value *value)
-{
-	value->text = alarm_pool(context, row)->name;
-}
-
-static void get_alarm_utilization(const struct pw_context *context, const void *row, struct pw_field_value *value)
-{
-	value->number = alarm_pool(context, row)->counts.utilization;
-}
-
-static void get_alarm_free(const struct pw_context *context, const void *row, struct pw_field_value *value)
-{
-	value->number = alarm_pool(context, row)->counts.free;
-}
-
-static void get_alarm_pool(const struct pw_context *context, const void *row, struct pw_field_value *value)
-{
-	value->row = &alarm_pool(context, row)->key;
-}
-
 #define KEPT_IN struct pw_alarm_row
 static const struct pw_field alarm_fields[] = {
 	FIELD(1, "index", UNSIGNED32, NO_UNIT, "The number of the alarm", IN(index), .index = true),
-	FIELD(2, "poolName", TEXT, NO_UNIT, "The pool", CALL(get_alarm_pool_name)),
+	FIELD(2, "poolName", TEXT, NO_UNIT, "The pool", OF_POOL(name)),
 	FIELD(3, "severity", ENUM, NO_UNIT, "Its state", WORD(severity, pw_state_name)),
 	FIELD(4, "since", DATE, NO_UNIT, "When the state left normal", IN(since)),
-	FIELD(5, "utilization", GAUGE32, "percent", "Share of the ports that is not free", CALL(get_alarm_utilization)),
-	FIELD(6, "free", GAUGE32, "ports", "Allocations that would succeed now", CALL(get_alarm_free)),
-	SNMP(7, "pool", ROW, NO_UNIT, "The row of the pool", CALL(get_alarm_pool)),
+	FIELD(5, "utilization", GAUGE32, "percent", "Share of the ports that is not free", OF_POOL(counts.utilization)),
+	FIELD(6, "free", GAUGE32, "ports", "Allocations that would succeed now", OF_POOL(counts.free)),
+	SNMP(7, "pool", ROW, NO_UNIT, "The row of the pool", OF_POOL(key)),
 	FIELD(8, "eventId", UNSIGNED32, NO_UNIT, "The last notification; 0 is none", IN(event_id)),
 };
 #undef KEPT_IN
 FIELDS(pw_alarm_fields, "pwAlarm", 5, true, true, alarm_fields);
 
 /* --- events -------------------------------------------------------------------------------------------------------------- */
-
-static void get_event_pool(const struct pw_context *context, const void *row, struct pw_field_value *value)
-{
-	(void)context;
-	value->row = &((const struct pw_event *)row)->key;
-}
 
 #define KEPT_IN struct pw_event
 static const struct pw_field event_fields[] = {
@@ -433,7 +351,7 @@ static const struct pw_field event_fields[] = {
 	FIELD(18, "reason", ENUM, NO_UNIT, "What it is a threshold of", WORD(reason, pw_reason_name)),
 	FIELD(19, "timeToExhaustion", GAUGE32, "seconds", "Until nothing is free", IN(time_to_exhaustion)),
 	FIELD(20, "owner", TEXT, NO_UNIT, "Who holds most of the sockets", IN(owner)),
-	SNMP(21, "pool", ROW, NO_UNIT, "The row of the pool", CALL(get_event_pool)),
+	SNMP(21, "pool", ROW, NO_UNIT, "The row of the pool", IN(key)),
 	FIELD(22, "text", TEXT, NO_UNIT, "What happened", IN(text)),
 	FIELD(23, "failures", GAUGE32, "failures", "Failures since the last notification", IN(failures)),
 };
@@ -456,101 +374,3 @@ static const struct pw_field label_fields[] = {
 };
 #undef KEPT_IN
 FIELDS(pw_label_fields, "pwLabel", 7, true, true, label_fields);
-
-/* --- reading ------------------------------------------------------------------------------------------------------------- */
-
-void pw_field_read(
-	const struct pw_field *field, const struct pw_context *context, const void *row, struct pw_field_value *value)
-{
-	const void *at = (const char *)row + field->offset;
-	uint64_t then_ms;
-
-	switch ((enum pw_storage)field->storage) {
-	case PW_IN_NONE: break;
-	case PW_IN_U8: value->number = *(const uint8_t *)at; break;
-	case PW_IN_U16: value->number = *(const uint16_t *)at; break;
-	case PW_IN_U32: value->number = *(const uint32_t *)at; break;
-	case PW_IN_I32: value->number = *(const int32_t *)at; break;
-	case PW_IN_U64: memcpy(&value->number, at, sizeof(value->number)); break;
-	case PW_IN_TEXT: value->text = *(const char *const *)at; break;
-	case PW_IN_CHARS: value->text = at; break;
-	case PW_IN_DATE: value->date = *(const struct timespec *)at; break;
-	case PW_IN_SERIES: value->series = *(const struct pw_series *)at; break;
-	case PW_IN_FLAG: value->number = *(const bool *)at ? field->yes : 3 - field->yes; break;
-	case PW_IN_AGE:
-		memcpy(&then_ms, at, sizeof(then_ms));
-		value->number = field->never && then_ms == 0 ? UINT32_MAX : age_ms(context, then_ms) / 1000;
-		break;
-	case PW_IN_CALL: field->get(context, row, value); break;
-	}
-	if (field->syntax == PW_SYNTAX_TEXT && value->text == NULL)
-		value->text = "";
-}
-
-void pw_field_write(
-	const struct pw_field *field, struct pw_context *context, void *row, const struct pw_field_value *value)
-{
-	void *at = (char *)row + field->offset;
-	uint64_t age = (uint64_t)value->number * 1000, then_ms;
-
-	switch ((enum pw_storage)field->storage) {
-	case PW_IN_NONE: break;
-	case PW_IN_U8: *(uint8_t *)at = (uint8_t)value->number; break;
-	case PW_IN_U16: *(uint16_t *)at = (uint16_t)value->number; break;
-	case PW_IN_U32: *(uint32_t *)at = (uint32_t)value->number; break;
-	case PW_IN_I32: *(int32_t *)at = (int32_t)value->number; break;
-	case PW_IN_U64: memcpy(at, &value->number, sizeof(value->number)); break;
-	case PW_IN_TEXT: *(const char **)at = value->text; break;
-	case PW_IN_CHARS: snprintf(at, field->size, "%s", value->text); break;
-	case PW_IN_DATE: *(struct timespec *)at = value->date; break;
-	case PW_IN_SERIES: *(struct pw_series *)at = value->series; break;
-	case PW_IN_FLAG: *(bool *)at = value->number == field->yes; break;
-	case PW_IN_AGE: /* 0, which is never, can't come of an age */
-		then_ms = context->now_ms > age ? context->now_ms - age : 1;
-		if (field->never && value->number == UINT32_MAX)
-			then_ms = 0;
-		memcpy(at, &then_ms, sizeof(then_ms));
-		break;
-	case PW_IN_CALL:
-		if (field->set != NULL)
-			field->set(context, row, value);
-		break;
-	}
-}
-
-bool pw_field_in_json(const struct pw_field *field, bool daemon)
-{
-	return field->json ||
-		(daemon && field->storage != PW_IN_NONE && field->syntax != PW_SYNTAX_ROW &&
-			field->syntax != PW_SYNTAX_TIMESTAMP);
-}
-
-int pw_field_value_of(const struct pw_field *field, const char *word)
-{
-	for (int value = 0; value < 256; value++)
-		if (strcmp(field->word((unsigned)value), word) == 0 && strcmp(word, "unknown") != 0)
-			return value;
-	return -1;
-}
-
-const struct pw_field *pw_field_by_name(const struct pw_fields *fields, const char *name)
-{
-	for (size_t i = 0; i < fields->n; i++)
-		if (strcmp(fields->fields[i].name, name) == 0)
-			return &fields->fields[i];
-	return NULL;
-}
-
-const struct pw_field *pw_field_from(const struct pw_fields *fields, uint32_t number)
-{
-	const struct pw_field *first = NULL;
-
-	for (size_t i = 0; i < fields->n; i++) {
-		const struct pw_field *field = &fields->fields[i];
-
-		if (field->number >= number && field->number != 0 && !field->index &&
-			(first == NULL || field->number < first->number))
-			first = field;
-	}
-	return first;
-}

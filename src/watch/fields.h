@@ -61,10 +61,14 @@ enum pw_storage {
 	PW_IN_CHARS, /* char[] */
 	PW_IN_DATE,  /* struct timespec, wall time */
 	PW_IN_SERIES,
+	PW_IN_KEY,  /* struct pw_pool_key */
 	PW_IN_FLAG, /* bool, shown as `yes`, or as what is left of 1 and 2 */
 	PW_IN_AGE,  /* uint64_t, CLOCK_BOOTTIME in ms, shown as seconds since then; see `never` */
 	PW_IN_CALL  /* computed by get() */
 };
+
+/* What the row is of which a member is shown: the one at hand, or another. */
+enum pw_field_of { PW_OF_ROW, PW_OF_CONTEXT /* struct pw_context */, PW_OF_POOL /* of an alarm: struct pw_pool_row */ };
 
 struct pw_field {
 	const char
@@ -75,6 +79,7 @@ struct pw_field {
 	uint8_t number;     /* below its group, or below the entry of its table; 0 = not in the MIB */
 	uint8_t syntax;     /* enum pw_syntax */
 	uint8_t storage;    /* enum pw_storage */
+	uint8_t of;         /* enum pw_field_of */
 	bool json;          /* in every JSON document, else in that of the daemon only */
 	uint8_t yes;        /* of a flag */
 	bool never;         /* of an age: the time may be 0, and the age is UINT32_MAX then */
@@ -100,6 +105,12 @@ struct pw_fields {
  * pw_label_row. */
 extern const struct pw_fields pw_agent_fields, pw_namespace_fields, pw_pool_fields, pw_top_fields, pw_alarm_fields,
 	pw_event_fields, pw_label_fields;
+
+/* Milliseconds since a moment of CLOCK_BOOTTIME; a stamp of the future counts as now. */
+static inline int64_t pw_age_ms(const struct pw_context *context, uint64_t since_ms)
+{
+	return context->now_ms > since_ms ? (int64_t)(context->now_ms - since_ms) : 0;
+}
 
 /* Reads a field whose storage is not PW_IN_NONE. `row` must be of the kind that its table has. Texts and series live as
  * long as the row. */
