@@ -256,16 +256,29 @@ def test_explain_gives_numbers(host):
     assert "127.0.0.1:443" in text and "600" in text
 
 
-@pytest.mark.parametrize(("words", "expected"), [(["portwatch", "--ki"], "--kind"), (["portwatch", "--kind", "b"], "bind"),
-                                                 (["portwatch", "--state", "ex"], "exhausted")])
+def options_of_help():
+    return set(re.findall(r"--[a-z-]+", subprocess.run([program("portwatch"), "--help"], capture_output=True, text=True, check=True).stdout))
+
+
+def complete_in_bash(*words):
+    quoted = " ".join(f"'{word}'" for word in (program("portwatch"), *words))
+    script = f". {SOURCE}/conf/completion/portwatch; COMP_WORDS=({quoted}); COMP_CWORD={len(words)}; _portwatch; echo \"${{COMPREPLY[*]}}\""
+    return subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True).stdout.split()
+
+
+@pytest.mark.parametrize(("words", "expected"), [(["--ki"], "--kind"), (["--kind", "b"], "bind"), (["--state", "ex"], "exhausted")])
 def test_bash_completion(words, expected):
-    quoted = " ".join(f"'{word}'" for word in words)
-    script = f". {SOURCE}/conf/completion/portwatch; COMP_WORDS=({quoted}); COMP_CWORD={len(words) - 1}; _portwatch; echo \"${{COMPREPLY[*]}}\""
-    assert subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True).stdout.split() == [expected]
+    assert complete_in_bash(*words) == [expected]
 
 
-def test_completions_know_every_option():
-    options = set(re.findall(r"--[a-z-]+", subprocess.run([program("portwatch"), "--help"], capture_output=True, text=True, check=True).stdout))
-    for name in ("portwatch", "_portwatch"):
-        known = set(re.findall(r"--[a-z-]+", (SOURCE / "conf" / "completion" / name).read_text()))
-        assert options <= known, name
+def test_bash_completion_knows_every_option():
+    assert set(complete_in_bash("--")) == options_of_help()
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="no zsh")
+def test_zsh_completion_knows_every_option():
+    script = ('_arguments() { print -rl -- "$@"; }; _call_program() { shift; "$@"; }; '
+              f"words=({program('portwatch')}); . {SOURCE}/conf/completion/_portwatch")
+    specs = subprocess.run(["zsh", "-fc", script], capture_output=True, text=True, check=True).stdout
+    assert "--json[one JSON document" in specs
+    assert set(re.findall(r"--[a-z]+(?:-[a-z]+)*(?==|\[)", specs)) == options_of_help()
