@@ -20,6 +20,19 @@ bool pw_number_take(const char **text, uint64_t max, uint64_t *number)
 	return true;
 }
 
+bool pw_number_range_take(const char **text, uint64_t max, uint64_t *first, uint64_t *last)
+{
+	const char *p = *text;
+
+	if (!pw_number_take(&p, max, first))
+		return false;
+	*last = *first;
+	if (*p == '-' && (p++, !pw_number_take(&p, max, last) || *last < *first))
+		return false;
+	*text = p;
+	return true;
+}
+
 bool pw_number(const char *text, uint64_t min, uint64_t max, uint64_t *number)
 {
 	uint64_t value;

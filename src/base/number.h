@@ -36,6 +36,9 @@ static inline int pw_hex_digit(char c)
  * or the number is above max. */
 bool pw_number_take(const char **text, uint64_t max, uint64_t *number);
 
+/* The same for "80" (first and last are it) or "80-90", an item of the kernel's lists of ports and of processors. */
+bool pw_number_range_take(const char **text, uint64_t max, uint64_t *first, uint64_t *last);
+
 /* The number that the whole text is. Returns false, and leaves *number, when it is something else or not in
  * min..max. */
 bool pw_number(const char *text, uint64_t min, uint64_t max, uint64_t *number);

@@ -52,21 +52,12 @@ int pw_sysctl_parse_ports(const char *text, struct pw_portset *ports)
 	pw_portset_clear(ports);
 	if (at_end(p))
 		return 0;
-	for (;;) {
-		/* one item of the list, "80" or "80-90" */
-		if (!pw_number_take(&p, 65535, &first))
+	do {
+		if (!pw_number_range_take(&p, 65535, &first, &last))
 			return -1;
-		last = first;
-		if (*p == '-') {
-			p++;
-			if (!pw_number_take(&p, 65535, &last) || last < first)
-				return -1;
-		}
 		pw_portset_add_range(ports, (uint16_t)first, (uint16_t)last);
-		if (*p != ',')
-			return at_end(p) ? 0 : -1;
-		p++;
-	}
+	} while (*p++ == ',');
+	return at_end(p - 1) ? 0 : -1;
 }
 
 int pw_sysctl_parse_number(const char *text, uint32_t max, uint32_t *number)
