@@ -41,7 +41,7 @@ struct pw_take_stats {
 	uint32_t messages; /* netlink messages received */
 	uint32_t bytes;
 	uint32_t retries;     /* dumps done again */
-	uint32_t walks;       /* TCP dumps that walked the table of bound ports as well (bind_table.h) */
+	uint32_t walks;       /* TCP dumps that walked the table of bound ports as well (netlink.h) */
 	uint32_t bound_dumps; /* not-AUTO passes */
 	uint32_t probes;
 	uint64_t dump_us, bound_us, probe_us;

@@ -185,11 +185,6 @@ static ssize_t replay_read(void *self, void *buf, size_t size, uint32_t *sender)
 	return n < rest ? -EMSGSIZE : (ssize_t)n;
 }
 
-static void replay_close(void *self)
-{
-	(void)self;
-}
-
 static void replay_free(void *self)
 {
 	struct replay *replay = self;
@@ -256,8 +251,7 @@ static int check_entries(const struct replay *replay, size_t len, struct pw_erro
 
 int pw_capture_input(struct pw_input *input, void *data, size_t len, struct pw_error *err)
 {
-	static const struct pw_input_ops ops = {
-		.open = replay_open, .read = replay_read, .close = replay_close, .free = replay_free};
+	static const struct pw_input_ops ops = {.open = replay_open, .read = replay_read, .free = replay_free};
 	struct replay *replay = calloc(1, sizeof(*replay));
 	const char *why = check_header(data, len);
 

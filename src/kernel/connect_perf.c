@@ -25,8 +25,7 @@
 #define TRACEPOINT "events/sock/inet_sock_set_state/"
 static const char *const tracepoints[] = {"/sys/kernel/tracing/" TRACEPOINT, "/sys/kernel/debug/tracing/" TRACEPOINT};
 
-/* A connect() that found no port: SYN_SENT to CLOSE, and no port (events.bpf.c). The probes of portwatch look the same.
- */
+/* A connect() that found no port: from SYN_SENT to CLOSE without one (events.bpf.c). Probes of portwatch look the same. */
 #define FILTER \
 	"oldstate == 2 && newstate == 7 && sport == 0 && protocol == 6 && comm != \"portwatch\" && comm != " \
 	"\"portwatchd\""
@@ -67,8 +66,7 @@ struct pw_connect_perf {
 	void *context;
 };
 
-/* --- texts of the kernel --------------------------------------------------------------------------------------------
- */
+/* --- texts of the kernel --- */
 
 /* Reads the first line of a small file. Returns 0 or an errno. */
 static int read_line(const char *path, char *buf, size_t size)
@@ -94,14 +92,8 @@ int pw_cpus_parse(const char *list, struct pw_cpus *out)
 
 	memset(out, 0, sizeof(*out));
 	do {
-		if (!pw_number_take(&list, PW_CPUS_MAX - 1, &first))
+		if (!pw_number_range_take(&list, PW_CPUS_MAX - 1, &first, &last))
 			return -1;
-		last = first;
-		if (*list == '-') {
-			list++;
-			if (!pw_number_take(&list, PW_CPUS_MAX - 1, &last) || last < first)
-				return -1;
-		}
 		for (uint64_t cpu = first; cpu <= last; cpu++)
 			out->word[cpu / 64] |= UINT64_C(1) << (cpu % 64);
 	} while (*list++ == ',');
@@ -166,8 +158,7 @@ static int find_tracepoint(struct pw_connect_perf *perf, struct pw_error *err)
 		error == EACCES ? " (reading it needs root or CAP_DAC_READ_SEARCH)" : "");
 }
 
-/* --- one counter ----------------------------------------------------------------------------------------------------
- */
+/* --- one counter --- */
 
 static size_t ring_size(size_t pages)
 {
@@ -238,8 +229,7 @@ static bool read_counter(struct counter *counter)
 	return runs;
 }
 
-/* --- samples --------------------------------------------------------------------------------------------------------
- */
+/* --- samples --- */
 
 /* What the kernel says of a process that is being taken down (perf_event_pid_type()). */
 #define PID_DEAD UINT32_MAX
@@ -310,8 +300,7 @@ static void take_samples(const struct pw_connect_perf *perf, const struct counte
 	__atomic_store_n(&counter->ring->data_tail, head, __ATOMIC_RELEASE);
 }
 
-/* --- all of them ----------------------------------------------------------------------------------------------------
- */
+/* --- all of them --- */
 
 struct pw_connect_perf *pw_connect_perf_new(pw_connect_perf_sample *sample, void *context)
 {

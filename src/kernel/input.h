@@ -67,8 +67,8 @@ struct pw_input_ops {
 	 * negative errno: -EMSGSIZE for a datagram that did not fit. *sender is the port id a datagram came from (0:
 	 * the kernel). */
 	ssize_t (*read)(void *self, void *buf, size_t size, uint32_t *sender);
-	void (*close)(void *self);
-	void (*free)(void *self); /* may be NULL */
+	void (*close)(void *self); /* may be NULL, as the next */
+	void (*free)(void *self);
 };
 
 struct pw_input {
@@ -101,7 +101,8 @@ static inline ssize_t pw_input_read(struct pw_input *input, void *buf, size_t si
 
 static inline void pw_input_close(struct pw_input *input)
 {
-	input->ops->close(input->self);
+	if (input->ops->close != NULL)
+		input->ops->close(input->self);
 }
 
 /* Nothing happens to one that is not open, which it is afterwards. */

@@ -148,9 +148,8 @@ void pw_namespace_read_snat(struct pw_namespace *ns)
 
 /* --- the monitor's questions --- */
 
-static const char *name_interface(uint32_t ifindex, void *context)
+static const char *name_interface(struct pw_namespace *ns, uint32_t ifindex)
 {
-	struct pw_namespace *ns = context;
 	const char *name;
 
 	if (ns->outside != NULL) {
@@ -167,50 +166,36 @@ static const char *name_interface(uint32_t ifindex, void *context)
 	return name;
 }
 
-static uint32_t measure_latency(const struct pw_pool_key *key, void *context)
-{
-	struct pw_namespace *ns = context;
-	uint32_t latency_us;
-	bool exhausted;
-
-	if (pw_namespace_enter(ns, NULL) != PW_READ_OK)
-		return 0;
-	latency_us = pw_probe_alloc(key, &exhausted);
-	pw_namespace_leave(ns);
-	return latency_us;
-}
-
-/* Control groups and users are those of the host, whatever the network namespace. */
+/* Control groups and users are those of the host, whatever the network namespace. Of another host only the number of a
+ * user means something. */
 static void name_owner(uint64_t cgroup, uint32_t uid, char *buf, size_t size, void *context)
 {
-	struct pw_namespace *ns = context;
+	const struct pw_namespace *ns = context;
 
-	pw_owner_names_find(ns->owner_names, cgroup, uid, buf, size);
-}
-
-/* Of another host only the number of a user means something. */
-static void number_user(uint64_t cgroup, uint32_t uid, char *buf, size_t size, void *context)
-{
-	(void)cgroup;
-	(void)context;
-	snprintf(buf, size, "uid %u", uid);
+	if (ns->replayed)
+		snprintf(buf, size, "uid %u", uid);
+	else
+		pw_owner_names_find(ns->owner_names, cgroup, uid, buf, size);
 }
 
 void pw_namespace_answer(struct pw_question *question)
 {
-	const struct pw_ns_poll *ns = question->ns;
-	struct pw_source *source = ns->sources[pw_kind_source(question->key.kind)];
+	struct pw_namespace *ns = question->ns->context;
+	struct pw_source *source = question->ns->sources[pw_kind_source(question->key.kind)];
 	const char *name;
+	bool exhausted;
 
-	if (question->wants_zone && ns->ifname != NULL) {
-		name = ns->ifname(question->key.local.zone, ns->context);
+	if (question->wants_zone && !ns->replayed) {
+		name = name_interface(ns, question->key.local.zone);
 		snprintf(question->zone_name, sizeof(question->zone_name), "%s", name != NULL ? name : "");
 	}
 	if (question->wants_owner && source != NULL)
-		pw_source_owner_text(
-			source, &question->key, ns->owner_name, ns->context, &question->states, question->owner);
-	if (question->wants_latency && question->latency_us == 0 && ns->alloc_latency != NULL)
-		question->latency_us = ns->alloc_latency(&question->key, ns->context);
+		pw_source_owner_text(source, &question->key, name_owner, ns, &question->states, question->owner);
+	if (question->wants_latency && question->latency_us == 0 && ns->probe &&
+		pw_namespace_enter(ns, NULL) == PW_READ_OK) {
+		question->latency_us = pw_probe_alloc(&question->key, &exhausted);
+		pw_namespace_leave(ns);
+	}
 }
 
 /* --- result --- */
@@ -230,11 +215,6 @@ void pw_namespace_result(struct pw_namespace *ns, struct pw_ns_poll *out)
 		.census = ns->census,
 		.conntrack = {.state = PW_STATE_NORMAL},
 		.sources = {sockets, ns->translated},
-		.ifname = ns->replayed ? NULL : name_interface,
-		.alloc_latency = ns->probe ? measure_latency : NULL,
-		.owner_name = ns->owner_names == NULL ? NULL
-			: ns->replayed                ? number_user
-						      : name_owner,
 		.context = ns};
 	if (ns->status == PW_READ_GONE)
 		out->status = PW_POLL_GONE;

@@ -38,7 +38,7 @@ struct pw_namespace {
 	uint32_t probe_ms; /* time for that at each poll; 0: 10 for those that are likely blocked, and 256 others */
 	struct pw_snat_options snat;        /* translated source ports that are watched */
 	const struct pw_policy *policy;     /* whose sections name the ports of their pools; borrowed; NULL: none */
-	struct pw_owner_names *owner_names; /* borrowed; NULL: no pool has an owner */
+	struct pw_owner_names *owner_names; /* borrowed */
 	FILE *capture; /* where all that the first complete poll reads is written down; NULL after it */
 	bool replayed; /* the input is a capture, of another host for all that is known */
 

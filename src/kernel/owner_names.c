@@ -73,8 +73,7 @@ void pw_owner_names_free(struct pw_owner_names *names)
 	free(names);
 }
 
-/* --- what a path is called
- * ------------------------------------------------------------------------------------------ */
+/* --- what a path is called --- */
 
 static bool ends_with(const char *text, size_t len, const char *end)
 {
@@ -154,8 +153,7 @@ void pw_cgroup_name(const char *path, size_t of_root, const char *user, char *bu
 	pw_utf8_clean(buf, size, buf);
 }
 
-/* --- users
- * ---------------------------------------------------------------------------------------------------------- */
+/* --- users --- */
 
 static const char *find_user(struct pw_owner_names *names, uint32_t uid)
 {
@@ -191,8 +189,7 @@ static const char *find_user(struct pw_owner_names *names, uint32_t uid)
 	return user->name;
 }
 
-/* --- the walk
- * ------------------------------------------------------------------------------------------------------- */
+/* --- the walk --- */
 
 struct walk {
 	struct pw_owner_names *names;
@@ -307,8 +304,7 @@ static const struct group *find_group(struct pw_owner_names *names, uint64_t id)
 	return found;
 }
 
-/* --- both
- * ----------------------------------------------------------------------------------------------------------- */
+/* --- both --- */
 
 void pw_owner_names_find(struct pw_owner_names *names, uint64_t cgroup, uint32_t uid, char *buf, size_t size)
 {

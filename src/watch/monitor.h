@@ -39,11 +39,7 @@ struct pw_ns_poll {
 	uint32_t tcp, tcp_time_wait, udp;      /* sockets of the whole namespace (sockstat), not only of the range */
 	struct pw_conntrack_row conntrack;     /* its connection tracking table */
 	struct pw_source *sources[PW_SOURCES]; /* NULL: is not asked for; its pools, if there were any, end */
-	/* For the host that answers questions; the monitor calls none of them. Any may be NULL. */
-	const char *(*ifname)(uint32_t ifindex, void *context);                  /* the name of an interface, or NULL */
-	uint32_t (*alloc_latency)(const struct pw_pool_key *key, void *context); /* us, 0 = not measured */
-	pw_owner_name *owner_name;
-	void *context;
+	void *context;                         /* of whoever answers questions about it */
 };
 
 /* What the kernel itself told of a pool between two looks at all sockets. */

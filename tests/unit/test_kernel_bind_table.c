@@ -8,7 +8,7 @@
 #include <cmocka.h>
 #include <stdio.h>
 
-#include "kernel/bind_table.h"
+#include "kernel/netlink.h"
 #include "kernel/inet_diag.h"
 #include "kernel/sockstat.h"
 #include "kernel_fake.h"

@@ -1248,16 +1248,15 @@ static void namespaces_are_apart(void **unused)
 	pw_census_free(census);
 }
 
-static const char *lo_name(uint32_t ifindex, void *context)
+static const char *lo_name(uint32_t ifindex)
 {
-	(void)context;
 	return ifindex == 1 ? "lo" : NULL;
 }
 
 static void zones_have_names(void **unused)
 {
 	(void)unused;
-	f.ns.ifname = lo_name;
+	f.ifname = lo_name;
 	fixture_connects(&f, "10.0.0.1", "10.0.0.9", 443, 100);
 	for (size_t i = 0; i < f.n_sockets; i++)
 		f.sockets[i].ifindex = 1;
@@ -1288,8 +1287,8 @@ static void owners_are_named(void **unused)
 	unsigned asked = 0;
 
 	(void)unused;
-	f.ns.owner_name = name_owner;
-	f.ns.context = &asked;
+	f.owner_name = name_owner;
+	f.context = &asked;
 	fixture_connects(&f, "10.0.0.1", "10.0.0.9", 443, 600);
 	own(600, 8);
 	own(100, 7);
@@ -1323,8 +1322,8 @@ static void owners_are_kept(void **unused)
 	unsigned asked = 0;
 
 	(void)unused;
-	f.ns.owner_name = name_owner;
-	f.ns.context = &asked;
+	f.owner_name = name_owner;
+	f.context = &asked;
 	f.ns.unowned = true;
 	assert_true(wants_owners(100)); /* whoever has them was never said */
 	assert_string_equal(row(FIXTURE_POOL)->owner, "");
@@ -1392,9 +1391,8 @@ static void alarmed_namespace_is_known(void **unused)
 static uint16_t measured[100];
 static size_t n_measured;
 
-static uint32_t measure(const struct pw_pool_key *key, void *context)
+static uint32_t measure(const struct pw_pool_key *key)
 {
-	(void)context;
 	measured[n_measured++] = key->port;
 	return 1000 + key->port;
 }
@@ -1408,7 +1406,7 @@ static void latency_is_measured_where_it_hurts(void **unused)
 {
 	(void)unused;
 	n_measured = 0;
-	f.ns.alloc_latency = measure;
+	f.alloc_latency = measure;
 	for (uint16_t i = 0; i < 40; i++)
 		fixture_connects(&f, "10.0.0.1", "10.0.0.9", (uint16_t)(1000 + i), 400 + 10u * i);
 	fixture_connects(&f, "10.0.0.1", "10.0.0.9", 2000, 998);
@@ -1420,7 +1418,7 @@ static void latency_is_measured_where_it_hurts(void **unused)
 		assert_int_equal(measured[i], 1024 + i);
 	assert_int_equal(row("tcp 10.0.0.1 -> 10.0.0.9:1039")->alloc_latency_us, 2039);
 	assert_int_equal(row("tcp 10.0.0.1 -> 10.0.0.9:1000")->alloc_latency_us, 0);
-	f.ns.alloc_latency = NULL;
+	f.alloc_latency = NULL;
 	fixture_connects(&f, "10.0.0.1", "10.0.0.9", 1039, 790);
 	fixture_poll(&f);
 	assert_int_equal(row("tcp 10.0.0.1 -> 10.0.0.9:1039")->alloc_latency_us, 0); /* not just now */
@@ -1436,7 +1434,7 @@ static void latency_of_connects_comes_before_that_of_probes(void **unused)
 {
 	(void)unused;
 	n_measured = 0;
-	f.ns.alloc_latency = measure;
+	f.alloc_latency = measure;
 	f.median = median_of;
 	for (uint16_t i = 0; i < 40; i++)
 		fixture_connects(&f, "10.0.0.1", "10.0.0.9", (uint16_t)(1000 + i), 400 + 10u * i);

@@ -6,10 +6,9 @@
 
 #include <cmocka.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "kernel/namespace.h"
 
 void fixture_start(struct fixture *f)
 {
@@ -111,8 +110,18 @@ void fixture_answer(struct fixture *f)
 			questions[i].latency_us = f->median(&questions[i].key);
 			questions[i].latency_p99_us = 10 * questions[i].latency_us;
 		}
-		if (questions[i].ns != NULL)
-			pw_namespace_answer(&questions[i]);
+		if (questions[i].wants_zone && f->ifname != NULL) {
+			const char *name = f->ifname(questions[i].key.local.zone);
+
+			snprintf(
+				questions[i].zone_name, sizeof(questions[i].zone_name), "%s", name != NULL ? name : "");
+		}
+		if (questions[i].ns != NULL && questions[i].wants_owner &&
+			questions[i].ns->sources[pw_kind_source(questions[i].key.kind)] != NULL)
+			pw_source_owner_text(questions[i].ns->sources[pw_kind_source(questions[i].key.kind)],
+				&questions[i].key, f->owner_name, f->context, &questions[i].states, questions[i].owner);
+		if (questions[i].wants_latency && questions[i].latency_us == 0 && f->alloc_latency != NULL)
+			questions[i].latency_us = f->alloc_latency(&questions[i].key);
 		if (f->last_id != NULL)
 			questions[i].event_id = f->last_id(&questions[i].key);
 	}

@@ -29,6 +29,11 @@ struct fixture {
 	size_t n_events;
 	uint32_t (*last_id)(const struct pw_pool_key *key); /* of the last notification of a pool; NULL = none */
 	uint32_t (*median)(const struct pw_pool_key *key);  /* what connect() takes, 0 = not known; NULL = of none */
+	/* the host's answers; each may be NULL */
+	const char *(*ifname)(uint32_t ifindex);
+	uint32_t (*alloc_latency)(const struct pw_pool_key *key); /* us, 0 = not measured */
+	pw_owner_name *owner_name;
+	void *context; /* of owner_name() */
 };
 
 /* Everything with its defaults. The monitor is made at the first poll. */
