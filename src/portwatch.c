@@ -10,17 +10,14 @@
 
 #include "base/descriptors.h"
 #include "base/log.h"
-#include "report/check.h"
+#include "report/report.h"
 #include "report/options.h"
 #include "report/poll.h"
 #include "report/terminal.h"
-#include "report/watch.h"
-#include "report/who.h"
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
-/* A failure goes where its reader looks: a monitoring system reads standard output and knows the status UNKNOWN only.
- */
+/* A failure goes where its reader looks: a monitoring system reads standard output, and knows UNKNOWN only. */
 static int fail(const struct pw_options *options, int status, const struct pw_error *err)
 {
 	if (options->format == PW_FORMAT_CHECK)

@@ -15,7 +15,7 @@
 
 #include "base/clock.h"
 #include "daemon/process.h"
-#include "report/json.h"
+#include "report/report.h"
 
 enum { READERS = 256, BACKLOG = 1024, SILENT_MS = 1000, LIFE_MS = 20000, SWEEP_MS = 250 };
 
@@ -53,7 +53,7 @@ struct pw_control {
 	uint64_t accept_ms; /* not before: there is nothing to say yet, or no descriptor or memory left */
 };
 
-/* --- what is read ----------------------------------------------------------------------------------------------- */
+/* --- what is read --- */
 
 /* As of the poll: ages are those at its end, so that the document of a snapshot is the same whenever it is read. */
 static int render(const struct pw_control *c, const struct pw_snapshot *snapshot, struct text *text)
@@ -88,8 +88,7 @@ static int render(const struct pw_control *c, const struct pw_snapshot *snapshot
 	return -1;
 }
 
-/* That of the latest snapshot, else a new one in a free place, else the newest that there is; NULL when there is none.
- */
+/* That of the latest snapshot, else a new one in a free place, else the newest; NULL when there is none. */
 static struct text *text_of(struct pw_control *c, const struct pw_snapshot *snapshot)
 {
 	struct text *newest = NULL, *place = NULL;
@@ -109,7 +108,7 @@ static struct text *text_of(struct pw_control *c, const struct pw_snapshot *snap
 	return render(c, snapshot, place) == 0 ? place : NULL;
 }
 
-/* --- who reads it ----------------------------------------------------------------------------------------------- */
+/* --- who reads it --- */
 
 static void end_reader(struct pw_control *c, size_t i, uint64_t now_ms)
 {
@@ -222,7 +221,7 @@ static void *run(void *context)
 	return NULL;
 }
 
-/* --- start and stop --------------------------------------------------------------------------------------------- */
+/* --- start and stop --- */
 
 static int open_listener(struct pw_control *c, struct pw_error *err)
 {

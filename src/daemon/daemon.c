@@ -78,8 +78,7 @@ struct daemon {
 	bool stop;
 };
 
-/* --- configuration
- * --------------------------------------------------------------------------------------------------- */
+/* --- configuration --- */
 
 static bool texts_differ(const char *a, const char *b)
 {
@@ -144,8 +143,7 @@ static void reload(struct daemon *d)
 	pw_log(LOG_INFO, "configuration reloaded");
 }
 
-/* --- the loop
- * ----------------------------------------------------------------------------------------------------------- */
+/* --- the loop --- */
 
 static void handle_signals(struct daemon *d)
 {
@@ -279,8 +277,7 @@ static void loop(struct daemon *d)
 	}
 }
 
-/* --- start and stop
- * ------------------------------------------------------------------------------------------------------ */
+/* --- start and stop --- */
 
 /* Before any thread: all of them inherit that signals come by descriptor only. */
 static int block_signals(struct pw_error *err)

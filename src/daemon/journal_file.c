@@ -7,7 +7,7 @@
 #include "base/log.h"
 #include "daemon/state_file.h"
 #include "report/answer.h"
-#include "report/json.h"
+#include "report/report.h"
 
 struct pw_journal_file {
 	struct pw_state_file *file;

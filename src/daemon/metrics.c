@@ -14,7 +14,7 @@
 #include <sys/socket.h>
 
 #include "base/clock.h"
-#include "report/openmetrics.h"
+#include "report/report.h"
 
 enum { CONNECTIONS = 32, SILENT_S = 10, LIFE_MS = 20000, REQUEST_MAX = 8192, BACKLOG = 1024 };
 
@@ -41,7 +41,7 @@ struct pw_metrics {
 	} connections[CONNECTIONS];
 };
 
-/* --- what is read ----------------------------------------------------------------------------------------------- */
+/* --- what is read --- */
 
 static int render(struct pw_metrics *m, const struct pw_snapshot *snapshot, struct text *text)
 {
@@ -165,7 +165,7 @@ static void on_completed(
 	*request = NULL;
 }
 
-/* --- how long it is read ---------------------------------------------------------------------------------------- */
+/* --- how long it is read --- */
 
 static void on_connection(
 	void *context, struct MHD_Connection *connection, void **unused, enum MHD_ConnectionNotificationCode code)
@@ -198,7 +198,7 @@ void pw_metrics_sweep(struct pw_metrics *m)
 	pthread_mutex_unlock(&m->mutex);
 }
 
-/* --- start and stop --------------------------------------------------------------------------------------------- */
+/* --- start and stop --- */
 
 static struct addrinfo *resolve(const char *listen)
 {

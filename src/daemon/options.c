@@ -56,8 +56,7 @@ void pw_daemon_options(struct pw_daemon_options *out, int argc, char **argv)
 		out->action = PW_DAEMON_USAGE;
 }
 
-/* --- the configuration file
- * ----------------------------------------------------------------------------------------- */
+/* --- the configuration file --- */
 
 static void report_to_log(const char *file, unsigned line, const char *message, void *context)
 {

@@ -22,8 +22,7 @@
 #include "base/log.h"
 #include "base/number.h"
 
-/* --- background
- * ----------------------------------------------------------------------------------------------------- */
+/* --- background --- */
 
 int pw_detach(struct pw_error *err)
 {
@@ -66,8 +65,7 @@ void pw_detach_done(int fd, int status)
 	close(fd);
 }
 
-/* --- privileges
- * ----------------------------------------------------------------------------------------------------- */
+/* --- privileges --- */
 
 /* Older headers lack it. */
 #ifndef CAP_PERFMON
@@ -142,8 +140,7 @@ int pw_privileges_reduce(const struct pw_privileges *keep, struct pw_error *err)
 	return pw_error_set(err, "capabilities: %s", strerror(errno));
 }
 
-/* --- scheduling
- * ----------------------------------------------------------------------------------------------------- */
+/* --- scheduling --- */
 
 /* A running thread keeps the CPU from one that wakes up for the rest of its slice, unless the slice of the other is
  * shorter (kernel/sched/fair.c, PREEMPT_SHORT). This is the longest that can be asked for; the default is a few
@@ -164,8 +161,7 @@ void pw_schedule_as_batch(void)
 	pw_log(LOG_DEBUG, "polls compete for the CPU with everything else: %s", strerror(errno));
 }
 
-/* --- systemd
- * -------------------------------------------------------------------------------------------------------- */
+/* --- systemd --- */
 
 bool pw_systemd_notify(const char *state)
 {

@@ -33,7 +33,7 @@ struct pw_state_file {
 	bool failed; /* the last text could not be written: said once; of the thread alone */
 };
 
-/* --- the thread --------------------------------------------------------------------------------------------------- */
+/* --- the thread --- */
 
 /* A reader, and a process that ends at any moment, sees the old file or the new one. */
 static int replace(const struct pw_state_file *file, const char *text, size_t len)
@@ -92,7 +92,7 @@ static void *run(void *context)
 	return NULL;
 }
 
-/* --- outside ------------------------------------------------------------------------------------------------------ */
+/* --- outside --- */
 
 static void free_file(struct pw_state_file *file)
 {

@@ -21,7 +21,7 @@
 /* More than a daemon with the most rows that there may be has to say. */
 #define MAX_OCTETS (256u << 20)
 
-/* --- octets ----------------------------------------------------------------------------------------------------- */
+/* --- octets --- */
 
 static int connect_to(const char *path, struct pw_error *err)
 {
@@ -69,7 +69,7 @@ static char *read_all(int fd, const char *path, size_t *len, struct pw_error *er
 	return text;
 }
 
-/* --- rows ------------------------------------------------------------------------------------------------------- */
+/* --- rows --- */
 
 static struct timespec parse_date(const char *text)
 {
@@ -193,7 +193,7 @@ static size_t place_alarms(struct pw_arena *arena, struct pw_pool_row *pools, si
 	return kept;
 }
 
-/* --- the document ----------------------------------------------------------------------------------------------- */
+/* --- the document --- */
 
 static void fill(struct pw_snapshot *s, struct pw_arena *arena, struct pw_answer *answer, const json_t *root)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "report/events.h"
+#include "report/report.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "report/explain.h"
+#include "report/report.h"
 
 #include <ctype.h>
 #include <inttypes.h>

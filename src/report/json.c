@@ -2,7 +2,6 @@
 #include <string.h>
 
 #include "base/utf8.h"
-#include "report/json.h"
 #include "report/report.h"
 
 /* A host can have 100,000 pools: the members are put together in a buffer of our own, several times faster than

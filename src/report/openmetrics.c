@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "report/openmetrics.h"
+#include "report/report.h"
 
 #include <ctype.h>
 #include <inttypes.h>
@@ -84,8 +84,7 @@ static void add_label(char labels[LABELS_MAX], const char *name, const char *val
 	snprintf(labels + len, LABELS_MAX - len, "\"");
 }
 
-/* --- rows: each metric is one block with a line for each row
- * ------------------------------------------------------------ */
+/* --- rows: each metric is one block with a line for each row --- */
 
 struct rows {
 	const char *prefix;

@@ -52,8 +52,7 @@ struct pw_options {
  * lists in *out must be released by pw_options_clear() whatever is returned. */
 enum pw_command pw_options_parse(struct pw_options *out, int argc, char *const argv[], struct pw_error *err);
 
-/* The first option by which we are to look for ourselves, since portwatchd would not tell that; NULL when there is none.
- */
+/* The first option that portwatchd can't answer, so that we look for ourselves; NULL when there is none. */
 const char *pw_options_only_local(const struct pw_options *options);
 
 /* Whether there is a filter of pools; --netns is none. */

@@ -21,6 +21,12 @@ void pw_poller_free(struct pw_poller *poller);
  * caller, or NULL with an error when no namespace could be read. report->notes live until the next poll. */
 const struct pw_snapshot *pw_poller_poll(struct pw_poller *poller, struct pw_report *report, struct pw_error *err);
 
+/* Polls every options->watch_ms until q, ^C or a signal. On a terminal that can, the frame is redrawn in place on the
+ * second screen, also when the window changes its size, and the last frame stays on the first one; else each poll is
+ * printed below the last one (JSON: one line). The terminal is given back on every way out. Returns the exit status;
+ * ends by the signal itself on SIGTERM and SIGHUP. */
+int pw_watch(struct pw_poller *poller, const struct pw_options *options);
+
 /* Ends the record. Returns 0, also without one, or -1 with an error when it could not be written in full. */
 int pw_poller_finish_record(struct pw_poller *poller, struct pw_error *err);
 

@@ -3,9 +3,6 @@
 
 #include <stdlib.h>
 
-#include "report/check.h"
-#include "report/events.h"
-#include "report/explain.h"
 #include "report/table.h"
 #include "report/text.h"
 #include "watch/alarm.h"

@@ -52,8 +52,7 @@ static void print_parts(FILE *out, const struct pw_layout *l, const struct parts
 	fputc('\n', out);
 }
 
-/* Those that could not be read have a note instead. On a terminal a host with 50 containers keeps room for the table.
- */
+/* Those that could not be read have a note instead. On a terminal 50 containers leave room for the table. */
 static void print_namespaces(FILE *out, const struct pw_layout *l)
 {
 	const struct pw_snapshot *snapshot = l->report->selection.snapshot;

@@ -18,8 +18,7 @@
 /* Names below their row are indented by this much. */
 #define INDENT "      "
 
-/* --- columns ---------------------------------------------------------------------------------------------------------
- */
+/* --- columns --- */
 
 /* Only an exhausted pool has a full bar, and only an empty one has none. */
 static void format_bar(const struct pw_layout *l, const struct pw_pool_row *row, char *buf, size_t size)
@@ -41,66 +40,19 @@ static void format_bar(const struct pw_layout *l, const struct pw_pool_row *row,
 		len += (size_t)snprintf(buf + len, size - len, "%s", l->view->unicode ? " " : ".");
 }
 
-static void format_utilization(const struct pw_layout *l, const struct pw_pool_row *row, char *buf, size_t size)
-{
-	(void)l;
-	snprintf(buf, size, "%u%%", row->counts.utilization);
-}
-
 /* "S12,E600,C3,F1": SYN_SENT, ESTABLISHED, CLOSE_WAIT and FIN_WAIT, those that there are. */
-static void format_states(const struct pw_layout *l, const struct pw_pool_row *row, char *buf, size_t size)
+static void format_states(const struct pw_pool_row *row, char *buf, size_t size)
 {
 	const uint32_t counts[] = {
 		row->states.syn_sent, row->states.established, row->states.close_wait, row->states.fin_wait};
 	int len = 0;
 
-	(void)l;
 	for (size_t i = 0; i < 4; i++)
 		if (counts[i] != 0)
 			len += snprintf(
 				buf + len, size - (size_t)len, "%s%c%u", len > 0 ? "," : "", "SECF"[i], counts[i]);
 	if (len == 0)
 		snprintf(buf, size, "-");
-}
-
-static void format_spark(const struct pw_layout *l, const struct pw_pool_row *row, char *buf, size_t size)
-{
-	if (row == NULL)
-		snprintf(buf, size, "LAST %u MIN", l->spark * PW_HISTORY_STEP_MS / 60000);
-	else
-		pw_text_sparkline(row->history.numbers, row->history.n, l->spark, l->view->fine_bars, buf, size);
-}
-
-static void format_growth(const struct pw_layout *l, const struct pw_pool_row *row, char *buf, size_t size)
-{
-	(void)l;
-	snprintf(buf, size, row->recent_growth > 0 ? "%+d" : "%d", row->recent_growth);
-}
-
-static void format_left(const struct pw_layout *l, const struct pw_pool_row *row, char *buf, size_t size)
-{
-	char text[PW_TEXT_SHORT_MAX];
-
-	(void)l;
-	snprintf(buf, size, "%s", pw_text_duration(row->recent_time_to_exhaustion, text));
-}
-
-static void format_failures(const struct pw_layout *l, const struct pw_pool_row *row, char *buf, size_t size)
-{
-	const unsigned long long failures = row->failures;
-
-	(void)l;
-	if (failures < 1000000)
-		snprintf(buf, size, "%llu", failures);
-	else
-		snprintf(buf, size, "%lluM", failures / 1000000);
-}
-
-static void format_failure_age(const struct pw_layout *l, const struct pw_pool_row *row, char *buf, size_t size)
-{
-	char text[PW_TEXT_SHORT_MAX];
-
-	snprintf(buf, size, "%s", pw_report_failed_ago(l->report, row, text));
 }
 
 void pw_table_name(const struct pw_layout *l, const struct pw_pool_row *row, char *buf, size_t size)
@@ -123,51 +75,41 @@ static bool name_below(const struct pw_layout *l, const struct pw_pool_row *row,
 	return !l->plain && pw_text_width(buf) > l->name_width;
 }
 
-static void format_name(const struct pw_layout *l, const struct pw_pool_row *row, char *buf, size_t size)
-{
-	if (name_below(l, row, buf, size))
-		buf[0] = '\0';
-}
-
-static void format_owner(const struct pw_layout *l, const struct pw_pool_row *row, char *buf, size_t size)
-{
-	pw_text_safe(row->owner, l->view->unicode, buf, size);
-}
-
 enum wanted { ALWAYS, WITH_BAR, WITH_SPARK, WHEN_WIDE, WITH_HISTORY, WHEN_FAILED, WITH_OWNER };
 
-/* A cell's text is that of a field, or what the function writes. */
-struct pw_column {
-	const char *header; /* NULL = what the function writes for no row */
+enum cell { FIELD, UTILIZATION, BAR, SPARK, STATES, GROWTH, LEFT, FAILURES, FAILED_AGO, NAME, OWNER };
+
+struct column {
+	const char *header; /* of SPARK NULL: it says how long that is */
 	unsigned width;     /* 0 = as wide as its text */
 	bool right;         /* aligned */
 	bool coloured;      /* by the state */
 	enum wanted wanted;
-	const char *field;
-	void (*format)(const struct pw_layout *layout, const struct pw_pool_row *row, char *buf, size_t size);
+	enum cell cell;
+	const char *field; /* whose text it is */
 };
 
-static const struct pw_column columns[] = {
-	{"UTIL", 4, true, true, ALWAYS, NULL, format_utilization},
-	{"", 0, false, true, WITH_BAR, NULL, format_bar},
-	{NULL, 0, false, true, WITH_SPARK, NULL, format_spark},
-	{"USED", 5, true, false, ALWAYS, "used", NULL},
-	{"FREE", 5, true, false, ALWAYS, "free", NULL},
-	{"TWAIT", 5, true, false, ALWAYS, "timeWait", NULL},
-	{"BLOCKED", 7, true, false, WHEN_WIDE, "blocked", NULL},
-	{"FAST", 5, true, false, WHEN_WIDE, "fastFree", NULL},
-	{"SOCKETS", 12, true, false, WHEN_WIDE, NULL, format_states},
-	{"+/MIN", 6, true, false, WITH_HISTORY, NULL, format_growth},
-	{"LEFT", 4, true, false, WITH_HISTORY, NULL, format_left},
-	{"FAILED", 6, true, false, WHEN_FAILED, NULL, format_failures},
-	{"AGO", 4, true, false, WHEN_FAILED, NULL, format_failure_age},
-	{"STATE", 9, false, true, ALWAYS, "state", NULL},
-	{"POOL", 0, false, false, ALWAYS, NULL, format_name},
-	{"OWNER", 0, false, false, WITH_OWNER, NULL, format_owner},
+static const struct column columns[] = {
+	{"UTIL", 4, true, true, ALWAYS, UTILIZATION, NULL},
+	{"", 0, false, true, WITH_BAR, BAR, NULL},
+	{NULL, 0, false, true, WITH_SPARK, SPARK, NULL},
+	{"USED", 5, true, false, ALWAYS, FIELD, "used"},
+	{"FREE", 5, true, false, ALWAYS, FIELD, "free"},
+	{"TWAIT", 5, true, false, ALWAYS, FIELD, "timeWait"},
+	{"BLOCKED", 7, true, false, WHEN_WIDE, FIELD, "blocked"},
+	{"FAST", 5, true, false, WHEN_WIDE, FIELD, "fastFree"},
+	{"SOCKETS", 12, true, false, WHEN_WIDE, STATES, NULL},
+	{"+/MIN", 6, true, false, WITH_HISTORY, GROWTH, NULL},
+	{"LEFT", 4, true, false, WITH_HISTORY, LEFT, NULL},
+	{"FAILED", 6, true, false, WHEN_FAILED, FAILURES, NULL},
+	{"AGO", 4, true, false, WHEN_FAILED, FAILED_AGO, NULL},
+	{"STATE", 9, false, true, ALWAYS, FIELD, "state"},
+	{"POOL", 0, false, false, ALWAYS, NAME, NULL},
+	{"OWNER", 0, false, false, WITH_OWNER, OWNER, NULL},
 };
 #define N_COLUMNS (sizeof(columns) / sizeof(columns[0]))
 
-static bool is_wanted(const struct pw_layout *l, const struct pw_column *column)
+static bool is_wanted(const struct pw_layout *l, const struct column *column)
 {
 	switch (column->wanted) {
 	case WITH_BAR: return l->bar > 0;
@@ -181,8 +123,7 @@ static bool is_wanted(const struct pw_layout *l, const struct pw_column *column)
 	return true;
 }
 
-/* --- layout ----------------------------------------------------------------------------------------------------------
- */
+/* --- layout --- */
 
 /* The bar depends on the terminal alone, so that nothing jumps from poll to poll. Only what fails takes its room. */
 static void lay_out(struct pw_layout *l, const struct pw_report *report, const struct pw_view *view)
@@ -216,7 +157,7 @@ static void lay_out(struct pw_layout *l, const struct pw_report *report, const s
 		const struct pw_pool_row *row = selection->rows[i];
 		unsigned width;
 
-		format_owner(l, row, text, sizeof(text));
+		pw_text_safe(row->owner, l->view->unicode, text, sizeof(text));
 		width = (unsigned)pw_text_width(text);
 		owner = width > owner ? width : owner;
 		pw_table_name(l, row, text, sizeof(text));
@@ -229,8 +170,7 @@ static void lay_out(struct pw_layout *l, const struct pw_report *report, const s
 	l->name_width = name;
 }
 
-/* --- rows ------------------------------------------------------------------------------------------------------------
- */
+/* --- rows --- */
 
 static bool is_harmless(const struct pw_pool_row *row)
 {
@@ -253,22 +193,46 @@ static const char *row_colour(const struct pw_pool_row *row)
 }
 
 /* The text of a cell; of the headers' row where there is no other. */
-static void format_cell(const struct pw_layout *l, const struct pw_column *column, const struct pw_pool_row *row,
-	char *buf, size_t size)
+static void format_cell(
+	const struct pw_layout *l, const struct column *column, const struct pw_pool_row *row, char *buf, size_t size)
 {
-	const struct pw_field *field = column->field != NULL ? pw_field_by_name(&pw_pool_fields, column->field) : NULL;
+	const struct pw_field *field;
 	struct pw_field_value value;
+	char text[PW_TEXT_SHORT_MAX];
 
-	if (row == NULL && column->header != NULL) {
+	if (row == NULL && column->header != NULL)
 		snprintf(buf, size, "%s", column->header);
-	} else if (field == NULL) {
-		column->format(l, row, buf, size);
-	} else {
+	if (row == NULL && column->header == NULL)
+		snprintf(buf, size, "LAST %u MIN", l->spark * PW_HISTORY_STEP_MS / 60000);
+	if (row == NULL)
+		return;
+	switch (column->cell) {
+	case FIELD:
+		field = pw_field_by_name(&pw_pool_fields, column->field);
 		pw_field_read(field, NULL, row, &value);
 		if (field->word != NULL)
 			snprintf(buf, size, "%s", field->word((unsigned)value.number));
 		else
 			snprintf(buf, size, "%lld", (long long)value.number);
+		break;
+	case UTILIZATION: snprintf(buf, size, "%u%%", row->counts.utilization); break;
+	case BAR: format_bar(l, row, buf, size); break;
+	case SPARK:
+		pw_text_sparkline(row->history.numbers, row->history.n, l->spark, l->view->fine_bars, buf, size);
+		break;
+	case STATES: format_states(row, buf, size); break;
+	case GROWTH: snprintf(buf, size, row->recent_growth > 0 ? "%+d" : "%d", row->recent_growth); break;
+	case LEFT: snprintf(buf, size, "%s", pw_text_duration(row->recent_time_to_exhaustion, text)); break;
+	case FAILURES:
+		snprintf(buf, size, row->failures < 1000000 ? "%llu" : "%lluM",
+			(unsigned long long)(row->failures < 1000000 ? row->failures : row->failures / 1000000));
+		break;
+	case FAILED_AGO: snprintf(buf, size, "%s", pw_report_failed_ago(l->report, row, text)); break;
+	case NAME:
+		if (name_below(l, row, buf, size))
+			buf[0] = '\0';
+		break;
+	case OWNER: pw_text_safe(row->owner, l->view->unicode, buf, size); break;
 	}
 }
 
@@ -279,7 +243,7 @@ static void print_row(FILE *out, const struct pw_layout *l, const struct pw_pool
 	size_t len = 0;
 
 	for (size_t i = 0; i < N_COLUMNS; i++) {
-		const struct pw_column *column = &columns[i];
+		const struct column *column = &columns[i];
 		bool coloured = l->view->colour && row != NULL && (column->coloured || is_harmless(row));
 		size_t width = column->width, blanks;
 
@@ -287,7 +251,7 @@ static void print_row(FILE *out, const struct pw_layout *l, const struct pw_pool
 			continue;
 		if (column->wanted == WITH_BAR || column->wanted == WITH_SPARK)
 			width = column->wanted == WITH_BAR ? l->bar : l->spark;
-		else if (column->format == format_name && l->owner > 0)
+		else if (column->cell == NAME && l->owner > 0)
 			width = l->name_width;
 		format_cell(l, column, row, cell, sizeof(cell));
 		blanks = pw_text_width(cell) < width ? width - pw_text_width(cell) : 0;

@@ -12,8 +12,6 @@
 /* The longest text of a cell, with the final NUL. */
 #define PW_CELL_MAX 512
 
-struct pw_column;
-
 /* How a table is drawn this time. */
 struct pw_layout {
 	const struct pw_report *report;

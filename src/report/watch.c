@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "report/watch.h"
+#include "report/poll.h"
 
 #include <errno.h>
 #include <poll.h>

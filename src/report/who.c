@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "report/who.h"
+#include "report/report.h"
 
 #include <net/if.h>
 #include <netinet/in.h>

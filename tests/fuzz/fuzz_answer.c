@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "report/asked.h"
-#include "report/json.h"
+#include "report/report.h"
 #include "report/table.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

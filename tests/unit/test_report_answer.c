@@ -12,7 +12,7 @@
 
 #include "base/clock.h"
 #include "report/asked.h"
-#include "report/json.h"
+#include "report/report.h"
 #include "report_fixture.h"
 
 struct document {

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "report/check.h"
+#include "report/report.h"
 #include "report_fixture.h"
 
 struct answer {

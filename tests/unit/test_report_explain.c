@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "report/explain.h"
+#include "report/report.h"
 #include "report_fixture.h"
 
 static const struct pw_view text_view;

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "base/utf8.h"
-#include "report/openmetrics.h"
+#include "report/report.h"
 #include "report_fixture.h"
 
 struct scrape {
