@@ -78,7 +78,7 @@ static int visit_pool(const struct pw_pool_key *key, const struct pw_pool_counts
 
 	visit->result->visited += counts->used != 0;
 	if (visit->result->visited <= visit->bench->policy.max_rows) {
-		pw_census_owners(visit->bench->ns->census, key, &owners);
+		pw_source_owners(pw_census_source(visit->bench->ns->census), key, &owners);
 		pw_owners_text(&owners, name_owner, visit->bench->host->owner_names, text);
 	}
 	return 0;
@@ -108,7 +108,8 @@ static void visit_pools(struct bench *bench, struct result *result)
 	struct visit visit = {.bench = bench, .result = result};
 
 	result->visited = 0;
-	pw_census_each(bench->ns->census, pw_policy_floor(&bench->policy, totals->capacity), visit_pool, &visit);
+	pw_source_each(pw_census_source(bench->ns->census), pw_policy_floor(&bench->policy, totals->capacity),
+		visit_pool, &visit);
 	result->sockets += totals->sockets;
 	result->pools = totals->pools;
 	result->doubtful = totals->ambiguous;

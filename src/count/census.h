@@ -108,13 +108,7 @@ const struct pw_range *pw_census_range(const struct pw_census *census);
 /* The ports that no connect() of this namespace can get (a subset of the capacity set). */
 const struct pw_portset *pw_census_blocked(const struct pw_census *census);
 
-/* The census as one that counts pools; lives as long as it. Its walk and its questions are the three functions
- * below. */
+/* The census as one that counts pools: its walk and its questions. Lives as long as it. */
 struct pw_source *pw_census_source(struct pw_census *census);
-
-int pw_census_each(struct pw_census *census, uint32_t floor, pw_pool_visit *visit, void *context);
-
-void pw_census_pool(struct pw_census *census, const struct pw_pool_key *key, struct pw_pool_counts *out);
-void pw_census_owners(struct pw_census *census, const struct pw_pool_key *key, struct pw_owners *out);
 
 #endif

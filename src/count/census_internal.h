@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* census_internal.h: how the sockets are kept; for census.c (adds them), census_ports.c (classifies ports) and
- * census_pools.c (adds up pools)
+/* census_internal.h: how the sockets are kept; for census.c (its life, VRFs), census_add.c (adds them), census_ports.c
+ * (classifies ports), census_count.c (counts a pool) and census_pools.c (walks the pools)
  *
  *   local ──> tuple ──> entry ──> entry     a local address (per protocol and device) has tuples, one for each remote
  *     │         └─────> tuple ──> entry      address and port; a tuple has a list of 4-byte entries, one a socket
@@ -161,10 +161,23 @@ struct pw_census {
 
 extern const struct pw_source_ops pw_census_ops;
 
+/* census_count.c. The counts of a connect pool from its tuple and, for a pool of a device, the tuple without device,
+ * either of which may be NONE: a socket bound to a device collides with both (inet_match()), one without only with its
+ * like. c->view says which ports it draws from. */
+void pw_census_count_connect(struct pw_census *c, uint32_t tuple, uint32_t plain, struct pw_pool_counts *out);
+
+/* The same of a bind pool: all that conflicts with bind(address, 0). */
+void pw_census_count_bind(struct pw_census *c, const struct local *pool, struct pw_pool_counts *out);
+
+/* Adds the sockets of a tuple (or NONE), or all that conflict with bind() (`wanted`: of ports with one of these bits; 0:
+ * of all), to c->owners and c->kinds. */
+void pw_census_own_connect(struct pw_census *c, uint32_t tuple);
+void pw_census_own_bind(struct pw_census *c, const struct local *pool, uint8_t wanted);
+
 /* Has c->ports and c->view stand for a set of ports; NULL and true: the range. After finish. */
 void pw_census_use(struct pw_census *c, const struct pw_portset *list, bool automatic);
 
-/* census_vrf.c: TCP ports of a VRF are ports of their own (inet_bind_bucket.l3mdev) unless tcp_l3mdev_accept is set, so each
+/* TCP ports of a VRF are ports of their own (inet_bind_bucket.l3mdev) unless tcp_l3mdev_accept is set, so each
  * VRF has a census of its own behind that of the namespace. */
 
 /* Adds a socket with PW_SOCKET_IN_VRF. Returns 0, or -1 when out of memory. */
@@ -173,10 +186,8 @@ int pw_census_add_in_vrf(struct pw_census *c, const struct pw_socket *s);
 /* The census that has the pools of this device; c itself where there is no other. */
 struct pw_census *pw_census_of_device(struct pw_census *c, uint32_t zone);
 
-/* Of the namespace's census: passes on to those of VRFs what it has just done itself. */
-void pw_census_begin_vrfs(struct pw_census *c);
+/* Of the namespace's census: finishes those of VRFs, as it has just been itself. */
 void pw_census_finish_vrfs(struct pw_census *c);
-int pw_census_each_in_vrfs(struct pw_census *c, uint32_t floor, pw_pool_visit *visit, void *context);
 
 static inline enum entry_kind entry_kind(uint32_t entry)
 {
@@ -218,6 +229,13 @@ static inline uint32_t lookup_local(const struct pw_census *c, const uint8_t add
 		found = pw_index_next(&c->local_index, hash, &at);
 	while (found != NONE && !local_is(&c->locals[found], address, zone, family, protocol));
 	return found;
+}
+
+/* The local of the same address, of this device or (0) none; NONE when it has no sockets. */
+static inline uint32_t find_like(const struct pw_census *c, const struct local *l, uint32_t zone)
+{
+	return lookup_local(
+		c, l->address, zone, l->family, l->protocol, local_hash(c, l->address, zone, l->family, l->protocol));
 }
 
 static inline uint64_t tuple_hash(const struct pw_census *c, uint32_t local, const uint8_t remote[16], uint16_t port)

@@ -322,7 +322,7 @@ static void take_details(struct pw_ns_row *row, struct pw_census *census)
 	row->ambiguous = pw_census_totals(census)->ambiguous;
 	/* the dual-stack wildcard pool of TCP conflicts with every socket of the namespace */
 	if (row->blocked > 0 && row->blocked >= row->capacity / 100 * BLOCKED_SHARE) {
-		pw_census_pool(census, &wildcard, &counts);
+		pw_source_pool(pw_census_source(census), &wildcard, &counts);
 		row->bound = counts.bound;
 	}
 	pw_census_listening(census, &listening);

@@ -30,7 +30,7 @@ static int count_pool(const struct pw_pool_key *key, const struct pw_pool_counts
 static void poll_once(struct pw_namespace *ns)
 {
 	if (pw_namespace_read(ns) == PW_READ_OK && pw_netlink_take(ns) == 0)
-		pw_census_each(ns->census, 1, count_pool, NULL);
+		pw_source_each(pw_census_source(ns->census), 1, count_pool, NULL);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -72,7 +72,7 @@ static uint32_t used(struct pw_census *census, const char *peer)
 
 	inet_pton(AF_INET, "127.0.0.1", key.local.bytes);
 	inet_pton(AF_INET, peer, key.remote.bytes);
-	pw_census_pool(census, &key, &counts);
+	pw_source_pool(pw_census_source(census), &key, &counts);
 	assert_int_equal(counts.used + counts.free, counts.capacity);
 	return counts.used;
 }

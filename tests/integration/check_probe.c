@@ -485,7 +485,7 @@ static struct pw_pool_counts poll_time_wait(struct pw_namespace *ns)
 	struct pw_pool_counts counts;
 
 	poll_once(ns);
-	pw_census_pool(ns->census, &key, &counts);
+	pw_source_pool(pw_census_source(ns->census), &key, &counts);
 	return counts;
 }
 

@@ -126,7 +126,7 @@ static struct pw_pool_counts ask(const struct pool *pool)
 	} else {
 		assert_int_equal(pw_netlink_take(ns), 0);
 	}
-	pw_census_pool(ns->census, &key, &counts);
+	pw_source_pool(pw_census_source(ns->census), &key, &counts);
 	pw_namespace_free(ns);
 	return counts;
 }

@@ -63,7 +63,7 @@ static struct pw_pool_counts counts_of(struct pw_namespace *ns, const struct pw_
 {
 	struct pw_pool_counts counts;
 
-	pw_census_pool(ns->census, key, &counts);
+	pw_source_pool(pw_census_source(ns->census), key, &counts);
 	return counts;
 }
 
@@ -195,7 +195,7 @@ static void the_same_as_netlink(void **state)
 	assert_int_equal(pw_census_totals(read->census)->ambiguous, 0);
 	assert_int_equal(pw_census_totals(read->census)->pools, pw_census_totals(dumped->census)->pools);
 	comparison.other = dumped;
-	assert_int_equal(pw_census_each(read->census, 1, compare_pool, &comparison), 0);
+	assert_int_equal(pw_source_each(pw_census_source(read->census), 1, compare_pool, &comparison), 0);
 	assert_true(comparison.pools >= pw_census_totals(read->census)->pools);
 	assert_true(comparison.pools >= 10);
 	pw_namespace_free(read);
@@ -214,10 +214,10 @@ static void owners_are_known(void **state)
 	for (int i = 0; i < 5; i++)
 		socket_connected(SOCK_STREAM, NULL, 0, "127.0.0.5", 80, 0);
 	ns = take_by_walk();
-	pw_census_owners(ns->census, &key, &read);
+	pw_source_owners(pw_census_source(ns->census), &key, &read);
 	pw_namespace_free(ns);
 	ns = take_by_netlink();
-	pw_census_owners(ns->census, &key, &dumped);
+	pw_source_owners(pw_census_source(ns->census), &key, &dumped);
 	pw_namespace_free(ns);
 	assert_memory_equal(&read, &dumped, sizeof(read));
 }

@@ -374,7 +374,7 @@ static int ask_observer(struct exam *exam, struct inquiry *q, unsigned i)
 	if (observer_poll(o, exam->log) < 0)
 		return -1;
 	q->answers[i] = (struct answer){.name = o->name, .given = true, .probed = o->probe, .window = o->window};
-	pw_census_pool(o->census, &q->question.key, &q->answers[i].counts);
+	pw_source_pool(pw_census_source(o->census), &q->question.key, &q->answers[i].counts);
 	return 0;
 }
 
@@ -508,7 +508,7 @@ static int list_pool(const struct pw_pool_key *key, const struct pw_pool_counts 
 	struct listing *listing = context;
 	struct pw_pool_counts again;
 
-	pw_census_pool(listing->exam->observers[PROBED_WATCHING].census, key, &again);
+	pw_source_pool(pw_census_source(listing->exam->observers[PROBED_WATCHING].census), key, &again);
 	listing->different += memcmp(&again, counts, sizeof(again)) != 0;
 	if (listing->n < listing->size)
 		listing->keys[listing->n++] = *key;
@@ -560,7 +560,7 @@ static void check_listing(struct exam *exam)
 	ledger_refresh(&exam->population.maker.ledger);
 	if (observer_poll(&exam->observers[PROBED_WATCHING], exam->log) < 0)
 		fault(exam, &nothing, "no poll for the list");
-	pw_census_each(exam->observers[PROBED_WATCHING].census, 1, list_pool, &listing);
+	pw_source_each(pw_census_source(exam->observers[PROBED_WATCHING].census), 1, list_pool, &listing);
 	if (listing.different != 0)
 		wrong(exam, &nothing, "a pool has other numbers in the list");
 	for (size_t i = 0; i < ledger->n; i++)

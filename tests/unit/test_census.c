@@ -258,7 +258,7 @@ static void compare_owners(const struct world *w, const struct pw_pool_key *key)
 	uint32_t owned = 0, found = 0;
 	struct pw_owners owners;
 
-	pw_census_owners(w->census, key, &owners);
+	pw_source_owners(pw_census_source(w->census), key, &owners);
 	compare_states(w, key, &owners.states);
 	for (uint32_t pair = 0; pair < 6; pair++)
 		owned += reference_owned(w, key, pair % 2, pair / 2);
@@ -298,7 +298,7 @@ static int compare_pool(const struct pw_pool_key *key, const struct pw_pool_coun
 			expected.bound);
 	assert_true(sum == counts->capacity || sum + 1 == counts->capacity);
 	assert_int_equal(counts->utilization == 100, counts->free == 0);
-	pw_census_pool(w->census, key, &again);
+	pw_source_pool(pw_census_source(w->census), key, &again);
 	assert_memory_equal(&again, counts, sizeof(again));
 	compare_owners(w, key);
 	return 0;
@@ -323,7 +323,7 @@ static void random_worlds_match_the_reference(void **state)
 		make_world(w);
 		w->census = pw_census_new(1);
 		take_poll(w);
-		assert_int_equal(pw_census_each(w->census, 1, compare_pool, w), 0);
+		assert_int_equal(pw_source_each(pw_census_source(w->census), 1, compare_pool, w), 0);
 		pw_census_free(w->census);
 	}
 	free(w);
@@ -520,7 +520,7 @@ static struct pw_pool_counts pool_of(struct pw_census *census, uint8_t kind, uin
 		key.remote = pw_address_make(AF_INET, s.remote, 0);
 		key.port = 443;
 	}
-	pw_census_pool(census, &key, &counts);
+	pw_source_pool(pw_census_source(census), &key, &counts);
 	return counts;
 }
 
@@ -678,7 +678,7 @@ static void ports_that_were_read_are_in_no_doubt(void **state)
 		assert_int_equal(pw_census_totals(census)->ambiguous, 0);
 		assert_int_equal(pw_census_totals(census)->blocked, 1);
 		assert_false(pw_census_wants_bound(census));
-		pw_census_pool(census, &key, &counts);
+		pw_source_pool(pw_census_source(census), &key, &counts);
 		assert_int_equal(counts.used, 3);
 		assert_int_equal(counts.reusable, 1);
 		assert_int_equal(counts.free, 7);
@@ -704,7 +704,7 @@ static struct pw_pool_counts pool_on(struct pw_census *census, const struct pw_s
 
 	key.local = pw_address_make(AF_INET, s->local, zone);
 	key.remote = pw_address_make(AF_INET, s->remote, 0);
-	pw_census_pool(census, &key, &counts);
+	pw_source_pool(pw_census_source(census), &key, &counts);
 	return counts;
 }
 
@@ -744,7 +744,7 @@ static void a_vrf_has_ports_of_its_own(void **state)
 		assert_int_equal(pool_on(census, &sockets[0], 8).used, 3);
 		assert_int_equal(pool_on(census, &sockets[0], 8).free, 5);
 	}
-	assert_int_equal(pw_census_each(census, 1, visit_any, &pools), 0);
+	assert_int_equal(pw_source_each(pw_census_source(census), 1, visit_any, &pools), 0);
 	assert_int_equal(pools, 8);           /* connect and bind, of each device and of none */
 	sockets[1].vrf = sockets[3].vrf = 70; /* another one, and its ports */
 	pw_census_begin(census, &range);
@@ -796,7 +796,7 @@ static void a_crawler_makes_no_pools_above_the_floor(void **state)
 		assert_int_equal(pw_census_add(census, &s, 1), 0);
 	}
 	pw_census_finish(census);
-	assert_int_equal(pw_census_each(census, 64, count_pools, &visited), 0);
+	assert_int_equal(pw_source_each(pw_census_source(census), 64, count_pools, &visited), 0);
 	assert_int_equal(visited, 2); /* the destination with 100, and the bind pool of the address */
 	pw_census_free(census);
 }
@@ -840,10 +840,10 @@ static struct visited visit_with_list(const struct pw_socket *sockets, size_t n,
 	pw_census_begin(census, &range);
 	assert_int_equal(pw_census_add(census, sockets, n), 0);
 	pw_census_finish(census);
-	assert_int_equal(pw_census_each(census, 1, note_visit, &visited), 0);
+	assert_int_equal(pw_source_each(pw_census_source(census), 1, note_visit, &visited), 0);
 	key.local = pw_address_make(AF_INET, sockets[0].local, 0);
 	key.remote = pw_address_make(AF_INET, sockets[0].remote, 0);
-	pw_census_pool(census, &key, &again);
+	pw_source_pool(pw_census_source(census), &key, &again);
 	assert_memory_equal(&again, &visited.of443, sizeof(again));
 	pw_census_free(census);
 	return visited;

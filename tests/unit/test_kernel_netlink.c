@@ -335,7 +335,7 @@ static void check_replay(struct pw_namespace *ns, const struct fixture *f)
 	size_t len;
 	FILE *out = open_memstream(&live, &len);
 
-	pw_census_each(f->ns->census, 1, add_pool, out);
+	pw_source_each(pw_census_source(f->ns->census), 1, add_pool, out);
 	fclose(out);
 	for (int poll = 0; poll < 3; poll++) {
 		assert_int_equal(pw_namespace_read(ns), PW_READ_OK);
@@ -345,7 +345,7 @@ static void check_replay(struct pw_namespace *ns, const struct fixture *f)
 		assert_false(ns->udp_failed);
 		assert_true(ns->stats.bytes > 0 && ns->stats.retries == 0);
 		out = open_memstream(&replayed, &len);
-		pw_census_each(ns->census, 1, add_pool, out);
+		pw_source_each(pw_census_source(ns->census), 1, add_pool, out);
 		fclose(out);
 		assert_true(len > 0);
 		assert_string_equal(replayed, live);
