@@ -26,7 +26,10 @@
 struct bench {
 	struct pw_host *host;
 	struct pw_namespace *ns;
-	bool walks; /* the backend is bpf */
+	struct pw_host_options options;
+	bool walks;    /* the backend is bpf */
+	bool in_parts; /* owners are read in parts; this is the next one */
+	unsigned part;
 	struct pw_policy policy;
 	struct pw_monitor *monitor;
 	const struct pw_snapshot *snapshot;
@@ -88,6 +91,11 @@ static void read_sockets(struct bench *bench, struct result *result)
 {
 	struct usage start = usage_now();
 
+	if (bench->in_parts) {
+		bench->options.unowned = PW_OWNER_ALL_PARTS & ~(1u << bench->part);
+		bench->part = (bench->part + 1) % PW_OWNER_PARTS;
+		pw_host_set_options(bench->host, &bench->options);
+	}
 	if (pw_host_poll(bench->host) < 0 || !bench->ns->taken || bench->ns->udp_failed)
 		fail("sockets", &bench->ns->err);
 	add_stats(result, &bench->ns->stats);
@@ -188,16 +196,17 @@ static void print_result(const struct result *r)
 	fflush(stdout);
 }
 
-/* `how`: "" (netlink), "probe" (with probes), "bpf", "bpf-unowned" (without owners) or "bpf-helper" (as before 6.2, without owners);
- * "all" and "bpf-all": all network namespaces. */
+/* `how`: "" (netlink), "probe" (with probes), "bpf" (as the daemon does it each second: with the owners of a part of the sockets),
+ * "bpf-owned" (of all) or "bpf-helper" (as before 6.2, without owners); "all" and "bpf-all": all network namespaces. */
 static void open_bench(struct bench *bench, const char *how)
 {
-	const bool probe = strcmp(how, "probe") == 0;
 	struct pw_error err;
-	const bool all = strcmp(how, "all") == 0 || strcmp(how, "bpf-all") == 0;
-	const bool owned = strcmp(how, "bpf-unowned") != 0 && strcmp(how, "bpf-helper") != 0;
-	const struct pw_host_options options = {.probe = probe, .all = all, .unowned = !owned};
 
+	bench->options = (struct pw_host_options){
+		.probe = strcmp(how, "probe") == 0, .all = strcmp(how, "all") == 0 || strcmp(how, "bpf-all") == 0};
+	if (strcmp(how, "bpf-helper") == 0)
+		bench->options.unowned = PW_OWNER_ALL_PARTS;
+	bench->in_parts = strcmp(how, "bpf") == 0 || strcmp(how, "bpf-all") == 0;
 	pw_policy_defaults(&bench->policy);
 	bench->host = pw_host_new();
 	bench->ns = bench->host != NULL ? pw_host_add(bench->host, PW_OWN_INDEX, "", NULL) : NULL;
@@ -206,7 +215,7 @@ static void open_bench(struct bench *bench, const char *how)
 		fputs("poll: out of memory\n", stderr);
 		exit(EXIT_FAILURE);
 	}
-	pw_host_set_options(bench->host, &options);
+	pw_host_set_options(bench->host, &bench->options);
 	if (strncmp(how, "bpf", 3) != 0)
 		return;
 	bench->host->backend = strcmp(how, "bpf-helper") == 0 ? pw_walk_backend_by_helper(&err) : pw_walk_backend(&err);

@@ -82,9 +82,9 @@ BPF_RATIOS = (
     ("programs / floor", "bpf-programs", "unbound"),
     ("whole poll / floor", "bpf", "unbound"),
     ("whole poll / `ss`", "bpf", "peer"),
-    ("without owners: programs / floor", "bpf-unowned-programs", "unbound"),
-    ("whole poll / floor", "bpf-unowned", "unbound"),
-    ("the same / `ss`", "bpf-unowned", "peer"),
+    ("with all owners: programs / floor", "bpf-owned-programs", "unbound"),
+    ("whole poll / floor", "bpf-owned", "unbound"),
+    ("the same / `ss`", "bpf-owned", "peer"),
     ("by helper: programs / floor", "bpf-helper-programs", "unbound"),
 )
 

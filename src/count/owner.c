@@ -92,6 +92,27 @@ void pw_owners_add(struct pw_owners *out, const struct pw_owner *owner)
 	out->owner[at] = *owner;
 }
 
+void pw_owners_merge(struct pw_owners *owners, const struct pw_owners *more)
+{
+	const uint32_t owned = owners->owned + more->owned;
+
+	for (size_t i = 0; i < more->n; i++) {
+		struct pw_owner one = more->owner[i];
+		size_t at = 0;
+
+		while (at < owners->n && !pw_owner_is(&owners->owner[at], one.cgroup, one.uid))
+			at++;
+		if (at < owners->n) {
+			one.sockets += owners->owner[at].sockets;
+			owners->n--;
+			memmove(&owners->owner[at], &owners->owner[at + 1], (owners->n - at) * sizeof(one));
+		}
+		pw_owners_add(owners, &one);
+	}
+	owners->owned = owned;
+	owners->states = more->states;
+}
+
 void pw_owner_table_result(const struct pw_owner_table *table, struct pw_owners *out)
 {
 	*out = (struct pw_owners){.owned = table->sockets[PW_OWNER_NUMBERS]};

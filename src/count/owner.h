@@ -16,6 +16,11 @@
  * are counted, but have no name. */
 #define PW_OWNER_NUMBERS 4095
 
+/* Where owners cost much they are read in so many parts of the sockets, a part at a poll. A set of parts has a bit for
+ * each. */
+#define PW_OWNER_PARTS 10
+#define PW_OWNER_ALL_PARTS ((1u << PW_OWNER_PARTS) - 1)
+
 /* Owners of a pool that are named. */
 #define PW_OWNERS_MAX 8
 
@@ -36,6 +41,10 @@ struct pw_owners {
 
 /* Adds an owner with its sockets: puts it among the largest, if it is one of them. */
 void pw_owners_add(struct pw_owners *owners, const struct pw_owner *owner);
+
+/* Adds the owners of other sockets of the same pool. With more than PW_OWNERS_MAX of them, what the smaller ones hold is
+ * a lower bound. The states become those of `more`. */
+void pw_owners_merge(struct pw_owners *owners, const struct pw_owners *more);
 
 /* The pairs of one poll (internal to the census). Zeroed = empty. */
 struct pw_owner_table {

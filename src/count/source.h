@@ -91,9 +91,10 @@ static inline void pw_source_owners(struct pw_source *source, const struct pw_po
 }
 
 /* Says who holds most of a pool (pw_owners_text()), and the states of its sockets. `name` and its context name the
- * control groups and users of this host; NULL where they are not known. "" when nothing is known. */
+ * control groups and users of this host; NULL where they are not known. "" when nothing is known. `parts` has the owners
+ * that are known from polls before, which those of this one are added to; NULL: this one knows all. */
 static inline void pw_source_owner_text(struct pw_source *source, const struct pw_pool_key *key, pw_owner_name *name,
-	void *context, struct pw_pool_states *states, char buf[PW_OWNER_TEXT_MAX])
+	void *context, struct pw_owners *parts, struct pw_pool_states *states, char buf[PW_OWNER_TEXT_MAX])
 {
 	struct pw_owners owners;
 	bool own_names = source->ops->owner_name != NULL;
@@ -101,6 +102,10 @@ static inline void pw_source_owner_text(struct pw_source *source, const struct p
 	buf[0] = '\0';
 	pw_source_owners(source, key, &owners);
 	*states = owners.states;
+	if (parts != NULL) {
+		pw_owners_merge(parts, &owners);
+		owners = *parts;
+	}
 	if (own_names || name != NULL)
 		pw_owners_text(&owners, own_names ? source->ops->owner_name : name, own_names ? source : context, buf);
 }

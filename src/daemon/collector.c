@@ -26,8 +26,10 @@
 /* How long notifications wait for the disk to have the state file that tells of them. */
 #define HOLD_MS 1000
 
-/* Who has the sockets is read so often where that costs a third of the poll, and beyond that only when it matters. */
+/* Who has the sockets is read within this time where that costs a third of the poll, of a part of them at each, and
+ * beyond that only when it matters. */
 #define OWNERS_MS 10000
+#define OWNERS_PART_MS (OWNERS_MS / PW_OWNER_PARTS)
 
 struct pw_collector {
 	const struct pw_config *config;
@@ -46,8 +48,9 @@ struct pw_collector {
 	bool walks;                          /* sockets are read by BPF */
 	bool probing;                        /* ports in doubt are probed */
 	bool chosen, chose_probing;          /* that is decided, and was said */
-	bool wants_owners;                   /* the last poll was to know who has the sockets ... */
-	uint64_t owned_ms;                   /* ... and when the last that did began; 0: none */
+	bool wants_owners;                   /* the last poll was to know who has the sockets, all of them */
+	uint64_t owned_ms;                   /* up to when the owners are read that are due; 0: none yet */
+	uint32_t owner_part, owner_round;    /* the next part of them, in this round */
 	bool confined;                       /* other namespaces are wanted, and may not be entered: said once */
 	bool omitting;                       /* some active alarms have no row: said once */
 	struct pw_state_file *state_file;    /* or NULL */
@@ -313,6 +316,33 @@ static void end_failure(struct pw_namespace *ns, void *context)
 		tell_failure(context, &event);
 }
 
+/* Which parts of the sockets the next poll may leave the owners out of. */
+static uint32_t unowned_parts(const struct pw_collector *collector)
+{
+	const uint64_t elapsed_ms = pw_clock_boot_ms() - collector->owned_ms;
+	const uint64_t due = (elapsed_ms + OWNERS_PART_MS / 2) / OWNERS_PART_MS;
+
+	if (!collector->walks || collector->owned_ms == 0 || collector->wants_owners || due >= PW_OWNER_PARTS)
+		return 0;
+	return PW_OWNER_ALL_PARTS & ~(((1u << due) - 1) << collector->owner_part);
+}
+
+/* After a poll that left them out of these parts. */
+static void account_owners(struct pw_collector *collector, uint32_t unowned)
+{
+	const uint32_t read = (uint32_t)__builtin_popcount(PW_OWNER_ALL_PARTS & ~unowned);
+
+	if (unowned == 0)
+		collector->owned_ms = pw_clock_boot_ms();
+	else
+		collector->owned_ms += (uint64_t)read * OWNERS_PART_MS;
+	collector->owner_part += read;
+	if (unowned == 0 || collector->owner_part == PW_OWNER_PARTS) {
+		collector->owner_part = 0;
+		collector->owner_round++;
+	}
+}
+
 static void set_host_options(struct pw_collector *collector)
 {
 	const struct pw_config *config = collector->config;
@@ -340,8 +370,7 @@ static void set_host_options(struct pw_collector *collector)
 			.interval_ms = config->poll_interval_ms,
 			.idle_interval_ms = config->idle_interval_ms,
 			.look = collector->ringing.looks,
-			.unowned = collector->walks && collector->owned_ms != 0 && !collector->wants_owners &&
-				pw_clock_boot_ms() - collector->owned_ms < OWNERS_MS,
+			.unowned = unowned_parts(collector),
 			.silent = collector->ringing.rings != NULL && !collector->ringing.looks,
 			.stopping = collector->stopping,
 			.gone = end_failure,
@@ -522,8 +551,6 @@ void pw_collector_poll(struct pw_collector *collector)
 	follow_connects(collector);
 	pw_ringing_start(&collector->ringing, collector->config, collector->monitor);
 	set_host_options(collector);
-	if (!host->options.unowned)
-		collector->owned_ms = start_us / 1000;
 	if (pw_host_poll(host) < 0)
 		return;
 	for (size_t i = 0; i < host->n; i++)
@@ -531,6 +558,9 @@ void pw_collector_poll(struct pw_collector *collector)
 	poll.connect_failures = collector->failed.total;
 	poll.connect_failures_counting = collector->failed.counting;
 	poll.connect_failures_reason = collector->failed.reason;
+	poll.owner_round = collector->owner_round;
+	if (host->n_wanted != 0 || !collector->walks)
+		account_owners(collector, host->options.unowned);
 	poll.ns = host->polls;
 	poll.n_ns = host->n;
 	poll.incomplete = host->refused != 0;
@@ -541,9 +571,9 @@ void pw_collector_poll(struct pw_collector *collector)
 	pw_monitor_take(collector->monitor, &poll);
 	pw_ringing_arm(&collector->ringing, collector->monitor);
 	collector->wants_owners = pw_monitor_wants_owners(collector->monitor);
-	if (collector->wants_owners && host->options.unowned) {
+	if (collector->wants_owners && host->options.unowned != 0) {
 		pw_host_take_owners(host);
-		collector->owned_ms = poll.now_ms;
+		account_owners(collector, 0);
 	}
 	n = pw_monitor_questions(collector->monitor, &questions);
 	if (pw_connect_events_latency(collector->events) != NULL)

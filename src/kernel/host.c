@@ -112,7 +112,7 @@ int pw_host_compare_backend(struct pw_host *host, struct pw_error *err)
 	const bool probe = first->probe;
 	int rc = -1;
 
-	host->backend->unowned = true;
+	host->backend->unowned = PW_OWNER_ALL_PARTS;
 	first->probe = false;
 	if (pw_namespace_enter(first, err) == PW_READ_OK) {
 		if (pw_namespace_read(first) != PW_READ_OK)
@@ -359,6 +359,8 @@ static void share_sockets(struct pw_host *host)
 /* Has the backend take the sockets of n namespaces. */
 static void take(struct pw_host *host, struct pw_namespace *const *wanted, size_t n)
 {
+	for (size_t i = 0; i < n; i++)
+		wanted[i]->unowned = 0;
 	host->backend->take(host->backend, wanted, n);
 	for (size_t i = 0; i < n; i++) {
 		struct pw_namespace *ns = wanted[i];
@@ -479,7 +481,7 @@ int pw_host_poll(struct pw_host *host)
 
 void pw_host_take_owners(struct pw_host *host)
 {
-	host->backend->unowned = false;
+	host->backend->unowned = 0;
 	if (host->n_wanted == 0)
 		return;
 	take(host, host->wanted, host->n_wanted);

@@ -39,8 +39,9 @@ struct pw_host_options {
 	 * that come to nothing have theirs at the next poll */
 	uint32_t interval_ms, idle_interval_ms; /* 0: all the time that it takes */
 	bool look;                              /* take them all the same, wherever something may be listed */
-	bool unowned; /* who has the sockets need not be known at this poll; see pw_host_take_owners() */
-	bool silent;  /* no connect pool has reached a threshold since they were taken: the kernel would have told */
+	/* in these parts who has the sockets need not be known (struct pw_backend); see pw_host_take_owners() */
+	uint32_t unowned;
+	bool silent; /* no connect pool has reached a threshold since they were taken: the kernel would have told */
 	/* each may be NULL: asked between two namespaces, true gives the poll up; told before a namespace that has
 	 * gone is forgotten */
 	bool (*stopping)(void);

@@ -190,7 +190,8 @@ void pw_namespace_answer(struct pw_question *question)
 		snprintf(question->zone_name, sizeof(question->zone_name), "%s", name != NULL ? name : "");
 	}
 	if (question->wants_owner && source != NULL)
-		pw_source_owner_text(source, &question->key, name_owner, ns, &question->states, question->owner);
+		pw_source_owner_text(
+			source, &question->key, name_owner, ns, question->parts, &question->states, question->owner);
 	if (question->wants_latency && question->latency_us == 0 && ns->probe &&
 		pw_namespace_enter(ns, NULL) == PW_READ_OK) {
 		question->latency_us = pw_probe_alloc(&question->key, &exhausted);

@@ -49,7 +49,7 @@ struct pw_namespace {
 	struct pw_sockstat counts;
 	struct pw_census *census;
 	bool taken, udp_failed; /* see struct pw_backend */
-	bool unowned;           /* the census does not know who has the sockets */
+	uint32_t unowned;       /* see struct pw_backend: what the census does not know */
 	bool empty;             /* the census has no sockets, since none were taken */
 	bool counted_only;      /* from the outside: the walk is to say how many sockets it has, and no more */
 	bool skipped;           /* the poll had no time for it: it keeps what it had */

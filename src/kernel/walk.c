@@ -309,6 +309,34 @@ static void take_records(struct walk *walk, enum pass pass)
 
 /* --- tables --- */
 
+/* Whether the owners of the sockets in a bucket are left out. What belongs together lies together (since 6.14 the ports of
+ * a destination follow each other), so a part of a table is made of stripes from all over it. */
+static bool is_unowned(const struct walk *walk, uint64_t bucket, uint32_t stripe)
+{
+	return (walk->backend.unowned >> bucket / stripe % PW_OWNER_PARTS & 1) != 0;
+}
+
+/* The next run: of so many buckets at most, all of them with owners or all without. */
+static void set_run(const struct walk *walk, struct walk_job *job, uint64_t first, uint32_t most)
+{
+	const uint64_t size = (uint64_t)job->mask + 1;
+	const uint32_t stripe = size > 32 * TCP_RUN ? TCP_RUN
+		: size > 32 * WALK_BUCKETS          ? (uint32_t)size / 32
+						    : WALK_BUCKETS;
+	const bool unowned = is_unowned(walk, first, stripe);
+	uint64_t end = first;
+
+	do
+		end = (end / stripe + 1) * stripe;
+	while (end < first + most && end < size && is_unowned(walk, end, stripe) == unowned);
+	end = end < first + most ? end : first + most;
+	job->first = (uint32_t)first;
+	job->owners = !unowned;
+	/* the next batch is too much for the buffer: bucket by bucket then */
+	job->width = job->full ? 1 : end - first < WALK_BUCKETS ? (uint32_t)(end - first) : WALK_BUCKETS;
+	job->count = (uint32_t)(end - first) / job->width * job->width;
+}
+
 /* Walks a whole table in pieces. Returns 0, or -1 with an error: of the kernel, or, with *table_failed, of this table
  * alone. */
 static int walk_table(
@@ -320,18 +348,14 @@ static int walk_table(
 	job->table = table;
 	job->kind = pass == TCP ? WALK_TCP : pass == UDP ? WALK_UDP : WALK_LISTENING;
 	job->mask = mask;
-	job->count = pass == BOUND ? BIND_RUN : TCP_RUN;
-	job->width = WALK_BUCKETS;
-	job->owners = !walk->backend.unowned;
+	job->full = 0;
 	for (uint64_t first = 0; first <= mask; first = job->next) {
-		job->first = (uint32_t)first;
+		set_run(walk, job, first, pass == BOUND ? BIND_RUN : TCP_RUN);
 		if (run(walk, program, err) < 0)
 			return -1;
 		*table_failed = job->cut || (job->full && job->width == 1);
 		if (*table_failed)
 			return pw_error_set(err, "BPF: a chain of the socket table is too long, or can't be read");
-		/* the next batch is too much for the buffer: bucket by bucket then */
-		job->width = job->full ? 1 : WALK_BUCKETS;
 		take_records(walk, pass);
 	}
 	return 0;
@@ -538,7 +562,7 @@ static void set_counts(struct pw_namespace *ns, const struct walk_count *count)
 			.tcp = count->tcp, .tcp_time_wait = count->time_wait, .udp = count->udp};
 }
 
-static void end(struct target *target, bool unowned)
+static void end(struct target *target, uint32_t unowned)
 {
 	if (target->ns->counted_only)
 		return;

@@ -171,6 +171,7 @@ void pw_monitor_take(struct pw_monitor *m, const struct pw_poll *poll)
 	struct pw_watched *pool, *next;
 	pw_pools_sweep(&m->pools);
 	m->poll_number++;
+	m->owner_round = poll->owner_round;
 	m->refused = 0;
 	m->n_events = m->next_event = m->n_questions = 0;
 	m->untold = false;
@@ -203,7 +204,7 @@ void pw_monitor_take(struct pw_monitor *m, const struct pw_poll *poll)
 static void ask(struct pw_monitor *m, struct pw_watched *pool)
 {
 	const bool fresh = pool->poll == m->poll_number && pool->ns->poll != NULL;
-	const struct pw_question question = {
+	struct pw_question question = {
 		.key = pool->key,
 		.ns = pool->ns->poll,
 		.wants_zone = pool->key.local.zone != 0 && pool->zone_name[0] == '\0' && pool->ns->poll != NULL,
@@ -219,6 +220,15 @@ static void ask(struct pw_monitor *m, struct pw_watched *pool)
 		!PW_ARRAY_ROOM(m->asked, m->asked_room, m->n_questions + 1)) {
 		m->scalars.dropped++;
 		return;
+	}
+	if (question.wants_owner && pool->key.kind != PW_KIND_SNAT && question.ns->unowned != 0) {
+		if (pool->parts_round != m->owner_round) {
+			pool->parts = (struct pw_owners){0};
+			pool->parts_known = 0;
+		}
+		pool->parts_round = m->owner_round;
+		pool->parts_known |= PW_OWNER_ALL_PARTS & ~question.ns->unowned;
+		question.parts = &pool->parts;
 	}
 	m->asked[m->n_questions] = pool;
 	m->questions[m->n_questions++] = question;
@@ -292,7 +302,7 @@ static void take_answers(struct pw_monitor *m)
 		if (q->wants_owner) { /* without new numbers it keeps the owner that it had */
 			pool->states = q->states;
 		}
-		if (q->wants_owner && (!q->ns->unowned || pool->key.kind == PW_KIND_SNAT)) {
+		if (q->wants_owner && (q->parts == NULL || pool->parts_known == PW_OWNER_ALL_PARTS)) {
 			snprintf(pool->owner, sizeof(pool->owner), "%s", q->owner);
 			pool->owned = count_owned(pool);
 			pool->owner_told = true;

@@ -34,7 +34,7 @@ struct pw_ns_poll {
 	const char *name; /* "" = the daemon's own */
 	uint64_t cookie;  /* SO_NETNS_COOKIE: another one is another namespace, whatever its name; 0 = not known */
 	enum pw_poll_status status;
-	bool unowned;                          /* who has the sockets is not known */
+	uint32_t unowned;                      /* of which parts it is not known who has the sockets: PW_OWNER_PARTS */
 	struct pw_census *census;              /* its range and totals are valid with COUNTED and QUIET */
 	uint32_t tcp, tcp_time_wait, udp;      /* sockets of the whole namespace (sockstat), not only of the range */
 	struct pw_conntrack_row conntrack;     /* its connection tracking table */
@@ -58,6 +58,7 @@ struct pw_poll {
 	struct timespec wall;
 	uint32_t interval_ms;
 	uint32_t duration_us;
+	uint32_t owner_round; /* which round of parts it is that the owners were read in (struct pw_ns_poll.unowned) */
 	const struct pw_ns_poll *ns;
 	size_t n_ns;
 	bool incomplete; /* namespaces are wanted that could not be watched: counts as a poll error */
@@ -86,6 +87,7 @@ struct pw_question {
 
 	/* the answers: what is not known stays empty or 0 */
 	char zone_name[IF_NAMESIZE];
+	struct pw_owners *parts; /* NULL: this poll knows all owners; else those that were known, to be added to */
 	char owner[PW_OWNER_TEXT_MAX];
 	struct pw_pool_states states;
 	uint32_t latency_us, latency_p99_us; /* the second only as measured */
@@ -133,7 +135,7 @@ void pw_monitor_rang(struct pw_monitor *monitor, const struct pw_pool_key *key);
  * one. */
 void pw_monitor_take(struct pw_monitor *monitor, const struct pw_poll *poll);
 
-/* Between step 1 and step 2: whether it matters that this poll knows who has the sockets (struct pw_ns_poll.unowned): of a
+/* Between step 1 and step 2: whether it matters that this poll knows who has all the sockets (struct pw_ns_poll.unowned): of a
  * pool that has an event, or a row that did not name anybody yet, or that has changed much since it did. */
 bool pw_monitor_wants_owners(const struct pw_monitor *monitor);
 

@@ -99,8 +99,11 @@ struct pw_watched {
 	uint32_t position; /* of that row, or PW_NO_POSITION */
 	char zone_name[IF_NAMESIZE];
 	char owner[PW_OWNER_TEXT_MAX];
-	bool owner_told; /* what that was found out with: */
-	uint32_t owned;  /* sockets beside those in TIME_WAIT */
+	bool owner_told;        /* what that was found out with: */
+	uint32_t owned;         /* sockets beside those in TIME_WAIT */
+	struct pw_owners parts; /* the owners in some parts of its sockets ... */
+	uint32_t parts_known;   /* ... in these, of ... */
+	uint32_t parts_round;   /* ... this round */
 	struct pw_pool_states states;
 	UT_hash_handle hh;
 	struct pw_watched *next_removed;
@@ -231,6 +234,7 @@ struct pw_monitor {
 	struct pw_snapshot scalars; /* what the next snapshot says beside its tables */
 	uint64_t poll_number;
 	uint64_t look_number; /* of the last one that looked at all sockets */
+	uint32_t owner_round; /* of the last poll */
 	struct timespec wall; /* of the last poll */
 	uint64_t now_ms;
 	uint32_t last_event_id, last_alarm_index;

@@ -222,6 +222,37 @@ static void owners_are_known(void **state)
 	assert_memory_equal(&read, &dumped, sizeof(read));
 }
 
+/* The same in parts: each socket is in one of them. */
+static void owners_are_read_in_parts(void **state)
+{
+	struct pw_pool_key key = {.kind = PW_KIND_BIND, .protocol = IPPROTO_TCP, .ns = 1};
+	struct pw_owners whole, some, parts = {0};
+	struct pw_namespace *ns = NULL;
+	unsigned n = 0;
+
+	(void)state;
+	assert_int_equal(pw_address_parse(&key.local, "127.0.0.1"), 0);
+	for (uint16_t port = 80; port < 110; port++) { /* each in another place of the table */
+		socket_listening("127.0.0.5", port, 0);
+		for (int i = 0; i < 3; i++)
+			socket_connected(SOCK_STREAM, "127.0.0.1", 0, "127.0.0.5", port, 0);
+	}
+	for (uint32_t part = 0; part <= PW_OWNER_PARTS; part++) {
+		walk->unowned = part == PW_OWNER_PARTS ? 0 : PW_OWNER_ALL_PARTS & ~(1u << part);
+		pw_namespace_free(ns);
+		ns = take_by_walk();
+		assert_int_equal(ns->unowned, walk->unowned);
+		pw_source_owners(pw_census_source(ns->census), &key, part == PW_OWNER_PARTS ? &whole : &some);
+		if (part < PW_OWNER_PARTS)
+			pw_owners_merge(&parts, &some);
+		n += some.owned > 0 && some.owned < 45;
+	}
+	pw_namespace_free(ns);
+	assert_true(n >= 3);
+	assert_int_equal(whole.owned, 90);
+	assert_memory_equal(&whole, &parts, sizeof(whole));
+}
+
 /* Peers that send no timestamps: such a TIME_WAIT is not reused, whatever tcp_tw_reuse says. The kernel is the judge. */
 static void time_wait_without_timestamps_is_not_reusable(void **state)
 {
@@ -528,6 +559,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(the_same_as_netlink, setup),
 		cmocka_unit_test_setup(owners_are_known, setup),
+		cmocka_unit_test_setup(owners_are_read_in_parts, setup),
 		cmocka_unit_test_setup(time_wait_without_timestamps_is_not_reusable, setup),
 		cmocka_unit_test_setup(orphans_count_as_the_kernel_has_it, setup),
 		cmocka_unit_test_setup(namespaces_are_told_apart, setup),

@@ -1311,7 +1311,7 @@ static void owners_are_named(void **unused)
 static bool wants_owners(unsigned used)
 {
 	fixture_connects(&f, "10.0.0.1", "10.0.0.9", 443, used);
-	own(f.ns.unowned ? 0 : used, 8);
+	own(f.ns.unowned != 0 ? 0 : used, 8);
 	fixture_poll(&f);
 	return pw_monitor_wants_owners(f.monitor);
 }
@@ -1324,13 +1324,13 @@ static void owners_are_kept(void **unused)
 	(void)unused;
 	f.owner_name = name_owner;
 	f.context = &asked;
-	f.ns.unowned = true;
+	f.ns.unowned = PW_OWNER_ALL_PARTS;
 	assert_true(wants_owners(100)); /* whoever has them was never said */
 	assert_string_equal(row(FIXTURE_POOL)->owner, "");
-	f.ns.unowned = false;
+	f.ns.unowned = 0;
 	wants_owners(100);
 	assert_string_equal(row(FIXTURE_POOL)->owner, "user 8");
-	f.ns.unowned = true;
+	f.ns.unowned = PW_OWNER_ALL_PARTS;
 	assert_false(wants_owners(100));
 	assert_false(wants_owners(116));
 	assert_false(wants_owners(84));
@@ -1339,12 +1339,48 @@ static void owners_are_kept(void **unused)
 	assert_true(wants_owners(117));
 	assert_true(wants_owners(83));
 	wants_owners(600); /* an alarm */
-	f.ns.unowned = false;
+	f.ns.unowned = 0;
 	assert_int_equal(f.n_events, 1);
 	assert_true(pw_monitor_wants_owners(f.monitor));
 	wants_owners(600);
-	f.ns.unowned = true;
+	f.ns.unowned = PW_OWNER_ALL_PARTS;
 	assert_false(wants_owners(600));
+}
+
+/* A poll that read the owners of a tenth of the sockets. */
+static void poll_part(unsigned part, unsigned mine, unsigned others)
+{
+	f.ns.unowned = PW_OWNER_ALL_PARTS & ~(1u << part);
+	fixture_connects(&f, "10.0.0.1", "10.0.0.9", 443, 100);
+	own(mine + others, 9);
+	own(mine, 8);
+	fixture_poll(&f);
+	assert_false(pw_monitor_wants_owners(f.monitor));
+}
+
+/* Owners that are read in parts are told when all of them are known, and parts of two rounds are not mixed up. */
+static void owners_come_in_parts(void **unused)
+{
+	unsigned asked = 0;
+
+	(void)unused;
+	f.owner_name = name_owner;
+	f.context = &asked;
+	wants_owners(100);
+	assert_string_equal(row(FIXTURE_POOL)->owner, "user 8");
+	f.poll.owner_round = 5;
+	for (unsigned part = 0; part < 7; part++)
+		poll_part(part, 0, 10);
+	f.poll.owner_round = 6; /* the round before came to nothing */
+	for (unsigned part = 0; part < PW_OWNER_PARTS; part++) {
+		assert_string_equal(row(FIXTURE_POOL)->owner, "user 8");
+		poll_part(part, part % 2, 2);
+	}
+	assert_string_equal(row(FIXTURE_POOL)->owner, "user 9 (80 %)");
+	f.poll.owner_round = 7;
+	f.ns.unowned = 0;
+	wants_owners(100);
+	assert_string_equal(row(FIXTURE_POOL)->owner, "user 8");
 }
 
 static void namespace_row_tells_the_range(void **unused)
@@ -1744,6 +1780,7 @@ int main(void)
 		TEST(zones_have_names),
 		TEST(owners_are_named),
 		TEST(owners_are_kept),
+		TEST(owners_come_in_parts),
 		TEST(namespace_row_tells_the_range),
 		TEST(alarmed_namespace_is_known),
 		TEST(latency_is_measured_where_it_hurts),

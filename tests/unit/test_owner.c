@@ -55,6 +55,31 @@ static void the_largest_come_first(void **state)
 	pw_owner_table_free(&table);
 }
 
+/* Owners of one pool, read in parts of its sockets. */
+static void parts_add_up(void **state)
+{
+	const struct pw_owners one = {.states.established = 9,
+		.owned = 12,
+		.n = 2,
+		.owner = {{.cgroup = 7, .sockets = 8}, {.cgroup = 1, .uid = 5, .sockets = 3}}};
+	const struct pw_owners other = {.states.established = 6,
+		.owned = 9,
+		.n = 2,
+		.owner = {{.cgroup = 1, .uid = 5, .sockets = 6}, {.cgroup = 2, .sockets = 2}}};
+	struct pw_owners owners = {0};
+
+	(void)state;
+	pw_owners_merge(&owners, &one);
+	assert_memory_equal(&owners, &one, sizeof(one)); /* one that has no name among the largest counts as well */
+	pw_owners_merge(&owners, &other);
+	assert_int_equal(owners.states.established, 6);
+	assert_int_equal(owners.owned, 21);
+	assert_int_equal(owners.n, 3);
+	assert_true(pw_owner_is(&owners.owner[0], 1, 5) && owners.owner[0].sockets == 9);
+	assert_true(pw_owner_is(&owners.owner[1], 7, 0) && owners.owner[1].sockets == 8);
+	assert_true(pw_owner_is(&owners.owner[2], 2, 0) && owners.owner[2].sockets == 2);
+}
+
 static void too_many_share_the_last_number(void **state)
 {
 	struct pw_owner_table table = {0};
@@ -209,6 +234,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_pair_keeps_its_number),
 		cmocka_unit_test(the_largest_come_first),
+		cmocka_unit_test(parts_add_up),
 		cmocka_unit_test(too_many_share_the_last_number),
 		cmocka_unit_test(the_share_shows_when_others_hold_some),
 		cmocka_unit_test(the_longest_name_leaves_room_for_its_share),

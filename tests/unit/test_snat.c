@@ -381,7 +381,7 @@ static void assert_owner(struct pw_snat *snat, const char *remote, const char *e
 	struct pw_pool_states states;
 	char text[PW_OWNER_TEXT_MAX];
 
-	pw_source_owner_text(pw_snat_source(snat), &key, NULL, NULL, &states, text);
+	pw_source_owner_text(pw_snat_source(snat), &key, NULL, NULL, NULL, &states, text);
 	assert_string_equal(text, expected);
 }
 

@@ -119,7 +119,8 @@ void fixture_answer(struct fixture *f)
 		if (questions[i].ns != NULL && questions[i].wants_owner &&
 			questions[i].ns->sources[pw_kind_source(questions[i].key.kind)] != NULL)
 			pw_source_owner_text(questions[i].ns->sources[pw_kind_source(questions[i].key.kind)],
-				&questions[i].key, f->owner_name, f->context, &questions[i].states, questions[i].owner);
+				&questions[i].key, f->owner_name, f->context, questions[i].parts, &questions[i].states,
+				questions[i].owner);
 		if (questions[i].wants_latency && questions[i].latency_us == 0 && f->alloc_latency != NULL)
 			questions[i].latency_us = f->alloc_latency(&questions[i].key);
 		if (f->last_id != NULL)
