@@ -262,30 +262,25 @@ static int compare_to_group(const struct pw_fields *fields, const uint32_t *oid,
 	return 0;
 }
 
-static bool next_in_group(const struct pw_group *group, const struct pw_snapshot *snapshot, const uint32_t *oid,
-	size_t len, struct pw_instance *out)
-{
-	size_t path_len = group->fields->table ? 4 : 3;
-	int place = compare_to_group(group->fields, oid, len);
-	bool below = place == 0 && len >= path_len; /* an object, or an instance of one */
-	uint32_t number = below ? oid[path_len - 1] : 0;
-	const struct pw_field *field;
-
-	if (group->row == NULL || place > 0)
-		return false;
-	for (; (field = pw_field_from(group->fields, number)) != NULL; number = field->number + 1u) {
-		bool same = below && field->number == oid[path_len - 1];
-
-		if (instance(group, field, snapshot, true, oid + (same ? path_len : 0), same ? len - path_len : 0, out))
-			return true;
-	}
-	return false;
-}
-
 bool pw_lookup_next(const struct pw_snapshot *snapshot, const uint32_t *oid, size_t len, struct pw_instance *out)
 {
-	for (size_t g = 0; g < pw_n_groups; g++)
-		if (next_in_group(&pw_groups[g], snapshot, oid, len, out))
-			return true;
+	for (size_t g = 0; g < pw_n_groups; g++) {
+		const struct pw_group *group = &pw_groups[g];
+		size_t path_len = group->fields->table ? 4 : 3;
+		int place = compare_to_group(group->fields, oid, len);
+		bool below = place == 0 && len >= path_len; /* an object, or an instance of one */
+		uint32_t number = below ? oid[path_len - 1] : 0;
+		const struct pw_field *field;
+
+		if (group->row == NULL || place > 0)
+			continue;
+		for (; (field = pw_field_from(group->fields, number)) != NULL; number = field->number + 1u) {
+			bool same = below && field->number == oid[path_len - 1];
+
+			if (instance(group, field, snapshot, true, oid + (same ? path_len : 0),
+				    same ? len - path_len : 0, out))
+				return true;
+		}
+	}
 	return false;
 }

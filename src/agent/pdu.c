@@ -137,12 +137,6 @@ static void put32(struct pw_response *r, uint32_t value)
 		store32(r, p, value);
 }
 
-static void put64(struct pw_response *r, uint64_t value)
-{
-	put32(r, (uint32_t)(r->big_endian ? value >> 32 : value));
-	put32(r, (uint32_t)(r->big_endian ? value : value >> 32));
-}
-
 /* 5.3: the length, the octets, zeros up to a multiple of four. */
 static void put_octets(struct pw_response *r, const uint8_t *octets, size_t n)
 {
@@ -215,7 +209,10 @@ void pw_response_value(struct pw_response *response, const uint32_t *name, size_
 	switch (value->syntax) {
 	case PW_SYNTAX_INTEGER32:
 	case PW_SYNTAX_ENUM: put32(response, (uint32_t)value->integer); break;
-	case PW_SYNTAX_COUNTER64: put64(response, value->counter); break;
+	case PW_SYNTAX_COUNTER64:
+		put32(response, (uint32_t)(response->big_endian ? value->counter >> 32 : value->counter));
+		put32(response, (uint32_t)(response->big_endian ? value->counter : value->counter >> 32));
+		break;
 	case PW_SYNTAX_TEXT:
 	case PW_SYNTAX_DATE: put_octets(response, value->octets, value->len); break;
 	case PW_SYNTAX_ROW: put_name(response, value->oid, value->len); break;

@@ -87,27 +87,13 @@ enum {
 
 static char texts[NUMBER_SERVICES + 1][PW_TEXT_MAX + 1]; /* of those that are texts */
 
-static void parse_text(char *text, const char *line)
+static void parse_text(const char *token, char *line)
 {
-	snprintf(text, PW_TEXT_MAX + 1, "%s", line);
-}
+	const int number = strcasecmp(token, "sysContact") == 0 ? NUMBER_CONTACT
+		: strcasecmp(token, "sysName") == 0             ? NUMBER_NAME
+								: NUMBER_LOCATION;
 
-static void parse_contact(const char *token, char *line)
-{
-	(void)token;
-	parse_text(texts[NUMBER_CONTACT], line);
-}
-
-static void parse_name(const char *token, char *line)
-{
-	(void)token;
-	parse_text(texts[NUMBER_NAME], line);
-}
-
-static void parse_location(const char *token, char *line)
-{
-	(void)token;
-	parse_text(texts[NUMBER_LOCATION], line);
+	snprintf(texts[number], sizeof(texts[number]), "%s", line);
 }
 
 /* The library's scalar helper sees to GETNEXT and to names that do not exist. */
@@ -150,9 +136,9 @@ static int open_system(struct pw_error *err)
 			host.machine);
 		snprintf(texts[NUMBER_NAME], sizeof(texts[0]), "%s", host.nodename);
 	}
-	snmpd_register_config_handler("sysContact", parse_contact, NULL, "contact-name");
-	snmpd_register_config_handler("sysName", parse_name, NULL, "node-name");
-	snmpd_register_config_handler("sysLocation", parse_location, NULL, "location");
+	snmpd_register_config_handler("sysContact", parse_text, NULL, "contact-name");
+	snmpd_register_config_handler("sysName", parse_text, NULL, "node-name");
+	snmpd_register_config_handler("sysLocation", parse_text, NULL, "location");
 	for (oid number = NUMBER_DESCR; number <= NUMBER_SERVICES; number++) {
 		const oid name[] = {1, 3, 6, 1, 2, 1, 1, number};
 		netsnmp_handler_registration *registration = netsnmp_create_handler_registration(

@@ -14,20 +14,6 @@ struct pw_arena_chunk {
 	alignas(max_align_t) unsigned char bytes[];
 };
 
-static struct pw_arena_chunk *new_chunk(struct pw_arena *arena, size_t size)
-{
-	struct pw_arena_chunk *chunk;
-
-	size = size > CHUNK_SIZE ? size : CHUNK_SIZE;
-	chunk = calloc(1, sizeof(*chunk) + size);
-	if (chunk == NULL)
-		return NULL;
-	chunk->size = size;
-	chunk->next = arena->chunks;
-	arena->chunks = chunk;
-	return chunk;
-}
-
 void *pw_arena_alloc(struct pw_arena *arena, size_t size)
 {
 	const size_t align = alignof(max_align_t);
@@ -39,11 +25,17 @@ void *pw_arena_alloc(struct pw_arena *arena, size_t size)
 	if (arena->failed)
 		return NULL;
 	size = (size + align - 1) / align * align;
-	if (chunk == NULL || chunk->size - chunk->used < size)
-		chunk = new_chunk(arena, size);
-	if (chunk == NULL) {
-		arena->failed = true;
-		return NULL;
+	if (chunk == NULL || chunk->size - chunk->used < size) {
+		const size_t chunk_size = size > CHUNK_SIZE ? size : CHUNK_SIZE;
+
+		chunk = calloc(1, sizeof(*chunk) + chunk_size);
+		if (chunk == NULL) {
+			arena->failed = true;
+			return NULL;
+		}
+		chunk->size = chunk_size;
+		chunk->next = arena->chunks;
+		arena->chunks = chunk;
 	}
 	piece = chunk->bytes + chunk->used;
 	chunk->used += size;

@@ -23,10 +23,7 @@ uint32_t pw_alarm_forecast_rearm(uint32_t within)
 	return within < PW_NOT_IN_SIGHT / 3 * 2 ? within + within / 2 : PW_NOT_IN_SIGHT - 1;
 }
 
-static struct condition off(void)
-{
-	return (struct condition){.falls = true};
-}
+static const struct condition off = {.falls = true};
 
 static struct condition condition_of(
 	enum pw_alarm_level level, const struct pw_thresholds *t, const struct pw_alarm_input *in)
@@ -34,7 +31,7 @@ static struct condition condition_of(
 	const struct pw_threshold *percent = level == PW_LEVEL_CRITICAL ? &t->critical : &t->warning;
 	const uint32_t below = level == PW_LEVEL_FREE ? t->free_below : t->fast_free_below;
 	const uint32_t free = level == PW_LEVEL_FREE ? in->free : in->fast_free;
-	struct condition c = off();
+	struct condition c = off;
 
 	switch (level) {
 	case PW_LEVEL_EXHAUSTED:
@@ -89,21 +86,6 @@ static enum pw_reason level_reason(enum pw_alarm_level level)
 		[PW_LEVELS] = PW_REASON_NONE};
 
 	return level < PW_LEVEL_FREE ? PW_REASON_UTILIZATION : reasons[level];
-}
-
-/* Moves one level; `for` counts only towards rising. */
-static void move(struct pw_alarm *alarm, enum pw_alarm_level level, const struct condition *c, uint32_t for_polls)
-{
-	if (alarm->on[level]) {
-		alarm->on[level] = !c->falls;
-		alarm->polls[level] = 0;
-		return;
-	}
-	if (!c->rises)
-		alarm->polls[level] = 0;
-	else if (alarm->polls[level] < UINT16_MAX)
-		alarm->polls[level]++;
-	alarm->on[level] = c->rises && alarm->polls[level] >= for_polls;
 }
 
 bool pw_alarm_wanted(const struct pw_thresholds *thresholds, const struct pw_alarm_input *input)
@@ -188,11 +170,19 @@ struct pw_alarm_result pw_alarm_step(
 		worst.utilization = pw_utilization(input->capacity, worst.free);
 	memcpy(was_on, alarm->on, sizeof(was_on));
 	for (level = PW_LEVEL_EXHAUSTED; level < PW_LEVELS; level++) {
-		conditions[level] = thresholds != NULL ? condition_of(level, thresholds, input) : off();
+		struct condition *c = &conditions[level];
+		uint16_t *polls = &alarm->polls[level];
+
+		*c = thresholds != NULL ? condition_of(level, thresholds, input) : off;
 		if (thresholds != NULL && input->doubt != 0)
-			conditions[level].falls = conditions[level].falls &&
-				condition_of(level, thresholds, &worst).falls;
-		move(alarm, level, &conditions[level], thresholds != NULL ? thresholds->for_polls : 1);
+			c->falls = c->falls && condition_of(level, thresholds, &worst).falls;
+		if (was_on[level]) {
+			alarm->on[level] = !c->falls;
+			*polls = 0;
+		} else { /* for_polls counts only towards rising */
+			*polls = c->rises ? *polls + (*polls < UINT16_MAX) : 0;
+			alarm->on[level] = c->rises && *polls >= thresholds->for_polls;
+		}
 	}
 	level = PW_LEVEL_EXHAUSTED;
 	while (level < PW_LEVELS && !alarm->on[level]) /* the strongest that is on */

@@ -55,9 +55,7 @@ struct line {
 	size_t size, len;
 };
 
-static void put(struct line *line, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static void put(struct line *line, const char *format, ...)
+static __attribute__((format(printf, 2, 3))) void put(struct line *line, const char *format, ...)
 {
 	va_list args;
 	int n;

@@ -9,44 +9,35 @@ static const char *label_of(const struct pw_rule *rule)
 	return rule->label != NULL ? rule->label : "";
 }
 
-static int set(struct pw_labels *labels, const struct pw_policy *policy)
+int pw_labels_set(struct pw_labels *labels, const struct pw_policy *policy)
 {
-	if (policy->n_rules == 0)
-		return 0;
-	labels->rules = policy->rules;
-	labels->row_of = calloc(policy->n_rules, sizeof(*labels->row_of));
-	labels->rows = calloc(policy->n_rules, sizeof(*labels->rows));
-	if (labels->row_of == NULL || labels->rows == NULL) {
-		pw_labels_clear(labels);
-		return -1;
-	}
-	for (size_t i = 0; i < policy->n_rules; i++) {
+	const struct pw_rule *rules = policy->rules;
+	const size_t n = policy->n_rules;
+	struct pw_labels was = *labels;
+	bool failed;
+
+	*labels = (struct pw_labels){.rules = rules,
+		.row_of = n != 0 ? calloc(n, sizeof(*labels->row_of)) : NULL,
+		.rows = n != 0 ? calloc(n, sizeof(*labels->rows)) : NULL};
+	failed = n != 0 && (labels->row_of == NULL || labels->rows == NULL);
+	for (size_t i = 0; !failed && i < n; i++) {
 		size_t first = 0; /* section with the title of this one */
 
-		while (strcmp(label_of(&policy->rules[first]), label_of(&policy->rules[i])) != 0)
+		while (strcmp(label_of(&rules[first]), label_of(&rules[i])) != 0)
 			first++;
-
 		labels->row_of[i] = first == i ? (uint32_t)labels->n : labels->row_of[first];
 		if (first == i)
 			labels->rows[labels->n++] = (struct pw_label_row){
-				.index = (uint32_t)i + 1, .name = label_of(&policy->rules[i])};
+				.index = (uint32_t)i + 1, .name = label_of(&rules[i])};
 	}
-	return 0;
-}
-
-int pw_labels_set(struct pw_labels *labels, const struct pw_policy *policy)
-{
-	struct pw_labels was = *labels;
-	int rc;
-
-	*labels = (struct pw_labels){0};
-	rc = set(labels, policy);
 	for (size_t i = 0; i < labels->n; i++)
 		for (size_t j = 0; j < was.n; j++) /* what was counted for the same title before */
 			if (strcmp(was.rows[j].name, labels->rows[i].name) == 0)
 				labels->rows[i].failures = was.rows[j].failures;
 	pw_labels_clear(&was);
-	return rc;
+	if (failed)
+		pw_labels_clear(labels);
+	return failed ? -1 : 0;
 }
 
 void pw_labels_clear(struct pw_labels *labels)

@@ -65,21 +65,17 @@ void pw_owed_stop_waiting(struct pw_exchange *x, struct entry *e)
 	x->fresh -= e->held_epoch == x->epoch;
 }
 
-static uint64_t urgency_of(const struct entry *e)
-{
-	if (e->key.kind == PW_TOLD_COLLECTOR)
-		return URGENCY_COLLECTOR;
-	if (e->sent != NULL)
-		return URGENCY_AGAIN;
-	return e->key.kind >= PW_TOLD_OTHERS ? URGENCY_CONNECTS : pw_event_urgency(&e->pending);
-}
-
 void pw_owed_start_waiting(struct pw_exchange *x, struct entry *e)
 {
 	struct member *m = e->member;
 
 	pw_owed_stop_waiting(x, e);
-	e->urgency = urgency_of(e);
+	if (e->key.kind == PW_TOLD_COLLECTOR)
+		e->urgency = URGENCY_COLLECTOR;
+	else if (e->sent != NULL)
+		e->urgency = URGENCY_AGAIN;
+	else
+		e->urgency = e->key.kind >= PW_TOLD_OTHERS ? URGENCY_CONNECTS : pw_event_urgency(&e->pending);
 	e->order = x->next_order++;
 	e->held_epoch = x->epoch;
 	x->fresh++;

@@ -39,17 +39,6 @@ static bool cidrs_match(const struct pw_cidr *list, size_t n, const struct pw_ad
 	return false;
 }
 
-/* A bind pool has port 0, which no list can hold. */
-static bool ports_match(const struct pw_match *match, uint16_t port)
-{
-	if (match->n_ports == 0)
-		return true;
-	for (size_t i = 0; i < match->n_ports; i++)
-		if (match->ports[i] == port)
-			return true;
-	return false;
-}
-
 bool pw_match_ns(const struct pw_match *match, const char *ns_name)
 {
 	return match->ns == NULL || strcmp(match->ns, ns_name) == 0;
@@ -60,9 +49,12 @@ bool pw_match_pool(const struct pw_match *match, const struct pw_pool_key *key, 
 	uint32_t protocol = key->protocol == IPPROTO_TCP ? PW_MATCH_TCP
 		: key->protocol == IPPROTO_UDP           ? PW_MATCH_UDP
 							 : 0;
+	bool port = match->n_ports == 0;
 
-	return (match->kinds == 0 || (match->kinds & (1u << key->kind)) != 0) &&
-		(match->protocols == 0 || (match->protocols & protocol) != 0) && ports_match(match, key->port) &&
+	for (size_t i = 0; i < match->n_ports; i++) /* a bind pool has port 0, which no list can hold */
+		port |= match->ports[i] == key->port;
+	return port && (match->kinds == 0 || (match->kinds & (1u << key->kind)) != 0) &&
+		(match->protocols == 0 || (match->protocols & protocol) != 0) &&
 		cidrs_match(match->local, match->n_local, &key->local) &&
 		cidrs_match(match->remote, match->n_remote, &key->remote) && pw_match_ns(match, ns_name);
 }
@@ -158,16 +150,6 @@ bool pw_match_next_exact(const struct pw_match *match, size_t *position, struct 
 	return false;
 }
 
-bool pw_rule_names_bind(const struct pw_rule *rule)
-{
-	return (rule->match.kinds & (1u << PW_KIND_BIND)) != 0;
-}
-
-bool pw_rule_names_snat(const struct pw_rule *rule)
-{
-	return (rule->match.kinds & (1u << PW_KIND_SNAT)) != 0;
-}
-
 bool pw_policy_look(const struct pw_policy *policy, uint16_t *low, uint16_t *high)
 {
 	bool any = false;
@@ -200,15 +182,21 @@ void pw_rule_limit(const struct pw_rule *rule, struct pw_pool_counts *counts)
 	counts->utilization = pw_utilization(counts->capacity, counts->free);
 }
 
+/* Whether a section speaks of pools of this kind in so many words. */
+static bool names(const struct pw_rule *rule, enum pw_kind kind)
+{
+	return rule != NULL && (rule->match.kinds & (1u << kind)) != 0;
+}
+
 /* A TCP bind pool counts every port in use on its address, and connect() shares these between destinations: that it
- * is full harms nobody but those who call bind(). */
+ * is full harms nobody but those who call bind(). A healthy proxy has every port in use: thresholds that are meant for
+ * its destinations must not reach its bind pool by accident. In SNAT pools nothing gets slow at half of the ports. */
 const struct pw_thresholds *pw_policy_thresholds(
 	const struct pw_policy *policy, const struct pw_rule *rule, const struct pw_pool_key *key, bool bound_holds)
 {
 	if (key->kind == PW_KIND_SNAT)
-		return rule != NULL && pw_rule_names_snat(rule) ? &rule->thresholds : &policy->snat;
-	if (key->kind == PW_KIND_BIND && key->protocol == IPPROTO_TCP && !bound_holds &&
-		(rule == NULL || !pw_rule_names_bind(rule)))
+		return names(rule, PW_KIND_SNAT) ? &rule->thresholds : &policy->snat;
+	if (key->kind == PW_KIND_BIND && key->protocol == IPPROTO_TCP && !bound_holds && !names(rule, PW_KIND_BIND))
 		return NULL;
 	return rule != NULL ? &rule->thresholds : &policy->defaults;
 }

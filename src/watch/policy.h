@@ -82,18 +82,9 @@ bool pw_match_ns(const struct pw_match *match, const char *ns_name);
  * it names none. Start with *position = 0. Returns false at the end. key->ns stays 0. */
 bool pw_match_next_exact(const struct pw_match *match, size_t *position, struct pw_pool_key *key);
 
-/* Whether a `pool` section speaks of bind pools in so many words (kind = bind): only then do its thresholds hold
- * for the TCP bind pools that it matches. A section without `kind` matches them too, but a healthy proxy has every
- * port of its address in use, so that thresholds meant for its destinations must not reach the bind pool by
- * accident. */
-bool pw_rule_names_bind(const struct pw_rule *rule);
-
-/* Whether a `pool` section speaks of SNAT pools in so many words (kind = snat): only then do its thresholds hold for
- * them. The defaults of SNAT pools are others, since nothing gets slow at half of the ports. */
-bool pw_rule_names_snat(const struct pw_rule *rule);
-
-/* The thresholds in force for a pool that this rule (NULL: none) is the first to match; NULL where there are none: a
- * TCP bind pool that no section names and that `bound_holds` does not make an exception of. */
+/* The thresholds in force for a pool that this rule (NULL: none) is the first to match. For bind pools of TCP, and SNAT
+ * pools, those of a section hold only where it says kind = bind, or snat; else SNAT pools have their own, and TCP bind
+ * pools none (NULL), unless `bound_holds` makes an exception. */
 const struct pw_thresholds *pw_policy_thresholds(
 	const struct pw_policy *policy, const struct pw_rule *rule, const struct pw_pool_key *key, bool bound_holds);
 

@@ -83,7 +83,8 @@ static uint32_t reach_of_empty(const struct pw_monitor *m, const struct pw_watch
 	return least;
 }
 
-static uint32_t visit_ns(const struct reach *in)
+/* Of one namespace. */
+static uint32_t reach_in(const struct reach *in)
 {
 	struct pw_source *sockets = in->ns->poll->sources[PW_SOURCE_SOCKETS];
 	uint32_t least = reach_of_empty(in->monitor, in->ns, sockets), small;
@@ -118,7 +119,7 @@ uint32_t pw_monitor_reach(const struct pw_monitor *m, pw_reach_visit *visit, voi
 		in.ns = ns;
 		if (ns->poll == NULL || ns->poll->status == PW_POLL_FAILED)
 			continue;
-		own = visit_ns(&in);
+		own = reach_in(&in);
 		least = own < least ? own : least;
 	}
 	return least;
