@@ -116,6 +116,14 @@ bool pw_monitor_alarmed(const struct pw_monitor *m, uint32_t index)
 	return ns != NULL && ns->alarmed;
 }
 
+bool pw_monitor_needs(const struct pw_monitor *m, uint32_t index, enum pw_source_id source)
+{
+	const struct pw_watched_ns *ns = pw_pools_ns(&m->pools, index);
+
+	return (ns != NULL && ns->sources[source].watched != 0) ||
+		pw_policy_reaches(m->policy, ns != NULL ? ns->name : NULL, pw_source_kinds(source));
+}
+
 /* --- step 1 ----------------------------------------------------------------------------------------------------- */
 
 static void take_scalars(struct pw_monitor *m, const struct pw_poll *poll)

@@ -67,6 +67,18 @@ const struct pw_rule *pw_policy_rule(const struct pw_policy *policy, const struc
 	return NULL;
 }
 
+bool pw_policy_reaches(const struct pw_policy *policy, const char *ns_name, uint32_t kinds)
+{
+	for (size_t i = 0; i < policy->n_rules; i++) {
+		const struct pw_match *match = &policy->rules[i].match;
+
+		if ((ns_name == NULL || pw_match_ns(match, ns_name)) &&
+			(match->kinds == 0 || (match->kinds & kinds) != 0))
+			return true;
+	}
+	return false;
+}
+
 bool pw_policy_ignores(const struct pw_policy *policy, const struct pw_pool_key *key, const char *ns_name)
 {
 	for (size_t i = 0; i < policy->n_ignore; i++)

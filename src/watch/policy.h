@@ -99,6 +99,9 @@ void pw_rule_limit(const struct pw_rule *rule, struct pw_pool_counts *counts);
 const struct pw_rule *pw_policy_rule(
 	const struct pw_policy *policy, const struct pw_pool_key *key, const char *ns_name);
 
+/* Whether a rule may match a pool of one of these kinds (bits) in a namespace (NULL: whatever its name is). */
+bool pw_policy_reaches(const struct pw_policy *policy, const char *ns_name, uint32_t kinds);
+
 bool pw_policy_ignores(const struct pw_policy *policy, const struct pw_pool_key *key, const char *ns_name);
 
 /* The least number of used ports from which a pool of this capacity must be evaluated: the least of min_used, the

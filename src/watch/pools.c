@@ -158,6 +158,12 @@ void pw_pools_clear(struct pw_pools *pools)
 	pw_share_clear(&pools->log);
 }
 
+void pw_watched_apply_policy(const struct pw_monitor *m, struct pw_watched *pool)
+{
+	pool->rule = pw_policy_rule(m->policy, &pool->key, pool->ns->name);
+	pool->ignored = pw_policy_ignores(m->policy, &pool->key, pool->ns->name);
+}
+
 const struct pw_trend *pw_watched_trend(struct pw_watched *pool)
 {
 	if (pool->trend_poll == pool->poll)

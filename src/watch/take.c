@@ -17,35 +17,6 @@ struct small_pool {
 	struct pw_pool_counts counts;
 };
 
-/* Whether a `pool` section may match a pool of a source in a namespace (NULL: whatever its name is). */
-static bool rule_reaches(const struct pw_policy *policy, const char *ns_name, enum pw_source_id source)
-{
-	const uint32_t kinds = pw_source_kinds(source);
-
-	for (size_t i = 0; i < policy->n_rules; i++) {
-		const struct pw_match *match = &policy->rules[i].match;
-
-		if ((ns_name == NULL || pw_match_ns(match, ns_name)) &&
-			(match->kinds == 0 || (match->kinds & kinds) != 0))
-			return true;
-	}
-	return false;
-}
-
-bool pw_monitor_needs(const struct pw_monitor *m, uint32_t index, enum pw_source_id source)
-{
-	const struct pw_watched_ns *ns = pw_pools_ns(&m->pools, index);
-
-	return (ns != NULL && ns->sources[source].watched != 0) ||
-		rule_reaches(m->policy, ns != NULL ? ns->name : NULL, source);
-}
-
-void pw_watched_apply_policy(const struct pw_monitor *m, struct pw_watched *pool)
-{
-	pool->rule = pw_policy_rule(m->policy, &pool->key, pool->ns->name);
-	pool->ignored = pw_policy_ignores(m->policy, &pool->key, pool->ns->name);
-}
-
 struct taking {
 	struct pw_monitor *monitor;
 	const struct pw_poll *poll;
@@ -346,7 +317,7 @@ static void take_source(struct taking *in, enum pw_source_id id)
 	watched->capacity = source->capacity;
 	watched->gone = source->gone;
 	watched->floor = pw_policy_pool_floor(policy, id, source->capacity, source->gone);
-	in->rules = rule_reaches(policy, in->ns->name, id);
+	in->rules = pw_policy_reaches(policy, in->ns->name, pw_source_kinds(id));
 	pw_source_each(source, in->rules || in->monitor->rows.wanted == PW_ROWS_ALL ? 1 : watched->floor, visit, in);
 	cut_small(in);
 	for (size_t i = 0; i < in->n_small; i++) {
