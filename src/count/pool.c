@@ -93,34 +93,10 @@ char *pw_pool_name(
 	return buf;
 }
 
-const char *pw_kind_name(unsigned kind)
-{
-	static const char *const names[] = {"unknown", "connect", "bind", "snat"};
-
-	return names[kind <= PW_KIND_SNAT ? kind : 0];
-}
-
-const char *pw_basis_name(unsigned basis)
-{
-	static const char *const names[] = {"unknown", "inferred", "probed", "read"};
-
-	return names[basis <= PW_BASIS_READ ? basis : 0];
-}
-
-const char *pw_state_name(unsigned state)
-{
-	static const char *const names[] = {"unknown", "normal", "warning", "critical", "exhausted"};
-
-	return names[state <= PW_STATE_EXHAUSTED ? state : 0];
-}
-
-const char *pw_reason_name(unsigned reason)
-{
-	static const char *const names[] = {
-		"unknown", "none", "utilization", "freeThreshold", "forecast", "fastFreeThreshold"};
-
-	return names[reason <= PW_REASON_FAST_FREE ? reason : 0];
-}
+PW_NAMES(pw_kind_name, "connect", "bind", "snat")
+PW_NAMES(pw_basis_name, "inferred", "probed", "read")
+PW_NAMES(pw_state_name, "normal", "warning", "critical", "exhausted")
+PW_NAMES(pw_reason_name, "none", "utilization", "freeThreshold", "forecast", "fastFreeThreshold")
 
 const char *pw_protocol_name(unsigned protocol)
 {

@@ -101,4 +101,13 @@ const char *pw_state_name(unsigned state);
 const char *pw_reason_name(unsigned reason);
 const char *pw_protocol_name(unsigned protocol);
 
+/* Defines such a function, of an enumeration whose values count from 1. */
+#define PW_NAMES(function, ...) \
+	const char *function(unsigned value) \
+	{ \
+		static const char *const names[] = {__VA_ARGS__}; \
+\
+		return value - 1 < sizeof(names) / sizeof(names[0]) ? names[value - 1] : "unknown"; \
+	}
+
 #endif

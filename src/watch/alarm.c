@@ -11,16 +11,11 @@ struct condition {
 	uint32_t rise, fall;
 };
 
-uint32_t pw_alarm_free_rearm(uint32_t free_below)
+static uint32_t free_rearm(uint32_t free_below)
 {
 	uint32_t band = free_below >= 10 ? free_below / 10 : 1;
 
 	return free_below < UINT32_MAX - band ? free_below + band : UINT32_MAX;
-}
-
-uint32_t pw_alarm_forecast_rearm(uint32_t within)
-{
-	return within < PW_NOT_IN_SIGHT / 3 * 2 ? within + within / 2 : PW_NOT_IN_SIGHT - 1;
 }
 
 static const struct condition off = {.falls = true};
@@ -51,7 +46,7 @@ static struct condition condition_of(
 		if (below == 0)
 			break;
 		c.rise = below;
-		c.fall = pw_alarm_free_rearm(below);
+		c.fall = free_rearm(below);
 		c.rises = free < below;
 		c.falls = free >= c.fall || (free >= below && in->utilization == 0);
 		break;
@@ -59,7 +54,7 @@ static struct condition condition_of(
 		if (t->forecast_within == 0)
 			break;
 		c.rise = t->forecast_within;
-		c.fall = pw_alarm_forecast_rearm(c.rise);
+		c.fall = c.rise < PW_NOT_IN_SIGHT / 3 * 2 ? c.rise + c.rise / 2 : PW_NOT_IN_SIGHT - 1;
 		c.rises = in->time_to_exhaustion < c.rise;
 		c.falls = in->time_to_exhaustion > c.fall;
 		break;

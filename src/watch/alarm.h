@@ -49,16 +49,11 @@ struct pw_alarm_result {
 /* Hysteresis of the levels that are no utilization:
  *  - exhausted is left only with 2 free ports or more (or at half of the capacity), so that a small range does not
  *    flap between 0 and 1 free port;
- *  - free_below comes on at free < free_below and re-arms at pw_alarm_free_rearm(), or when nothing is in use at all;
+ *  - free_below comes on at free < free_below and re-arms a tenth above it (1 port at least), or when nothing is in use
+ *    at all;
  *  - fast_free_below the same of the ports that are tried first;
  *  - the forecast comes on when exhaustion is nearer than forecast_within and re-arms beyond one and a half times
  *    of it. */
-
-/* The free ports at which free_below re-arms: a tenth above it, 1 port at least. */
-uint32_t pw_alarm_free_rearm(uint32_t free_below);
-
-/* The seconds to exhaustion beyond which the forecast re-arms. */
-uint32_t pw_alarm_forecast_rearm(uint32_t within);
 
 /* Whether a pool without any alarm would move towards one by this poll: a rising condition holds. */
 bool pw_alarm_wanted(const struct pw_thresholds *thresholds, const struct pw_alarm_input *input);

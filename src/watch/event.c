@@ -30,13 +30,8 @@ uint64_t pw_event_urgency(const struct pw_event *event)
 	return direction << 60 | gone * event->state << 16 | (uint64_t)event->state << 8 | c->utilization;
 }
 
-const char *pw_event_type_name(unsigned type)
-{
-	static const char *const names[] = {"unknown", "poolRising", "poolFalling", "connectFailing", "collectorFailed",
-		"collectorRecovered", "snatFailing", "snatRacing", "conntrackRising", "conntrackFalling"};
-
-	return names[type <= PW_EVENT_CONNTRACK_FALLING ? type : 0];
-}
+PW_NAMES(pw_event_type_name, "poolRising", "poolFalling", "connectFailing", "collectorFailed", "collectorRecovered",
+	"snatFailing", "snatRacing", "conntrackRising", "conntrackFalling")
 
 int pw_event_priority(const struct pw_event *event)
 {

@@ -4,7 +4,6 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -185,26 +184,6 @@ void pw_exchange_release(struct pw_exchange *x, uint64_t number)
 
 /* --- sending --- */
 
-/* Says how many others are held back, and where most of them are. */
-static void tell_held_back(const struct pw_exchange *x, struct pw_event *event)
-{
-	const struct member *most = NULL;
-	size_t held = x->n_waiting - x->fresh, len = strlen(event->text);
-	const struct entry *one;
-	const char *at;
-
-	for (const struct member *m = x->members; m != NULL; m = m->hh.next)
-		if (most == NULL || m->n_heap > most->n_heap)
-			most = m;
-	if (held == 0 || most == NULL || most->n_heap == 0)
-		return;
-	one = most->heap[0];
-	at = most->user.own ? NULL : strrchr(one->sent != NULL ? one->sent->name : one->pending.name, '@');
-	snprintf(event->text + len, sizeof(event->text) - len,
-		"%s%zu more notifications wait for max-per-minute, %zu of them of %s%s", len != 0 ? "; " : "", held,
-		most->n_heap, at != NULL ? "the network namespace " : "the host itself", at != NULL ? at + 1 : "");
-}
-
 /* Makes the pending event the one under way. Returns -1 when out of memory, and nothing has changed. */
 static int send_pending(struct pw_exchange *x, struct entry *e)
 {
@@ -223,7 +202,7 @@ static int send_pending(struct pw_exchange *x, struct entry *e)
 	}
 	pw_owed_stop_waiting(x, e);
 	if (pw_told_is_pool(&e->key))
-		tell_held_back(x, copy);
+		pw_owed_tell_held_back(x, copy);
 	e->sent = copy;
 	e->has_pending = false;
 	return 0;

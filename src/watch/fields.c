@@ -54,23 +54,12 @@
 
 /* --- names of enumerations that only stand here -------------------------------------------------------------------------- */
 
-/* The names of the values from 1 on. */
-#define NAMES(function, ...) \
-	static const char *function(unsigned value) \
-	{ \
-		static const char *const names[] = {__VA_ARGS__}; \
-\
-		return value - 1 < sizeof(names) / sizeof(names[0]) ? names[value - 1] : "unknown"; \
-	}
+static PW_NAMES(reuse_name, "off", "on", "loopback") static PW_NAMES(ns_status_name, "ok", "failing") static PW_NAMES(
+	failures_status_name, "counting", "unavailable") static PW_NAMES(ringing_status_name, "ringing",
+	"unavailable") static PW_NAMES(config_status_name, "ok", "reloadFailed")
 
-NAMES(reuse_name, "off", "on", "loopback")
-NAMES(ns_status_name, "ok", "failing")
-NAMES(failures_status_name, "counting", "unavailable")
-NAMES(ringing_status_name, "ringing", "unavailable")
-NAMES(config_status_name, "ok", "reloadFailed")
-
-/* A source that was never asked for has 0. */
-static const char *snat_status_name(unsigned value)
+	/* A source that was never asked for has 0. */
+	static const char *snat_status_name(unsigned value)
 {
 	static const char *const names[] = {"off", "off", "counting", "unavailable"};
 

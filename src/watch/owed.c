@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "watch/owed.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/array.h"
 
@@ -271,4 +273,23 @@ struct member *pw_owed_next_member(struct pw_exchange *x, uint64_t now_ms)
 			pw_owed_remove_member(x, m);
 	}
 	return first;
+}
+
+void pw_owed_tell_held_back(const struct pw_exchange *x, struct pw_event *event)
+{
+	const struct member *most = NULL;
+	size_t held = x->n_waiting - x->fresh, len = strlen(event->text);
+	const struct entry *one;
+	const char *at;
+
+	for (const struct member *m = x->members; m != NULL; m = m->hh.next)
+		if (most == NULL || m->n_heap > most->n_heap)
+			most = m;
+	if (held == 0 || most == NULL || most->n_heap == 0)
+		return;
+	one = most->heap[0];
+	at = most->user.own ? NULL : strrchr(one->sent != NULL ? one->sent->name : one->pending.name, '@');
+	snprintf(event->text + len, sizeof(event->text) - len,
+		"%s%zu more notifications wait for max-per-minute, %zu of them of %s%s", len != 0 ? "; " : "", held,
+		most->n_heap, at != NULL ? "the network namespace " : "the host itself", at != NULL ? at + 1 : "");
 }

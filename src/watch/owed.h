@@ -119,4 +119,7 @@ void pw_owed_settle(struct pw_exchange *x, struct entry *e);
 /* The namespace whose turn it is, or NULL; forgets those that have nothing left. */
 struct member *pw_owed_next_member(struct pw_exchange *x, uint64_t now_ms);
 
+/* Says in the text of an event how many others are held back, and where most of them are. */
+void pw_owed_tell_held_back(const struct pw_exchange *x, struct pw_event *event);
+
 #endif

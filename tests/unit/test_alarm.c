@@ -319,6 +319,19 @@ static uint32_t walk(uint32_t free_ports)
 	return next < 0 ? 0 : next > CAPACITY ? CAPACITY : (uint32_t)next;
 }
 
+/* Where these levels re-arm. */
+static uint32_t free_rearm(uint32_t free_below)
+{
+	uint32_t band = free_below >= 10 ? free_below / 10 : 1;
+
+	return free_below < UINT32_MAX - band ? free_below + band : UINT32_MAX;
+}
+
+static uint32_t forecast_rearm(uint32_t within)
+{
+	return within < PW_NOT_IN_SIGHT / 3 * 2 ? within + within / 2 : PW_NOT_IN_SIGHT - 1;
+}
+
 /* One level seen from outside: its value in a form where more is worse, and the two limits. */
 struct view {
 	bool configured, rises, falls;
@@ -334,12 +347,11 @@ static void view_levels(const struct pw_thresholds *t, const struct pw_alarm_inp
 		true, utilization >= t->critical.rise, utilization <= t->critical.fall};
 	views[PW_LEVEL_WARNING] = (struct view){true, utilization >= t->warning.rise, utilization <= t->warning.fall};
 	views[PW_LEVEL_FREE] = (struct view){
-		t->free_below != 0, in->free < t->free_below, in->free >= pw_alarm_free_rearm(t->free_below)};
+		t->free_below != 0, in->free < t->free_below, in->free >= free_rearm(t->free_below)};
 	views[PW_LEVEL_FAST_FREE] = (struct view){t->fast_free_below != 0, in->fast_free < t->fast_free_below,
-		in->fast_free >= pw_alarm_free_rearm(t->fast_free_below)};
+		in->fast_free >= free_rearm(t->fast_free_below)};
 	views[PW_LEVEL_FORECAST] = (struct view){t->forecast_within != 0,
-		in->time_to_exhaustion<t->forecast_within, in->time_to_exhaustion> pw_alarm_forecast_rearm(
-			t->forecast_within)};
+		in->time_to_exhaustion<t->forecast_within, in->time_to_exhaustion> forecast_rearm(t->forecast_within)};
 }
 
 /* Between two comings of a level lies a fall to its re-arming limit; it comes only after for_polls polls over its
