@@ -281,4 +281,7 @@ void pw_monitor_take_numbers(struct pw_monitor *m, const struct pw_poll *poll);
 /* Moves the state of every pool that the poll has numbers of, and gathers what is to be told: m->events. */
 void pw_monitor_evaluate(struct pw_monitor *m, const struct pw_poll *poll);
 
+/* Takes over what the host has answered (questions.c). */
+void pw_monitor_take_answers(struct pw_monitor *m);
+
 #endif
