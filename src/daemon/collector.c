@@ -7,8 +7,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "daemon/journal_file.h"
-#include "daemon/state_file.h"
+#include "daemon/kept.h"
 #include "kernel/host.h"
 #include "kernel/netns.h"
 #include "kernel/probe.h"
@@ -16,15 +15,9 @@
 #include "watch/monitor.h"
 #include "watch/state.h"
 
-/* How long the end of the daemon waits for its last state to be on the disk. */
-#define SAVE_MS 500
-
 /* How often the log tells of services that listen, and how many of their ports it names. */
 #define LISTENERS_MS (3600 * 1000)
 #define LISTENERS_NAMED 8
-
-/* How long notifications wait for the disk to have the state file that tells of them. */
-#define HOLD_MS 1000
 
 /* Who has the sockets is read within this time where that costs a third of the poll, of a part of them at each, and
  * beyond that only when it matters. */
@@ -43,26 +36,20 @@ struct pw_collector {
 	uint64_t own_inode; /* of the own network namespace */
 	bool (*stopping)(void);
 	struct pw_journal *journal;
-	struct pw_journal_file *events_file; /* or NULL */
-	bool noted;                          /* the journal has something that its file lacks */
-	bool walks;                          /* sockets are read by BPF */
-	bool probing;                        /* ports in doubt are probed */
-	bool chosen, chose_probing;          /* that is decided, and was said */
-	bool wants_owners;                   /* the last poll was to know who has the sockets, all of them */
-	uint64_t owned_ms;                   /* up to when the owners are read that are due; 0: none yet */
-	uint32_t owner_part, owner_round;    /* the next part of them, in this round */
-	bool confined;                       /* other namespaces are wanted, and may not be entered: said once */
-	bool omitting;                       /* some active alarms have no row: said once */
-	struct pw_state_file *state_file;    /* or NULL */
-	bool polled;                         /* at least once: before, the file knows more than the monitor */
-	bool holding;                        /* notifications wait for the next text */
-	uint64_t n_states;                   /* texts that it was given */
-	uint64_t saved_ms;                   /* when the state was written last, and ... */
-	uint64_t saved_changes;              /* ... what had been told and owed then */
-	uint64_t unlogged, unlogged_ms;      /* what the limit of the log left out, as it was said last */
-	uint64_t dropped;                    /* what of the monitor's losses has been logged */
-	struct pw_portset told_listening;    /* ports of services that the log has told of, and ... */
-	uint64_t told_listening_ms;          /* ... when it did last; 0: never */
+	struct pw_kept *kept;             /* or NULL */
+	bool noted;                       /* the journal has something that its file lacks */
+	bool walks;                       /* sockets are read by BPF */
+	bool probing;                     /* ports in doubt are probed */
+	bool chosen, chose_probing;       /* that is decided, and was said */
+	bool wants_owners;                /* the last poll was to know who has the sockets, all of them */
+	uint64_t owned_ms;                /* up to when the owners are read that are due; 0: none yet */
+	uint32_t owner_part, owner_round; /* the next part of them, in this round */
+	bool confined;                    /* other namespaces are wanted, and may not be entered: said once */
+	bool omitting;                    /* some active alarms have no row: said once */
+	uint64_t unlogged, unlogged_ms;   /* what the limit of the log left out, as it was said last */
+	uint64_t dropped;                 /* what of the monitor's losses has been logged */
+	struct pw_portset told_listening; /* ports of services that the log has told of, and ... */
+	uint64_t told_listening_ms;       /* ... when it did last; 0: never */
 };
 
 /* --- events --- */
@@ -73,9 +60,7 @@ static void emit(struct pw_collector *collector, const struct pw_event *event)
 	char text[PW_EVENT_TEXT_MAX];
 	struct pw_pool_key given_up;
 
-	collector->holding = collector->state_file != NULL;
-	if (collector->holding)
-		pw_exchange_hold(collector->exchange, collector->n_states + 1, pw_clock_boot_ms() + HOLD_MS);
+	pw_kept_hold(collector->kept);
 	switch (pw_exchange_post(collector->exchange, event, &given_up)) {
 	case PW_POSTED: break;
 	case PW_POSTED_INSTEAD: pw_monitor_repost(collector->monitor, &given_up); break;
@@ -97,70 +82,10 @@ static void tell_failure(struct pw_collector *collector, struct pw_event *event)
 
 /* --- what survives a restart --- */
 
-static void release(void *exchange, uint64_t number)
-{
-	pw_exchange_release(exchange, number);
-}
-
-/* Opens and reads the state file: the state directory's of the systemd unit where the configuration names none. */
-static void restore_state(struct pw_collector *collector)
-{
-	const char *path = collector->config->state_file, *directory = getenv("STATE_DIRECTORY");
-	struct pw_error err;
-	char name[4200];
-	size_t len;
-	char *text;
-
-	if (path == NULL && (directory == NULL || directory[0] == '\0'))
-		return;
-	snprintf(name, sizeof(name), "%s%s", path != NULL ? path : directory, path != NULL ? "" : "/state");
-	collector->state_file = pw_state_file_new(name, "what was notified", release, collector->exchange, &err);
-	if (collector->state_file == NULL) {
-		pw_log(LOG_ERR, "%s", err.text);
-		return;
-	}
-	text = pw_state_file_read(collector->state_file, &len, &err);
-	if (text != NULL &&
-		pw_state_restore(collector->monitor, text, len, pw_clock_boot_ms(), pw_clock_wall(), &err) == 0)
-		pw_log(LOG_INFO, "alarms and event ids of before the restart go on");
-	else if (err.text[0] != '\0')
-		pw_log(LOG_WARNING, "the state of before the restart is ignored: %s", err.text);
-	free(text);
-	snprintf(name, sizeof(name), "%s%s", path != NULL ? path : directory, path != NULL ? ".events" : "/events");
-	collector->events_file = pw_journal_file_open(name, collector->journal);
-}
-
-/* What was told, or may be before the next poll, is worth a write at the end of each; peaks and growth one a minute. */
-static void write_state(struct pw_collector *collector, bool always)
-{
-	struct pw_exchange_stats stats;
-	uint64_t now_ms = pw_clock_boot_ms(), since_ms = now_ms - collector->saved_ms;
-	size_t len;
-	char *text;
-
-	if (collector->state_file == NULL || !collector->polled)
-		return;
-	pw_exchange_stats(collector->exchange, &stats);
-	if (!always && !collector->holding && since_ms < 60000 && stats.changes == collector->saved_changes)
-		return;
-	collector->holding = false;
-	text = pw_state_text(collector->monitor, collector->exchange, always, &len);
-	if (text == NULL) {
-		pw_exchange_release(collector->exchange, collector->n_states + 1);
-		return;
-	}
-	pw_state_file_write(collector->state_file, text, len, ++collector->n_states);
-	collector->saved_ms = now_ms;
-	collector->saved_changes = stats.changes;
-}
-
 void pw_collector_save(struct pw_collector *collector)
 {
-	write_state(collector, true);
-	pw_state_file_close(collector->state_file, SAVE_MS);
-	collector->state_file = NULL;
-	pw_journal_file_close(collector->events_file, SAVE_MS / 2);
-	collector->events_file = NULL;
+	pw_kept_close(collector->kept);
+	collector->kept = NULL;
 }
 
 /* What is no pool: a failing collector is to recover, also one of a namespace that is there no more; its table is back
@@ -242,7 +167,7 @@ struct pw_collector *pw_collector_new(const struct pw_collector_parts *parts, st
 		log_netlink(config, parts->why);
 	}
 	pw_collector_set_config(collector, config);
-	restore_state(collector);
+	collector->kept = pw_kept_open(config->state_file, collector->monitor, collector->exchange, collector->journal);
 	return collector;
 
 out_of_memory:
@@ -596,9 +521,6 @@ void pw_collector_poll(struct pw_collector *collector)
 		pw_ringing_forget(&collector->ringing);
 	follow_limits(collector, snapshot);
 	pw_exchange_publish(collector->exchange, snapshot);
-	collector->polled = true;
-	write_state(collector, false);
-	if (collector->noted)
-		pw_journal_file_write(collector->events_file);
+	pw_kept_write(collector->kept, collector->noted);
 	collector->noted = false;
 }
