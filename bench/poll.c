@@ -215,7 +215,7 @@ static void open_bench(struct bench *bench, const char *how)
 		fputs("poll: out of memory\n", stderr);
 		exit(EXIT_FAILURE);
 	}
-	pw_host_set_options(bench->host, &bench->options);
+	bench->host->options = bench->options;
 	if (strncmp(how, "bpf", 3) != 0)
 		return;
 	bench->host->backend = strcmp(how, "bpf-helper") == 0 ? pw_walk_backend_by_helper(&err) : pw_walk_backend(&err);

@@ -281,25 +281,24 @@ static void set_host_options(struct pw_collector *collector)
 		pw_log(LOG_WARNING, "only the own network namespace is watched, the configuration names others: %s",
 			reason);
 	collector->confined = confined;
-	pw_host_set_options(collector->host,
-		&(struct pw_host_options){.all = !confined && config->namespaces.all,
-			.names = config->namespaces.names,
-			.n_names = confined ? 0 : config->namespaces.n_names,
-			.max_sockets = config->namespaces.max_sockets,
-			.probe = collector->probing,
-			.snat = config->snat.ranges,
-			.n_snat = config->snat.n_ranges,
-			.snat_interval_ms = config->snat.interval_s * 1000,
-			.monitor = collector->monitor,
-			.policy = &config->policy,
-			.interval_ms = config->poll_interval_ms,
-			.idle_interval_ms = config->idle_interval_ms,
-			.look = collector->ringing.looks,
-			.unowned = unowned_parts(collector),
-			.silent = collector->ringing.rings != NULL && !collector->ringing.looks,
-			.stopping = collector->stopping,
-			.gone = end_failure,
-			.context = collector});
+	collector->host->options = (struct pw_host_options){.all = !confined && config->namespaces.all,
+		.names = config->namespaces.names,
+		.n_names = confined ? 0 : config->namespaces.n_names,
+		.max_sockets = config->namespaces.max_sockets,
+		.probe = collector->probing,
+		.snat = config->snat.ranges,
+		.n_snat = config->snat.n_ranges,
+		.snat_interval_ms = config->snat.interval_s * 1000,
+		.monitor = collector->monitor,
+		.policy = &config->policy,
+		.interval_ms = config->poll_interval_ms,
+		.idle_interval_ms = config->idle_interval_ms,
+		.look = collector->ringing.looks,
+		.unowned = unowned_parts(collector),
+		.silent = collector->ringing.rings != NULL && !collector->ringing.looks,
+		.stopping = collector->stopping,
+		.gone = end_failure,
+		.context = collector};
 }
 
 static void follow_conntrack(struct pw_collector *collector, struct pw_namespace *ns, struct pw_ns_poll *poll)
@@ -458,7 +457,7 @@ static void follow_connects(struct pw_collector *collector)
 		tell_failure(collector, &event);
 }
 
-const struct pw_ringing *pw_collector_ringing(const struct pw_collector *collector)
+struct pw_ringing *pw_collector_ringing(struct pw_collector *collector)
 {
 	return &collector->ringing;
 }

@@ -55,14 +55,14 @@ struct pw_host {
 	struct pw_namespace **wanted;     /* whose sockets the last poll has taken at one go */
 	size_t n_wanted, wanted_room;
 	size_t n;
-	size_t n_fixed; /* the first ones: those that were added */
+	size_t n_fixed; /* the first ones: those that were added before the first poll */
 	size_t room, polls_room;
 	size_t refused; /* namespaces that are wanted, and for which there are too few descriptors */
 	uint32_t
 		turn; /* index of the namespace whose turn it is, since the last poll had no time for it; 0: the first */
 	bool slow;    /* that is so, and was said */
 	uint64_t sockets, largest; /* of other namespaces: taken by this poll, and what one may have, by the last one */
-	struct pw_host_options options;
+	struct pw_host_options options; /* of the next polls, for the caller to set */
 	struct pw_backend *backend;
 	struct pw_netns_list *others;
 	struct pw_owner_names *owner_names;
@@ -83,8 +83,8 @@ void pw_host_set_backend(struct pw_host *host, struct pw_backend *backend);
  * -1 with an error when they deviate: then the backend is gone, and the next poll goes by netlink. */
 int pw_host_compare_backend(struct pw_host *host, struct pw_error *err);
 
-/* From the next poll on. */
-void pw_host_set_options(struct pw_host *host, const struct pw_host_options *options);
+/* For a poll: brings the namespaces in line with those that are there and wanted. */
+void pw_host_find(struct pw_host *host);
 
 /* One poll: fills host->polls, which is valid until the next. What fails, fails for its namespace. Returns 0, or -1
  * when the poll was given up, since half of the namespaces would look like the end of all alarms in the others. */

@@ -104,7 +104,7 @@ static void set_host_options(struct pw_poller *poller)
 		host.snat = named ? config->snat.ranges : everything;
 		host.n_snat = named ? config->snat.n_ranges : sizeof(everything) / sizeof(everything[0]);
 	}
-	pw_host_set_options(poller->host, &host);
+	poller->host->options = host;
 }
 
 static int add_namespaces(struct pw_poller *poller, struct pw_error *err)

@@ -95,7 +95,7 @@ static void begin(struct observer *o)
 	ns = o->host != NULL ? pw_host_add(o->host, PW_OWN_INDEX, "", NULL) : NULL;
 	if (ns == NULL)
 		return;
-	pw_host_set_options(o->host, &options);
+	o->host->options = options;
 	if (reads)
 		use_walk(o);
 	o->census = ns->census;
