@@ -50,7 +50,7 @@ void pw_collector_set_config_failed(struct pw_collector *collector, bool failed)
 void pw_collector_poll(struct pw_collector *collector);
 
 /* What wakes: thresholds that ring. Valid until the next poll. */
-const struct pw_ringing *pw_collector_ringing(const struct pw_collector *collector);
+struct pw_ringing *pw_collector_ringing(struct pw_collector *collector);
 
 /* The last thing to do after the agent has ended: writes what a restart must know. */
 void pw_collector_save(struct pw_collector *collector);

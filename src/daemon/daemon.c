@@ -17,13 +17,11 @@
 
 #include "agent/agent.h"
 #include "base/clock.h"
-#include "base/descriptors.h"
 #include "base/log.h"
 #include "config/config.h"
 #include "daemon/collector.h"
 #include "daemon/control.h"
 #include "daemon/metrics.h"
-#include "daemon/options.h"
 #include "daemon/process.h"
 #include "kernel/walk.h"
 #include "watch/exchange.h"
@@ -43,13 +41,6 @@
  * second. */
 #define EXTRA_MS 1000
 
-/* A threshold that may have been reached has a poll at once. Where ports are given back as quickly as they are taken
- * that is so all the time: some polls may follow each other, with as much rest between two as RING_REST of them take,
- * and more of them come again one in EXTRA_MS, or where polls are slow in the time that RING_SLOW of them take. */
-#define RINGS 10
-#define RING_REST 5
-#define RING_SLOW 20
-
 /* How soon what the log or systemd did not take is tried again. */
 #define AGAIN_MS 1000
 
@@ -67,9 +58,6 @@ struct daemon {
 	int signal_fd, timer_fd;
 	uint64_t polled_ms;       /* when the last poll began, CLOCK_BOOTTIME */
 	uint64_t poll_ms;         /* how long it took */
-	unsigned rings;           /* polls that may follow each other because something rings ... */
-	uint64_t rings_ms;        /* ... as counted at this time ... */
-	uint64_t ring_again_ms;   /* ... and how soon the next may be */
 	uint64_t extra_again_ms;  /* how soon the next poll beside those of the timer may be */
 	bool interval_settled;    /* poll-interval is ours, since the configuration has none */
 	bool reload_wanted;       /* by a SIGHUP ... */
@@ -79,11 +67,6 @@ struct daemon {
 };
 
 /* --- configuration --- */
-
-static bool texts_differ(const char *a, const char *b)
-{
-	return strcmp(a != NULL ? a : "", b != NULL ? b : "") != 0;
-}
 
 /* One look costs so little by BPF that there can be ten times as many. */
 static void settle_interval(struct daemon *d, struct pw_config *config)
@@ -124,19 +107,7 @@ static void reload(struct daemon *d)
 	d->config = config;
 	settle_interval(d, config);
 	pw_collector_set_config(d->collector, config);
-	/* what only a restart can change is said, so that nobody waits for it */
-	if (strcmp(was->agentx.socket, config->agentx.socket) != 0 ||
-		was->agentx.ping_interval_ms != config->agentx.ping_interval_ms ||
-		was->agentx.reconnect_interval_ms != config->agentx.reconnect_interval_ms)
-		pw_log(LOG_NOTICE, "the agentx settings changed: they take effect at the next start");
-	if (was->backend != config->backend)
-		pw_log(LOG_NOTICE, "backend changed: it takes effect at the next start");
-	if (texts_differ(was->metrics.listen, config->metrics.listen))
-		pw_log(LOG_NOTICE, "the metrics settings changed: they take effect at the next start");
-	if (texts_differ(was->control.socket, config->control.socket))
-		pw_log(LOG_NOTICE, "the control settings changed: they take effect at the next start");
-	if (d->options.listen != NULL && texts_differ(was->snmp.include, config->snmp.include))
-		pw_log(LOG_NOTICE, "the snmp settings changed: they take effect at the next start");
+	pw_daemon_tell_restart(&d->options, was, config);
 	if (config->poll_interval_ms != was->poll_interval_ms && arm_timer(d) < 0)
 		pw_log(LOG_ERR, "poll timer: %s", strerror(errno));
 	pw_config_free(was);
@@ -165,7 +136,6 @@ static void poll_kernel(struct daemon *d)
 	pw_metrics_sweep(d->metrics);
 	pw_collector_poll(d->collector);
 	d->poll_ms = pw_clock_boot_ms() - d->polled_ms;
-	d->ring_again_ms = d->polled_ms + d->poll_ms * (RING_REST + 1);
 }
 
 /* Asked between two namespaces: whether a signal that ends the daemon waits to be read. A poll of many is a sign of
@@ -188,19 +158,6 @@ static void handle_timer(struct daemon *d)
 	if (expirations > 1)
 		pw_log(LOG_DEBUG, "%llu polls were skipped", (unsigned long long)expirations - 1);
 	poll_kernel(d);
-}
-
-/* Returns how long the next poll that is rung for has to wait, in ms. */
-static uint64_t ring_rest(struct daemon *d)
-{
-	const uint64_t now_ms = pw_clock_boot_ms(), slow_ms = d->poll_ms * RING_SLOW;
-	const uint64_t every_ms = slow_ms > EXTRA_MS ? slow_ms : EXTRA_MS, more = (now_ms - d->rings_ms) / every_ms;
-
-	d->rings = d->rings + more < RINGS ? d->rings + (unsigned)more : RINGS;
-	d->rings_ms += more * every_ms;
-	if (d->rings == 0)
-		return d->rings_ms + every_ms - now_ms;
-	return d->ring_again_ms > now_ms ? d->ring_again_ms - now_ms : 0;
 }
 
 static int sooner(int a, int b)
@@ -242,7 +199,7 @@ static void loop(struct daemon *d)
 {
 	struct pollfd fds[4] = {{.fd = d->signal_fd, .events = POLLIN}, {.fd = d->timer_fd, .events = POLLIN},
 		{.events = POLLIN}, {.events = POLLIN}};
-	const struct pw_ringing *ringing = pw_collector_ringing(d->collector);
+	struct pw_ringing *ringing = pw_collector_ringing(d->collector);
 
 	while (!d->stop) {
 		uint64_t rest;
@@ -251,7 +208,7 @@ static void loop(struct daemon *d)
 		if (!d->announced)
 			d->announced = pw_systemd_notify("READY=1");
 		fds[2].fd = pw_clock_boot_ms() >= d->extra_again_ms ? pw_connect_events_fd(d->events) : -1;
-		rest = ring_rest(d);
+		rest = pw_ringing_rest_ms(ringing, d->polled_ms, d->poll_ms);
 		fds[3].fd = rest == 0 && ringing->rings != NULL ? pw_rings_fd(ringing->rings) : -1;
 		wait = wait_ms(d);
 		if (rest != 0 || ringing->wants_poll)
@@ -270,7 +227,7 @@ static void loop(struct daemon *d)
 			d->extra_again_ms = pw_clock_boot_ms() + EXTRA_MS;
 			poll_kernel(d);
 		} else if (rest == 0 && (ringing->wants_poll || (fds[3].fd >= 0 && fds[3].revents != 0)) && !d->stop) {
-			d->rings--;
+			ringing->polls_left--;
 			poll_kernel(d);
 		}
 		pw_systemd_beat();
@@ -424,65 +381,31 @@ static void stop(struct daemon *d)
 	pw_journal_free(d->journal);
 	pw_exchange_free(d->exchange);
 	pw_config_free(d->config);
-	free(d->options.config_path);
 	if (d->timer_fd >= 0)
 		close(d->timer_fd);
 	if (d->signal_fd >= 0)
 		close(d->signal_fd);
 }
 
-static int run(struct daemon *d)
+int pw_daemon_run(const struct pw_daemon_options *options, struct pw_config *config, int parent)
 {
+	struct daemon d = {.options = *options, .config = config, .signal_fd = -1, .timer_fd = -1};
 	struct pw_error err = {.text = ""};
-	int parent = -1, status;
+	int status;
 
-	d->config = pw_daemon_read_config(&d->options, false);
-	if (d->config == NULL)
-		return 1;
-	if (!d->options.foreground &&
-		(pw_daemon_keep_config_path(&d->options, &err) < 0 || (parent = pw_detach(&err)) < 0)) {
-		fprintf(stderr, "portwatchd: %s\n", err.text);
-		pw_config_free(d->config);
-		free(d->options.config_path);
-		return 1;
-	}
-	if (!d->options.foreground)
-		pw_log_open(PW_LOG_SYSLOG, "portwatchd", d->options.debug ? LOG_DEBUG : LOG_INFO);
 	pw_log(LOG_INFO, "portwatchd %s starts", PACKAGE_VERSION);
-	status = start(d, &err) < 0 ? 1 : 0;
+	status = start(&d, &err) < 0 ? 1 : 0;
 	if (status != 0) {
 		pw_log(LOG_ERR, "%s", err.text);
-		if (!d->options.foreground)
+		if (!options->foreground)
 			fprintf(stderr, "portwatchd: %s\n", err.text);
 	}
 	if (parent >= 0)
 		pw_detach_done(parent, status);
 	if (status == 0) {
-		compare_backends(d);
-		loop(d);
+		compare_backends(&d);
+		loop(&d);
 	}
-	stop(d);
+	stop(&d);
 	return status;
-}
-
-int pw_daemon_main(int argc, char **argv)
-{
-	struct daemon d = {.signal_fd = -1, .timer_fd = -1};
-	struct pw_config *config;
-
-	pw_descriptors_start();
-	pw_descriptors_raise_limit();
-	pw_daemon_options(&d.options, argc, argv);
-	pw_log_open(PW_LOG_STDERR, "portwatchd", d.options.debug ? LOG_DEBUG : LOG_INFO);
-	switch (d.options.action) {
-	case PW_DAEMON_USAGE: fputs(pw_daemon_usage, stderr); return 2;
-	case PW_DAEMON_HELP: fputs(pw_daemon_usage, stdout); return 0;
-	case PW_DAEMON_VERSION: puts("portwatchd " PACKAGE_VERSION); return 0;
-	case PW_DAEMON_CHECK:
-		config = pw_daemon_read_config(&d.options, false);
-		pw_config_free(config);
-		return config != NULL ? 0 : 1;
-	case PW_DAEMON_RUN: break;
-	}
-	return run(&d);
 }

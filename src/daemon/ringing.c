@@ -7,6 +7,27 @@
 #include "base/clock.h"
 #include "base/log.h"
 
+/* A threshold that may have been reached has a poll at once. Where ports are given back as quickly as they are taken
+ * that is so all the time: some polls may follow each other, with as much rest between two as RING_REST of them take,
+ * and more of them come again one in RING_MS, or where polls are slow in the time that RING_SLOW of them take. */
+#define RING_MS 1000
+#define RINGS 10
+#define RING_REST 5
+#define RING_SLOW 20
+
+uint64_t pw_ringing_rest_ms(struct pw_ringing *ringing, uint64_t polled_ms, uint64_t poll_ms)
+{
+	const uint64_t now_ms = pw_clock_boot_ms(), slow_ms = poll_ms * RING_SLOW;
+	const uint64_t every_ms = slow_ms > RING_MS ? slow_ms : RING_MS, more = (now_ms - ringing->left_ms) / every_ms;
+	const uint64_t again_ms = polled_ms + poll_ms * (RING_REST + 1);
+
+	ringing->polls_left = ringing->polls_left + more < RINGS ? ringing->polls_left + (unsigned)more : RINGS;
+	ringing->left_ms += more * every_ms;
+	if (ringing->polls_left == 0)
+		return ringing->left_ms + every_ms - now_ms;
+	return again_ms > now_ms ? again_ms - now_ms : 0;
+}
+
 void pw_ringing_follow(struct pw_ringing *ringing, struct pw_connect_events *events, enum pw_events_mode mode)
 {
 	const bool rang = ringing->rings != NULL;

@@ -25,6 +25,8 @@ struct pw_ringing {
 	bool wants_poll;            /* a limit was met while the sockets were read: another poll is wanted soon */
 	uint32_t index;             /* the namespace that was asked for last ... */
 	uint64_t inode;             /* ... and its inode */
+	unsigned polls_left; /* that may follow each other because something rings: whoever makes one takes one ... */
+	uint64_t left_ms;    /* ... as counted at this time */
 };
 
 /* The steps of a poll. First, after pw_connect_events_poll(): whether thresholds ring, which is logged when it
@@ -40,6 +42,9 @@ void pw_ringing_tell(struct pw_ringing *ringing, struct pw_poll *poll);
 
 /* After that: arms the slots. */
 void pw_ringing_arm(struct pw_ringing *ringing, const struct pw_monitor *monitor);
+
+/* How long the next poll that is rung for has to wait, in ms, after one that began at polled_ms and took poll_ms. */
+uint64_t pw_ringing_rest_ms(struct pw_ringing *ringing, uint64_t polled_ms, uint64_t poll_ms);
 
 /* Other thresholds than before may be in force: the next poll looks. */
 void pw_ringing_forget(struct pw_ringing *ringing);
