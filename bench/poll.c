@@ -94,7 +94,7 @@ static void read_sockets(struct bench *bench, struct result *result)
 	if (bench->in_parts) {
 		bench->options.unowned = PW_OWNER_ALL_PARTS & ~(1u << bench->part);
 		bench->part = (bench->part + 1) % PW_OWNER_PARTS;
-		pw_host_set_options(bench->host, &bench->options);
+		bench->host->options = bench->options;
 	}
 	if (pw_host_poll(bench->host) < 0 || !bench->ns->taken || bench->ns->udp_failed)
 		fail("sockets", &bench->ns->err);

@@ -10,9 +10,9 @@
 
 #include "base/descriptors.h"
 #include "base/log.h"
-#include "report/report.h"
-#include "report/options.h"
+#include "report/asked.h"
 #include "report/poll.h"
+#include "report/report.h"
 #include "report/terminal.h"
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
@@ -68,7 +68,7 @@ static int run(struct pw_options *options)
 
 	if (options->who != 0)
 		return pw_who_print(stdout, options, &err) < 0 ? fail(options, EXIT_FAILED, &err) : 0;
-	config = pw_options_config(options, &err);
+	config = pw_asked_config(options, &err);
 	if (config == NULL)
 		return fail(options, EXIT_FAILED, &err);
 	poller = pw_poller_new(options, config, &err);

@@ -8,16 +8,13 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "daemon/kept.h"
+#include "daemon/remarks.h"
 #include "kernel/host.h"
 #include "kernel/netns.h"
 #include "kernel/probe.h"
 #include "watch/failure.h"
 #include "watch/monitor.h"
 #include "watch/state.h"
-
-/* How often the log tells of services that listen, and how many of their ports it names. */
-#define LISTENERS_MS (3600 * 1000)
-#define LISTENERS_NAMED 8
 
 /* Who has the sockets is read within this time where that costs a third of the poll, of a part of them at each, and
  * beyond that only when it matters. */
@@ -40,16 +37,10 @@ struct pw_collector {
 	bool noted;                       /* the journal has something that its file lacks */
 	bool walks;                       /* sockets are read by BPF */
 	bool probing;                     /* ports in doubt are probed */
-	bool chosen, chose_probing;       /* that is decided, and was said */
 	bool wants_owners;                /* the last poll was to know who has the sockets, all of them */
 	uint64_t owned_ms;                /* up to when the owners are read that are due; 0: none yet */
 	uint32_t owner_part, owner_round; /* the next part of them, in this round */
-	bool confined;                    /* other namespaces are wanted, and may not be entered: said once */
-	bool omitting;                    /* some active alarms have no row: said once */
-	uint64_t unlogged, unlogged_ms;   /* what the limit of the log left out, as it was said last */
-	uint64_t dropped;                 /* what of the monitor's losses has been logged */
-	struct pw_portset told_listening; /* ports of services that the log has told of, and ... */
-	uint64_t told_listening_ms;       /* ... when it did last; 0: never */
+	struct pw_remarks remarks;
 };
 
 /* --- events --- */
@@ -197,18 +188,9 @@ void pw_collector_set_config(struct pw_collector *collector, const struct pw_con
 	pw_monitor_set_max_flaps(collector->monitor, config->notify.max_flaps);
 	pw_exchange_set_rate(collector->exchange, config->notify.max_per_minute);
 	pw_ringing_forget(&collector->ringing);
-	/* whether ports in doubt are probed from now on is said at the start and when it changes */
 	collector->probing = config->probe != PW_PROBE_OFF && pw_probe_available(&reason);
-	if (collector->walks) /* no port is in doubt */
-		return;
-	if (!collector->probing && config->probe == PW_PROBE_ON)
-		pw_log(LOG_WARNING, "probe = on, but ports in doubt cannot be probed: %s", reason);
-	else if (!collector->chosen || collector->probing != collector->chose_probing)
-		pw_log(LOG_INFO, "ports in doubt are %s%s%s",
-			collector->probing ? "probed" : "not probed: ", collector->probing ? "" : reason,
-			collector->probing ? "" : " (they count as free)");
-	collector->chose_probing = collector->probing;
-	collector->chosen = true;
+	if (!collector->walks) /* else no port is in doubt */
+		pw_remark_probing(&collector->remarks, config->probe, collector->probing, reason);
 }
 
 bool pw_collector_compare(struct pw_collector *collector)
@@ -277,10 +259,7 @@ static void set_host_options(struct pw_collector *collector)
 	const bool wanted = config->namespaces.all || config->namespaces.n_names > 0;
 	const bool confined = wanted && !collector->walks && !pw_netns_available(&reason);
 
-	if (confined && !collector->confined)
-		pw_log(LOG_WARNING, "only the own network namespace is watched, the configuration names others: %s",
-			reason);
-	collector->confined = confined;
+	pw_remark_confined(&collector->remarks, confined, reason);
 	collector->host->options = (struct pw_host_options){.all = !confined && config->namespaces.all,
 		.names = config->namespaces.names,
 		.n_names = confined ? 0 : config->namespaces.n_names,
@@ -319,96 +298,20 @@ static void follow_conntrack(struct pw_collector *collector, struct pw_namespace
 		tell_failure(collector, &events[i]);
 }
 
-/* Tells of services that listen inside the ephemeral range, when there is one that was not told of: while it restarts,
- * connect() may take its port. Of the host alone: what others run in namespaces of their own is theirs. */
-static void follow_listeners(struct pw_collector *collector, const struct pw_namespace *ns)
-{
-	const uint64_t now_ms = pw_clock_boot_ms();
-	const struct pw_range *range = &ns->range;
-	struct pw_portset listening, fresh;
-	char ports[LISTENERS_NAMED * 8] = "";
-	unsigned n, named = 0;
-
-	if (ns->index != PW_OWN_INDEX || ns->empty)
-		return;
-	pw_census_listening(ns->census, &listening);
-	fresh = listening;
-	pw_portset_subtract(&fresh, &collector->told_listening);
-	if (pw_portset_count(&fresh) == 0 ||
-		(collector->told_listening_ms != 0 && now_ms - collector->told_listening_ms < LISTENERS_MS))
-		return;
-	n = pw_portset_count(&listening);
-	for (uint32_t port = range->low; port <= range->high && named < LISTENERS_NAMED; port++)
-		if (pw_portset_has(&listening, (uint16_t)port)) {
-			size_t used = strlen(ports);
-
-			snprintf(ports + used, sizeof(ports) - used, "%s%u", named++ > 0 ? ", " : "", (unsigned)port);
-		}
-	pw_log(LOG_NOTICE,
-		"services listen on %u port%s of the ephemeral range %u-%u (%s%s): while one restarts, a connect() may take "
-		"its port; reserve those that are always used (net.ipv4.ip_local_reserved_ports)",
-		n, n == 1 ? "" : "s", range->low, range->high, ports, n > named ? ", ..." : "");
-	pw_portset_union(&collector->told_listening, &listening);
-	collector->told_listening_ms = now_ms;
-}
-
 static void follow_namespace(struct pw_collector *collector, struct pw_namespace *ns, struct pw_ns_poll *poll)
 {
-	const struct pw_take_stats *stats = &ns->stats;
-	const struct pw_source *snat = ns->translated;
-	const enum pw_source_status snat_status = snat != NULL ? snat->status : PW_SOURCE_OFF;
 	const bool failed = poll->status == PW_POLL_FAILED || ns->udp_failed;
-	const char *colon = ns->name[0] != '\0' ? ": " : "";
 	struct pw_event event;
 
 	if (poll->status == PW_POLL_GONE) /* end_failure() tells of that */
 		return;
-	/* the log says when polls begin to fail and when that ends, a notification goes out after some in a row */
-	if (failed && !ns->failing)
-		pw_log(LOG_ERR, "%s%spoll failed: %s", ns->name, colon, ns->err.text);
-	else if (!failed && ns->failing)
-		pw_log(LOG_NOTICE, "%s%spolls succeed again", ns->name, colon);
-	ns->failing = failed;
+	pw_remark_namespace(ns, failed);
+	/* a notification goes out after some failures in a row */
 	if (pw_failure_step(&ns->failure, ns->index, ns->name, failed ? ns->err.text : NULL, &event))
 		tell_failure(collector, &event);
-	if (snat_status == PW_SOURCE_UNAVAILABLE && ns->snat_status != PW_SOURCE_UNAVAILABLE)
-		pw_log(LOG_WARNING, "%s%stranslated ports are not watched: %s", ns->name, colon, snat->reason);
-	else if (snat_status == PW_SOURCE_COUNTING && ns->snat_status == PW_SOURCE_UNAVAILABLE)
-		pw_log(LOG_NOTICE, "%s%stranslated ports are watched again", ns->name, colon);
-	ns->snat_status = snat_status;
 	follow_conntrack(collector, ns, poll);
-	if (poll->status != PW_POLL_COUNTED)
-		return;
-	follow_listeners(collector, ns);
-	if (pw_log_enabled(LOG_DEBUG))
-		pw_log(LOG_DEBUG,
-			"%sdump: %u messages, %u bytes, %u retries in %llu us; %u not-AUTO passes in %llu us; %u probes in %llu us",
-			poll->name, stats->messages, stats->bytes, stats->retries, (unsigned long long)stats->dump_us,
-			stats->bound_dumps, (unsigned long long)stats->bound_us, stats->probes,
-			(unsigned long long)stats->probe_us);
-}
-
-/* Says when the limits of the tables or of the memory cost something. */
-static void follow_limits(struct pw_collector *collector, const struct pw_snapshot *snapshot)
-{
-	bool omitting = snapshot->alarms_omitted != 0;
-
-	if (omitting && !collector->omitting)
-		pw_log(LOG_WARNING, "%u of %u active alarms have no row, because max-alarms is %u",
-			snapshot->alarms_omitted, snapshot->active_alarms, collector->config->policy.max_alarms);
-	else if (!omitting && collector->omitting)
-		pw_log(LOG_NOTICE, "all active alarms have rows again");
-	collector->omitting = omitting;
-	if (snapshot->dropped != collector->dropped)
-		pw_log(LOG_ERR, "out of memory: %llu pools, histories or snapshots were lost since the start",
-			(unsigned long long)snapshot->dropped);
-	collector->dropped = snapshot->dropped;
-	if (snapshot->unlogged != collector->unlogged && snapshot->poll_ms - collector->unlogged_ms >= 60000) {
-		pw_log(LOG_WARNING, "too many changes of state for the log: %llu since the start have no line",
-			(unsigned long long)snapshot->unlogged);
-		collector->unlogged = snapshot->unlogged;
-		collector->unlogged_ms = snapshot->poll_ms;
-	}
+	if (poll->status == PW_POLL_COUNTED)
+		pw_remark_sockets(&collector->remarks, ns);
 }
 
 /* Before the poll of the host: pools that refused are looked at in it. */
@@ -518,7 +421,7 @@ void pw_collector_poll(struct pw_collector *collector)
 	}
 	if (snapshot->alarms_changed_ms > collector->ringing.armed_ms) /* by a poll that did not look at all sockets */
 		pw_ringing_forget(&collector->ringing);
-	follow_limits(collector, snapshot);
+	pw_remark_limits(&collector->remarks, snapshot, collector->config->policy.max_alarms);
 	pw_exchange_publish(collector->exchange, snapshot);
 	pw_kept_write(collector->kept, collector->noted);
 	collector->noted = false;

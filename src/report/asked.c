@@ -1,7 +1,97 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "report/asked.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include "report/report.h"
+
+/* --netns is no filter of pools. */
+static bool is_filtered(const struct pw_options *o)
+{
+	const struct pw_match *match = &o->match;
+
+	return match->kinds != 0 || match->protocols != 0 || match->n_local > 0 || match->n_remote > 0 ||
+		match->n_ports > 0 || o->states != 0;
+}
+
+/* --- a configuration --- */
+
+/* Collects the messages about a configuration file, one a line. */
+static void collect_mistake(const char *file, unsigned line, const char *message, void *context)
+{
+	struct pw_error *err = context;
+	size_t used = strlen(err->text);
+	char place[16] = "";
+
+	if (line != 0)
+		snprintf(place, sizeof(place), "%u: ", line);
+	snprintf(err->text + used, sizeof(err->text) - used, "%s%s:%s%s", used > 0 ? "\n" : "", file,
+		line != 0 ? place : " ", message);
+}
+
+static void override_thresholds(const struct pw_options *o, struct pw_thresholds *t)
+{
+	if (o->warning != 0)
+		t->warning = (struct pw_threshold){.rise = (uint8_t)o->warning, .fall = (uint8_t)(o->warning - 1)};
+	if (o->critical != 0)
+		t->critical = (struct pw_threshold){.rise = (uint8_t)o->critical, .fall = (uint8_t)(o->critical - 1)};
+	if (o->free_below != 0)
+		t->free_below = o->free_below;
+	/* a single poll can't hold for several */
+	if (o->watch_ms == 0)
+		t->for_polls = 1;
+}
+
+/* Which pools are wanted besides the rows of the daemon: those below min-used too (--all), or only those beyond
+ * max-rows, which a filter must see. min-used itself stays, since the thresholds in force hang on it. The ranking is
+ * made anew for the pools that pass the filters, so the monitor need not make one; but every alarm needs its row for
+ * its state. */
+static void set_limits(struct pw_options *o, struct pw_policy *policy)
+{
+	o->ranked = o->format == PW_FORMAT_TABLE || o->format == PW_FORMAT_CHECK || o->top != 0;
+	if (o->all || o->explain || o->format == PW_FORMAT_CHECK)
+		o->rows = PW_ROWS_ALL;
+	else if (is_filtered(o))
+		o->rows = PW_ROWS_OMITTED;
+	if (o->top == 0)
+		o->top = o->all || !o->ranked ? UINT32_MAX : policy->top;
+	policy->top = 1;
+	policy->max_alarms = UINT32_MAX;
+}
+
+struct pw_config *pw_asked_config(struct pw_options *options, struct pw_error *err)
+{
+	struct pw_config *config;
+	const struct pw_thresholds *defaults;
+
+	err->text[0] = '\0';
+	config = options->config != NULL ? pw_config_read(options->config, collect_mistake, err) : pw_config_defaults();
+	if (config == NULL) {
+		if (err->text[0] == '\0')
+			pw_error_set(err, "out of memory");
+		return NULL;
+	}
+	if (options->backend_given)
+		config->backend = options->backend;
+	if (options->probe_given)
+		config->probe = options->probe;
+	override_thresholds(options, &config->policy.defaults);
+	override_thresholds(options, &config->policy.snat);
+	for (size_t i = 0; i < config->policy.n_rules; i++)
+		override_thresholds(options, &config->policy.rules[i].thresholds);
+	set_limits(options, &config->policy);
+	defaults = &config->policy.defaults;
+	if (options->warning > defaults->critical.rise && defaults->critical.rise != 0) {
+		pw_error_set(err, "-w %u is above the critical threshold of %u: give -c too", options->warning,
+			defaults->critical.rise);
+		pw_config_free(config);
+		return NULL;
+	}
+	return config;
+}
+
+/* --- an answer --- */
 
 static bool has_thresholds(const struct pw_options *o)
 {
@@ -70,7 +160,7 @@ const char *pw_asked_beyond(const struct pw_answer *answer, const struct pw_opti
 	struct pw_selection selection;
 	bool none;
 
-	if (s->pools_omitted > 0 && pw_options_filtered(o))
+	if (s->pools_omitted > 0 && is_filtered(o))
 		return "its max-rows leaves out pools";
 	if (below_list(s, o))
 		return "it does not list pools as small as that";

@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* asked.h: what a daemon knows, as the options want it */
+/* asked.h: the configuration, and what a daemon knows, as the options want them */
 #ifndef PW_REPORT_ASKED_H
 #define PW_REPORT_ASKED_H
 
 #include "report/answer.h"
 #include "report/options.h"
+
+/* The configuration that the options ask for: the file's or the defaults, with the thresholds and limits of the command
+ * line laid over it; fills in options->top, ->ranked and ->rows. NULL with an error that names each mistake in the
+ * file. Free with pw_config_free(). */
+struct pw_config *pw_asked_config(struct pw_options *options, struct pw_error *err);
 
 /* pw_answer_read() of the namespaces of the options. Thresholds of the command line take the place of those in force, and
  * the states follow from them; what the daemon alarms for another reason stays. */

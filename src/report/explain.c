@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "report/report.h"
+#include "report/explain.h"
 
 #include <ctype.h>
 #include <inttypes.h>
@@ -12,52 +12,16 @@
 /* Below this utilization nothing is wrong that advice could mend. */
 #define QUIET_BELOW 25
 
-/* A TIME_WAIT share, a live share, a share of blocked and of reserved ports from which they are worth a sentence
- * (percent). */
-#define TIME_WAIT_SHARE 25
-#define LIVE_SHARE 50
-#define BLOCKED_SHARE 1
-#define STATE_SHARE 25
-#define RESERVED_SHARE 5
-
 /* Utilization of a pool of NAT below which a search for a port finds one (percent). */
 #define RACING_BELOW 85
 
 /* Ports that NAT has for clients of ports from 512 to 1023 (600-1023). */
 #define PRIVILEGED_PORTS 424
 
-/* Seconds that a TIME_WAIT lasts (TCP_TIMEWAIT_LEN). */
-#define TIME_WAIT_S 60
-
-/* The kernel's default range and the widest one that leaves the privileged ports alone. */
-#define DEFAULT_WIDTH (60999 - 32768 + 1)
-#define WIDEST_LOW 1024
-#define WIDEST_HIGH 65535
-
 /* Width of the text where there is no terminal. */
 #define TEXT_WIDTH 80
 
-/* What is explained. */
-struct explanation {
-	const struct pw_pool_row *row;
-	const struct pw_pool_counts *counts;
-	const struct pw_ns_row *ns;
-	const struct pw_ns_notes *notes;
-	const struct pw_report *report;
-	const struct pw_view *view;
-	unsigned width;
-	FILE *out;
-};
-
-static uint32_t share(uint32_t part, uint32_t whole)
-{
-	return whole == 0 ? 0 : (uint32_t)((uint64_t)part * 100 / whole);
-}
-
-/* One paragraph of the explanation. */
-static void say(const struct explanation *e, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static void say(const struct explanation *e, const char *format, ...)
+void pw_say(const struct pw_explanation *e, const char *format, ...)
 {
 	char text[1024];
 	va_list args;
@@ -68,12 +32,7 @@ static void say(const struct explanation *e, const char *format, ...)
 	pw_text_wrap(e->out, text, e->width, e->view->unicode ? "• " : "- ", "  ");
 }
 
-static bool is_connect(const struct explanation *e)
-{
-	return e->row->key.kind == PW_KIND_CONNECT;
-}
-
-static void headline(const struct explanation *e)
+static void headline(const struct pw_explanation *e)
 {
 	const struct pw_pool_counts *c = e->counts;
 	char name[PW_POOL_NAME_MAX], text[1024], label[128], title[160] = "";
@@ -89,35 +48,29 @@ static void headline(const struct explanation *e)
 	pw_text_wrap(e->out, text, e->width, "", "");
 }
 
-/* Whether its section gives it ports of its own: a cloud's NAT, a program's list. */
-static bool has_budget(const struct explanation *e)
-{
-	return e->row->key.kind == PW_KIND_CONNECT && e->counts->capacity != e->ns->capacity;
-}
-
-static void tell_budget(const struct explanation *e)
+static void tell_budget(const struct pw_explanation *e)
 {
 	if (!has_budget(e))
 		return;
 	if (e->counts->free == 0)
-		say(e,
+		pw_say(e,
 			"None of the %u ports is left that its pool section gives it: what is beyond the budget of a "
 			"NAT times out, and a program with a list of ports fails with EADDRINUSE or EADDRNOTAVAIL.",
 			e->counts->capacity);
-	say(e,
+	pw_say(e,
 		"More ports come from where these %u do: more ports a machine or more addresses in the NAT, a longer "
 		"list in the program. The range %u-%u of this host plays no part.",
 		e->counts->capacity, e->ns->low, e->ns->high);
 }
 
 /* Where failures are counted, and connects timed. */
-static const struct pw_snapshot *counting(const struct explanation *e)
+static const struct pw_snapshot *counting(const struct pw_explanation *e)
 {
 	return e->report->beside != NULL ? e->report->beside->snapshot : e->report->selection.snapshot;
 }
 
 /* What is explained as it stands there, or NULL. */
-static const struct pw_pool_row *counted(const struct explanation *e)
+static const struct pw_pool_row *counted(const struct pw_explanation *e)
 {
 	const struct pw_snapshot *snapshot = counting(e);
 
@@ -127,7 +80,7 @@ static const struct pw_pool_row *counted(const struct explanation *e)
 	return NULL;
 }
 
-static void tell_failures(const struct explanation *e)
+static void tell_failures(const struct pw_explanation *e)
 {
 	const struct pw_pool_row *row = counted(e);
 	const char *what = e->row->key.kind == PW_KIND_CONNECT ? "connect()"
@@ -139,14 +92,14 @@ static void tell_failures(const struct explanation *e)
 		return;
 	pw_report_failed_ago(e->report, row, ago);
 	if (row->failures == 1)
-		say(e, "1 call of %s has failed for want of a port, %s ago.", what, ago);
+		pw_say(e, "1 call of %s has failed for want of a port, %s ago.", what, ago);
 	else
-		say(e, "%llu calls of %s have failed for want of a port, the last %s ago.",
+		pw_say(e, "%llu calls of %s have failed for want of a port, the last %s ago.",
 			(unsigned long long)row->failures, what, ago);
 }
 
 /* Of the pools that are not explained: the one that failed last. */
-static void tell_other_failures(const struct explanation *e)
+static void tell_other_failures(const struct pw_explanation *e)
 {
 	const struct pw_snapshot *snapshot = counting(e);
 	const struct pw_pool_row *last = NULL;
@@ -166,28 +119,28 @@ static void tell_other_failures(const struct explanation *e)
 		return;
 	pw_text_safe(last->name, e->view->unicode, name, sizeof(name));
 	pw_report_failed_ago(e->report, last, ago);
-	say(e, "%zu other %s found no port since portwatchd started: %s, the last time %s ago.", n,
+	pw_say(e, "%zu other %s found no port since portwatchd started: %s, the last time %s ago.", n,
 		n == 1 ? "pool has" : "pools have", name, ago);
 }
 
 /* What callers see now: the errors of __inet_hash_connect(), inet_csk_get_port(), and inet_autobind() for UDP. */
-static void tell_exhausted(const struct explanation *e)
+static void tell_exhausted(const struct pw_explanation *e)
 {
 	const struct pw_pool_key *key = &e->row->key;
 
 	if (e->counts->free > 0 || has_budget(e))
 		return;
 	if (pw_pool_is_new_destination(key))
-		say(e,
+		pw_say(e,
 			"Right now connect() to any destination fails with EADDRNOTAVAIL (\"Cannot assign requested "
 			"address\"), but where a TIME_WAIT of its own can be taken over.");
 	else if (key->kind == PW_KIND_CONNECT)
-		say(e,
+		pw_say(e,
 			"Right now connect() from %s to %s port %u fails with EADDRNOTAVAIL (\"Cannot assign "
 			"requested address\").",
 			e->row->local_text, e->row->remote_text, key->port);
 	else if (key->kind == PW_KIND_BIND)
-		say(e, "Right now bind() to %s with port 0 fails with EADDRINUSE (\"Address already in use\")%s.",
+		pw_say(e, "Right now bind() to %s with port 0 fails with EADDRINUSE (\"Address already in use\")%s.",
 			e->row->local_text,
 			key->protocol == IPPROTO_UDP && pw_address_is_any(&key->local)
 				? ", and connect() and sendto() of a UDP socket without a port with EAGAIN"
@@ -195,41 +148,41 @@ static void tell_exhausted(const struct explanation *e)
 }
 
 /* nf_nat drops the packet and says nothing to the client. */
-static void tell_snat(const struct explanation *e)
+static void tell_snat(const struct pw_explanation *e)
 {
 	const struct pw_pool_row *row = e->row;
 
 	if (row->key.kind != PW_KIND_SNAT)
 		return;
 	if (e->counts->free == 0)
-		say(e,
+		pw_say(e,
 			"Right now the first packet of each further connection through %s to %s port %u is dropped: "
 			"the client waits for an answer until it gives up.",
 			row->local_text, row->remote_text, row->key.port);
 	else if (e->counts->capacity > 128 && e->counts->utilization >= 85)
-		say(e,
+		pw_say(e,
 			"The search for a free port gives up after 248 tries, and fails now and then although %u are "
 			"free.",
 			e->counts->free);
-	say(e,
+	pw_say(e,
 		"%u connections through %s to this address and port hold a port each, those of this host itself "
 		"included. A further address in the NAT rule, a wider port range in it, or a further address or port "
 		"of the destination gives as many more.",
 		e->counts->used, row->local_text);
 	if (e->counts->time_wait > 0)
-		say(e,
+		pw_say(e,
 			"%u of them are closed and wait for net.netfilter.nf_conntrack_tcp_timeout_time_wait to pass: "
 			"lower it.",
 			e->counts->time_wait);
 	if (e->counts->capacity == PRIVILEGED_PORTS)
-		say(e,
+		pw_say(e,
 			"Its clients use ports below 1024 (NFS does), and NAT keeps these below 1024: they share %u "
 			"ports. Let them use other ports (noresvport), or give the NAT rule a range.",
 			e->counts->capacity);
 }
 
 /* Packets that found no entry: as the kernel counts them, or as the daemon has since it started. */
-static uint64_t lost_packets(const struct explanation *e)
+static uint64_t lost_packets(const struct pw_explanation *e)
 {
 	if (e->row->key.kind != PW_KIND_SNAT)
 		return 0;
@@ -237,7 +190,7 @@ static uint64_t lost_packets(const struct explanation *e)
 }
 
 /* Two packets that choose one port at the same time: the second is dropped, however many ports are free. */
-static void tell_races(const struct explanation *e)
+static void tell_races(const struct pw_explanation *e)
 {
 	const char *since = e->report->daemon == NULL ? "the kernel counts them (insert_failed)" : "portwatchd started";
 	const uint64_t lost = lost_packets(e);
@@ -245,42 +198,42 @@ static void tell_races(const struct explanation *e)
 	if (lost == 0)
 		return;
 	if (e->counts->utilization < RACING_BELOW)
-		say(e,
+		pw_say(e,
 			"%" PRIu64 " packets found no entry since %s. If that number moves while "
 			"the pool is as empty as this, no port is missing: two packets choose the same one at the "
 			"same time, and the second is dropped. random-fully in the NAT rule helps, more ports do not.",
 			lost, since);
 	else
-		say(e, "%" PRIu64 " packets found no entry since %s.", lost, since);
+		pw_say(e, "%" PRIu64 " packets found no entry since %s.", lost, since);
 }
 
-static void tell_slow(const struct explanation *e)
+static void tell_slow(const struct pw_explanation *e)
 {
 	if (!is_connect(e) || has_budget(e) || e->counts->fast_free > 0 || e->counts->free == 0)
 		return;
 	if (e->ns->reserved >= (e->ns->high - e->ns->low + 1) / 2 &&
 		e->counts->used + e->counts->blocked < e->ns->reserved)
 		return; /* nearly all of that parity are reserved: they are passed over, and cost little */
-	say(e,
+	pw_say(e,
 		"None of the %u free ports has the parity that connect() tries first (that of port %u), so every "
 		"connect() searches half of the range before it finds one: about 50 times slower than below 50 %%.",
 		e->counts->free, e->ns->low);
 }
 
-static void tell_latency(const struct explanation *e)
+static void tell_latency(const struct pw_explanation *e)
 {
 	const struct pw_pool_row *row = counted(e) != NULL ? counted(e) : e->row;
 
 	if (row->alloc_latency_p99_us > 0)
-		say(e,
+		pw_say(e,
 			"Finding a port takes connect() %u us in half of the cases, and up to %u us in 99 of 100 "
 			"(measured in the last seconds).",
 			row->alloc_latency_us, row->alloc_latency_p99_us);
 	else if (e->row->alloc_latency_us > 0)
-		say(e, "Finding a free port took the kernel %u us just now.", e->row->alloc_latency_us);
+		pw_say(e, "Finding a free port took the kernel %u us just now.", e->row->alloc_latency_us);
 }
 
-static void tell_growth(const struct explanation *e)
+static void tell_growth(const struct pw_explanation *e)
 {
 	int32_t lost = e->row->recent_growth;
 	char left[PW_TEXT_SHORT_MAX];
@@ -288,219 +241,28 @@ static void tell_growth(const struct explanation *e)
 	if (lost <= 0 || e->counts->free == 0)
 		return;
 	if (e->row->recent_time_to_exhaustion == PW_NOT_IN_SIGHT)
-		say(e, "It loses %d free ports a minute.", lost);
+		pw_say(e, "It loses %d free ports a minute.", lost);
 	else
-		say(e, "It loses %d free ports a minute; at this rate the last one is gone in %s.", lost,
+		pw_say(e, "It loses %d free ports a minute; at this rate the last one is gone in %s.", lost,
 			pw_text_duration(e->row->recent_time_to_exhaustion, left));
 }
 
 /* TIME_WAIT belongs to the kernel alone: the dump has no user for it. */
-static void tell_owner(const struct explanation *e)
+static void tell_owner(const struct pw_explanation *e)
 {
 	char owner[PW_OWNER_TEXT_MAX];
 
 	pw_text_safe(e->row->owner, e->view->unicode, owner, sizeof(owner));
 	if (owner[0] != '\0')
-		say(e, "%s belong to %s%s.",
+		pw_say(e, "%s belong to %s%s.",
 			pw_pool_is_new_destination(&e->row->key) ? "The sockets that block them" : "Its sockets", owner,
 			e->counts->time_wait > 0 ? "; those in TIME_WAIT have no owner any more" : "");
 	else if (e->counts->used > 0 && e->counts->time_wait == e->counts->used)
-		say(e, "All of its sockets are in TIME_WAIT: these have no owner any more.");
-}
-
-/* What tcp_tw_reuse does for this pool, or would do. */
-static void tell_reuse(const struct explanation *e)
-{
-	const bool loopback = pw_address_is_loopback(&e->row->key.local) || pw_address_is_loopback(&e->row->key.remote);
-
-	if (!is_connect(e))
-		say(e,
-			"A port in TIME_WAIT is refused to bind() for the whole %u s, whatever net.ipv4.tcp_tw_reuse "
-			"says.",
-			TIME_WAIT_S);
-	else if (!e->ns->timestamps)
-		say(e,
-			"net.ipv4.tcp_timestamps is 0, and without timestamps no port in TIME_WAIT is handed out "
-			"again: with 1 (and net.ipv4.tcp_tw_reuse = 1) connect() could take these over after %u ms.",
-			e->ns->tw_reuse_delay_ms);
-	else if (e->ns->tw_reuse == PW_TW_REUSE_OFF)
-		say(e,
-			"net.ipv4.tcp_tw_reuse is 0: with 1, connect() takes over a port in TIME_WAIT after %u ms, if "
-			"the remote side uses TCP timestamps.",
-			e->ns->tw_reuse_delay_ms);
-	else if (e->ns->tw_reuse == PW_TW_REUSE_LOOPBACK && !loopback)
-		say(e,
-			"net.ipv4.tcp_tw_reuse is 2, which helps loopback addresses only: with 1, connect() takes "
-			"over a port in TIME_WAIT after %u ms here too, if the remote side uses TCP timestamps.",
-			e->ns->tw_reuse_delay_ms);
-	else
-		say(e,
-			"%u of these %u can be taken over by connect() right now (net.ipv4.tcp_tw_reuse is %d) and "
-			"count as free; of the others the remote side sends no TCP timestamps, or they are younger "
-			"than %u ms.",
-			e->counts->reusable, e->counts->time_wait, (int)e->ns->tw_reuse, e->ns->tw_reuse_delay_ms);
-}
-
-static void tell_time_wait(const struct explanation *e)
-{
-	const struct pw_pool_counts *c = e->counts;
-
-	if (e->row->key.kind == PW_KIND_SNAT || c->time_wait == 0 || share(c->time_wait, c->used) < TIME_WAIT_SHARE)
-		return;
-	say(e,
-		"%u of the %u used ports (%u %%) are in TIME_WAIT: this side closes about %u connections a second and "
-		"each holds its port for another %u s. Keep connections open (HTTP keep-alive, a connection pool), or "
-		"let the peer close first.",
-		c->time_wait, c->used, share(c->time_wait, c->used), (c->time_wait + TIME_WAIT_S - 1) / TIME_WAIT_S,
-		TIME_WAIT_S);
-	tell_reuse(e);
-}
-
-/* Each of these has somebody else to mend it, and none is mended by more ports. Returns whether one was told. */
-static bool tell_states(const struct explanation *e)
-{
-	const struct pw_pool_states *s = &e->row->states;
-	bool syn = share(s->syn_sent, e->counts->used) >= STATE_SHARE;
-	bool close = share(s->close_wait, e->counts->used) >= STATE_SHARE;
-	bool fin = share(s->fin_wait, e->counts->used) >= STATE_SHARE;
-
-	if (e->row->key.kind == PW_KIND_BIND)
-		return false;
-	if (syn)
-		say(e,
-			"%u of its connections are in SYN_SENT: %s port %u does not answer (a dead server, or a "
-			"firewall on the way). Each try holds its port until it is given up "
-			"(net.ipv4.tcp_syn_retries: about two minutes). Mend the destination, or let the client give "
-			"up sooner.",
-			s->syn_sent, e->row->remote_text, e->row->key.port);
-	if (close)
-		say(e,
-			"%u of its connections are in CLOSE_WAIT: %s has closed them, and the program here has not. "
-			"They stay until it calls close() or ends: it leaks sockets. More ports only put off the end.",
-			s->close_wait, e->row->remote_text);
-	if (fin)
-		say(e,
-			"%u of its connections are in FIN_WAIT or LAST_ACK: the program here has closed them, and %s "
-			"does not go along. A program that calls shutdown() and keeps the socket holds its port as "
-			"long as the other side likes; after close() it is net.ipv4.tcp_fin_timeout (60 s).",
-			s->fin_wait, e->row->remote_text);
-	return syn || close || fin;
-}
-
-static void tell_destination(const struct explanation *e)
-{
-	const struct pw_pool_counts *c = e->counts;
-	const struct pw_snapshot *snapshot = e->report->selection.snapshot;
-	const struct pw_pool_key *own = &e->row->key;
-	uint32_t live = c->used - c->time_wait, others = 0;
-	char more[96] = "";
-
-	if (tell_states(e) || !is_connect(e) || share(live, c->used) < LIVE_SHARE)
-		return;
-	/* other local addresses that connect to the same address and port */
-	for (size_t i = 0; i < snapshot->n_pools; i++) {
-		const struct pw_pool_key *key = &snapshot->pools[i].key;
-
-		others += &snapshot->pools[i] != e->row && key->ns == own->ns && key->kind == own->kind &&
-			key->protocol == own->protocol && key->port == own->port &&
-			pw_address_equal(&key->remote, &own->remote);
-	}
-	if (others > 0)
-		snprintf(more, sizeof(more), " (%u other local address%s this destination already)", others,
-			others == 1 ? " uses" : "es use");
-	say(e,
-		"%u live connections go from one local address to one destination, %s port %u, and each needs a port "
-		"of its own. A further local address%s, or a further address or port of the destination, gives %u "
-		"more.",
-		live, e->row->remote_text, e->row->key.port, more, c->capacity - (has_budget(e) ? 0 : e->ns->blocked));
-}
-
-static void tell_blocked(const struct explanation *e)
-{
-	uint32_t blocked = e->ns->blocked, bound, others;
-
-	if (!is_connect(e) || has_budget(e) || blocked == 0 || share(blocked, e->counts->capacity) < BLOCKED_SHARE)
-		return;
-	bound = e->ns->bound < blocked ? e->ns->bound : blocked;
-	others = blocked - bound;
-	say(e,
-		"%u ports of the range (%u %%) are closed to every connect(): %u by sockets that took their port by "
-		"bind() (or outlived their listener), %u by listeners and the connections that they accepted.",
-		blocked, share(blocked, e->counts->capacity), bound, others);
-	if (bound > 0)
-		say(e,
-			"If these are clients that bind() their local address with port 0 before connect(): with "
-			"IP_BIND_ADDRESS_NO_PORT they take their ports per destination, and the %u open up again. "
-			"Ports that a program chooses itself stay taken: let it choose outside of %u-%u.",
-			bound, e->ns->low, e->ns->high);
-	if (share(others, e->counts->capacity) >= BLOCKED_SHARE)
-		say(e, "Listen on ports outside %u-%u: %u ports of the range go to inbound connections.", e->ns->low,
-			e->ns->high, others);
-}
-
-static void tell_range(const struct explanation *e)
-{
-	uint32_t width = e->ns->high - e->ns->low + 1, widest = WIDEST_HIGH - WIDEST_LOW + 1;
-
-	if (e->row->key.kind == PW_KIND_SNAT || has_budget(e))
-		return;
-	if (width < DEFAULT_WIDTH)
-		say(e,
-			"The range %u-%u has only %u ports, the kernel's default has %u: widen "
-			"net.ipv4.ip_local_port_range, up to %u-%u (%u ports).",
-			e->ns->low, e->ns->high, width, DEFAULT_WIDTH, WIDEST_LOW, WIDEST_HIGH, widest);
-	else if (width <= widest / 4 * 3)
-		say(e,
-			"The range %u-%u has %u ports: net.ipv4.ip_local_port_range = %u %u would give %u. Reserve "
-			"the ports that services listen on (net.ipv4.ip_local_reserved_ports) first.",
-			e->ns->low, e->ns->high, width, WIDEST_LOW, WIDEST_HIGH, widest);
-	if (share(e->ns->reserved, width) >= RESERVED_SHARE)
-		say(e, "%u ports of the range (%u %%) are reserved by net.ipv4.ip_local_reserved_ports.",
-			e->ns->reserved, share(e->ns->reserved, width));
-}
-
-static void tell_tcp_bind(const struct explanation *e)
-{
-	if (e->row->key.kind != PW_KIND_BIND || e->row->key.protocol != IPPROTO_TCP)
-		return;
-	say(e,
-		"bind() with port 0 draws from one pool for each local address, whatever the destination. %u of the "
-		"%u used ports are known to come from bind().",
-		e->counts->bound, e->counts->used);
-	if (e->row->states.established + e->row->states.syn_sent == 0 && e->counts->time_wait == 0)
-		say(e,
-			"None of its sockets is connected: listeners on port 0, or sockets that wait for their use. "
-			"Close them sooner, or spread them over more local addresses.");
-	else
-		say(e,
-			"With IP_BIND_ADDRESS_NO_PORT the port of a client is chosen by connect() instead, per "
-			"destination.");
-	if (!pw_row_has_threshold(e->row))
-		say(e,
-			"No threshold is in force here: clients that only connect() share ports between destinations "
-			"and are not held up when this pool is full.");
-}
-
-static void tell_udp(const struct explanation *e)
-{
-	if (e->row->key.kind != PW_KIND_BIND || e->row->key.protocol != IPPROTO_UDP)
-		return;
-	if (pw_address_is_any(&e->row->key.local))
-		say(e,
-			"Each UDP socket that sends or connects without a port of its own takes one that is free on "
-			"every address: %u are gone. A resolver that opens a socket for each query runs out so: let "
-			"it use fewer upstream queries at a time, a local cache, or sockets bound to their local "
-			"address.",
-			e->counts->used);
-	else
-		say(e,
-			"%u UDP ports of this address are taken. One unconnected socket can serve many peers; sockets "
-			"of a further local address have ports of their own.",
-			e->counts->used);
+		pw_say(e, "All of its sockets are in TIME_WAIT: these have no owner any more.");
 }
 
 /* Whatever the pool: the next restart of such a service may fail with EADDRINUSE. */
-static void tell_listeners(const struct explanation *e)
+static void tell_listeners(const struct pw_explanation *e)
 {
 	char ports[PW_LISTENERS_SHOWN * 6 + 16] = "";
 	size_t len = 0;
@@ -511,7 +273,7 @@ static void tell_listeners(const struct explanation *e)
 	if (e->ns->listening > PW_LISTENERS_SHOWN)
 		snprintf(ports + len, sizeof(ports) - len, ",...");
 	if (len > 0)
-		say(e,
+		pw_say(e,
 			"Services listen on %u %s inside of %u-%u that %s not reserved (%s): when one restarts, a "
 			"connect() may have taken its port. Reserve what they always use: "
 			"net.ipv4.ip_local_reserved_ports.",
@@ -521,13 +283,12 @@ static void tell_listeners(const struct explanation *e)
 
 void pw_explain_print(FILE *out, const struct pw_report *report, const struct pw_view *view)
 {
-	static void (*const advice[])(const struct explanation *e) = {tell_exhausted, tell_failures, tell_budget,
-		tell_snat, tell_races, tell_owner, tell_slow, tell_latency, tell_growth, tell_time_wait,
-		tell_destination, tell_blocked, tell_tcp_bind, tell_udp, tell_range};
+	static void (*const advice[])(const struct pw_explanation *e) = {tell_exhausted, tell_failures, tell_budget,
+		tell_snat, tell_races, tell_owner, tell_slow, tell_latency, tell_growth, pw_advise};
 	const struct pw_selection *selection = &report->selection;
 	const char *unprobed;
 	char source[128];
-	struct explanation e = {
+	struct pw_explanation e = {
 		.report = report, .view = view, .out = out, .width = view->width != 0 ? view->width : TEXT_WIDTH};
 
 	if (pw_report_source(report, source, sizeof(source))[0] != '\0')
@@ -551,12 +312,12 @@ void pw_explain_print(FILE *out, const struct pw_report *report, const struct pw
 	else if (counted(&e) != NULL && counted(&e)->failures != 0)
 		tell_failures(&e);
 	else
-		say(&e, "That is far from the end (%u %%): nothing needs to be done.", e.counts->utilization);
+		pw_say(&e, "That is far from the end (%u %%): nothing needs to be done.", e.counts->utilization);
 	tell_other_failures(&e);
 	tell_listeners(&e);
 	unprobed = report->daemon == NULL ? e.notes->unprobed : "portwatchd has not probed them";
 	if (unprobed != NULL && e.ns->ambiguous > 0)
-		say(&e,
+		pw_say(&e,
 			"%u ports are in doubt: sockets of unknown origin sit on them (%s). Those that this pool does "
 			"not hold itself count as free, and free can be too high by as many.",
 			e.ns->ambiguous, unprobed);

@@ -25,9 +25,9 @@ struct pw_options {
 	uint32_t who; /* the port of --who; 0 = not given */
 	bool all;
 	uint32_t watch_ms;        /* interval of the polls; 0 = one poll */
-	uint32_t top;             /* rows to show; 0 = not given, until pw_options_config() has filled it in */
-	enum pw_rows_wanted rows; /* filled in by pw_options_config() */
-	bool ranked;              /* the worst first; else in index order; filled in by pw_options_config() */
+	uint32_t top;             /* rows to show; 0 = not given, until pw_asked_config() has filled it in */
+	enum pw_rows_wanted rows; /* filled in by pw_asked_config() */
+	bool ranked;              /* the worst first; else in index order; filled in by pw_asked_config() */
 	struct pw_match match;    /* filters; an empty match takes every pool */
 	uint32_t states;          /* filter: bits (1 << enum pw_state); 0 = every state */
 	const char **netns;       /* names or paths; none = the own namespace */
@@ -55,15 +55,7 @@ enum pw_command pw_options_parse(struct pw_options *out, int argc, char *const a
 /* The first option that portwatchd can't answer, so that we look for ourselves; NULL when there is none. */
 const char *pw_options_only_local(const struct pw_options *options);
 
-/* Whether there is a filter of pools; --netns is none. */
-bool pw_options_filtered(const struct pw_options *options);
-
 void pw_options_clear(struct pw_options *options);
-
-/* The configuration that the options ask for: the file's or the defaults, with the thresholds and limits of the command
- * line laid over it; fills in options->top, ->ranked and ->rows. NULL with an error that names each mistake in the
- * file. Free with pw_config_free(). */
-struct pw_config *pw_options_config(struct pw_options *options, struct pw_error *err);
 
 /* The text of --help. */
 extern const char pw_options_help[];

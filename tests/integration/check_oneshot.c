@@ -16,6 +16,7 @@
 #include "kernel/sockstat.h"
 #include "kernel/walk.h"
 #include "netns.h"
+#include "report/asked.h"
 #include "report/poll.h"
 
 #define CONNECTIONS 900
@@ -68,7 +69,7 @@ static bool take_look(char *const extra, struct look *out)
 	struct pw_poller *poller;
 
 	assert_int_equal(pw_options_parse(&options, extra != NULL ? 4 : 3, argv, &err), PW_COMMAND_REPORT);
-	config = pw_options_config(&options, &err);
+	config = pw_asked_config(&options, &err);
 	assert_non_null(config);
 	poller = pw_poller_new(&options, config, &err);
 	if (poller == NULL) {

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "report/options.h"
+#include "report/asked.h"
 
 #define MAX_ARGUMENTS 24
 
@@ -256,7 +256,7 @@ static struct pw_config *configured(struct pw_options *o, const char *line, cons
 	expect_ok(o, line);
 	write_config(path, text);
 	o->config = path;
-	config = pw_options_config(o, err);
+	config = pw_asked_config(o, err);
 	unlink(path);
 	return config;
 }
@@ -346,7 +346,7 @@ static void test_limits(void **state)
 		struct pw_config *config;
 
 		expect_ok(&o, cases[i].line);
-		config = pw_options_config(&o, &err);
+		config = pw_asked_config(&o, &err);
 		assert_non_null(config);
 		assert_int_equal(o.rows, cases[i].rows);
 		assert_int_equal(o.top, cases[i].top);
