@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* descriptors.h: the descriptors that a program is started with */
+/* descriptors.h: the descriptors that a program is started with, and those that it opened in vain */
 #ifndef PW_BASE_DESCRIPTORS_H
 #define PW_BASE_DESCRIPTORS_H
 
@@ -11,5 +11,8 @@ void pw_descriptors_start(void);
 /* Raises the soft limit of open descriptors to the hard one. The soft one, 1024 mostly, is there for programs that
  * use select(2). */
 void pw_descriptors_raise_limit(void);
+
+/* Closes a descriptor with which something has failed, and keeps errno. Returns -1. */
+int pw_close_failed(int fd);
 
 #endif

@@ -87,9 +87,11 @@ static int load(struct pw_connect_events *events, bool binds)
 	return error;
 }
 
-static const char *why(int error)
+/* Why not by BPF. */
+static void set_reason(char *reason, size_t size, int error)
 {
-	return error == EPERM || error == EACCES ? " (it needs root, or CAP_BPF and CAP_PERFMON)" : "";
+	snprintf(reason, size, "BPF: %s%s", strerror(error),
+		error == EPERM || error == EACCES ? " (it needs root, or CAP_BPF and CAP_PERFMON)" : "");
 }
 
 static int take_process(void *context, void *data, size_t size)
@@ -120,7 +122,7 @@ static void load_bpf(struct pw_connect_events *events)
 		error = events->ring == NULL || events->rings == NULL ? errno : 0;
 	}
 	if (error != 0)
-		snprintf(events->bpf_reason, sizeof(events->bpf_reason), "BPF: %s%s", strerror(error), why(error));
+		set_reason(events->bpf_reason, sizeof(events->bpf_reason), error);
 	else if (bind_error != 0)
 		snprintf(events->bind_reason, sizeof(events->bind_reason),
 			"bind() and UDP are not counted: the kernel lets no BPF program follow a function (%s)",
@@ -236,7 +238,7 @@ static void poll_bpf(struct pw_connect_events *events, unsigned wanted, struct p
 	if (events->bpf == NULL) {
 		out->total = events->gone;
 		out->crowded = events->crowded_gone;
-		snprintf(out->reason, sizeof(out->reason), "BPF: %s%s", strerror(error), why(error));
+		set_reason(out->reason, sizeof(out->reason), error);
 		return;
 	}
 	events->bpf->bss->failing = failures;
@@ -248,7 +250,7 @@ static void poll_bpf(struct pw_connect_events *events, unsigned wanted, struct p
 	out->counting = failures && error == 0;
 	out->binds = out->counting && events->bind_reason[0] == '\0';
 	if (error != 0)
-		snprintf(events->bpf_reason, sizeof(events->bpf_reason), "BPF: %s%s", strerror(error), why(error));
+		set_reason(events->bpf_reason, sizeof(events->bpf_reason), error);
 	snprintf(out->reason, sizeof(out->reason), "%s", error != 0 ? events->bpf_reason : events->bind_reason);
 	out->total = events->gone + __atomic_load_n(&events->bpf->bss->total, __ATOMIC_RELAXED);
 	out->crowded = events->crowded_gone + __atomic_load_n(&events->bpf->bss->crowded, __ATOMIC_RELAXED);

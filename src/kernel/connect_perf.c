@@ -17,6 +17,7 @@
 
 #include "base/array.h"
 #include "base/clock.h"
+#include "base/descriptors.h"
 #include "base/error.h"
 #include "base/number.h"
 #include "base/utf8.h"
@@ -43,12 +44,6 @@ struct counter {
 	uint64_t enabled_ns;               /* how long it had been enabled then */
 	struct perf_event_mmap_page *ring; /* NULL: no samples */
 	size_t pages;
-};
-
-/* What read() of a counter gives, with PERF_FORMAT_TOTAL_TIME_ENABLED. */
-struct reading {
-	uint64_t count;
-	uint64_t enabled_ns;
 };
 
 /* The members of the tracepoint that are read, by its format file. */
@@ -176,16 +171,13 @@ static int open_counter(int tracepoint, int cpu)
 		.read_format = PERF_FORMAT_TOTAL_TIME_ENABLED,
 		.wakeup_events = 1,
 		.disabled = 1};
-	int fd = (int)syscall(SYS_perf_event_open, &attr, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC), error;
+	int fd = (int)syscall(SYS_perf_event_open, &attr, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC);
 
 	if (fd < 0)
 		return -1;
 	if (ioctl(fd, PERF_EVENT_IOC_SET_FILTER, FILTER) == 0 && ioctl(fd, PERF_EVENT_IOC_ENABLE, 0) == 0)
 		return fd;
-	error = errno;
-	close(fd);
-	errno = error;
-	return -1;
+	return pw_close_failed(fd);
 }
 
 static int add_counter(struct pw_connect_perf *perf, int cpu)
@@ -218,7 +210,10 @@ static int add_counter(struct pw_connect_perf *perf, int cpu)
 /* Reads a counter. Returns whether it runs: one whose CPU went off stands still even when that is back. */
 static bool read_counter(struct counter *counter)
 {
-	struct reading reading;
+	/* with PERF_FORMAT_TOTAL_TIME_ENABLED */
+	struct {
+		uint64_t count, enabled_ns;
+	} reading;
 	bool runs;
 
 	if (read(counter->fd, &reading, sizeof(reading)) != (ssize_t)sizeof(reading))

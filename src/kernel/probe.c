@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/descriptors.h"
 
 #ifndef IP_LOCAL_PORT_RANGE /* Linux 6.3 */
 #define IP_LOCAL_PORT_RANGE 51
@@ -63,7 +64,6 @@ static int repair_socket(const struct pw_address *local)
 {
 	const union endpoint from = make_endpoint(local, local->zone, 0);
 	int fd = socket((int)local->family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	int saved;
 
 	if (fd < 0)
 		return -1;
@@ -72,10 +72,7 @@ static int repair_socket(const struct pw_address *local)
 		(local->zone == 0 || set_option(fd, SOL_SOCKET, SO_BINDTOIFINDEX, (int)local->zone) == 0) &&
 		bind(fd, &from.any, endpoint_size(&from)) == 0)
 		return fd;
-	saved = errno;
-	close(fd);
-	errno = saved;
-	return -1;
+	return pw_close_failed(fd);
 }
 
 static int set_port_range(int fd, uint16_t low, uint16_t high)
@@ -142,7 +139,6 @@ static uint16_t connect_once(struct pw_probe *probe)
 static int try_family(struct pw_probe *probe, int family)
 {
 	const struct pw_address from = loopback(family);
-	int saved;
 
 	probe->family = family;
 	probe->fd = repair_socket(&from);
@@ -150,10 +146,7 @@ static int try_family(struct pw_probe *probe, int family)
 		return -1;
 	if (set_port_range(probe->fd, 0, 0) == 0 && (connect_once(probe) != 0 || errno == EADDRNOTAVAIL))
 		return 0;
-	saved = errno;
-	close(probe->fd);
-	errno = saved;
-	return -1;
+	return pw_close_failed(probe->fd);
 }
 
 struct pw_probe *pw_probe_open(void)
@@ -247,15 +240,13 @@ uint32_t pw_probe_alloc(const struct pw_pool_key *key, bool *exhausted)
 static int try_options(int family)
 {
 	int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	int rc, saved;
 
 	if (fd < 0)
 		return -1;
-	rc = set_option(fd, IPPROTO_TCP, TCP_REPAIR, 1) == 0 ? set_port_range(fd, 0, 0) : -1;
-	saved = errno;
+	if (set_option(fd, IPPROTO_TCP, TCP_REPAIR, 1) < 0 || set_port_range(fd, 0, 0) < 0)
+		return pw_close_failed(fd);
 	close(fd);
-	errno = saved;
-	return rc;
+	return 0;
 }
 
 bool pw_probe_available(const char **reason)

@@ -333,69 +333,54 @@ void pw_rings_disarm(struct pw_rings *rings)
 
 #else
 
+#pragma GCC diagnostic ignored "-Wunused-parameter"
+
 void pw_rings_free(struct pw_rings *rings)
 {
-	(void)rings;
 }
 
 int pw_rings_fd(const struct pw_rings *rings)
 {
-	(void)rings;
 	return -1;
 }
 
 bool pw_rings_quiet(const struct pw_rings *rings)
 {
-	(void)rings;
 	return false;
 }
 
 size_t pw_rings_look(struct pw_rings *rings, const struct pw_ring **rung)
 {
-	(void)rings;
 	*rung = NULL;
 	return 0;
 }
 
 void pw_rings_mark(struct pw_rings *rings)
 {
-	(void)rings;
 }
 
 void pw_rings_since(
 	const struct pw_rings *rings, uint64_t netns, const struct pw_pool_key *key, struct pw_pool_since *out)
 {
-	(void)rings;
-	(void)netns;
-	(void)key;
 	*out = (struct pw_pool_since){.known = false};
 }
 
 void pw_rings_start(struct pw_rings *rings)
 {
-	(void)rings;
 }
 
 void pw_rings_limit(
 	struct pw_rings *rings, uint64_t netns, const struct pw_pool_key *key, uint32_t ports, uint32_t drift)
 {
-	(void)rings;
-	(void)netns;
-	(void)key;
-	(void)ports;
-	(void)drift;
 }
 
 bool pw_rings_arm(struct pw_rings *rings, uint32_t least)
 {
-	(void)rings;
-	(void)least;
 	return true;
 }
 
 void pw_rings_disarm(struct pw_rings *rings)
 {
-	(void)rings;
 }
 
 #endif
