@@ -13,46 +13,43 @@
 /* --- PORTWATCH-MIB ---------------------------------------------------------------------------------------------- */
 
 /* A GETNEXT that finds nothing is left alone: the library goes on behind the subtree then. */
-static void answer(netsnmp_agent_request_info *info, netsnmp_request_info *request, const struct pw_context *s)
-{
-	enum pw_lookup lookup = PW_LOOKUP_FOUND;
-	struct pw_instance found;
-	struct pw_value value;
-	struct pw_name name = {.len = 0};
-	oid full[MAX_OID_LEN];
-	int error = 0;
-
-	for (size_t i = 0; i < request->requestvb->name_length && i < PW_NAME_MAX; i++) {
-		oid number = request->requestvb->name[i];
-
-		name.id[name.len++] = number < UINT32_MAX ? (uint32_t)number : UINT32_MAX;
-	}
-	if (info->mode == MODE_GET)
-		lookup = pw_server_get(s, &name, &found);
-	else if (!pw_server_next(s, &name, &found))
-		return;
-	else if (snmp_set_var_objid(request->requestvb, full, pw_full_oid(full, found.oid, found.len)) != 0)
-		error = SNMP_ERR_GENERR;
-	if (lookup != PW_LOOKUP_FOUND)
-		error = lookup == PW_LOOKUP_NO_INSTANCE ? SNMP_NOSUCHINSTANCE : SNMP_NOSUCHOBJECT;
-	if (error == 0) {
-		pw_object_read(found.field, s, found.row, &value);
-		if (pw_varbind_set(request->requestvb, &value) < 0)
-			error = SNMP_ERR_GENERR;
-	}
-	if (error != 0)
-		netsnmp_set_request_error(info, request, error);
-}
-
 static int handle_mib(netsnmp_mib_handler *handler, netsnmp_handler_registration *registration,
 	netsnmp_agent_request_info *info, netsnmp_request_info *requests)
 {
 	const struct pw_context *s = pw_server_context(handler->myvoid);
 
 	(void)registration;
-	for (netsnmp_request_info *request = requests; request != NULL; request = request->next)
-		if (!request->processed && (info->mode == MODE_GET || info->mode == MODE_GETNEXT))
-			answer(info, request, s);
+	for (netsnmp_request_info *request = requests; request != NULL; request = request->next) {
+		enum pw_lookup lookup = PW_LOOKUP_FOUND;
+		struct pw_instance found;
+		struct pw_value value;
+		struct pw_name name = {.len = 0};
+		oid full[MAX_OID_LEN];
+		int error = 0;
+
+		if (request->processed || (info->mode != MODE_GET && info->mode != MODE_GETNEXT))
+			continue;
+		for (size_t i = 0; i < request->requestvb->name_length && i < PW_NAME_MAX; i++) {
+			oid number = request->requestvb->name[i];
+
+			name.id[name.len++] = number < UINT32_MAX ? (uint32_t)number : UINT32_MAX;
+		}
+		if (info->mode == MODE_GET)
+			lookup = pw_server_get(s, &name, &found);
+		else if (!pw_server_next(s, &name, &found))
+			continue;
+		else if (snmp_set_var_objid(request->requestvb, full, pw_full_oid(full, found.oid, found.len)) != 0)
+			error = SNMP_ERR_GENERR;
+		if (lookup != PW_LOOKUP_FOUND)
+			error = lookup == PW_LOOKUP_NO_INSTANCE ? SNMP_NOSUCHINSTANCE : SNMP_NOSUCHOBJECT;
+		if (error == 0) {
+			pw_object_read(found.field, s, found.row, &value);
+			if (pw_varbind_set(request->requestvb, &value) < 0)
+				error = SNMP_ERR_GENERR;
+		}
+		if (error != 0)
+			netsnmp_set_request_error(info, request, error);
+	}
 	return SNMP_ERR_NOERROR;
 }
 

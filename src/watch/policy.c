@@ -108,56 +108,42 @@ static enum pw_kind exact_kind(const struct pw_match *match)
 	return 0;
 }
 
-/* The protocols of the pools that it names. Only TCP has connect pools. */
-static uint32_t exact_protocols(const struct pw_match *match, enum pw_kind kind)
-{
-	uint32_t protocols = match->protocols != 0 ? match->protocols : PW_MATCH_TCP | PW_MATCH_UDP;
-
-	return kind == PW_KIND_CONNECT ? protocols & PW_MATCH_TCP : protocols;
-}
-
-/* The bind pool at one place of the list: a local address under one protocol. */
-static bool bind_at(const struct pw_match *match, size_t position, struct pw_pool_key *key)
-{
-	const struct pw_address *local = host(&match->local[position / 2]);
-	uint32_t protocol = position % 2 == 0 ? PW_MATCH_TCP : PW_MATCH_UDP;
-
-	if (local == NULL || (exact_protocols(match, PW_KIND_BIND) & protocol) == 0)
-		return false;
-	*key = (struct pw_pool_key){.local = *local,
-		.kind = PW_KIND_BIND,
-		.protocol = protocol == PW_MATCH_TCP ? IPPROTO_TCP : IPPROTO_UDP};
-	return true;
-}
-
-/* The connect pool at one place of the product of locals, remotes and ports. */
-static bool connect_at(const struct pw_match *match, size_t position, struct pw_pool_key *key)
-{
-	const struct pw_address *local = host(&match->local[position / match->n_ports / match->n_remote]);
-	const struct pw_address *remote = host(&match->remote[position / match->n_ports % match->n_remote]);
-
-	if (local == NULL || remote == NULL || local->family != remote->family || pw_address_is_any(local))
-		return false;
-	*key = (struct pw_pool_key){.local = *local,
-		.remote = *remote,
-		.port = match->ports[position % match->n_ports],
-		.kind = PW_KIND_CONNECT,
-		.protocol = IPPROTO_TCP};
-	return true;
-}
-
 bool pw_match_next_exact(const struct pw_match *match, size_t *position, struct pw_pool_key *key)
 {
-	enum pw_kind kind = exact_kind(match);
-	size_t places = kind == 0 || exact_protocols(match, kind) == 0 ? 0
-		: kind == PW_KIND_BIND                                 ? match->n_local * 2
-				       : match->n_local * match->n_remote * match->n_ports;
+	const enum pw_kind kind = exact_kind(match);
+	const uint32_t protocols = match->protocols != 0 ? match->protocols : PW_MATCH_TCP | PW_MATCH_UDP;
+	size_t places = 0;
 
+	if (kind == PW_KIND_BIND) /* a local address under one protocol */
+		places = match->n_local * 2;
+	else if (kind == PW_KIND_CONNECT && (protocols & PW_MATCH_TCP) != 0) /* only TCP has these */
+		places = match->n_local * match->n_remote * match->n_ports;
 	while (*position < places) {
-		size_t place = (*position)++;
+		const size_t place = (*position)++;
 
-		if (kind == PW_KIND_BIND ? bind_at(match, place, key) : connect_at(match, place, key))
-			return true;
+		if (kind == PW_KIND_BIND) {
+			const struct pw_address *local = host(&match->local[place / 2]);
+			const bool tcp = place % 2 == 0;
+
+			if (local == NULL || (protocols & (tcp ? PW_MATCH_TCP : PW_MATCH_UDP)) == 0)
+				continue;
+			*key = (struct pw_pool_key){
+				.local = *local, .kind = PW_KIND_BIND, .protocol = tcp ? IPPROTO_TCP : IPPROTO_UDP};
+		} else {
+			const size_t of_remotes = place / match->n_ports;
+			const struct pw_address *local = host(&match->local[of_remotes / match->n_remote]);
+			const struct pw_address *remote = host(&match->remote[of_remotes % match->n_remote]);
+
+			if (local == NULL || remote == NULL || local->family != remote->family ||
+				pw_address_is_any(local))
+				continue;
+			*key = (struct pw_pool_key){.local = *local,
+				.remote = *remote,
+				.port = match->ports[place % match->n_ports],
+				.kind = PW_KIND_CONNECT,
+				.protocol = IPPROTO_TCP};
+		}
+		return true;
 	}
 	return false;
 }
