@@ -30,7 +30,7 @@ int pw_labels_set(struct pw_labels *labels, const struct pw_policy *policy)
 			labels->rows[labels->n++] = (struct pw_label_row){
 				.index = (uint32_t)i + 1, .name = label_of(&rules[i])};
 	}
-	for (size_t i = 0; i < labels->n; i++)
+	for (size_t i = 0; !failed && i < labels->n; i++)
 		for (size_t j = 0; j < was.n; j++) /* what was counted for the same title before */
 			if (strcmp(was.rows[j].name, labels->rows[i].name) == 0)
 				labels->rows[i].failures = was.rows[j].failures;

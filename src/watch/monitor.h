@@ -58,10 +58,10 @@ struct pw_poll {
 	struct timespec wall;
 	uint32_t interval_ms;
 	uint32_t duration_us;
-	uint32_t owner_round; /* which round of parts it is that the owners were read in (struct pw_ns_poll.unowned) */
 	const struct pw_ns_poll *ns;
 	size_t n_ns;
-	bool incomplete; /* namespaces are wanted that could not be watched: counts as a poll error */
+	uint32_t owner_round; /* which round of parts it is that the owners were read in (struct pw_ns_poll.unowned) */
+	bool incomplete;      /* namespaces are wanted that could not be watched: counts as a poll error */
 	uint64_t connect_failures;
 	bool connect_failures_counting;
 	const char *connect_failures_reason;
