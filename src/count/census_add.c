@@ -289,7 +289,8 @@ static inline int add_tcp(struct pw_census *c, const struct place *place, const 
 
 PREFETCHES fetch_slot(const struct pw_census *c, uint16_t port, uint64_t hash)
 {
-	__builtin_prefetch(&c->history.signature[port], 1);
+	if (!c->read)
+		__builtin_prefetch(&c->history.signature[port], 1);
 	if (c->tuple_index.slot != NULL)
 		__builtin_prefetch(&c->tuple_index.slot[hash & c->tuple_index.mask]);
 }

@@ -218,6 +218,9 @@ __noinline int bind_once(__u64 node, __u32 at)
 __noinline int next_bind(__u32 first)
 {
 	left = at_end(first) || is_late() ? 0 : read_heads(first);
+	for (__u32 i = 0; i < WALK_BUCKETS && i < left; i++)
+		if (head_at(i))
+			touch_bucket(head_at(i));
 	for (__u32 i = 0; i < WALK_BUCKETS && i < left; i++) {
 		__u64 node = head_at(i);
 

@@ -32,6 +32,24 @@ __noinline __u64 owner(__u64 node)
 __u64 ports, addresses, owners;
 __u32 of_port, of_address;
 
+/* A bind bucket, as a socket (copy_image()). */
+static __always_inline void copy_bucket(__u64 bucket)
+{
+	_Static_assert(sizeof(image) == 128, "a bind bucket has some 100 octets");
+	if (!direct)
+		bpf_probe_read_kernel(image, bpf_core_type_size(struct inet_bind_bucket) & 127, (void *)bucket);
+}
+
+#define BUCKET(bucket, member, load) \
+	(direct ? load((bucket) + OFFSET(inet_bind_bucket, member)) \
+		: (typeof(load(0)))((struct inet_bind_bucket *)image)->member)
+
+/* Asks for it, as touch(). */
+static __always_inline void touch_bucket(__u64 node)
+{
+	ignored += load64(node) + load8(node - OFFSET(inet_bind_bucket, node) + OFFSET(inet_bind_bucket, fastreuse));
+}
+
 /* A bind bucket: `at` is the place of the chain that it was found in. */
 static __always_inline void bind_bucket(__u32 at)
 {
@@ -39,10 +57,12 @@ static __always_inline void bind_bucket(__u32 at)
 	__u64 bucket = (__u64)tb, net, *out;
 	__u32 vrf;
 	__u16 port;
-	__s8 reuse = load8(bucket + OFFSET(inet_bind_bucket, fastreuse));
-	__s8 reuseport = load8(bucket + OFFSET(inet_bind_bucket, fastreuseport));
+	__s8 reuse, reuseport;
 
-	ports = load64(ports);
+	copy_bucket(bucket);
+	reuse = BUCKET(bucket, fastreuse, load8);
+	reuseport = BUCKET(bucket, fastreuseport, load8);
+	ports = BUCKET(bucket, node.next, load64);
 	/* __inet_hash_connect() passes such a port over, whatever the destination */
 	if (reuse < 0 && reuseport < 0)
 		return;

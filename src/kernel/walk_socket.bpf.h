@@ -82,12 +82,14 @@ static __always_inline __u64 control_group(__u64 sk)
 }
 
 /* A socket's common part where loads take a helper: one call copies it. All that is read of it lies in front of the
- * pointer to the next socket, on every kernel, or is that pointer. */
+ * pointer to the next socket, on every kernel, or is that pointer; what tells one socket from another lies in front of
+ * the addresses of IPv6. */
 #ifdef WALK_BY_HELPER
 /* apart, so that the other variables are where those of walk.bpf.c are */
 __u64 image[16] SEC(".data.image") = {};
+__u64 identity[8] SEC(".data.image") = {};
 #else
-extern __u64 image[16];
+extern __u64 image[16], identity[8];
 #endif
 
 static __always_inline void copy_image(__u64 sk)
@@ -153,6 +155,18 @@ static __always_inline __u64 vrf_of(__u64 sk, __u8 state)
 	return load32(bucket + OFFSET(inet_bind_bucket, l3mdev));
 }
 
+static __always_inline bool is_still(__u64 sk, __u64 net, __u16 port, __u16 remote_port)
+{
+	const struct sock_common *now = (void *)identity;
+
+	if (direct)
+		return load16(sk + OFFSET(sock_common, skc_num)) == port &&
+			load16(sk + OFFSET(sock_common, skc_dport)) == remote_port &&
+			load64(sk + OFFSET(sock_common, skc_net)) == net;
+	bpf_probe_read_kernel(identity, sizeof(identity), (void *)sk);
+	return now->skc_num == port && now->skc_dport == remote_port && (__u64)now->skc_net.net == net;
+}
+
 /* Writes the record of a wanted socket. Returns false when it became another one meanwhile. */
 static __always_inline bool emit(__u64 sk, __u64 net, __u16 port, __u8 state)
 {
@@ -187,9 +201,7 @@ static __always_inline bool emit(__u64 sk, __u64 net, __u16 port, __u8 state)
 	}
 	put_head(out, port, remote_port, state, flags);
 	job.words = before + (at - out);
-	if (load16(sk + OFFSET(sock_common, skc_num)) == port &&
-		load16(sk + OFFSET(sock_common, skc_dport)) == remote_port &&
-		load64(sk + OFFSET(sock_common, skc_net)) == net)
+	if (is_still(sk, net, port, remote_port))
 		return true;
 	job.words = before;
 	return false;
@@ -241,12 +253,11 @@ __noinline __u64 step(__u64 node)
 	return POINTER(sk, skc_nulls_node.next);
 }
 
-/* Asks for what the next step will read, without waiting for it. */
+/* Asks for what the next step will read, without waiting for it: for two lines of the cache by one load, which lies
+ * across their border. */
 static __always_inline void touch(__u64 node)
 {
-	__u64 sk = node - OFFSET(sock_common, skc_nulls_node);
-
-	ignored += load64(node) + load64(sk);
+	ignored += load64((node & -64) - sizeof(__u64) / 2);
 }
 
 /* The same for its owner, which is far from the rest, where it is wanted. By now the rest is here. */
