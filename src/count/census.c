@@ -112,7 +112,6 @@ void pw_census_begin(struct pw_census *c, const struct pw_range *range)
 	c->n_locals = c->n_tuples = c->n_remotes6 = c->n_special = 0;
 	pw_lists_clear(&c->entries);
 	pw_owner_table_clear(&c->owners);
-	c->last_local = NONE;
 	c->bound_pass = c->finished = c->read = false;
 	memset(&c->totals, 0, sizeof(c->totals));
 	for (struct pw_census *vrf = c->vrf == 0 ? c->next : NULL; vrf != NULL; vrf = vrf->next) {

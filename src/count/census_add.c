@@ -50,14 +50,15 @@ static uint32_t new_local(struct pw_census *c, const struct pw_socket *s, uint64
 
 static uint32_t find_local(struct pw_census *c, const struct pw_socket *s)
 {
+	/* addresses of one host differ in their last octet, mostly */
+	uint32_t *recent = &c->recent_locals[(s->local[3] ^ s->local[15]) % RECENT_LOCALS], found = *recent;
 	uint64_t hash;
-	uint32_t found;
 
-	if (c->last_local != NONE && local_is(&c->locals[c->last_local], s->local, s->ifindex, s->family, s->protocol))
-		return c->last_local;
+	if (found < c->n_locals && local_is(&c->locals[found], s->local, s->ifindex, s->family, s->protocol))
+		return found;
 	hash = local_hash(c, s->local, s->ifindex, s->family, s->protocol);
 	found = lookup_local(c, s->local, s->ifindex, s->family, s->protocol, hash);
-	return c->last_local = found != NONE ? found : new_local(c, s, hash);
+	return *recent = found != NONE ? found : new_local(c, s, hash);
 }
 
 /* As PW_ARRAY_ROOM(), but so that no tuple lies across two lines of the cache. */

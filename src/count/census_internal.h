@@ -22,6 +22,7 @@
 
 #define NONE PW_INDEX_END
 #define PORTS 65536
+#define RECENT_LOCALS 32
 #define BOUND_PASS_EVERY 6 /* polls between two not-AUTO passes that nothing suspicious asks for */
 
 /* An entry is a word: the port, what kind of socket it is, a flag, and the number of the owner (0 = none). */
@@ -124,8 +125,8 @@ struct pw_census {
 	size_t size_locals, size_remotes6;
 	uint32_t size_tuples;
 	struct pw_index local_index, tuple_index;
-	uint32_t last_local; /* most sockets in a row share one */
-	uint32_t *special;   /* locals that conflict beyond their own address: wildcards and those bound to a device */
+	uint32_t recent_locals[RECENT_LOCALS]; /* guesses, by the address: most sockets share one of a few */
+	uint32_t *special; /* locals that conflict beyond their own address: wildcards and those bound to a device */
 	uint32_t n_special;
 	size_t size_special;
 	uint64_t seed[3];

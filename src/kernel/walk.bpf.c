@@ -37,6 +37,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 /* The verifier goes through each iteration of a loop with a counter, but looks at a function once: so long loops are
  * PARTS calls of a function with a loop of its own. */
 #define PARTS 64
+#define SOME 32                    /* of WALK_BUCKETS chains that such a function looks at */
 #define SEGMENT 256                /* steps of a chain, of which there are PARTS times as many at most */
 #define STEPS 2048                 /* sockets after which a run ends: 0.1 to 0.3 ms */
 #define RUN_NS 250000              /* after which it ends on a slow machine */
@@ -110,20 +111,60 @@ static __always_inline void go_on(__u64 node, __u32 bucket)
 	}
 }
 
+/* Goes through SOME of the `left` chains, from one on: bounded by a mask, since the verifier does not know `from`. */
+#define FOR_SOME(at, from) \
+	for (__u32 i = 0, at; at = ((from) + i) & (WALK_BUCKETS - 1), i < SOME && (from) + i < left; i++)
+
+__noinline int touch_some_owners(__u32 from)
+{
+	FOR_SOME(at, from)
+	{
+		touch_owner(nodes[at]);
+	}
+	return 0;
+}
+
+__noinline int step_some(__u32 from)
+{
+	FOR_SOME(at, from)
+	{
+		place = buckets[at];
+		go_on(step(nodes[at]), buckets[at]);
+	}
+	return 0;
+}
+
+__noinline int rest_of_some(__u32 from)
+{
+	FOR_SOME(at, from)
+	{
+		place = buckets[at];
+		go_on(rest(nodes[at]), buckets[at]);
+	}
+	return 0;
+}
+
 /* One step of each open chain. The cache misses of all overlap: first their nodes are touched. */
 __noinline int step_all(void)
 {
 	left = open;
 	for (__u32 i = 0; i < WALK_BUCKETS && i < left; i++)
 		touch(nodes[i]);
-	for (__u32 i = 0; direct && job.owners && i < WALK_BUCKETS && i < left; i++)
-		touch_owner(nodes[i]);
+	for (__u32 from = 0; direct && job.owners && from < WALK_BUCKETS && from < left; from += SOME)
+		touch_some_owners(from);
 	open = 0;
-	for (__u32 i = 0; i < WALK_BUCKETS && i < left; i++) {
-		place = buckets[i];
-		go_on(step(nodes[i]), buckets[i]);
-	}
+	for (__u32 from = 0; from < WALK_BUCKETS && from < left; from += SOME)
+		step_some(from);
 	return open;
+}
+
+__noinline int begin_some(__u32 first, __u32 from)
+{
+	FOR_SOME(at, from)
+	{
+		go_on(head_at(at), first + at);
+	}
+	return 0;
 }
 
 /* All chains of a batch; what is longer than most is followed to its end at last. Returns whether they have to be read
@@ -132,17 +173,15 @@ __noinline int batch(__u32 first)
 {
 	left = read_heads(first);
 	open = moved = 0;
-	for (__u32 i = 0; i < WALK_BUCKETS && i < left; i++)
-		go_on(head_at(i), first + i);
+	for (__u32 from = 0; from < WALK_BUCKETS && from < left; from += SOME)
+		begin_some(first, from);
 	for (int depth = 0; depth < DEPTH; depth++)
 		if (!step_all())
 			return moved;
 	left = open;
 	open = 0;
-	for (__u32 i = 0; i < WALK_BUCKETS && i < left; i++) {
-		place = buckets[i];
-		go_on(rest(nodes[i]), buckets[i]);
-	}
+	for (__u32 from = 0; from < WALK_BUCKETS && from < left; from += SOME)
+		rest_of_some(from);
 	job.cut |= open != 0;
 	return moved;
 }
@@ -215,19 +254,37 @@ __noinline int bind_once(__u64 node, __u32 at)
 	return fitted(before);
 }
 
+__noinline int touch_some_buckets(__u32 from)
+{
+	FOR_SOME(at, from)
+	{
+		if (head_at(at))
+			touch_bucket(head_at(at));
+	}
+	return 0;
+}
+
+__noinline int bind_some(__u32 first, __u32 from)
+{
+	FOR_SOME(at, from)
+	{
+		__u64 node = head_at(at);
+
+		if (node && !bind_once(node, first + at))
+			return 0;
+		job.next = first + at + 1;
+	}
+	return 1;
+}
+
 __noinline int next_bind(__u32 first)
 {
 	left = at_end(first) || is_late() ? 0 : read_heads(first);
-	for (__u32 i = 0; i < WALK_BUCKETS && i < left; i++)
-		if (head_at(i))
-			touch_bucket(head_at(i));
-	for (__u32 i = 0; i < WALK_BUCKETS && i < left; i++) {
-		__u64 node = head_at(i);
-
-		if (node && !bind_once(node, first + i))
+	for (__u32 from = 0; from < WALK_BUCKETS && from < left; from += SOME)
+		touch_some_buckets(from);
+	for (__u32 from = 0; from < WALK_BUCKETS && from < left; from += SOME)
+		if (!bind_some(first, from))
 			return 0;
-		job.next = first + i + 1;
-	}
 	return left != 0;
 }
 

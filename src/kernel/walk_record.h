@@ -8,7 +8,7 @@
 /* Records are words of 64 bits: a head, and what its flags announce, in the order of the flags. */
 #define WALK_WORDS 65536     /* of the buffer, 512 KiB */
 #define WALK_RECORD_WORDS 9  /* of the longest record */
-#define WALK_BUCKETS 64      /* read together, so that their cache misses overlap */
+#define WALK_BUCKETS 256     /* read together, so that their cache misses overlap */
 #define WALK_BUCKET_SIZE 64  /* octets that a bucket may have: the locks of real-time kernels are large */
 #define WALK_RUN 4096        /* buckets that a run looks at, at most */
 #define WALK_NAME 16         /* IFNAMSIZ */
