@@ -66,30 +66,20 @@ static __always_inline void end(struct sock *sk)
 		__sync_fetch_and_add(&counts->bucket[bucket], 1);
 }
 
-SEC("fentry/inet_hash_connect")
-int BPF_PROG(search_begins, void *death_row, struct sock *sk)
-{
-	begin(sk);
-	return 0;
-}
+/* Both ends of a function that searches. */
+#define SEARCH(function) \
+	SEC("fentry/" #function) \
+	int BPF_PROG(function##_begins, void *death_row, struct sock *sk) \
+	{ \
+		begin(sk); \
+		return 0; \
+	} \
+	SEC("fexit/" #function) \
+	int BPF_PROG(function##_ends, void *death_row, struct sock *sk, int error) \
+	{ \
+		end(sk); \
+		return 0; \
+	}
 
-SEC("fexit/inet_hash_connect")
-int BPF_PROG(search_ends, void *death_row, struct sock *sk, int error)
-{
-	end(sk);
-	return 0;
-}
-
-SEC("fentry/inet6_hash_connect")
-int BPF_PROG(search_begins_v6, void *death_row, struct sock *sk)
-{
-	begin(sk);
-	return 0;
-}
-
-SEC("fexit/inet6_hash_connect")
-int BPF_PROG(search_ends_v6, void *death_row, struct sock *sk, int error)
-{
-	end(sk);
-	return 0;
-}
+SEARCH(inet_hash_connect)
+SEARCH(inet6_hash_connect)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* walk.bpf.c: walks the kernel's socket tables, all network namespaces at once
  *
- * The programs are attached nowhere: walk.c runs them one by one (BPF_PROG_TEST_RUN), so nothing gets slower while
+ * The programs are attached nowhere: walk_load.c runs them one by one (BPF_PROG_TEST_RUN), so nothing gets slower while
  * nobody looks. Each run looks at some buckets, writes what is wanted to the buffer, and says where it got to.
  *
  * Nothing is locked, and no reference is taken. The kernel holds rcu_read_lock() around a run. Why that is safe, and

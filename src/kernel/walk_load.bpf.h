@@ -15,44 +15,21 @@ extern void *bpf_rdonly_cast(const void *obj__ign, __u32 btf_id__k) __ksym;
 #define CAST(type, address) ((struct type *)bpf_rdonly_cast((void *)(address), bpf_core_type_id_kernel(struct type)))
 #define OFFSET(type, member) bpf_core_field_offset(struct type, member)
 
-static __always_inline __u64 load64(__u64 address)
-{
-	__u64 value = 0;
+/* A number of some size, through a member that has it: bpf_rdonly_cast() gives a type, not a number. */
+#define LOAD(name, number, type, member) \
+	static __always_inline number name(__u64 address) \
+	{ \
+		number value = 0; \
+\
+		if (direct) \
+			return CAST(type, address - OFFSET(type, member))->member; \
+		bpf_probe_read_kernel(&value, sizeof(value), (void *)address); \
+		return value; \
+	}
 
-	if (direct)
-		return CAST(timespec64, address)->tv_sec;
-	bpf_probe_read_kernel(&value, sizeof(value), (void *)address);
-	return value;
-}
-
-static __always_inline __u32 load32(__u64 address)
-{
-	__u32 value = 0;
-
-	if (direct)
-		return CAST(sock_common, address - OFFSET(sock_common, skc_daddr))->skc_daddr;
-	bpf_probe_read_kernel(&value, sizeof(value), (void *)address);
-	return value;
-}
-
-static __always_inline __u16 load16(__u64 address)
-{
-	__u16 value = 0;
-
-	if (direct)
-		return CAST(sock_common, address - OFFSET(sock_common, skc_num))->skc_num;
-	bpf_probe_read_kernel(&value, sizeof(value), (void *)address);
-	return value;
-}
-
-static __always_inline __u8 load8(__u64 address)
-{
-	__u8 value = 0;
-
-	if (direct)
-		return CAST(sock_common, address - OFFSET(sock_common, skc_state))->skc_state;
-	bpf_probe_read_kernel(&value, sizeof(value), (void *)address);
-	return value;
-}
+LOAD(load64, __u64, timespec64, tv_sec)
+LOAD(load32, __u32, sock_common, skc_daddr)
+LOAD(load16, __u16, sock_common, skc_num)
+LOAD(load8, __u8, sock_common, skc_state)
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* walk_record.h: what the programs of walk.bpf.c and walk.c tell each other
+/* walk_record.h: what the programs of walk.bpf.c and the backend (walk_internal.h) tell each other
  *
  * Includes nothing: each side brings __u8 to __u64 with it. */
 #ifndef PW_KERNEL_WALK_RECORD_H

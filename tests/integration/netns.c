@@ -15,6 +15,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "kernel/walk.h"
+
 #ifndef IP_LOCAL_PORT_RANGE
 #define IP_LOCAL_PORT_RANGE 51
 #endif
@@ -72,6 +74,16 @@ void netns_loopback(bool up)
 	if (ioctl(fd, SIOCSIFFLAGS, &request) < 0)
 		refused("SIOCSIFFLAGS");
 	close(fd);
+}
+
+struct pw_backend *netns_walk(void)
+{
+	struct pw_error err;
+	struct pw_backend *walk = pw_walk_backend(&err);
+
+	if (walk == NULL)
+		printf("skipped: the BPF programs are refused here: %s\n", err.text);
+	return walk;
 }
 
 void netns_without_ipv4(void)

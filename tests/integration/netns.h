@@ -16,6 +16,9 @@ bool netns_possible(void);
 void netns_enter(void);
 void netns_loopback(bool up);
 
+/* The backend that walks by BPF; NULL where this kernel refuses, after saying so. */
+struct pw_backend *netns_walk(void);
+
 /* Takes 127.0.0.1/8 from the loopback interface, as on a host that has IPv6 only. */
 void netns_without_ipv4(void);
 
