@@ -39,7 +39,7 @@ static uint8_t asked(struct pw_stream *s, const struct pw_pdu *response)
 
 		if (type == 0 || s->asked[i].packet != response->packet)
 			continue;
-		if (type != PW_PDU_OPEN && response->session != s->session)
+		if (type != PW_PDU_OPEN && (!s->open || response->session != s->session))
 			return 0;
 		s->asked[i].type = 0;
 		return type;

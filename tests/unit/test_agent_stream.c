@@ -260,6 +260,20 @@ static void test_answers_that_nobody_asked_for(void **state)
 }
 
 /* More is asked than anybody waits for: the latest are remembered. */
+/* The number of a session that has ended opens nothing, before the next one is. */
+static void test_answers_of_the_last_connection(void **state)
+{
+	(void)state;
+	start();
+	open_session();
+	pw_stream_reset(&stream);
+	ask(PW_PDU_NOTIFY, 7);
+	assert_int_equal(answer(7, SESSION, 0, 0), 0);
+	ask(PW_PDU_OPEN, 8);
+	assert_int_equal(answer(8, SESSION, 0, 0), 1);
+	assert_int_equal(answer(7, SESSION, 0, 0), 1);
+}
+
 static void test_many_questions(void **state)
 {
 	(void)state;
@@ -304,6 +318,7 @@ int main(void)
 		cmocka_unit_test(test_longest),
 		cmocka_unit_test(test_answers),
 		cmocka_unit_test(test_answers_that_nobody_asked_for),
+		cmocka_unit_test(test_answers_of_the_last_connection),
 		cmocka_unit_test(test_many_questions),
 		cmocka_unit_test(test_requests),
 	};
