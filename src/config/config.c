@@ -37,8 +37,8 @@ static void store_defaults(struct pw_reader *r, const struct pw_setting *table, 
 }
 
 /* What a scope (the file, snat, a pool) says about thresholds was stored over what it inherits. `fall` follows a new
- * `rise` 5 percent lower, and rise = 0 is off, whatever fall says. Then fall < rise must hold, and warning < critical, of
- * which the section that comes last is told. */
+ * `rise` 5 percent lower, and rise = 0 is off, whatever fall says. Then fall < rise must hold, and warning < critical,
+ * of which the section that comes last is told. */
 static void finish_thresholds(struct pw_reader *r, const struct pw_node *scope, bool sound, struct pw_thresholds *t)
 {
 	const struct pw_node *sections[] = {pw_node_find(scope, "warning"), pw_node_find(scope, "critical")};
@@ -78,7 +78,8 @@ static bool read_match(struct pw_reader *r, const struct pw_node *section, void 
 		for (size_t j = 0; j < m->n_remote; j++)
 			families_meet |= m->local[i].address.family == m->remote[j].address.family;
 	if (m->kinds == 1u << PW_KIND_BIND && (m->n_remote > 0 || m->n_ports > 0))
-		why = "a bind pool has no remote address or port, expected \"remote\" and \"port\" only with other kinds";
+		why = "a bind pool has no remote address or port, "
+		      "expected \"remote\" and \"port\" only with other kinds";
 	else if (m->kinds == 1u << PW_KIND_CONNECT && m->protocols == PW_MATCH_UDP)
 		why = "connect pools are TCP only, expected kind = bind for UDP";
 	else if (!families_meet)

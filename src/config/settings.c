@@ -224,7 +224,8 @@ const struct pw_word pw_kind_words[] = {
 const struct pw_word pw_protocol_words[] = {{"tcp", PW_MATCH_TCP}, {"udp", PW_MATCH_UDP}, {NULL, 0}};
 const struct pw_word pw_backend_words[] = {
 	{"auto", PW_BACKEND_AUTO}, {"bpf", PW_BACKEND_BPF}, {"netlink", PW_BACKEND_NETLINK}, {NULL, 0}};
-const struct pw_word pw_probe_words[] = {{"auto", PW_PROBE_AUTO}, {"on", PW_PROBE_ON}, {"off", PW_PROBE_OFF}, {NULL, 0}};
+const struct pw_word pw_probe_words[] = {
+	{"auto", PW_PROBE_AUTO}, {"on", PW_PROBE_ON}, {"off", PW_PROBE_OFF}, {NULL, 0}};
 static const struct pw_word booleans[] = {
 	{"true", 1}, {"false", 0}, {"yes", 1}, {"no", 0}, {"on", 1}, {"off", 0}, {NULL, 0}};
 
@@ -283,7 +284,8 @@ const struct pw_setting pw_settings[] = {
 	SECTION("agentx", PW_SECTION, 0,
 		VALUE("socket", parse_socket, pw_config, agentx.socket, 1, 255, "/var/agentx/master"),
 		VALUE("ping-interval", parse_seconds, pw_config, agentx.ping_interval_ms, MS, HOUR * MS, "15"),
-		VALUE("reconnect-interval", parse_seconds, pw_config, agentx.reconnect_interval_ms, MS / 10, HOUR * MS, "2")),
+		VALUE("reconnect-interval", parse_seconds, pw_config, agentx.reconnect_interval_ms, MS / 10, HOUR * MS,
+			"2")),
 	SECTION("snmp", PW_SECTION, 0,
 		VALUE("include", parse_text, pw_config, snmp.include, 0, 4095, "/etc/portwatch/snmp.conf")),
 	SECTION("metrics", PW_SECTION, 0,
@@ -292,7 +294,8 @@ const struct pw_setting pw_settings[] = {
 		VALUE("socket", parse_text, pw_config, control.socket, 0, 107, PW_CONTROL_SOCKET)),
 	SECTION("namespaces", PW_SECTION, 0,
 		WORDS("all", PW_VALUE, pw_config, namespaces.all, booleans, "false"),
-		LIST("names", PW_LIST_OR_NONE, parse_name, pw_config, namespaces.names, namespaces.n_names, 1, NAME_MAX),
+		LIST("names", PW_LIST_OR_NONE, parse_name, pw_config, namespaces.names, namespaces.n_names, 1,
+			NAME_MAX),
 		VALUE("max-sockets", parse_number, pw_config, namespaces.max_sockets, 0, INT32_MAX, "1000000")),
 	SECTION("snat", PW_HEIR_SECTION, 0,
 		LIST("addresses", PW_LIST_OR_NONE, parse_snat, pw_config, snat.ranges, snat.n_ranges, 0, 0),

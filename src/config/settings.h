@@ -97,8 +97,8 @@ struct pw_node {
 	struct pw_value *values, *last_value; /* of a section: its title */
 };
 
-/* Reads the file into a tree. Returns its node, or NULL when memory ran out, or after it reported the first error in the
- * structure or that the file can't be read. */
+/* Reads the file into a tree. Returns its node, or NULL when memory ran out, or after it reported the first error in
+ * the structure or that the file can't be read. */
 struct pw_node *pw_config_parse(struct pw_reader *r);
 
 /* The first setting or section of this name in a section (NULL: none); NULL when it is not there. */

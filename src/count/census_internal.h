@@ -170,8 +170,8 @@ void pw_census_count_connect(struct pw_census *c, uint32_t tuple, uint32_t plain
 /* The same of a bind pool: all that conflicts with bind(address, 0). */
 void pw_census_count_bind(struct pw_census *c, const struct local *pool, struct pw_pool_counts *out);
 
-/* Adds the sockets of a tuple (or NONE), or all that conflict with bind() (`wanted`: of ports with one of these bits; 0:
- * of all), to c->owners and c->kinds. */
+/* Adds the sockets of a tuple (or NONE), or all that conflict with bind() (`wanted`: of ports with one of these bits;
+ * 0: of all), to c->owners and c->kinds. */
 void pw_census_own_connect(struct pw_census *c, uint32_t tuple);
 void pw_census_own_bind(struct pw_census *c, const struct local *pool, uint8_t wanted);
 

@@ -42,8 +42,8 @@ struct pw_owners {
 /* Adds an owner with its sockets: puts it among the largest, if it is one of them. */
 void pw_owners_add(struct pw_owners *owners, const struct pw_owner *owner);
 
-/* Adds the owners of other sockets of the same pool. With more than PW_OWNERS_MAX of them, what the smaller ones hold is
- * a lower bound. The states become those of `more`. */
+/* Adds the owners of other sockets of the same pool. With more than PW_OWNERS_MAX of them, what the smaller ones hold
+ * is a lower bound. The states become those of `more`. */
 void pw_owners_merge(struct pw_owners *owners, const struct pw_owners *more);
 
 /* The pairs of one poll (internal to the census). Zeroed = empty. */

@@ -91,8 +91,8 @@ static inline void pw_source_owners(struct pw_source *source, const struct pw_po
 }
 
 /* Says who holds most of a pool (pw_owners_text()), and the states of its sockets. `name` and its context name the
- * control groups and users of this host; NULL where they are not known. "" when nothing is known. `parts` has the owners
- * that are known from polls before, which those of this one are added to; NULL: this one knows all. */
+ * control groups and users of this host; NULL where they are not known. "" when nothing is known. `parts` has the
+ * owners that are known from polls before, which those of this one are added to; NULL: this one knows all. */
 static inline void pw_source_owner_text(struct pw_source *source, const struct pw_pool_key *key, pw_owner_name *name,
 	void *context, struct pw_owners *parts, struct pw_pool_states *states, char buf[PW_OWNER_TEXT_MAX])
 {

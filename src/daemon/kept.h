@@ -13,8 +13,8 @@
 
 struct pw_kept;
 
-/* Reads what an earlier process kept into the monitor and the journal; what can't be read is ignored, and logged. `path`
- * is that of the state file, NULL: in the state directory of the systemd unit. Monitor, exchange and journal are
+/* Reads what an earlier process kept into the monitor and the journal; what can't be read is ignored, and logged.
+ * `path` is that of the state file, NULL: in the state directory of the systemd unit. Monitor, exchange and journal are
  * borrowed. NULL where there is neither, or, logged, no memory or no thread for it; the others then do nothing. */
 struct pw_kept *pw_kept_open(
 	const char *path, struct pw_monitor *monitor, struct pw_exchange *exchange, struct pw_journal *journal);
@@ -23,12 +23,12 @@ struct pw_kept *pw_kept_open(
  * disk. */
 void pw_kept_hold(struct pw_kept *kept);
 
-/* After each good poll: writes, some time soon, what was told and owed, at most one a minute where nothing but peaks and
- * growth changed; and the last events where there is a new one. */
+/* After each good poll: writes, some time soon, what was told and owed, at most one a minute where nothing but peaks
+ * and growth changed; and the last events where there is a new one. */
 void pw_kept_write(struct pw_kept *kept, bool new_event);
 
-/* Writes the state a last time, unless there was no poll: then the file knows more than the monitor. Waits for the disk,
- * less than a second. */
+/* Writes the state a last time, unless there was no poll: then the file knows more than the monitor. Waits for the
+ * disk, less than a second. */
 void pw_kept_close(struct pw_kept *kept);
 
 #endif

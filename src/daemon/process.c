@@ -95,8 +95,8 @@ static int keep_capabilities(const struct pw_privileges *keep)
 		const cap_value_t capability = list[i].capability;
 		cap_flag_value_t permitted = CAP_CLEAR;
 
-		/* what needs a capability that a process in a container may lack is reported as unavailable later, and no
-		 * reason not to start */
+		/* what needs a capability that a process in a container may lack is reported as unavailable later, and
+		 * no reason not to start */
 		if (!list[i].wanted || cap_get_flag(now, capability, CAP_PERMITTED, &permitted) < 0 ||
 			permitted == CAP_CLEAR)
 			continue;
@@ -151,7 +151,8 @@ void pw_schedule_as_batch(void)
 {
 	struct sched_attr attr = {.size = sizeof(attr)};
 
-	/* the C library has no functions for these; 0 is the calling thread, and what is read first is its nice value */
+	/* the C library has no functions for these; 0 is the calling thread, and what is read first is its nice
+	 * value */
 	if (syscall(SYS_sched_getattr, 0, &attr, sizeof(attr), 0) == 0) {
 		attr.sched_policy = SCHED_BATCH;
 		attr.sched_runtime = LONGEST_SLICE_NS;

@@ -22,7 +22,8 @@ struct pw_privileges {
 	bool low_port;  /* CAP_NET_BIND_SERVICE: a listen address below port 1024 */
 	bool perfmon;   /* CAP_PERFMON: counting failed connects by perf events */
 	bool bpf;       /* CAP_BPF: running BPF programs before Linux 5.19 */
-	bool namespaces; /* CAP_SYS_ADMIN: entering other network namespaces; CAP_SYS_PTRACE: finding those of other users' processes */
+	/* CAP_SYS_ADMIN: entering other network namespaces; CAP_SYS_PTRACE: finding those of other users' processes */
+	bool namespaces;
 };
 
 /* Becomes the user with its groups and no more than these capabilities, as far as the process has them (none is

@@ -71,8 +71,8 @@ static void remark_listeners(struct pw_remarks *remarks, const struct pw_namespa
 			snprintf(ports + used, sizeof(ports) - used, "%s%u", named++ > 0 ? ", " : "", (unsigned)port);
 		}
 	pw_log(LOG_NOTICE,
-		"services listen on %u port%s of the ephemeral range %u-%u (%s%s): while one restarts, a connect() may take "
-		"its port; reserve those that are always used (net.ipv4.ip_local_reserved_ports)",
+		"services listen on %u port%s of the ephemeral range %u-%u (%s%s): while one restarts, a connect() may "
+		"take its port; reserve those that are always used (net.ipv4.ip_local_reserved_ports)",
 		n, n == 1 ? "" : "s", range->low, range->high, ports, n > named ? ", ..." : "");
 	pw_portset_union(&remarks->told_listening, &listening);
 	remarks->told_listening_ms = now_ms;
@@ -86,7 +86,8 @@ void pw_remark_sockets(struct pw_remarks *remarks, const struct pw_namespace *ns
 		remark_listeners(remarks, ns);
 	if (pw_log_enabled(LOG_DEBUG))
 		pw_log(LOG_DEBUG,
-			"%sdump: %u messages, %u bytes, %u retries in %llu us; %u not-AUTO passes in %llu us; %u probes in %llu us",
+			"%sdump: %u messages, %u bytes, %u retries in %llu us; %u not-AUTO passes in %llu us; "
+			"%u probes in %llu us",
 			ns->name, stats->messages, stats->bytes, stats->retries, (unsigned long long)stats->dump_us,
 			stats->bound_dumps, (unsigned long long)stats->bound_us, stats->probes,
 			(unsigned long long)stats->probe_us);

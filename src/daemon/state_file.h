@@ -25,7 +25,8 @@ struct pw_state_file *pw_state_file_new(
  * there is none. */
 char *pw_state_file_read(const struct pw_state_file *file, size_t *len, struct pw_error *err);
 
-/* Writes this text, and frees it, some time soon. A failure is logged when it begins. Numbers grow, where somebody is told of them. */
+/* Writes this text, and frees it, some time soon. A failure is logged when it begins. Numbers grow, where somebody is
+ * told of them. */
 void pw_state_file_write(struct pw_state_file *file, char *text, size_t len, uint64_t number);
 
 /* Waits at most timeout_ms for the last text to be written, then ends; when the disk hangs the thread is left

@@ -21,11 +21,12 @@ struct pw_namespace;
 struct pw_backend {
 	const char *name; /* as the configuration has it */
 	bool inside;      /* wants one namespace at a time, with the thread in it */
-	/* take() may do without the control group and the user of the sockets in these parts (PW_OWNER_PARTS), where that
-	 * costs less */
+	/* take() may do without the control group and the user of the sockets in these parts (PW_OWNER_PARTS), where
+	 * that costs less */
 	uint32_t unowned;
-	/* NULL where namespaces have to be entered, and else: reads the list of all network namespaces of this host from
-	 * the outside, once a poll. Returns their inode numbers, valid until the next call, or NULL with an error. */
+	/* NULL where namespaces have to be entered, and else: reads the list of all network namespaces of this host
+	 * from the outside, once a poll. Returns their inode numbers, valid until the next call, or NULL with an
+	 * error. */
 	const uint64_t *(*list)(struct pw_backend *backend, size_t *n, struct pw_error *err);
 	/* Reads the settings of one of them, with ns->inode, into ns->range and ns->cookie; ns->err unless PW_READ_OK.
 	 * What take() adds to that is ns->counts. */
@@ -34,7 +35,8 @@ struct pw_backend {
 	bool (*interface)(struct pw_backend *backend, struct pw_namespace *ns, uint32_t ifindex, char name[16]);
 	/* Takes the sockets with a local port in ns->range: from pw_census_begin() to pw_census_finish() of
 	 * ns->census, with all that is known about ports. Sets ns->taken, or ns->err, and ns->udp_failed with
-	 * ns->err where UDP alone could not be had; adds what it cost to ns->stats. ns->unowned gets the parts that it left out. */
+	 * ns->err where UDP alone could not be had; adds what it cost to ns->stats. ns->unowned gets the parts that it
+	 * left out. */
 	void (*take)(struct pw_backend *backend, struct pw_namespace *const *wanted, size_t n);
 	void (*free)(struct pw_backend *backend);
 };

@@ -26,7 +26,8 @@
 #define TRACEPOINT "events/sock/inet_sock_set_state/"
 static const char *const tracepoints[] = {"/sys/kernel/tracing/" TRACEPOINT, "/sys/kernel/debug/tracing/" TRACEPOINT};
 
-/* A connect() that found no port: from SYN_SENT to CLOSE without one (events.bpf.c). Probes of portwatch look the same. */
+/* A connect() that found no port: from SYN_SENT to CLOSE without one (events.bpf.c). Probes of portwatch look the
+ * same. */
 #define FILTER \
 	"oldstate == 2 && newstate == 7 && sport == 0 && protocol == 6 && comm != \"portwatch\" && comm != " \
 	"\"portwatchd\""

@@ -174,8 +174,8 @@ static __always_inline void take_of(const struct events_pool *pool, bool refused
 		take(slot, pool);
 }
 
-/* What bind() to an address draws from is also taken by what connects from there; and by all that connects, what bind() to
- * the wildcard does: that of IPv6 of both families. */
+/* What bind() to an address draws from is also taken by what connects from there; and by all that connects, what bind()
+ * to the wildcard does: that of IPv6 of both families. */
 static __always_inline void take_address(const struct events_pool *pool, bool refused)
 {
 	struct events_pool bind = {.netns = pool->netns, .protocol = IPPROTO_TCP, .family = AF_INET6};

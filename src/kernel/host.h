@@ -35,8 +35,8 @@ struct pw_host_options {
 	/* what the monitor needs decides what is read at a poll; NULL: everything, at each */
 	const struct pw_monitor *monitor;
 	const struct pw_policy *policy;
-	/* far from every threshold sockets are taken on the second; other namespaces get the time of the first, and those
-	 * that come to nothing have theirs at the next poll */
+	/* far from every threshold sockets are taken on the second; other namespaces get the time of the first, and
+	 * those that come to nothing have theirs at the next poll */
 	uint32_t interval_ms, idle_interval_ms; /* 0: all the time that it takes */
 	bool look;                              /* take them all the same, wherever something may be listed */
 	/* in these parts who has the sockets need not be known (struct pw_backend); see pw_host_take_owners() */
@@ -58,9 +58,8 @@ struct pw_host {
 	size_t n_fixed; /* the first ones: those that were added before the first poll */
 	size_t room, polls_room;
 	size_t refused; /* namespaces that are wanted, and for which there are too few descriptors */
-	uint32_t
-		turn; /* index of the namespace whose turn it is, since the last poll had no time for it; 0: the first */
-	bool slow;    /* that is so, and was said */
+	uint32_t turn;  /* index of the namespace that is next, as the last poll had no time for it; 0: the first */
+	bool slow;      /* that is so, and was said */
 	uint64_t sockets, largest; /* of other namespaces: taken by this poll, and what one may have, by the last one */
 	struct pw_host_options options; /* of the next polls, for the caller to set */
 	struct pw_backend *backend;
@@ -90,7 +89,8 @@ void pw_host_find(struct pw_host *host);
  * when the poll was given up, since half of the namespaces would look like the end of all alarms in the others. */
 int pw_host_poll(struct pw_host *host);
 
-/* After a poll without owners: takes the sockets of its censuses once more, with them. The numbers are those of now then. */
+/* After a poll without owners: takes the sockets of its censuses once more, with them. The numbers are those of now
+ * then. */
 void pw_host_take_owners(struct pw_host *host);
 
 #endif

@@ -28,8 +28,8 @@ static void drop_until(struct pw_host *host, size_t first, uint32_t index)
 	host->n -= at - first;
 }
 
-/* How many namespaces there may be, by the limit of descriptors: each that is entered keeps those of its settings. What is spared is
- * for the master agent, the backend, and what a poll opens. */
+/* How many namespaces there may be, by the limit of descriptors: each that is entered keeps those of its settings. What
+ * is spared is for the master agent, the backend, and what a poll opens. */
 static size_t most_namespaces(bool outside, rlim_t *limit)
 {
 	struct rlimit files = {.rlim_cur = RLIM_INFINITY};

@@ -172,7 +172,8 @@ static bool revise(struct take *take, enum protocol failed, enum pw_dump_status 
 /* Fills the census. Returns 0, or -1 when there are no TCP sockets to be had. */
 static int fill(struct take *take)
 {
-	/* UDP first: when it fails, as it may at every poll where there is no inet_diag, the long dump of TCP is not lost */
+	/* UDP first: when it fails, as it may at every poll where there is no inet_diag, the long dump of TCP is not
+	 * lost */
 	static const enum protocol order[] = {UDP, TCP};
 	struct pw_namespace *ns = take->ns;
 	enum pw_dump_status status;

@@ -12,8 +12,8 @@
  * A port that bind() takes is gone for every pool of its namespace. It is counted when its socket connects or listens,
  * and a 64th of what each pool could take is kept for these. Not told: sockets that are bound and nothing else, UDP.
  *
- * One look is look(), the reading of the sockets, mark(), since() for the pools that matter, start(), limit() for these, and
- * arm(). What is allocated during the look counts for the next one. */
+ * One look is look(), the reading of the sockets, mark(), since() for the pools that matter, start(), limit() for
+ * these, and arm(). What is allocated during the look counts for the next one. */
 #ifndef PW_KERNEL_RINGS_H
 #define PW_KERNEL_RINGS_H
 
@@ -33,7 +33,8 @@ struct pw_ring {
 	uint64_t netns;         /* inode number of the namespace */
 };
 
-/* On a loaded program with its slots, its ring and its variables; all are borrowed. NULL when out of memory or descriptors. */
+/* On a loaded program with its slots, its ring and its variables; all are borrowed. NULL when out of memory or
+ * descriptors. */
 struct pw_rings *pw_rings_new(
 	int program, int slots, int ring, uint64_t seed, const uint64_t *unheard, bool *by_address);
 void pw_rings_free(struct pw_rings *rings);
@@ -55,9 +56,9 @@ void pw_rings_mark(struct pw_rings *rings);
 void pw_rings_since(
 	const struct pw_rings *rings, uint64_t netns, const struct pw_pool_key *key, struct pw_pool_since *out);
 
-/* Then, after start(): this connect pool, or bind pool of TCP, can take so many ports, at least 1, before it reaches a threshold.
- * UINT32_MAX: it has none to reach. Another look is wanted when it grew by more than `drift` while the sockets were read.
- * Without a key: each pool of the namespace can take at least so many. */
+/* Then, after start(): this connect pool, or bind pool of TCP, can take so many ports, at least 1, before it reaches a
+ * threshold. UINT32_MAX: it has none to reach. Another look is wanted when it grew by more than `drift` while the
+ * sockets were read. Without a key: each pool of the namespace can take at least so many. */
 void pw_rings_start(struct pw_rings *rings);
 void pw_rings_limit(
 	struct pw_rings *rings, uint64_t netns, const struct pw_pool_key *key, uint32_t ports, uint32_t drift);

@@ -28,8 +28,7 @@ struct pw_snat_options {
 	uint32_t interval_ms;               /* between two dumps */
 	pw_pool_ports *ports;               /* see struct pw_source */
 	void *ports_context;
-	uint32_t
-		floor; /* with fewer entries no pool can be listed, and no dump is made; 1 or 0: whenever there is an entry */
+	uint32_t floor; /* with fewer entries no pool can be listed, and no dump is made; 0 or 1: with none */
 };
 
 /* Zeroed = nothing is known yet. */

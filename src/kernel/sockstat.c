@@ -17,8 +17,8 @@ static uint32_t sub_sat(uint32_t a, uint32_t b)
 	return a > b ? a - b : 0;
 }
 
-/* The number behind the word " name " of the line that begins with `section`, saturated. The counts are summed over CPUs
- * without a lock: one that prints as negative is 0. */
+/* The number behind the word " name " of the line that begins with `section`, saturated. The counts are summed over
+ * CPUs without a lock: one that prints as negative is 0. */
 static int find_count(const char *text, const char *section, const char *name, uint32_t *count)
 {
 	const size_t section_len = strlen(section), len = strlen(name);

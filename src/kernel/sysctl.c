@@ -136,8 +136,8 @@ enum pw_read_status pw_sysctl_read(struct pw_input *input, struct pw_range *out,
 		refuse(err, PW_STREAM_RANGE, text);
 		return PW_READ_FAILED;
 	}
-	/* What is fixed where a setting is missing: no port can be reserved, TIME_WAIT is not reused (the default before
-	 * tcp_tw_reuse knew loopback), not before a second (tcp_twsk_unique()), and timestamps are in use. */
+	/* What is fixed where a setting is missing: no port can be reserved, TIME_WAIT is not reused (the default
+	 * before tcp_tw_reuse knew loopback), not before a second (tcp_twsk_unique()), and timestamps are in use. */
 	if (read_reserved(input, &out->reserved, err) < 0 ||
 		read_number(input, PW_STREAM_TW_REUSE, PW_TW_REUSE_LOOPBACK, PW_TW_REUSE_OFF, &reuse, err) < 0 ||
 		read_number(input, PW_STREAM_TW_REUSE_DELAY, INT_MAX, 1000, &out->tw_reuse_delay_ms, err) < 0 ||

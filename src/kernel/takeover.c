@@ -5,8 +5,8 @@
 
 #if defined(__x86_64__)
 
-/* Whether what ends before `at` says that an address of 32 bits from a register follows: ModRM with its two highest bits
- * 10, and for one register SIB after it. A jump may look like one. */
+/* Whether what ends before `at` says that an address of 32 bits from a register follows: ModRM with its two highest
+ * bits 10, and for one register SIB after it. A jump may look like one. */
 static bool is_indirect(const uint8_t *at)
 {
 	if (at[-1] == 0x24 && (at[-2] & 0xc7) == 0x84)

@@ -12,8 +12,8 @@
 #include "base/error.h"
 #include "kernel/backend.h"
 
-/* Loads the programs: 60 ms of CPU time, with CAP_BPF and CAP_PERFMON. Both may be given up afterwards on Linux 5.19 and
- * newer; before, a take needs CAP_BPF. NULL with an error where this kernel, its lockdown or the missing privilege
+/* Loads the programs: 60 ms of CPU time, with CAP_BPF and CAP_PERFMON. Both may be given up afterwards on Linux 5.19
+ * and newer; before, a take needs CAP_BPF. NULL with an error where this kernel, its lockdown or the missing privilege
  * refuses, or where portwatch was built without libbpf. Free it by its own free(). */
 struct pw_backend *pw_walk_backend(struct pw_error *err);
 

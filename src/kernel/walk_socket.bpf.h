@@ -138,7 +138,8 @@ volatile enum walk_table table;
 /* The bucket at hand. */
 __u32 place;
 
-/* The VRF that its port is one of. Ports of a device below a VRF are that VRF's, unless tcp_l3mdev_accept gives all the same ports. */
+/* The VRF that its port is one of. Ports of a device below a VRF are that VRF's, unless tcp_l3mdev_accept gives all the
+ * same ports. */
 static __always_inline __u64 vrf_of(__u64 sk, __u8 state)
 {
 	__u64 bucket;

@@ -107,8 +107,8 @@ static void take_records(struct walk *walk, enum walk_pass pass)
 
 /* --- tables --- */
 
-/* Whether the owners of the sockets in a bucket are left out. What belongs together lies together (since 6.14 the ports of
- * a destination follow each other), so a part of a table is made of stripes from all over it. */
+/* Whether the owners of the sockets in a bucket are left out. What belongs together lies together (since 6.14 the ports
+ * of a destination follow each other), so a part of a table is made of stripes from all over it. */
 static bool is_unowned(const struct walk *walk, uint64_t bucket, uint32_t stripe)
 {
 	return (walk->backend.unowned >> bucket / stripe % PW_OWNER_PARTS & 1) != 0;

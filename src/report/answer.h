@@ -17,8 +17,8 @@ struct pw_answer {
 };
 
 /* Of the namespaces with these names alone, or with n = 0 of all; it is an error when the daemon does not watch one of
- * them. Waits some seconds at most. Returns 0; or -1 with an error, and nothing to release, when nobody answers there, this
- * process may not ask, or the answer is none. */
+ * them. Waits some seconds at most. Returns 0; or -1 with an error, and nothing to release, when nobody answers there,
+ * this process may not ask, or the answer is none. */
 int pw_answer_read(
 	const char *path, const char *const *names, size_t n, struct pw_answer *answer, struct pw_error *err);
 

@@ -11,8 +11,8 @@
  * file. Free with pw_config_free(). */
 struct pw_config *pw_asked_config(struct pw_options *options, struct pw_error *err);
 
-/* pw_answer_read() of the namespaces of the options. Thresholds of the command line take the place of those in force, and
- * the states follow from them; what the daemon alarms for another reason stays. */
+/* pw_answer_read() of the namespaces of the options. Thresholds of the command line take the place of those in force,
+ * and the states follow from them; what the daemon alarms for another reason stays. */
 int pw_asked_read(const char *path, const struct pw_options *options, struct pw_answer *answer, struct pw_error *err);
 
 /* Why the list of the daemon does not reach as far as the options ask, so that a look of our own is right; NULL when it

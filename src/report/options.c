@@ -55,7 +55,8 @@ const char pw_options_help[] =
 		      "      --no-daemon         look for ourselves, also where portwatchd runs\n"
 		      "      --socket FILE       where portwatchd tells what it knows (/run/portwatch/portwatch.sock)\n"
 		      "      --config FILE       labels and thresholds of a portwatchd.conf\n"
-		      "      --backend NAME      read sockets by bpf or netlink (auto: by BPF where there are very many)\n"
+		      "      --backend NAME      read sockets by bpf or netlink (auto: by BPF where there are "
+		      "very many)\n"
 		      "      --probe WHEN        ask the allocator about ports in doubt: auto, on (all), off\n"
 		      "      --record FILE       also write the raw dump and settings to FILE\n"
 		      "      --replay FILE       take them from FILE instead of the kernel\n"
@@ -120,9 +121,12 @@ static const struct spec {
 	{"state", required_argument, 0, AS_WORDS, 0, AT(states), states, NULL},
 	{"netns", required_argument, 0, AS_NAMESPACE, 0, 0, NULL, NULL},
 	{"check", no_argument, 0, AS_FORMAT, 0, PW_FORMAT_CHECK, NULL, NULL},
-	{"warning", required_argument, 'w', AS_PERCENT, 100, AT(warning), NULL, "threshold, expected 1 to 100 percent"},
-	{"critical", required_argument, 'c', AS_PERCENT, 100, AT(critical), NULL, "threshold, expected 1 to 100 percent"},
-	{"free-below", required_argument, 0, AS_NUMBER, 65536, AT(free_below), NULL, "number of ports, expected 1 to 65536"},
+	{"warning", required_argument, 'w', AS_PERCENT, 100, AT(warning), NULL,
+		"threshold, expected 1 to 100 percent"},
+	{"critical", required_argument, 'c', AS_PERCENT, 100, AT(critical), NULL,
+		"threshold, expected 1 to 100 percent"},
+	{"free-below", required_argument, 0, AS_NUMBER, 65536, AT(free_below), NULL,
+		"number of ports, expected 1 to 65536"},
 	{"timeout", required_argument, 't', AS_NUMBER, 3600, AT(timeout_s), NULL, "time, expected 1 to 3600 seconds"},
 	{"no-daemon", no_argument, 0, AS_FLAG, 0, AT(no_daemon), NULL, NULL},
 	{"socket", required_argument, 0, AS_STRING, 0, AT(socket), NULL, NULL},
@@ -361,8 +365,8 @@ enum pw_command pw_options_parse(struct pw_options *out, int argc, char *const a
 		longs[i] = (struct option){specs[i].name, specs[i].argument, NULL, FIRST_OPTION + (int)i};
 	opterr = 0;
 	optind = 0;
-	/* every option, also behind a mistake, of which only the first is kept: whether --check is among them decides about
-	 * the exit status */
+	/* every option, also behind a mistake, of which only the first is kept: whether --check is among them decides
+	 * about the exit status */
 	while ((value = getopt_long(argc, argv, ":hVw:c:t:", longs, NULL)) != -1) {
 		struct pw_error *first = result == 0 ? err : NULL;
 		const struct spec *spec = NULL;

@@ -46,9 +46,8 @@ struct pw_report {
 	const struct pw_answer *daemon; /* it told all this; NULL = we looked for ourselves */
 	const struct pw_answer *beside; /* what the daemon counted, whoever looked; NULL = nothing */
 	const char *unheard; /* why the daemon did not tell it, or not anew; NULL = it did, or there is none */
-	const char *
-		aside; /* the option by which we looked for ourselves beside a daemon, or why; NULL = no daemon, or it told */
-	bool everything; /* all pools were asked for: one that is missing holds no usable port */
+	const char *aside; /* the option by which, or why, the daemon was not asked; NULL = there is none, or it told */
+	bool everything;   /* all pools were asked for: one that is missing holds no usable port */
 };
 
 /* How and where to draw. */
@@ -72,8 +71,8 @@ char *pw_report_failed_ago(const struct pw_report *report, const struct pw_pool_
 /* What is known about a namespace; never NULL. */
 const struct pw_ns_notes *pw_report_notes(const struct pw_report *report, uint32_t ns);
 
-/* Where all this is from: "from portwatchd, 0.4 s ago", or what is said where portwatchd could have been asked; "" where
- * there is none. Returns buf. */
+/* Where all this is from: "from portwatchd, 0.4 s ago", or what is said where portwatchd could have been asked; ""
+ * where there is none. Returns buf. */
 char *pw_report_source(const struct pw_report *report, char *buf, size_t size);
 
 /* Prints one poll as the options want it: check, JSON, or table and explanation. *status becomes the exit status of
@@ -121,9 +120,9 @@ struct pw_events {
 };
 
 /* One JSON document (RFC 8259) in one line: docs/json.md and docs/portwatch.schema.json. Its keys are the column names
- * of PORTWATCH-MIB without their prefix, and a contract: keys may be added, none is renamed or removed, none changes its
- * type. Texts that are not UTF-8 get U+FFFD for each byte that is none. The context's wall time is that of the poll. With
- * `events` (not NULL) it is what the daemon says, with its counters, alarms and these events. */
+ * of PORTWATCH-MIB without their prefix, and a contract: keys may be added, none is renamed or removed, none changes
+ * its type. Texts that are not UTF-8 get U+FFFD for each byte that is none. The context's wall time is that of the
+ * poll. With `events` (not NULL) it is what the daemon says, with its counters, alarms and these events. */
 int pw_json_write(FILE *out, const struct pw_selection *selection, const struct pw_context *context,
 	const struct pw_events *events);
 

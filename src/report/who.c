@@ -102,18 +102,21 @@ static void advise(FILE *out, const struct pw_holders *holders, uint16_t port, u
 			port, range->low, range->high);
 	else if (pw_portset_has(&range->reserved, port))
 		snprintf(text, sizeof(text),
-			"Port %u is reserved (net.ipv4.ip_local_reserved_ports): only a program that asks for it gets it.",
+			"Port %u is reserved (net.ipv4.ip_local_reserved_ports): only a program that asks for it "
+			"gets it.",
 			port);
 	else if (listens)
 		snprintf(text, sizeof(text),
-			"A service listens on port %u inside of the ephemeral range %u-%u, and it is not reserved: when the "
-			"service restarts, a connect() may have taken it. Reserve it: net.ipv4.ip_local_reserved_ports.",
+			"A service listens on port %u inside of the ephemeral range %u-%u, and it is not reserved: "
+			"when the service restarts, a connect() may have taken it. "
+			"Reserve it: net.ipv4.ip_local_reserved_ports.",
 			port, range->low, range->high);
 	else if (holders->n > 0 && !udp)
 		snprintf(text, sizeof(text),
-			"Nobody listens on port %u. It is inside of the ephemeral range %u-%u and not reserved, so any "
-			"connect() or bind() without a port may take it; a service that wants it fails with EADDRINUSE until "
-			"it is free again. Reserve what services use: net.ipv4.ip_local_reserved_ports.",
+			"Nobody listens on port %u. It is inside of the ephemeral range %u-%u and not reserved, so "
+			"any connect() or bind() without a port may take it; a service that wants it fails with "
+			"EADDRINUSE until it is free again. Reserve what services use: "
+			"net.ipv4.ip_local_reserved_ports.",
 			port, range->low, range->high);
 	else
 		snprintf(text, sizeof(text),

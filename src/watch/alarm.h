@@ -58,9 +58,9 @@ struct pw_alarm_result {
 /* Whether a pool without any alarm would move towards one by this poll: a rising condition holds. */
 bool pw_alarm_wanted(const struct pw_thresholds *thresholds, const struct pw_alarm_input *input);
 
-/* How many more ports can be taken until a level comes on that is not on yet (`alarm` NULL: none is); a forecast is left
- * out. At least 1; 1 where a condition holds that has not made its level come on yet; UINT32_MAX when there is no such
- * level. */
+/* How many more ports can be taken until a level comes on that is not on yet (`alarm` NULL: none is); a forecast is
+ * left out. At least 1; 1 where a condition holds that has not made its level come on yet; UINT32_MAX when there is no
+ * such level. */
 uint32_t pw_alarm_reach(
 	const struct pw_alarm *alarm, const struct pw_thresholds *thresholds, const struct pw_pool_counts *counts);
 

@@ -53,9 +53,9 @@ enum pw_posted {
 enum pw_posted pw_exchange_post(
 	struct pw_exchange *exchange, const struct pw_event *event, struct pw_pool_key *given_up);
 
-/* What is posted may go only when the state file says that it may have gone, or else a process that is killed in between
- * does not know: nothing is taken until the release of this number or a greater one, or until_ms. A hold that nobody has
- * released by then holds no more, nor do others before it is released. */
+/* What is posted may go only when the state file says that it may have gone, or else a process that is killed in
+ * between does not know: nothing is taken until the release of this number or a greater one, or until_ms. A hold that
+ * nobody has released by then holds no more, nor do others before it is released. */
 void pw_exchange_hold(struct pw_exchange *exchange, uint64_t number, uint64_t until_ms);
 void pw_exchange_release(struct pw_exchange *exchange, uint64_t number);
 

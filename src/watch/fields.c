@@ -3,7 +3,7 @@
 
 #include "watch/fields.h"
 
-/* --- how a line of the tables is written; KEPT_IN is the structure that it reads -------------------------------------------- */
+/* --- how a line of the tables is written; KEPT_IN is the structure that it reads ---------------------------------- */
 
 /* FIELD: also in the JSON document. SNMP: not there. INDEX: a part of the index that only the MIB has. */
 #define SNMP(number_, name_, syntax_, unit_, help_, ...) \
@@ -17,7 +17,8 @@
 		.number = (number_), .name = (name_), .index = true \
 	}
 
-/* The member of the row that has it; of an enumeration, with the function that names its values. Or the function that computes it. */
+/* The member of the row that has it; of an enumeration, with the function that names its values. Or the function that
+ * computes it. */
 #define IN(member) MEMBER(KEPT_IN, member)
 #define OF_CONTEXT(member) MEMBER(struct pw_context, member), .of = PW_OF_CONTEXT
 #define OF_POOL(member) MEMBER(struct pw_pool_row, member), .of = PW_OF_POOL
@@ -33,7 +34,9 @@
 		struct pw_series: PW_IN_SERIES, \
 		struct pw_pool_key: PW_IN_KEY, \
 		/* also an array, that decays to it: its address tells */ \
-		const char *: _Generic(&((const struct_ *)0)->member, const char *const *: PW_IN_TEXT, default: PW_IN_CHARS))
+		const char *: _Generic(&((const struct_ *)0)->member, \
+			const char *const *: PW_IN_TEXT, \
+			default: PW_IN_CHARS))
 #define WORD(member, names) IN(member), .word = (names)
 #define FLAG(member, yes_, names) \
 	.offset = offsetof(KEPT_IN, member), .storage = PW_IN_FLAG, .yes = (yes_), .word = (names)
@@ -52,7 +55,7 @@
 		.fields = (lines), \
 		.n = sizeof(lines) / sizeof((lines)[0])}
 
-/* --- names of enumerations that only stand here -------------------------------------------------------------------------- */
+/* --- names of enumerations that only stand here ------------------------------------------------------------------- */
 
 static PW_NAMES(reuse_name, "off", "on", "loopback") static PW_NAMES(ns_status_name, "ok", "failing") static PW_NAMES(
 	failures_status_name, "counting", "unavailable") static PW_NAMES(ringing_status_name, "ringing",
@@ -66,7 +69,7 @@ static PW_NAMES(reuse_name, "off", "on", "loopback") static PW_NAMES(ns_status_n
 	return value <= PW_SOURCE_UNAVAILABLE ? names[value] : "unknown";
 }
 
-/* --- the agent: the snapshot itself -------------------------------------------------------------------------------------- */
+/* --- the agent: the snapshot itself ------------------------------------------------------------------------------- */
 
 static void get_version(const struct pw_context *context, const void *row, struct pw_field_value *value)
 {
@@ -149,7 +152,7 @@ static const struct pw_field agent_fields[] = {
 #undef KEPT_IN
 FIELDS(pw_agent_fields, "pw", 1, false, true, agent_fields);
 
-/* --- namespaces ---------------------------------------------------------------------------------------------------------- */
+/* --- namespaces --------------------------------------------------------------------------------------------------- */
 
 static void get_tw_reuse(const struct pw_context *context, const void *row, struct pw_field_value *value)
 {
@@ -222,7 +225,7 @@ static const struct pw_field namespace_fields[] = {
 #undef KEPT_IN
 FIELDS(pw_namespace_fields, "pwNs", 2, true, true, namespace_fields);
 
-/* --- pools --------------------------------------------------------------------------------------------------------------- */
+/* --- pools -------------------------------------------------------------------------------------------------------- */
 
 #define KEPT_IN struct pw_pool_row
 static const struct pw_field pool_fields[] = {
@@ -299,7 +302,7 @@ static const struct pw_field top_fields[] = {
 #undef KEPT_IN
 FIELDS(pw_top_fields, "pwTop", 4, true, true, top_fields);
 
-/* --- alarms -------------------------------------------------------------------------------------------------------------- */
+/* --- alarms ------------------------------------------------------------------------------------------------------- */
 
 #define KEPT_IN struct pw_alarm_row
 static const struct pw_field alarm_fields[] = {
@@ -315,7 +318,7 @@ static const struct pw_field alarm_fields[] = {
 #undef KEPT_IN
 FIELDS(pw_alarm_fields, "pwAlarm", 5, true, true, alarm_fields);
 
-/* --- events -------------------------------------------------------------------------------------------------------------- */
+/* --- events ------------------------------------------------------------------------------------------------------- */
 
 #define KEPT_IN struct pw_event
 static const struct pw_field event_fields[] = {
@@ -347,7 +350,7 @@ static const struct pw_field event_fields[] = {
 #undef KEPT_IN
 FIELDS(pw_event_fields, "pwEvent", 6, false, false, event_fields);
 
-/* --- labels -------------------------------------------------------------------------------------------------------------- */
+/* --- labels ------------------------------------------------------------------------------------------------------- */
 
 #define KEPT_IN struct pw_label_row
 static const struct pw_field label_fields[] = {

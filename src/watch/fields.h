@@ -117,8 +117,9 @@ static inline int64_t pw_age_ms(const struct pw_context *context, uint64_t since
 void pw_field_read(
 	const struct pw_field *field, const struct pw_context *context, const void *row, struct pw_field_value *value);
 
-/* The other way round, for a row that is made of a document. Of PW_SYNTAX_TEXT the row keeps the pointer, or a copy that
- * is cut to its array, of PW_SYNTAX_SERIES the pointer; what follows from other values, and what the MIB alone has, is left as it is. */
+/* The other way round, for a row that is made of a document. Of PW_SYNTAX_TEXT the row keeps the pointer, or a copy
+ * that is cut to its array, of PW_SYNTAX_SERIES the pointer; what follows from other values, and what the MIB alone
+ * has, is left as it is. */
 void pw_field_write(
 	const struct pw_field *field, struct pw_context *context, void *row, const struct pw_field_value *value);
 

@@ -32,7 +32,8 @@ void pw_labels_start(struct pw_labels *labels);
 /* Adds a pool to the row of its rule. */
 void pw_labels_add(struct pw_labels *labels, const struct pw_rule *rule, const struct pw_pool_counts *counts);
 
-/* Counts allocations that failed in a pool of this rule; such counts stay from poll to poll, and from policy to policy. */
+/* Counts allocations that failed in a pool of this rule; such counts stay from poll to poll, and from policy to
+ * policy. */
 void pw_labels_failed(struct pw_labels *labels, const struct pw_rule *rule, uint64_t count);
 
 /* Copies the rows into a snapshot. */

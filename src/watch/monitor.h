@@ -135,8 +135,9 @@ void pw_monitor_rang(struct pw_monitor *monitor, const struct pw_pool_key *key);
  * one. */
 void pw_monitor_take(struct pw_monitor *monitor, const struct pw_poll *poll);
 
-/* Between step 1 and step 2: whether it matters that this poll knows who has all the sockets (struct pw_ns_poll.unowned): of a
- * pool that has an event, or a row that did not name anybody yet, or that has changed much since it did. */
+/* Between step 1 and step 2: whether it matters that this poll knows who has all the sockets (struct
+ * pw_ns_poll.unowned): of a pool that has an event, or a row that did not name anybody yet, or that has changed much
+ * since it did. */
 bool pw_monitor_wants_owners(const struct pw_monitor *monitor);
 
 /* Step 2: what the host is to answer, in place, before it goes on. Returns how many there are; *questions is the
@@ -155,15 +156,16 @@ void pw_monitor_repost(struct pw_monitor *monitor, const struct pw_pool_key *key
 /* Step 4: a new snapshot with one reference, or NULL when out of memory. */
 const struct pw_snapshot *pw_monitor_build(struct pw_monitor *monitor);
 
-/* After a poll that looked at all sockets: calls `visit` for the connect pools, and bind pools of TCP, of which it matters how many more ports
- * they can take before a threshold is reached (UINT32_MAX: none is ahead), and returns how many any other pool can take.
- * `drift`: a pool that has an alarm is to be looked at again when it grew by more than this meanwhile, for a peak that is
- * near the truth (UINT32_MAX: it need not be). A namespace whose poll failed is left out. */
+/* After a poll that looked at all sockets: calls `visit` for the connect pools, and bind pools of TCP, of which it
+ * matters how many more ports they can take before a threshold is reached (UINT32_MAX: none is ahead), and returns how
+ * many any other pool can take. `drift`: a pool that has an alarm is to be looked at again when it grew by more than
+ * this meanwhile, for a peak that is near the truth (UINT32_MAX: it need not be). A namespace whose poll failed is left
+ * out. */
 typedef void pw_reach_visit(const struct pw_pool_key *key, uint32_t ports, uint32_t drift, void *context);
 uint32_t pw_monitor_reach(const struct pw_monitor *monitor, pw_reach_visit *visit, void *context);
 
-/* Whether the reach of the pools of a namespace is all that matters between two polls: no threshold in force is one of a
- * forecast. (Those of UDP are bounded by the number of its sockets.) */
+/* Whether the reach of the pools of a namespace is all that matters between two polls: no threshold in force is one of
+ * a forecast. (Those of UDP are bounded by the number of its sockets.) */
 bool pw_monitor_reach_tells(const struct pw_monitor *monitor, uint32_t ns);
 
 /* An id for an event that the caller makes (a failing collector, failing connects): unique among all events of this

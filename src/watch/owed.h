@@ -113,7 +113,8 @@ enum pw_state pw_owed_state(const struct pw_event *event);
 struct pw_pool_key pw_owed_key(const struct pw_event *event);
 bool pw_owed_always(const struct pw_event *event);
 
-/* Compares what is to be told with what the receiver knows, when nothing is under way: queues the entry, or frees it. */
+/* Compares what is to be told with what the receiver knows, when nothing is under way: queues the entry, or frees
+ * it. */
 void pw_owed_settle(struct pw_exchange *x, struct entry *e);
 
 /* The namespace whose turn it is, or NULL; forgets those that have nothing left. */

@@ -197,7 +197,7 @@ void pw_rows_clear(struct pw_rows *rows);
 const struct pw_snapshot *pw_rows_build(const struct pw_rows *rows, const struct pw_pools *pools,
 	const struct pw_labels *labels, const struct pw_snapshot *scalars, uint32_t top);
 
-/* --- what survives a restart (state.c, adopt.c) ---------------------------------------------------------------------- */
+/* --- what survives a restart (state.c, adopt.c) ------------------------------------------------------------------- */
 
 /* A pool (or with kind 0 a failing collector) of the time before the start. */
 struct pw_saved {

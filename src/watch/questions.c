@@ -8,8 +8,8 @@
 /* Allocations measured in one poll. */
 #define LATENCIES 16
 
-/* Who has the sockets of a pool is asked anew when their number has changed by more than so many, and by more than this part
- * of them. */
+/* Who has the sockets of a pool is asked anew when their number has changed by more than so many, and by more than this
+ * part of them. */
 #define OWNED_MORE 4
 #define OWNED_PART 8
 

@@ -72,8 +72,7 @@ struct pw_ns_row {
 	struct pw_conntrack_row conntrack;
 	/* for those who explain; of the last poll that counted */
 	uint32_t ambiguous; /* ports of the capacity whose sockets may or may not block them */
-	uint32_t
-		bound; /* of the blocked ports: known to be held by bind() without a listener; where few are blocked 0 */
+	uint32_t bound;     /* blocked ports that bind() without a listener is known to hold; 0 where few are blocked */
 	uint32_t listening; /* ports of the capacity with a listener: not reserved, so that connect() may take them */
 	uint16_t listeners[PW_LISTENERS_SHOWN]; /* the lowest of them */
 	uint32_t timestamps;                    /* whether net.ipv4.tcp_timestamps is on */

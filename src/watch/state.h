@@ -29,7 +29,8 @@ int pw_state_restore(struct pw_monitor *monitor, const char *text, size_t len, u
 bool pw_state_learned_table(struct pw_monitor *monitor, uint32_t ns, const char *ns_name, struct pw_told *told);
 
 /* After a poll was taken, and before its events are fetched: what the receiver was told before the restart of a pool
- * (or of what is none; its name then ends with '@' and that of the namespace), for pw_exchange_learn(); one a call. Returns false at the end. */
+ * (or of what is none; its name then ends with '@' and that of the namespace), for pw_exchange_learn(); one a call.
+ * Returns false at the end. */
 bool pw_state_learned(struct pw_monitor *monitor, struct pw_told *told);
 
 #endif
