@@ -83,10 +83,15 @@ static enum pw_reason level_reason(enum pw_alarm_level level)
 	return level < PW_LEVEL_FREE ? PW_REASON_UTILIZATION : reasons[level];
 }
 
-bool pw_alarm_wanted(const struct pw_thresholds *thresholds, const struct pw_alarm_input *input)
+bool pw_alarm_wanted(const struct pw_thresholds *thresholds, const struct pw_pool_counts *counts)
 {
-	for (enum pw_alarm_level level = PW_LEVEL_EXHAUSTED; level < PW_LEVELS; level++)
-		if (condition_of(level, thresholds, input).rises)
+	const struct pw_alarm_input input = {.utilization = counts->utilization,
+		.free = counts->free,
+		.fast_free = counts->fast_free,
+		.time_to_exhaustion = PW_NOT_IN_SIGHT};
+
+	for (enum pw_alarm_level level = PW_LEVEL_EXHAUSTED; thresholds != NULL && level < PW_LEVELS; level++)
+		if (condition_of(level, thresholds, &input).rises)
 			return true;
 	return false;
 }

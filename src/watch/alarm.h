@@ -55,8 +55,9 @@ struct pw_alarm_result {
  *  - the forecast comes on when exhaustion is nearer than forecast_within and re-arms beyond one and a half times
  *    of it. */
 
-/* Whether a pool without any alarm would move towards one by this poll: a rising condition holds. */
-bool pw_alarm_wanted(const struct pw_thresholds *thresholds, const struct pw_alarm_input *input);
+/* Whether a pool without any alarm would move towards one by a poll with these numbers: a rising condition holds. The
+ * forecast is left out, and `thresholds` may be NULL. */
+bool pw_alarm_wanted(const struct pw_thresholds *thresholds, const struct pw_pool_counts *counts);
 
 /* How many more ports can be taken until a level comes on that is not on yet (`alarm` NULL: none is); a forecast is
  * left out. At least 1; 1 where a condition holds that has not made its level come on yet; UINT32_MAX when there is no

@@ -33,15 +33,11 @@ static bool deserves_row(const struct pw_monitor *m, const struct pw_watched *po
 static bool is_shortage(const struct pw_thresholds *t, uint32_t capacity, uint32_t lost)
 {
 	const uint32_t left = capacity > lost ? capacity - lost : 0;
-	const struct pw_alarm_input all = {.free = capacity,
-					    .fast_free = UINT32_MAX,
-					    .time_to_exhaustion = PW_NOT_IN_SIGHT},
-				    rest = {.utilization = pw_utilization(capacity, left),
-					    .free = left,
-					    .fast_free = UINT32_MAX,
-					    .time_to_exhaustion = PW_NOT_IN_SIGHT};
+	const struct pw_pool_counts all = {.free = capacity, .fast_free = UINT32_MAX};
+	const struct pw_pool_counts rest = {
+		.utilization = pw_utilization(capacity, left), .free = left, .fast_free = UINT32_MAX};
 
-	return t != NULL && capacity != 0 && pw_alarm_wanted(t, &rest) && !pw_alarm_wanted(t, &all);
+	return capacity != 0 && pw_alarm_wanted(t, &rest) && !pw_alarm_wanted(t, &all);
 }
 
 /* Whether its alarm comes of what sockets of others block: that alone makes one, or it is more than the pool's own

@@ -162,17 +162,6 @@ static void cut_small(struct taking *in)
 	in->n_small = max;
 }
 
-/* Whether a poll with these numbers alone would make an alarm. */
-static bool would_alarm(const struct pw_thresholds *thresholds, const struct pw_pool_counts *counts)
-{
-	const struct pw_alarm_input input = {.utilization = counts->utilization,
-		.free = counts->free,
-		.fast_free = counts->fast_free,
-		.time_to_exhaustion = PW_NOT_IN_SIGHT};
-
-	return thresholds != NULL && pw_alarm_wanted(thresholds, &input);
-}
-
 /* A pool below the floor that a `pool` section may match: it is worth a row if there is room for one, and watched in
  * any case when it crosses a threshold of its section. Returns it once it is watched, else NULL. */
 static struct pw_watched *take_matched(
@@ -186,7 +175,7 @@ static struct pw_watched *take_matched(
 	pw_rule_limit(rule, &limited);
 	if (rule == NULL || pw_policy_ignores(m->policy, key, in->ns->name))
 		return NULL;
-	if (m->rows.wanted == PW_ROWS_ALL || would_alarm(thresholds, &limited))
+	if (m->rows.wanted == PW_ROWS_ALL || pw_alarm_wanted(thresholds, &limited))
 		return watch(in, key);
 	if (!PW_ARRAY_ROOM(in->small, in->small_room, in->n_small + 1)) {
 		m->refused++;
@@ -232,7 +221,7 @@ static void take_new_destination(const struct taking *in, struct pw_source *sour
 		return;
 	pw_source_pool(source, &key, &counts);
 	pw_rule_limit(rule, &counts);
-	if (counts.blocked != 0 && would_alarm(thresholds, &counts))
+	if (counts.blocked != 0 && pw_alarm_wanted(thresholds, &counts))
 		watch(in, &key);
 }
 
