@@ -25,21 +25,22 @@ static struct condition condition_of(
 {
 	const struct pw_threshold *percent = level == PW_LEVEL_CRITICAL ? &t->critical : &t->warning;
 	const uint32_t below = level == PW_LEVEL_FREE ? t->free_below : t->fast_free_below;
-	const uint32_t free = level == PW_LEVEL_FREE ? in->free : in->fast_free;
+	const uint32_t free = level == PW_LEVEL_FREE ? in->counts.free : in->counts.fast_free;
 	struct condition c = off;
 
 	switch (level) {
 	case PW_LEVEL_EXHAUSTED:
 		c.rise = 100;
 		c.fall = t->exhausted_fall;
-		c.rises = in->free == 0;
-		c.falls = (in->free > 1 || (in->free != 0 && in->utilization <= 50)) && in->utilization <= c.fall;
+		c.rises = in->counts.free == 0;
+		c.falls = (in->counts.free > 1 || (in->counts.free != 0 && in->counts.utilization <= 50)) &&
+			in->counts.utilization <= c.fall;
 		break;
 	case PW_LEVEL_CRITICAL:
 	case PW_LEVEL_WARNING:
 		if (percent->rise != 0)
-			c = (struct condition){in->utilization >= percent->rise, in->utilization <= percent->fall,
-				percent->rise, percent->fall};
+			c = (struct condition){in->counts.utilization >= percent->rise,
+				in->counts.utilization <= percent->fall, percent->rise, percent->fall};
 		break;
 	case PW_LEVEL_FREE:
 	case PW_LEVEL_FAST_FREE:
@@ -48,7 +49,7 @@ static struct condition condition_of(
 		c.rise = below;
 		c.fall = free_rearm(below);
 		c.rises = free < below;
-		c.falls = free >= c.fall || (free >= below && in->utilization == 0);
+		c.falls = free >= c.fall || (free >= below && in->counts.utilization == 0);
 		break;
 	case PW_LEVEL_FORECAST:
 		if (t->forecast_within == 0)
@@ -85,10 +86,7 @@ static enum pw_reason level_reason(enum pw_alarm_level level)
 
 bool pw_alarm_wanted(const struct pw_thresholds *thresholds, const struct pw_pool_counts *counts)
 {
-	const struct pw_alarm_input input = {.utilization = counts->utilization,
-		.free = counts->free,
-		.fast_free = counts->fast_free,
-		.time_to_exhaustion = PW_NOT_IN_SIGHT};
+	const struct pw_alarm_input input = {*counts, PW_NOT_IN_SIGHT};
 
 	for (enum pw_alarm_level level = PW_LEVEL_EXHAUSTED; thresholds != NULL && level < PW_LEVELS; level++)
 		if (condition_of(level, thresholds, &input).rises)
@@ -165,16 +163,16 @@ struct pw_alarm_result pw_alarm_step(
 	enum pw_alarm_level level, above;
 	bool was_on[PW_LEVELS];
 
-	worst.free -= input->doubt < input->free ? input->doubt : input->free;
-	if (input->doubt != 0)
-		worst.utilization = pw_utilization(input->capacity, worst.free);
+	worst.counts.free -= worst.counts.doubt < worst.counts.free ? worst.counts.doubt : worst.counts.free;
+	if (worst.counts.doubt != 0)
+		worst.counts.utilization = pw_utilization(worst.counts.capacity, worst.counts.free);
 	memcpy(was_on, alarm->on, sizeof(was_on));
 	for (level = PW_LEVEL_EXHAUSTED; level < PW_LEVELS; level++) {
 		struct condition *c = &conditions[level];
 		uint16_t *polls = &alarm->polls[level];
 
 		*c = thresholds != NULL ? condition_of(level, thresholds, input) : off;
-		if (thresholds != NULL && input->doubt != 0)
+		if (thresholds != NULL && input->counts.doubt != 0)
 			c->falls = c->falls && condition_of(level, thresholds, &worst).falls;
 		if (was_on[level]) {
 			alarm->on[level] = !c->falls;

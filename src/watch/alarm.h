@@ -29,13 +29,10 @@ struct pw_alarm {
 	uint16_t polls[PW_LEVELS]; /* in a row that wanted it on, towards for_polls */
 };
 
-/* One poll's input. */
+/* One poll's input. No level is left that the doubt among the free ports would keep on. */
 struct pw_alarm_input {
-	uint32_t utilization;        /* percent */
-	uint32_t free, fast_free;    /* ports */
-	uint32_t time_to_exhaustion; /* seconds, PW_NOT_IN_SIGHT */
-	uint32_t capacity,
-		doubt; /* ports; so many of the free ones may not be free: no level is left that these would keep on */
+	struct pw_pool_counts counts; /* capacity, free, fast_free, doubt, utilization */
+	uint32_t time_to_exhaustion;  /* seconds, PW_NOT_IN_SIGHT */
 };
 
 struct pw_alarm_result {

@@ -96,10 +96,9 @@ size_t pw_conntrack_step(struct pw_conntrack *conntrack, const struct pw_conntra
 	uint64_t now_ms, struct pw_event events[PW_CONNTRACK_EVENTS])
 {
 	uint32_t left = counts->maximum > counts->entries ? counts->maximum - counts->entries : 0;
-	const struct pw_alarm_input input = {.utilization = pw_utilization(counts->maximum, left),
-		.free = left,
-		.fast_free = left,
-		.time_to_exhaustion = PW_NOT_IN_SIGHT};
+	const struct pw_alarm_input input = {
+		{.utilization = pw_utilization(counts->maximum, left), .free = left, .fast_free = left},
+		PW_NOT_IN_SIGHT};
 	struct pw_alarm_result result;
 	size_t n;
 

@@ -54,12 +54,7 @@ static bool is_shared(const struct pw_watched *pool)
 static void step(struct pw_monitor *m, const struct pw_poll *poll, struct pw_watched *pool)
 {
 	const struct pw_thresholds *t = pool->thresholds;
-	struct pw_alarm_input input = {.utilization = pool->worst.utilization,
-		.free = pool->worst.free,
-		.fast_free = pool->worst.fast_free,
-		.time_to_exhaustion = PW_NOT_IN_SIGHT,
-		.capacity = pool->worst.capacity,
-		.doubt = pool->worst.doubt};
+	struct pw_alarm_input input = {pool->worst, PW_NOT_IN_SIGHT};
 
 	if (t != NULL && t->forecast_within != 0)
 		input.time_to_exhaustion = pw_watched_trend(pool)->time_to_exhaustion;

@@ -19,9 +19,9 @@ static const struct pw_thresholds usual = {
 static struct pw_alarm_result poll_free(
 	struct pw_alarm *alarm, const struct pw_thresholds *t, uint32_t capacity, uint32_t free_ports)
 {
-	struct pw_alarm_input in = {.utilization = pw_utilization(capacity, free_ports),
-		.free = free_ports,
-		.fast_free = free_ports,
+	struct pw_alarm_input in = {.counts.utilization = pw_utilization(capacity, free_ports),
+		.counts.free = free_ports,
+		.counts.fast_free = free_ports,
 		.time_to_exhaustion = PW_NOT_IN_SIGHT};
 
 	return pw_alarm_step(alarm, t, &in);
@@ -35,7 +35,8 @@ static struct pw_alarm_result poll_percent(struct pw_alarm *alarm, const struct 
 
 static struct pw_alarm_result poll_forecast(struct pw_alarm *alarm, const struct pw_thresholds *t, uint32_t seconds)
 {
-	struct pw_alarm_input in = {.utilization = 10, .free = 900, .fast_free = 400, .time_to_exhaustion = seconds};
+	struct pw_alarm_input in = {
+		.counts.utilization = 10, .counts.free = 900, .counts.fast_free = 400, .time_to_exhaustion = seconds};
 
 	return pw_alarm_step(alarm, t, &in);
 }
@@ -43,11 +44,11 @@ static struct pw_alarm_result poll_forecast(struct pw_alarm *alarm, const struct
 /* A pool of 1000 ports of which so many are free, some of these perhaps not. */
 static struct pw_alarm_result poll_doubt(struct pw_alarm *alarm, uint32_t free_ports, uint32_t doubt)
 {
-	struct pw_alarm_input in = {.utilization = pw_utilization(CAPACITY, free_ports),
-		.free = free_ports,
+	struct pw_alarm_input in = {.counts.utilization = pw_utilization(CAPACITY, free_ports),
+		.counts.free = free_ports,
 		.time_to_exhaustion = PW_NOT_IN_SIGHT,
-		.capacity = CAPACITY,
-		.doubt = doubt};
+		.counts.capacity = CAPACITY,
+		.counts.doubt = doubt};
 
 	return pw_alarm_step(alarm, &usual, &in);
 }
@@ -186,21 +187,23 @@ static void free_below_has_a_band_of_its_own(void **unused)
 static void fast_free_below_looks_at_the_ports_that_are_tried_first(void **unused)
 {
 	struct pw_thresholds t = {.exhausted_fall = 98, .fast_free_below = 100, .for_polls = 1};
-	struct pw_alarm_input in = {
-		.utilization = 40, .free = 600, .fast_free = 100, .time_to_exhaustion = PW_NOT_IN_SIGHT};
+	struct pw_alarm_input in = {.counts.utilization = 40,
+		.counts.free = 600,
+		.counts.fast_free = 100,
+		.time_to_exhaustion = PW_NOT_IN_SIGHT};
 	struct pw_alarm alarm = {0};
 	struct pw_alarm_result r;
 
 	(void)unused;
 	assert_int_equal(pw_alarm_step(&alarm, &t, &in).state, PW_STATE_NORMAL);
-	in.fast_free = 99;
+	in.counts.fast_free = 99;
 	r = pw_alarm_step(&alarm, &t, &in);
 	assert_int_equal(r.state, PW_STATE_WARNING);
 	assert_int_equal(r.reason, PW_REASON_FAST_FREE);
 	assert_int_equal(r.rise, 100);
-	in.fast_free = 109;
+	in.counts.fast_free = 109;
 	assert_int_equal(pw_alarm_step(&alarm, &t, &in).state, PW_STATE_WARNING);
-	in.fast_free = 110;
+	in.counts.fast_free = 110;
 	r = pw_alarm_step(&alarm, &t, &in);
 	assert_int_equal(r.state, PW_STATE_NORMAL);
 	assert_int_equal(r.fall_reason, PW_REASON_FAST_FREE);
@@ -240,18 +243,18 @@ static void strongest_reason_wins(void **unused)
 {
 	struct pw_thresholds t = usual;
 	struct pw_alarm alarm = {0};
-	struct pw_alarm_input in = {.utilization = 60, .free = 400, .time_to_exhaustion = 100};
+	struct pw_alarm_input in = {.counts.utilization = 60, .counts.free = 400, .time_to_exhaustion = 100};
 
 	(void)unused;
 	t.free_below = 500;
 	t.forecast_within = 600;
 	assert_int_equal(pw_alarm_step(&alarm, &t, &in).reason, PW_REASON_UTILIZATION);
-	in.utilization = 40;
+	in.counts.utilization = 40;
 	assert_int_equal(pw_alarm_step(&alarm, &t, &in).reason, PW_REASON_FREE);
-	in.free = 600;
+	in.counts.free = 600;
 	t.fast_free_below = 100;
 	assert_int_equal(pw_alarm_step(&alarm, &t, &in).reason, PW_REASON_FAST_FREE);
-	in.fast_free = 110;
+	in.counts.fast_free = 110;
 	assert_int_equal(pw_alarm_step(&alarm, &t, &in).reason, PW_REASON_FORECAST);
 	in.time_to_exhaustion = PW_NOT_IN_SIGHT;
 	assert_int_equal(pw_alarm_step(&alarm, &t, &in).reason, PW_REASON_NONE);
@@ -339,17 +342,17 @@ struct view {
 
 static void view_levels(const struct pw_thresholds *t, const struct pw_alarm_input *in, struct view views[PW_LEVELS])
 {
-	uint32_t utilization = in->utilization;
+	uint32_t utilization = in->counts.utilization;
 
 	views[PW_LEVEL_EXHAUSTED] = (struct view){
-		true, in->free == 0, in->free >= 2 && utilization <= t->exhausted_fall};
+		true, in->counts.free == 0, in->counts.free >= 2 && utilization <= t->exhausted_fall};
 	views[PW_LEVEL_CRITICAL] = (struct view){
 		true, utilization >= t->critical.rise, utilization <= t->critical.fall};
 	views[PW_LEVEL_WARNING] = (struct view){true, utilization >= t->warning.rise, utilization <= t->warning.fall};
 	views[PW_LEVEL_FREE] = (struct view){
-		t->free_below != 0, in->free < t->free_below, in->free >= free_rearm(t->free_below)};
-	views[PW_LEVEL_FAST_FREE] = (struct view){t->fast_free_below != 0, in->fast_free < t->fast_free_below,
-		in->fast_free >= free_rearm(t->fast_free_below)};
+		t->free_below != 0, in->counts.free < t->free_below, in->counts.free >= free_rearm(t->free_below)};
+	views[PW_LEVEL_FAST_FREE] = (struct view){t->fast_free_below != 0, in->counts.fast_free < t->fast_free_below,
+		in->counts.fast_free >= free_rearm(t->fast_free_below)};
 	views[PW_LEVEL_FORECAST] = (struct view){t->forecast_within != 0,
 		in->time_to_exhaustion<t->forecast_within, in->time_to_exhaustion> forecast_rearm(t->forecast_within)};
 }
@@ -382,19 +385,19 @@ static enum pw_state expected_state(const struct pw_alarm *alarm)
 static bool crossed_down(enum pw_reason reason, uint32_t limit, const struct pw_alarm_input *in)
 {
 	if (reason == PW_REASON_UTILIZATION)
-		return in->utilization <= limit;
+		return in->counts.utilization <= limit;
 	if (reason == PW_REASON_FAST_FREE)
-		return in->fast_free >= limit;
-	return reason == PW_REASON_FREE ? in->free >= limit : in->time_to_exhaustion > limit;
+		return in->counts.fast_free >= limit;
+	return reason == PW_REASON_FREE ? in->counts.free >= limit : in->time_to_exhaustion > limit;
 }
 
 static bool crossed_up(enum pw_reason reason, uint32_t limit, const struct pw_alarm_input *in)
 {
 	if (reason == PW_REASON_UTILIZATION)
-		return in->utilization >= limit;
+		return in->counts.utilization >= limit;
 	if (reason == PW_REASON_FAST_FREE)
-		return in->fast_free < limit;
-	return reason == PW_REASON_FREE ? in->free < limit : in->time_to_exhaustion < limit;
+		return in->counts.fast_free < limit;
+	return reason == PW_REASON_FREE ? in->counts.free < limit : in->time_to_exhaustion < limit;
 }
 
 /* The thresholds that a result names are those that the values have really crossed. */
@@ -416,9 +419,9 @@ static void random_series(void)
 	enum pw_state previous = PW_STATE_NORMAL;
 
 	for (int i = 0; i < 200; i++, free_ports = walk(free_ports)) {
-		struct pw_alarm_input in = {.utilization = pw_utilization(CAPACITY, free_ports),
-			.free = free_ports,
-			.fast_free = free_ports / 2,
+		struct pw_alarm_input in = {.counts.utilization = pw_utilization(CAPACITY, free_ports),
+			.counts.free = free_ports,
+			.counts.fast_free = free_ports / 2,
 			.time_to_exhaustion = chance(3) ? PW_NOT_IN_SIGHT : pick(2000)};
 		struct pw_alarm before = alarm;
 		struct view views[PW_LEVELS];
