@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* poll.c: what a poll of portwatch costs: the collector and the model alone, without daemon and SNMP
+/* poll.c: what a poll of portwatch costs: host and monitor alone, without daemon and SNMP
  *
  * Commands on standard input, one a line, each answered by one line of "name=value" pairs:
  *   poll     settings, dumps, census, a visit of every pool above the floor of the default policy, and the owners of as many

@@ -55,7 +55,7 @@ static int print_poll(struct pw_poller *poller, const struct pw_options *options
 	pw_selection_clear(&report.selection);
 	pw_snapshot_unref(snapshot);
 	if (result == 0)
-		result = pw_poller_finish_record(poller, err);
+		result = pw_poller_finish_capture(poller, err);
 	return result < 0 ? -1 : status;
 }
 

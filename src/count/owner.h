@@ -2,7 +2,7 @@
 /* owner.h: who holds the sockets of a pool
  *
  * The dump tells the control group and the user of every socket that a process has open. A socket is filed with the
- * number of that pair, which fits into its record; names are looked for only where a pool is shown. */
+ * number of that pair, which fits into its entry of the census; names are looked for only where a pool is shown. */
 #ifndef PW_COUNT_OWNER_H
 #define PW_COUNT_OWNER_H
 

@@ -25,7 +25,7 @@ void pw_snat_free(struct pw_snat *s)
 		return;
 	free(s->locals);
 	free(s->pools);
-	free(s->records);
+	free(s->entries);
 	free(s->clients);
 	free(s->client_index.slot);
 	free(s->local_index.slot);
@@ -137,7 +137,7 @@ static uint32_t add_pool(struct pw_snat *s, uint32_t local, const struct pw_conn
 		}
 	}
 	pool = &s->pools[s->n_pools];
-	*pool = (struct pool){.local = local, .records = END, .port = entry->remote_port, .protocol = entry->protocol};
+	*pool = (struct pool){.local = local, .entries = END, .port = entry->remote_port, .protocol = entry->protocol};
 	memcpy(pool->remote, entry->remote, sizeof(pool->remote));
 	pw_index_put(index, pool_hash(s, local, pool->remote, pool->port, pool->protocol), s->n_pools);
 	return s->n_pools++;
@@ -181,18 +181,18 @@ static uint32_t find_client(struct pw_snat *s, const struct pw_conntrack_entry *
 	return s->n_clients++;
 }
 
-static int add_record(struct pw_snat *s, uint32_t pool, const struct pw_conntrack_entry *entry)
+static int add_entry(struct pw_snat *s, uint32_t pool, const struct pw_conntrack_entry *entry)
 {
 	uint32_t client = find_client(s, entry);
 
-	if (client == NONE || s->n_records == END ||
-		!PW_ARRAY_ROOM(s->records, s->size_records, (size_t)s->n_records + 1))
+	if (client == NONE || s->n_entries == END ||
+		!PW_ARRAY_ROOM(s->entries, s->size_entries, (size_t)s->n_entries + 1))
 		return -1;
-	s->records[s->n_records] = (struct record){.next = s->pools[pool].records,
+	s->entries[s->n_entries] = (struct entry){.next = s->pools[pool].entries,
 		.port = entry->local_port,
 		.state = (entry->flags & PW_CONNTRACK_STATE) / PW_CONNTRACK_STATE_UNIT,
 		.client = (uint16_t)client};
-	s->pools[pool].records = s->n_records++;
+	s->pools[pool].entries = s->n_entries++;
 	s->pools[pool].count++;
 	return 0;
 }
@@ -217,7 +217,7 @@ int pw_snat_add(struct pw_snat *s, const struct pw_conntrack_entry *entry)
 	if (pool == NONE && (pool = add_pool(s, local, entry)) == NONE)
 		return -1;
 	s->pools[pool].privileged = s->pools[pool].privileged || port < PW_SNAT_LOW;
-	return add_record(s, pool, entry);
+	return add_entry(s, pool, entry);
 }
 
 /* --- begin and end of a dump --- */
@@ -231,10 +231,10 @@ void pw_snat_begin(struct pw_snat *s, const struct pw_snat_range *ranges, size_t
 	s->dump++;
 	s->left_out = s->again = false;
 	/* memory goes back after a peak that has passed */
-	if (s->size_records > PORTS && s->n_records < s->size_records / 16) {
-		free(s->records);
-		s->records = NULL;
-		s->size_records = 0;
+	if (s->size_entries > PORTS && s->n_entries < s->size_entries / 16) {
+		free(s->entries);
+		s->entries = NULL;
+		s->size_entries = 0;
 	}
 	if (s->size_pools > PORTS && s->n_pools < s->size_pools / 16) {
 		free(s->pools);
@@ -247,7 +247,7 @@ void pw_snat_begin(struct pw_snat *s, const struct pw_snat_range *ranges, size_t
 		pw_index_reset(&s->pool_index, s->pool_index.mask + 1);
 	if (s->n_clients != 0)
 		pw_index_reset(&s->client_index, s->client_index.mask + 1);
-	s->n_pools = s->n_records = s->n_clients = 0;
+	s->n_pools = s->n_entries = s->n_clients = 0;
 	/* addresses that the last dump saw translated are watched from the first entry on */
 	for (uint32_t i = 0; i < s->n_locals; i++) {
 		struct local *local = &s->locals[i];

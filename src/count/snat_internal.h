@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* snat_internal.h: how the entries of a dump are kept; for snat.c (files them) and snat_pools.c (counts pools)
  *
- * An address that is watched has pools, a pool has a list of 8-byte records, one an entry. Lists are indexes into an
+ * An address that is watched has pools, a pool has a list of 8 bytes for each entry. Lists are indexes into an
  * array that only grows during a dump. */
 #ifndef PW_COUNT_SNAT_INTERNAL_H
 #define PW_COUNT_SNAT_INTERNAL_H
@@ -12,14 +12,14 @@
 #define NONE PW_INDEX_END
 #define PORTS 65536
 
-struct record {
+struct entry {
 	uint32_t next : 29;
 	uint32_t state : 3; /* of PW_CONNTRACK_STATE */
 	uint16_t port;
 	uint16_t client; /* its number */
 };
 
-/* The end of a list of records. */
+/* The end of a list of entries. */
 #define END ((UINT32_C(1) << 29) - 1)
 
 /* Clients that are told apart; those beyond share the last number. */
@@ -36,7 +36,7 @@ struct local {
 struct pool {
 	uint8_t remote[16];
 	uint32_t local;
-	uint32_t records, count;
+	uint32_t entries, count;
 	uint16_t port;
 	uint8_t protocol;
 	bool privileged; /* some of its ports are below 1024 */
@@ -53,10 +53,10 @@ struct pw_snat {
 
 	struct local *locals;
 	struct pool *pools;
-	struct record *records;
+	struct entry *entries;
 	struct pw_address *clients; /* by number, from 0 on */
-	uint32_t n_locals, n_pools, n_records, n_clients;
-	size_t size_locals, size_pools, size_records, size_clients;
+	uint32_t n_locals, n_pools, n_entries, n_clients;
+	size_t size_locals, size_pools, size_entries, size_clients;
 	struct pw_index local_index, pool_index, client_index;
 	uint64_t seed[3];
 	uint8_t scratch[PORTS]; /* by port, for who counts a pool; all zero between two */

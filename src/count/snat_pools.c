@@ -20,22 +20,22 @@ static void count_ports(struct pw_snat *s, uint32_t first, uint32_t low, uint32_
 	struct pw_pool_counts *out)
 {
 	*out = (struct pw_pool_counts){.capacity = list != NULL ? pw_portset_count(list) : high - low + 1};
-	for (uint32_t i = first; i != END; i = s->records[i].next) {
-		uint16_t port = s->records[i].port;
+	for (uint32_t i = first; i != END; i = s->entries[i].next) {
+		uint16_t port = s->entries[i].port;
 		uint8_t old = s->scratch[port], flags = old | SCRATCH_USED;
 
 		if (list != NULL ? !pw_portset_has(list, port) : port < low || port > high)
 			continue;
 		/* each port counts once: entries of different conntrack zones can have the same */
-		if (s->records[i].state != PW_CONNTRACK_TIME_WAIT / PW_CONNTRACK_STATE_UNIT)
+		if (s->entries[i].state != PW_CONNTRACK_TIME_WAIT / PW_CONNTRACK_STATE_UNIT)
 			flags |= SCRATCH_NOT_TIME_WAIT;
 		s->scratch[port] = flags;
 		out->used += old == 0;
 		out->time_wait += old == 0;
 		out->time_wait -= ((flags ^ old) & SCRATCH_NOT_TIME_WAIT) != 0;
 	}
-	for (uint32_t i = first; i != END; i = s->records[i].next)
-		s->scratch[s->records[i].port] = 0;
+	for (uint32_t i = first; i != END; i = s->entries[i].next)
+		s->scratch[s->entries[i].port] = 0;
 	out->free = out->fast_free = out->capacity - out->used;
 	out->utilization = pw_utilization(out->capacity, out->free);
 }
@@ -45,7 +45,7 @@ static void count_ports(struct pw_snat *s, uint32_t first, uint32_t low, uint32_
 static void count(struct pw_snat *s, const struct pool *pool, uint16_t low, uint16_t high,
 	const struct pw_portset *list, struct pw_pool_counts *out)
 {
-	const uint32_t first = pool != NULL ? pool->records : END;
+	const uint32_t first = pool != NULL ? pool->entries : END;
 	struct pw_pool_counts other;
 
 	count_ports(s, first, low, high, list, out);
@@ -108,16 +108,16 @@ static void find_owners(struct pw_source *source, const struct pw_pool_key *key,
 {
 	struct pw_snat *s = (struct pw_snat *)source;
 	const struct pool *pool = pool_of(s, key);
-	const uint32_t first = pool != NULL ? pool->records : END;
+	const uint32_t first = pool != NULL ? pool->entries : END;
 	uint32_t *held = first != END ? calloc((size_t)CLIENTS_MAX + 1, sizeof(*held)) : NULL;
 	uint32_t states[8] = {0}; /* by r->state */
 
 	*out = (struct pw_owners){0};
 	if (held == NULL)
 		return;
-	for (uint32_t i = first; i != END; i = s->records[i].next) {
-		held[s->records[i].client]++;
-		states[s->records[i].state]++;
+	for (uint32_t i = first; i != END; i = s->entries[i].next) {
+		held[s->entries[i].client]++;
+		states[s->entries[i].state]++;
 	}
 	for (uint32_t i = 0; i < s->n_clients; i++)
 		pw_owners_add(out, &(struct pw_owner){.cgroup = i, .sockets = held[i]});

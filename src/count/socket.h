@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* socket.h: one socket as the kernel reported it, the record that flows from collect to model */
+/* socket.h: one socket as the kernel reported it, before a census adds it up */
 #ifndef PW_COUNT_SOCKET_H
 #define PW_COUNT_SOCKET_H
 

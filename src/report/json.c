@@ -101,13 +101,13 @@ static void put_value(struct writer *w, const struct pw_field *field, const stru
 }
 
 /* What a document is made from. */
-struct source {
+struct origin {
 	const struct pw_context *context;
 	bool daemon; /* also what only the daemon knows */
 };
 
 /* The members of an object for a row, without the brace at its end. */
-static void put_fields(struct writer *w, const struct pw_fields *fields, const struct source *source, const void *row)
+static void put_fields(struct writer *w, const struct pw_fields *fields, const struct origin *origin, const void *row)
 {
 	const char *before = "{\"";
 
@@ -115,9 +115,9 @@ static void put_fields(struct writer *w, const struct pw_fields *fields, const s
 		const struct pw_field *field = &fields->fields[i];
 		struct pw_field_value value;
 
-		if (!pw_field_in_json(field, source->daemon))
+		if (!pw_field_in_json(field, origin->daemon))
 			continue;
-		pw_field_read(field, source->context, row, &value);
+		pw_field_read(field, origin->context, row, &value);
 		put_text(w, before);
 		put_text(w, field->name);
 		put(w, "\":", 2);
@@ -127,12 +127,12 @@ static void put_fields(struct writer *w, const struct pw_fields *fields, const s
 }
 
 /* The elements of an array whose rows stand one behind the other. */
-static void put_rows(struct writer *w, const struct pw_fields *fields, const struct source *source, const void *rows,
+static void put_rows(struct writer *w, const struct pw_fields *fields, const struct origin *origin, const void *rows,
 	size_t n, size_t size)
 {
 	for (size_t i = 0; i < n; i++) {
 		put(w, ",", i > 0);
-		put_fields(w, fields, source, (const char *)rows + i * size);
+		put_fields(w, fields, origin, (const char *)rows + i * size);
 		put(w, "}", 1);
 	}
 }
@@ -141,27 +141,27 @@ int pw_json_write(FILE *out, const struct pw_selection *selection, const struct 
 	const struct pw_events *events)
 {
 	const struct pw_snapshot *s = selection->snapshot;
-	const struct source source = {context, events != NULL};
+	const struct origin origin = {context, events != NULL};
 	struct writer w;
 
 	w.out = out;
 	w.len = 0;
-	put_fields(&w, &pw_agent_fields, &source, s);
+	put_fields(&w, &pw_agent_fields, &origin, s);
 	put_text(&w, ",\"namespaces\":[");
-	put_rows(&w, &pw_namespace_fields, &source, s->namespaces, s->n_namespaces, sizeof(*s->namespaces));
+	put_rows(&w, &pw_namespace_fields, &origin, s->namespaces, s->n_namespaces, sizeof(*s->namespaces));
 	put_text(&w, "],\"labels\":[");
-	put_rows(&w, &pw_label_fields, &source, s->labels, s->n_labels, sizeof(*s->labels));
+	put_rows(&w, &pw_label_fields, &origin, s->labels, s->n_labels, sizeof(*s->labels));
 	put_text(&w, "],\"pools\":[");
 	for (size_t i = 0; i < selection->n; i++) {
 		put(&w, ",", i > 0);
-		put_fields(&w, &pw_pool_fields, &source, selection->rows[i]);
+		put_fields(&w, &pw_pool_fields, &origin, selection->rows[i]);
 		put(&w, "}", 1);
 	}
 	if (events != NULL) {
 		put_text(&w, "],\"alarms\":[");
-		put_rows(&w, &pw_alarm_fields, &source, s->alarms, s->n_alarms, sizeof(*s->alarms));
+		put_rows(&w, &pw_alarm_fields, &origin, s->alarms, s->n_alarms, sizeof(*s->alarms));
 		put_text(&w, "],\"events\":[");
-		put_rows(&w, &pw_event_fields, &source, events->events, events->n, sizeof(*events->events));
+		put_rows(&w, &pw_event_fields, &origin, events->events, events->n, sizeof(*events->events));
 	}
 	put_text(&w, "]}\n");
 	flush(&w);

@@ -28,7 +28,7 @@ struct pw_poller {
 	struct pw_host *host;
 	struct pw_ns_notes *notes; /* one a namespace */
 	const char *unprobed;      /* why no port is probed, NULL when they are */
-	FILE *record;
+	FILE *capture;
 	bool polled;             /* at least one poll was good */
 	const char *socket;      /* of the daemon that tells; NULL = none, and all of this is ours */
 	struct pw_answer answer; /* the last one */
@@ -55,8 +55,8 @@ static int choose_probing(struct pw_poller *poller, struct pw_error *err)
 	return 0;
 }
 
-/* Only the owner may read a record: it holds every address that this host talks to. */
-static FILE *create_record(const char *path, struct pw_error *err)
+/* Only the owner may read a capture: it holds every address that this host talks to. */
+static FILE *create_capture(const char *path, struct pw_error *err)
 {
 	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, S_IRUSR | S_IWUSR);
 	FILE *file = fd >= 0 ? fdopen(fd, "w") : NULL;
@@ -70,11 +70,11 @@ static FILE *create_record(const char *path, struct pw_error *err)
 }
 
 /* What is no file of its own, such as a device, is not ours to delete. */
-static void delete_record(const struct pw_poller *poller)
+static void delete_capture(const struct pw_poller *poller)
 {
 	struct stat status;
 
-	if (fstat(fileno(poller->record), &status) == 0 && S_ISREG(status.st_mode))
+	if (fstat(fileno(poller->capture), &status) == 0 && S_ISREG(status.st_mode))
 		unlink(poller->options->record);
 }
 
@@ -97,7 +97,7 @@ static void set_host_options(struct pw_poller *poller)
 	/* who insists on probes wants all answers at once */
 	host.probe_ms = config->probe == PW_PROBE_ON && options->probe_given ? UINT32_MAX : PROBE_MS;
 	/* Translated ports of the addresses that the configuration names, or of all where it names none, at every
-	 * poll as far as the share of time allows that a dump may take. A record has none. */
+	 * poll as far as the share of time allows that a dump may take. A capture has none. */
 	if (options->record == NULL && options->replay == NULL && !no_snat) {
 		bool named = config->snat.n_ranges > 0;
 
@@ -118,7 +118,7 @@ static int add_namespaces(struct pw_poller *poller, struct pw_error *err)
 
 		if (ns == NULL)
 			return pw_error_set(err, "out of memory");
-		ns->capture = poller->record;
+		ns->capture = poller->capture;
 		ns->replayed = options->replay != NULL;
 		if (ns->replayed && pw_capture_input_file(&ns->input, options->replay, err) < 0)
 			return -1;
@@ -209,7 +209,7 @@ struct pw_poller *pw_poller_new(const struct pw_options *options, const struct p
 		goto failed;
 	}
 	pw_monitor_set_rows(poller->monitor, options->rows);
-	if (options->record != NULL && (poller->record = create_record(options->record, err)) == NULL)
+	if (options->record != NULL && (poller->capture = create_capture(options->record, err)) == NULL)
 		goto failed;
 	if (add_namespaces(poller, err) < 0)
 		goto failed;
@@ -229,9 +229,9 @@ void pw_poller_free(struct pw_poller *poller)
 	drop_answer(poller);
 	pw_host_free(poller->host);
 	pw_monitor_free(poller->monitor);
-	if (poller->record != NULL) {
-		delete_record(poller);
-		fclose(poller->record);
+	if (poller->capture != NULL) {
+		delete_capture(poller);
+		fclose(poller->capture);
 	}
 	free(poller->notes);
 	free(poller);
@@ -344,19 +344,19 @@ const struct pw_snapshot *pw_poller_poll(struct pw_poller *poller, struct pw_rep
 	return snapshot;
 }
 
-int pw_poller_finish_record(struct pw_poller *poller, struct pw_error *err)
+int pw_poller_finish_capture(struct pw_poller *poller, struct pw_error *err)
 {
 	bool failed;
 
-	if (poller->record == NULL)
+	if (poller->capture == NULL)
 		return 0;
-	failed = fflush(poller->record) != 0 || ferror(poller->record) != 0;
+	failed = fflush(poller->capture) != 0 || ferror(poller->capture) != 0;
 	if (failed) {
 		pw_error_set(err, "%s: %s", poller->options->record, strerror(errno != 0 ? errno : EIO));
-		delete_record(poller);
+		delete_capture(poller);
 	}
-	if (fclose(poller->record) != 0 && !failed)
+	if (fclose(poller->capture) != 0 && !failed)
 		failed = pw_error_set(err, "%s: %s", poller->options->record, strerror(errno)) != 0;
-	poller->record = NULL;
+	poller->capture = NULL;
 	return failed ? -1 : 0;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* poll.h: polls of the kernel (or of a record) without a daemon: settings -> sockets -> pools -> snapshot */
+/* poll.h: polls of the kernel (or of a capture) without a daemon: settings -> sockets -> pools -> snapshot */
 #ifndef PW_REPORT_POLL_H
 #define PW_REPORT_POLL_H
 
@@ -27,7 +27,7 @@ const struct pw_snapshot *pw_poller_poll(struct pw_poller *poller, struct pw_rep
  * ends by the signal itself on SIGTERM and SIGHUP. */
 int pw_watch(struct pw_poller *poller, const struct pw_options *options);
 
-/* Ends the record. Returns 0, also without one, or -1 with an error when it could not be written in full. */
-int pw_poller_finish_record(struct pw_poller *poller, struct pw_error *err);
+/* Ends the capture. Returns 0, also without one, or -1 with an error when it could not be written in full. */
+int pw_poller_finish_capture(struct pw_poller *poller, struct pw_error *err);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* policy.h: which thresholds apply to which pool
  *
- * The configuration file in the model's terms: built by config/, immutable afterwards. */
+ * What the configuration file says of thresholds, labels and lists: built by config/, immutable afterwards. */
 #ifndef PW_WATCH_POLICY_H
 #define PW_WATCH_POLICY_H
 

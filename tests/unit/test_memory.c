@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Out of memory costs the work at hand and nothing else: every single allocation of monitor and exchange
- * fails once, and then they fail at random. Linked with --wrap, so that the allocations of the model go through
+ * fails once, and then they fail at random. Linked with --wrap, so that the allocations of both go through
  * here. */
 #include <setjmp.h>
 #include <stdarg.h>
