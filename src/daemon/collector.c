@@ -193,16 +193,32 @@ void pw_collector_set_config(struct pw_collector *collector, const struct pw_con
 		pw_remark_probing(&collector->remarks, config->probe, collector->probing, reason);
 }
 
+/* The backend has gone. What is to be probed, and what is said about that, is another thing by netlink. */
+static void go_on_by_netlink(struct pw_collector *collector, const struct pw_error *why)
+{
+	collector->walks = false;
+	log_netlink(collector->config, why);
+	pw_collector_set_config(collector, collector->config);
+}
+
 bool pw_collector_compare(struct pw_collector *collector)
 {
 	struct pw_error why;
 
 	if (!collector->walks || pw_host_compare_backend(collector->host, &why) == 0)
 		return true;
-	collector->walks = false;
-	log_netlink(collector->config, &why);
-	pw_collector_set_config(collector, collector->config);
+	go_on_by_netlink(collector, &why);
 	return false;
+}
+
+bool pw_collector_give_up_walk(struct pw_collector *collector)
+{
+	struct pw_error why;
+
+	if (!collector->walks || !pw_host_give_up_backend(collector->host, &why))
+		return false;
+	go_on_by_netlink(collector, &why);
+	return true;
 }
 
 void pw_collector_set_config_failed(struct pw_collector *collector, bool failed)

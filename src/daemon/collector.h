@@ -39,6 +39,10 @@ bool pw_collector_walks(const struct pw_collector *collector);
  * first one told. */
 bool pw_collector_compare(struct pw_collector *collector);
 
+/* After a poll: whether BPF has just been given up, since the kernel refused a walk at several polls in a row. As above
+ * that is logged, sockets are read by netlink from then on, and a poll is due at once. */
+bool pw_collector_give_up_walk(struct pw_collector *collector);
+
 /* Another configuration from the next poll on; borrowed until the next call. States and history stay. */
 void pw_collector_set_config(struct pw_collector *collector, const struct pw_config *config);
 

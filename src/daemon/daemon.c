@@ -130,12 +130,31 @@ static void handle_signals(struct daemon *d)
 	}
 }
 
-static void poll_kernel(struct daemon *d)
+static void look(struct daemon *d)
 {
 	d->polled_ms = pw_clock_boot_ms();
 	pw_metrics_sweep(d->metrics);
 	pw_collector_poll(d->collector);
 	d->poll_ms = pw_clock_boot_ms() - d->polled_ms;
+}
+
+/* What was told by BPF, or could not be told, is told anew. */
+static void look_by_netlink(struct daemon *d)
+{
+	if (d->interval_settled) {
+		d->config->poll_interval_ms = 0;
+		settle_interval(d, d->config);
+	}
+	look(d);
+	if (arm_timer(d) < 0)
+		pw_log(LOG_ERR, "poll timer: %s", strerror(errno));
+}
+
+static void poll_kernel(struct daemon *d)
+{
+	look(d);
+	if (pw_collector_give_up_walk(d->collector))
+		look_by_netlink(d);
 }
 
 /* Asked between two namespaces: whether a signal that ends the daemon waits to be read. A poll of many is a sign of
@@ -184,15 +203,8 @@ static int wait_ms(const struct daemon *d)
 static void compare_backends(struct daemon *d)
 {
 	d->announced = pw_systemd_notify("READY=1");
-	if (pw_collector_compare(d->collector))
-		return;
-	if (d->interval_settled) {
-		d->config->poll_interval_ms = 0;
-		settle_interval(d, d->config);
-	}
-	poll_kernel(d);
-	if (arm_timer(d) < 0)
-		pw_log(LOG_ERR, "poll timer: %s", strerror(errno));
+	if (!pw_collector_compare(d->collector))
+		look_by_netlink(d);
 }
 
 static void loop(struct daemon *d)

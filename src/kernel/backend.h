@@ -24,6 +24,10 @@ struct pw_backend {
 	/* take() may do without the control group and the user of the sockets in these parts (PW_OWNER_PARTS), where
 	 * that costs less */
 	uint32_t unowned;
+	/* why the last take() was refused, be it by the kernel or by a table that several namespaces have, or the own
+	 * one; "" when it was not. Want of memory is no such reason, nor is what is the matter with a table of somebody
+	 * else. */
+	struct pw_error failure;
 	/* NULL where namespaces have to be entered, and else: reads the list of all network namespaces of this host
 	 * from the outside, once a poll. Returns their inode numbers, valid until the next call, or NULL with an
 	 * error. */

@@ -12,6 +12,9 @@
 /* So many more sockets of which it is not known what they are may be bound. */
 #define SPARE_MORE 16
 
+/* Polls in a row that a backend is given: what is refused once may pass. */
+#define MOST_FAILURES 3
+
 /* --- life --- */
 
 struct pw_host *pw_host_new(void)
@@ -89,6 +92,7 @@ void pw_host_set_backend(struct pw_host *host, struct pw_backend *backend)
 {
 	host->backend->free(host->backend);
 	host->backend = backend;
+	host->failures = 0;
 	for (size_t i = 0; i < host->n; i++)
 		host->namespaces[i]->outside = NULL;
 }
@@ -115,6 +119,15 @@ int pw_host_compare_backend(struct pw_host *host, struct pw_error *err)
 	if (rc < 0)
 		pw_host_set_backend(host, pw_netlink_backend());
 	return rc;
+}
+
+bool pw_host_give_up_backend(struct pw_host *host, struct pw_error *why)
+{
+	if (host->failures < MOST_FAILURES)
+		return false;
+	*why = host->backend->failure;
+	pw_host_set_backend(host, pw_netlink_backend());
+	return true;
 }
 
 /* --- what is needed --- */
@@ -356,8 +369,10 @@ int pw_host_poll(struct pw_host *host)
 		pw_log(LOG_NOTICE, "all network namespaces are read at each poll again");
 	host->slow = host->turn != 0;
 	host->backend->unowned = host->options.unowned;
-	if (host->n_wanted > 0)
+	if (host->n_wanted > 0) {
 		take(host, host->wanted, host->n_wanted);
+		host->failures = host->backend->failure.text[0] != '\0' ? host->failures + 1 : 0;
+	}
 	for (size_t i = 0; i < host->n; i++)
 		pw_namespace_result(host->namespaces[i], &host->polls[i]);
 	return 0;

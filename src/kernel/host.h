@@ -63,6 +63,7 @@ struct pw_host {
 	uint64_t sockets, largest; /* of other namespaces: taken by this poll, and what one may have, by the last one */
 	struct pw_host_options options; /* of the next polls, for the caller to set */
 	struct pw_backend *backend;
+	uint32_t failures; /* polls in a row at which the backend was refused (struct pw_backend) */
 	struct pw_netns_list *others;
 	struct pw_owner_names *owner_names;
 };
@@ -81,6 +82,10 @@ void pw_host_set_backend(struct pw_host *host, struct pw_backend *backend);
 /* Between two polls: compares a take of the first namespace, which has been added, with one of netlink. Returns 0, or
  * -1 with an error when they deviate: then the backend is gone, and the next poll goes by netlink. */
 int pw_host_compare_backend(struct pw_host *host, struct pw_error *err);
+
+/* After a poll: whether its backend has been refused at three polls in a row, with the reason of the last one. Then it
+ * is gone, too, and the next poll goes by netlink. */
+bool pw_host_give_up_backend(struct pw_host *host, struct pw_error *why);
 
 /* For a poll: brings the namespaces in line with those that are there and wanted. */
 void pw_host_find(struct pw_host *host);

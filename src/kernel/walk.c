@@ -64,8 +64,12 @@ static int add_target(struct walk *walk, struct pw_namespace *ns)
 	struct walk_filter filter;
 	struct target *target;
 
-	if (net == NULL)
-		return pw_error_set(&ns->err, "BPF: the network namespace is not in the kernel's list");
+	if (net == NULL) {
+		pw_error_set(&ns->err, "BPF: the network namespace is not in the kernel's list");
+		if (ns->outside == NULL)
+			walk->backend.failure = ns->err;
+		return -1;
+	}
 	if (walk->n == WALK_NAMESPACES || !PW_ARRAY_ROOM(walk->targets, walk->room, walk->n + 1))
 		return pw_error_set(&ns->err, "out of memory");
 	filter = (struct walk_filter){.index = (uint32_t)walk->n,
@@ -158,6 +162,7 @@ static void take(struct pw_backend *backend, struct pw_namespace *const *wanted,
 	int rc;
 
 	walk->stats = (struct pw_walk_stats){0};
+	backend->failure.text[0] = '\0';
 	walk->bpf->bss->job.redone = walk->bpf->bss->job.seen = 0;
 	memset(walk->bpf->bss->counts, 0, sizeof(walk->bpf->bss->counts));
 	rc = pw_walk_list(walk, &err);
@@ -184,6 +189,8 @@ static void take(struct pw_backend *backend, struct pw_namespace *const *wanted,
 		wanted[i]->err = err;
 	if (rc == 0)
 		find_gone(walk, wanted, n);
+	else
+		backend->failure = err;
 }
 
 static void walk_free(struct pw_backend *backend)

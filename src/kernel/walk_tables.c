@@ -172,13 +172,19 @@ static uint64_t table_of(const struct walk_net *net, enum walk_pass pass, uint32
 /* A namespace may have tables of its own; what is the matter with them is no matter of others. */
 static void fail_table(struct walk *walk, enum walk_pass pass, uint64_t table, const struct pw_error *err)
 {
-	uint32_t mask;
+	const struct walk_bpf__bss *bss = walk->bpf->bss;
+	uint32_t mask, sharing = 0;
 
 	for (size_t i = 0; i < walk->n; i++)
 		if (table_of(walk->targets[i].net, pass, &mask) == table) {
 			walk->targets[i].failed = true;
 			walk->targets[i].ns->err = *err;
+			sharing += 2 * (walk->targets[i].ns->outside == NULL);
 		}
+	for (uint32_t i = 0; i < bss->job.nets; i++)
+		sharing += table_of(&bss->nets[i], pass, &mask) == table;
+	if (sharing > 1)
+		walk->backend.failure = *err;
 }
 
 int pw_walk_tables(struct walk *walk, enum walk_pass pass, struct pw_error *err)

@@ -4,6 +4,11 @@
  * Linked with --wrap into a portwatchd that is the same in everything else, so that the calls of our own code (not those of the
  * libraries) go through here. PW_FAULTS names a file of numbers, one for each fault below, which the test changes while the daemon
  * runs: tests/integration/faults.py. */
+#include <config.h>
+
+#ifdef HAVE_BPF
+#include <bpf/bpf.h>
+#endif
 #include <errno.h>
 #include <fcntl.h>
 #include <libmnl/libmnl.h>
@@ -30,6 +35,8 @@ enum fault {
 	FAULT_RECEIVE,       /* errno of receiving from one */
 	FAULT_DATAGRAM,      /* what becomes of a received datagram: enum damage */
 	FAULT_RECEIVES,      /* how many receives the last two concern, counted down; -1 = all */
+	FAULT_WALK,          /* errno of running a BPF program that walks */
+	FAULT_WALKS,         /* how many runs that concerns, counted down; -1 = all */
 	FAULT_PROC_NET,      /* errno of opening a file of /proc/net */
 	FAULT_SETTING,       /* errno of reading a sysctl */
 	FAULT_SETTING_TEXT,  /* the text that is read instead, one of texts[] */
@@ -188,6 +195,20 @@ ssize_t __wrap_recvmsg(int fd, struct msghdr *msg, int flags)
 	n = __real_recvmsg(fd, msg, flags);
 	return strike && n > 0 ? damaged((enum damage)damage, msg, n) : n;
 }
+
+/* --- BPF --- */
+
+#ifdef HAVE_BPF
+int __real_bpf_prog_test_run_opts(int fd, struct bpf_test_run_opts *options);
+int __wrap_bpf_prog_test_run_opts(int fd, struct bpf_test_run_opts *options);
+
+int __wrap_bpf_prog_test_run_opts(int fd, struct bpf_test_run_opts *options)
+{
+	if (get(FAULT_WALK) != 0 && strikes(FAULT_WALKS))
+		return -(int)get(FAULT_WALK);
+	return __real_bpf_prog_test_run_opts(fd, options);
+}
+#endif
 
 /* --- /proc --- */
 

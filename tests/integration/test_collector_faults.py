@@ -231,6 +231,37 @@ def test_a_walk_that_deviates_from_a_dump(scene):
     ends_well(daemon)
 
 
+def start_walking(scene, **options):
+    """Starts one that walks, once its walks have been found to be right."""
+    daemon = scene.keep(Walking, UNCOUNTED, **options)
+    if "sockets are read by BPF" not in daemon.log():
+        pytest.skip(f"no walk: {daemon.log()}")
+    scene.until(WEB, used=600, free=400, state="warning", basis="read")
+    scene.polls(2)  # the comparison comes after the first one
+    return daemon
+
+
+def test_walks_that_are_refused(scene):
+    """Twice is no matter. Three times in a row, and sockets are read by netlink, which the log has with the reason: nothing is told of
+    that, and the numbers are those of now."""
+    daemon = start_walking(scene, interval=INTERVAL)
+    for errors in (2, 4):
+        daemon.faults.set(walk=errno.EIO, walks=2)
+        eventually(lambda: daemon.faults.get("walks") == 0)
+        scene.polls(2)
+        assert scene.manager.get("pwPollErrors") == errors
+    scene.load.connect(5, HERE, 8080)
+    scene.until(WEB, used=605, basis="read")
+    daemon.faults.set(walk=errno.EIO, walks=-1)
+    eventually(lambda: "sockets are read by netlink: BPF: list_namespaces: Input/output error" in daemon.log())
+    scene.load.connect(5, HERE, 8080)
+    row = scene.until(WEB, used=610, free=390, state="warning")
+    assert row["pwPoolBasis"] in ("inferred", "probed")
+    assert scene.manager.get("pwPollErrors") == 7
+    assert scene.crossings() == [(WEB, "normal", "warning")]
+    ends_well(daemon)
+
+
 # --- descriptors and memory --------------------------------------------------------------------------------------------
 
 
