@@ -271,7 +271,7 @@ static void set_host_options(struct pw_collector *collector)
 	const struct pw_config *config = collector->config;
 	const char *reason = "";
 	/* what does not read other namespaces from the outside needs a privilege; without it each of them would fail at
-	 * every poll: then only the own one is watched, and that is said once */
+	 * every poll: then only the own one is watched, and the log says so */
 	const bool wanted = config->namespaces.all || config->namespaces.n_names > 0;
 	const bool confined = wanted && !collector->walks && !pw_netns_available(&reason);
 

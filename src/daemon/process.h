@@ -13,7 +13,7 @@
  * whether it runs. Returns -1 with an error when it can't fork. */
 int pw_detach(struct pw_error *err);
 
-/* Tells the parent the exit status and, with status 0, lets go of the terminal. */
+/* Tells the parent the exit status and, with status 0, detaches from the terminal. */
 void pw_detach_done(int fd, int status);
 
 /* What has to work after root is given up. */

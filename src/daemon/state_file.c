@@ -30,7 +30,7 @@ struct pw_state_file {
 	pw_state_file_done *done;
 	void *context;
 	bool writing, ending;
-	bool failed; /* the last text could not be written: said once; of the thread alone */
+	bool failed; /* the last text could not be written, and the log says so; of the thread alone */
 };
 
 /* --- the thread --- */

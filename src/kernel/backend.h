@@ -37,10 +37,9 @@ struct pw_backend {
 	enum pw_read_status (*settings)(struct pw_backend *backend, struct pw_namespace *ns);
 	/* The name of an interface in it; false when there is none. */
 	bool (*interface)(struct pw_backend *backend, struct pw_namespace *ns, uint32_t ifindex, char name[16]);
-	/* Takes the sockets with a local port in ns->range: from pw_census_begin() to pw_census_finish() of
-	 * ns->census, with all that is known about ports. Sets ns->taken, or ns->err, and ns->udp_failed with
-	 * ns->err where UDP alone could not be had; adds what it cost to ns->stats. ns->unowned gets the parts that it
-	 * left out. */
+	/* Takes the sockets with a local port in ns->range: from pw_census_begin() to pw_census_finish() of ns->census,
+	 * with all that is known about ports. Sets ns->taken, or ns->err, and ns->udp_failed with ns->err where UDP
+	 * alone could not be had; adds what it cost to ns->stats. ns->unowned gets the parts that it left out. */
 	void (*take)(struct pw_backend *backend, struct pw_namespace *const *wanted, size_t n);
 	void (*free)(struct pw_backend *backend);
 };

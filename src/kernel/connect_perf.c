@@ -340,7 +340,7 @@ void pw_connect_perf_free(struct pw_connect_perf *perf)
 	free(perf);
 }
 
-/* Reads the counters, and lets go of those that do not run any more or whose CPU has gone. CPUs with a counter are
+/* Reads the counters, and closes those that no longer run or whose CPU has gone. CPUs with a counter are
  * taken out of `missing`, which begins as the CPUs that are online. */
 static void read_all(struct pw_connect_perf *perf, struct pw_cpus *missing)
 {

@@ -42,7 +42,7 @@ int pw_connect_perf_poll(struct pw_connect_perf *perf, uint64_t *counted, struct
 int pw_connect_perf_poll_cpus(
 	struct pw_connect_perf *perf, const char *online, uint64_t *counted, struct pw_error *err);
 
-/* Lets go of all counters. Returns what was counted. */
+/* Closes all counters. Returns what was counted. */
 uint64_t pw_connect_perf_stop(struct pw_connect_perf *perf);
 
 /* Becomes readable when a counter counts; -1 = never. */

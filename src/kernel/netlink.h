@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* netlink.h: the backend that needs no privilege: inet_diag dumps, or /proc/net where there is no inet_diag
  *
- * One dump gives every TCP socket, of both families and all states, also those that are only bound, unless
- * struct pw_bind_table says that there are none; two give UDP. Where ports are in doubt it asks which sockets are bound
- * to explicit ports (the not-AUTO pass), and the allocator. A dump that was interrupted or inconsistent is done again,
- * at most 3 times. */
+ * One dump gives every TCP socket, of both families and all states, also those that are only bound, unless struct
+ * pw_bind_table says that there are none; two give UDP. Where ports are in doubt it asks which sockets are bound to
+ * explicit ports (the not-AUTO pass), and the allocator. A dump that was interrupted or inconsistent is done again, at
+ * most 3 times. */
 #ifndef PW_KERNEL_NETLINK_H
 #define PW_KERNEL_NETLINK_H
 

@@ -8,7 +8,7 @@
 /* Further pools in trouble that are named below the first line. */
 #define MAX_FURTHER 10
 
-/* What the pools in sight come to. */
+/* What the selected pools come to. */
 struct result {
 	const struct pw_pool_row *worst; /* NULL without any pool */
 	enum pw_check_status status;
@@ -123,7 +123,7 @@ static void print_performance(FILE *out, const struct result *result, const stru
 	const struct pw_pool_row *row = result->worst != NULL ? result->worst : &none;
 	const struct pw_pool_counts *counts = &row->counts;
 
-	/* where no pool is in sight, the numbers of one without sockets: graphs then go on at their lowest */
+	/* without any pool, the numbers of one without sockets: graphs then go on at their lowest */
 	if (snapshot->n_namespaces > 0) {
 		none.counts.capacity = snapshot->namespaces[0].capacity;
 		none.counts.blocked = snapshot->namespaces[0].blocked;

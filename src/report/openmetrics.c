@@ -157,7 +157,7 @@ static void print_metric(FILE *out, struct rows *rows, const struct pw_field *fi
 		else if (field->syntax == PW_SYNTAX_DATE)
 			fprintf(out, "%lld.%03ld\n", (long long)value.date.tv_sec, value.date.tv_nsec / 1000000);
 		else if (unit->name != NULL && strcmp(unit->name, "seconds") == 0 && value.number == UINT32_MAX)
-			fputs("+Inf\n", out); /* not in sight, never */
+			fputs("+Inf\n", out); /* not foreseen, or never */
 		else
 			fprintf(out, "%.10g\n", (double)value.number * unit->factor);
 	}
