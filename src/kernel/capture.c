@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
+
 /* A poll of two million sockets is some 250 MB; what is larger is not ours. */
 #define FILE_MAX ((size_t)1 << 30)
 #define BYTE_ORDER_MARK 0x01020304u
@@ -275,23 +277,17 @@ int pw_capture_input(struct pw_input *input, void *data, size_t len, struct pw_e
 /* The whole file in memory from malloc(); NULL with errno. */
 static void *read_file(FILE *file, size_t *len)
 {
-	size_t size = 0, n;
-	char *data = NULL, *larger;
+	size_t room = 0;
+	char *data = NULL;
 
-	*len = 0;
-	do {
-		size = size == 0 ? 65536 : size * 2;
-		larger = size <= FILE_MAX ? realloc(data, size) : NULL;
-		if (larger == NULL) {
-			errno = size <= FILE_MAX ? ENOMEM : EFBIG;
-			break;
+	for (*len = 0; *len == room && !ferror(file); *len += fread(data + *len, 1, room - *len, file))
+		if (room >= FILE_MAX || !PW_ARRAY_ROOM(data, room, room + 65536)) {
+			free(data);
+			errno = room >= FILE_MAX ? EFBIG : ENOMEM;
+			return NULL;
 		}
-		data = larger;
-		n = fread(data + *len, 1, size - *len, file);
-		*len += n;
-		if (*len < size && !ferror(file))
-			return data;
-	} while (!ferror(file));
+	if (!ferror(file))
+		return data;
 	free(data);
 	return NULL;
 }

@@ -188,23 +188,23 @@ int pw_conntrack_parse_stats(const struct nlmsghdr *message, struct pw_conntrack
 
 /* --- dumps --- */
 
-static enum pw_step take_entry(const struct pw_dump *dump, const struct nlmsghdr *message)
+static enum pw_dump_status take_entry(const struct pw_dump *dump, const struct nlmsghdr *message)
 {
 	struct pw_conntrack_entry entry;
 	int rc = pw_conntrack_parse(message, &entry);
 
 	if (rc < 0)
-		return pw_dump_stop(dump, PW_STEP_AGAIN, "malformed message");
+		return pw_dump_stop(dump, PW_DUMP_AGAIN, "malformed message");
 	if (rc > 0 && pw_snat_add(dump->context, &entry) < 0)
-		return pw_dump_stop(dump, PW_STEP_FAILED, "out of memory");
-	return PW_STEP_MORE;
+		return pw_dump_stop(dump, PW_DUMP_FAILED, "out of memory");
+	return PW_DUMP_MORE;
 }
 
-static enum pw_step take_stats(const struct pw_dump *dump, const struct nlmsghdr *message)
+static enum pw_dump_status take_stats(const struct pw_dump *dump, const struct nlmsghdr *message)
 {
 	if (pw_conntrack_parse_stats(message, dump->context) < 0)
-		return pw_dump_stop(dump, PW_STEP_AGAIN, "malformed message");
-	return PW_STEP_MORE;
+		return pw_dump_stop(dump, PW_DUMP_AGAIN, "malformed message");
+	return PW_DUMP_MORE;
 }
 
 static enum pw_dump_status run(
@@ -213,7 +213,7 @@ static enum pw_dump_status run(
 	alignas(struct nlmsghdr) uint8_t request[PW_CONNTRACK_REQUEST_MAX];
 	size_t len = pw_conntrack_request(stream, request);
 
-	return pw_dump_status(pw_dump_run(dump, input, stream, request, len, take));
+	return pw_dump_run(dump, input, stream, request, len, take);
 }
 
 enum pw_dump_status pw_conntrack_dump(

@@ -241,15 +241,15 @@ struct target {
 	struct layout layouts[LAYOUTS];
 };
 
-static inline enum pw_step take_socket(const struct pw_dump *dump, const struct nlmsghdr *message)
+static inline enum pw_dump_status take_socket(const struct pw_dump *dump, const struct nlmsghdr *message)
 {
 	struct target *target = dump->context;
 
 	if (parse(message, target->protocol, target->layouts, pw_batch_next(target->batch)) < 0)
-		return pw_dump_stop(dump, PW_STEP_AGAIN, "malformed message");
+		return pw_dump_stop(dump, PW_DUMP_AGAIN, "malformed message");
 	if (pw_batch_push(target->batch) < 0)
-		return pw_dump_stop(dump, PW_STEP_FAILED, "out of memory");
-	return PW_STEP_MORE;
+		return pw_dump_stop(dump, PW_DUMP_FAILED, "out of memory");
+	return PW_DUMP_MORE;
 }
 
 enum pw_dump_status pw_inet_diag_dump(struct pw_input *input, enum pw_stream stream, uint16_t low, uint16_t high,
@@ -265,9 +265,9 @@ enum pw_dump_status pw_inet_diag_dump(struct pw_input *input, enum pw_stream str
 		.stats = stats,
 		.err = err};
 	size_t len = pw_inet_diag_request(stream, low, high, request);
-	enum pw_step step = pw_dump_run(&dump, input, stream, request, len, take_socket);
+	enum pw_dump_status status = pw_dump_run(&dump, input, stream, request, len, take_socket);
 
 	if (pw_batch_flush(batch) < 0)
-		step = pw_dump_stop(&dump, PW_STEP_FAILED, "out of memory");
-	return pw_dump_status(step);
+		status = pw_dump_stop(&dump, PW_DUMP_FAILED, "out of memory");
+	return status;
 }

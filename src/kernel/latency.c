@@ -148,10 +148,6 @@ void pw_latency_answer(struct pw_latency *latency, struct pw_question *questions
 		return;
 	if (wanted == 0 && latency->attached)
 		latency_bpf__detach(latency->bpf);
-	else if (wanted > 0 && !latency->attached)
-		attach(latency);
-	if (latency->bpf == NULL)
-		return;
 	latency->attached = latency->attached && wanted > 0;
 	for (size_t i = 0; i < n && latency->attached; i++)
 		if (questions[i].wants_measured)

@@ -95,29 +95,21 @@ static int read_number(struct pw_input *input, enum pw_stream stream, uint32_t m
 	return pw_sysctl_parse_number(text, max, number) == 0 ? 0 : refuse(err, stream, text);
 }
 
-static int parse_reserved(ssize_t n, const char *text, struct pw_portset *ports, struct pw_error *err)
-{
-	pw_portset_clear(ports);
-	if (n == -ENOENT)
-		return 0;
-	if (n < 0)
-		return read_failed(err, PW_STREAM_RESERVED, n);
-	return pw_sysctl_parse_ports(text, ports) == 0 ? 0 : refuse(err, PW_STREAM_RESERVED, text);
-}
-
 static int read_reserved(struct pw_input *input, struct pw_portset *ports, struct pw_error *err)
 {
-	char text[TEXT_SIZE], *large;
-	ssize_t n = pw_input_text(input, PW_STREAM_RESERVED, text, sizeof(text));
-	int rc;
+	char small[TEXT_SIZE], *large = NULL, *text = small;
+	ssize_t n = pw_input_text(input, PW_STREAM_RESERVED, small, sizeof(small));
+	int rc = 0;
 
-	if (n != -ENOBUFS)
-		return parse_reserved(n, text, ports, err);
-	large = malloc(TEXT_SIZE_MAX);
-	if (large == NULL)
-		return read_failed(err, PW_STREAM_RESERVED, -ENOMEM);
-	n = pw_input_text(input, PW_STREAM_RESERVED, large, TEXT_SIZE_MAX);
-	rc = parse_reserved(n, large, ports, err);
+	if (n == -ENOBUFS) {
+		text = large = malloc(TEXT_SIZE_MAX);
+		n = large != NULL ? pw_input_text(input, PW_STREAM_RESERVED, large, TEXT_SIZE_MAX) : -ENOMEM;
+	}
+	pw_portset_clear(ports);
+	if (n < 0 && n != -ENOENT)
+		rc = read_failed(err, PW_STREAM_RESERVED, n);
+	else if (n >= 0 && pw_sysctl_parse_ports(text, ports) < 0)
+		rc = refuse(err, PW_STREAM_RESERVED, text);
 	free(large);
 	return rc;
 }

@@ -155,40 +155,36 @@ static struct pw_address address_of(const char *text)
 	return address;
 }
 
-static int by_name(const void *a, const void *b, void *pools)
+static int by_name(const void *a, const void *b)
 {
-	const struct pw_pool_row *rows = pools;
+	const struct pw_pool_row *const *x = a, *const *y = b;
 
-	return strcmp(rows[*(const uint32_t *)a].name, rows[*(const uint32_t *)b].name);
+	return strcmp((*x)->name, (*y)->name);
 }
 
 /* The alarms name their pools: finds them, and leaves out those that are not there. */
-static size_t place_alarms(struct pw_arena *arena, struct pw_pool_row *pools, size_t n_pools,
+static size_t place_alarms(struct pw_arena *arena, const struct pw_pool_row *pools, size_t n_pools,
 	struct pw_alarm_row *alarms, size_t n_alarms, const json_t *array)
 {
-	uint32_t *order = n_alarms > 0 && n_pools > 0 ? pw_arena_array(arena, n_pools, sizeof(*order)) : NULL;
+	const struct pw_pool_row **sorted = n_alarms > 0 && n_pools > 0
+		? pw_arena_array(arena, n_pools, sizeof(*sorted))
+		: NULL;
 	size_t kept = 0;
 
-	for (size_t i = 0; order != NULL && i < n_pools; i++)
-		order[i] = (uint32_t)i;
-	if (order != NULL)
-		qsort_r(order, n_pools, sizeof(*order), by_name, pools);
-	for (size_t i = 0; order != NULL && i < n_alarms; i++) {
+	if (sorted == NULL)
+		return 0;
+	for (size_t i = 0; i < n_pools; i++)
+		sorted[i] = &pools[i];
+	qsort(sorted, n_pools, sizeof(*sorted), by_name);
+	for (size_t i = 0; i < n_alarms; i++) {
 		const char *name = json_string_value(json_object_get(json_array_get(array, i), "poolName"));
-		size_t low = 0, high = n_pools;
+		const struct pw_pool_row row = {.name = name}, *key = &row, **found;
 
-		while (name != NULL && low < high) {
-			size_t middle = low + (high - low) / 2;
-
-			if (strcmp(pools[order[middle]].name, name) < 0)
-				low = middle + 1;
-			else
-				high = middle;
-		}
-		if (name == NULL || low == n_pools || strcmp(pools[order[low]].name, name) != 0)
+		found = name != NULL ? bsearch(&key, sorted, n_pools, sizeof(*sorted), by_name) : NULL;
+		if (found == NULL)
 			continue;
 		alarms[kept] = alarms[i];
-		alarms[kept++].pool = order[low];
+		alarms[kept++].pool = (uint32_t)(*found - pools);
 	}
 	return kept;
 }

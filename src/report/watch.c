@@ -78,26 +78,19 @@ static void handle_signal(struct watch *w)
 	if (read(w->signals, &info, sizeof(info)) != (ssize_t)sizeof(info))
 		return;
 	switch (info.ssi_signo) {
-	case SIGWINCH:
-	case SIGCONT:
-		if (!w->redraw)
-			break;
-		/* who stopped us from outside may have changed the terminal meanwhile */
-		if (info.ssi_signo == SIGCONT) {
-			pw_terminal_leave();
-			pw_terminal_enter();
-		}
-		pw_terminal_resize(&w->view);
-		w->quit = draw(w) < 0;
-		break;
 	case SIGTSTP:
-		/* the shell gets the terminal, and gives it back when it lets us go on */
-		if (w->redraw)
+	case SIGCONT:
+	case SIGWINCH:
+		/* the shell gets the terminal, and gives it back when it lets us go on; who stopped us from outside may have
+		 * changed it meanwhile */
+		if (w->redraw && info.ssi_signo != SIGWINCH)
 			pw_terminal_leave();
-		raise(SIGSTOP);
+		if (info.ssi_signo == SIGTSTP)
+			raise(SIGSTOP);
 		if (!w->redraw)
 			break;
-		pw_terminal_enter();
+		if (info.ssi_signo != SIGWINCH)
+			pw_terminal_enter();
 		pw_terminal_resize(&w->view);
 		w->quit = draw(w) < 0;
 		break;
