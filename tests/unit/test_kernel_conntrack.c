@@ -301,6 +301,21 @@ static void stop(struct case_ *c)
 	fake_free(c->fake);
 }
 
+static int setup(void **state)
+{
+	static struct case_ c;
+
+	*state = &c;
+	start(&c);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	stop(*state);
+	return 0;
+}
+
 static void poll_after(struct case_ *c, uint32_t ms)
 {
 	c->now_ms += ms;
@@ -325,206 +340,180 @@ static uint32_t used(const struct case_ *c)
 
 static void test_dumps_on_its_interval(void **state)
 {
-	struct case_ c;
+	struct case_ *c = *state;
 
-	(void)state;
-	start(&c);
-	fake_text(c.fake, PW_STREAM_CONNTRACK_COUNT, "4\n");
-	script_failures(c.fake, 0);
-	script_entries(c.fake, 4);
-	script_entries(c.fake, 5);
-	poll_after(&c, 0);
-	assert_int_equal(c.poll->status, PW_SOURCE_COUNTING);
-	assert_true(c.poll->fresh);
-	assert_int_equal(used(&c), 4);
-	assert_int_equal(c.fake->closed, c.fake->total_opened);
-	poll_after(&c, 59000);
-	assert_false(c.poll->fresh);
-	assert_int_equal(used(&c), 4);
-	assert_int_equal(dumps(&c), 1);
-	poll_after(&c, 2000);
-	assert_true(c.poll->fresh);
-	assert_int_equal(used(&c), 5);
-	assert_int_equal(c.poll->failures, 0);
-	stop(&c);
+	fake_text(c->fake, PW_STREAM_CONNTRACK_COUNT, "4\n");
+	script_failures(c->fake, 0);
+	script_entries(c->fake, 4);
+	script_entries(c->fake, 5);
+	poll_after(c, 0);
+	assert_int_equal(c->poll->status, PW_SOURCE_COUNTING);
+	assert_true(c->poll->fresh);
+	assert_int_equal(used(c), 4);
+	assert_int_equal(c->fake->closed, c->fake->total_opened);
+	poll_after(c, 59000);
+	assert_false(c->poll->fresh);
+	assert_int_equal(used(c), 4);
+	assert_int_equal(dumps(c), 1);
+	poll_after(c, 2000);
+	assert_true(c->poll->fresh);
+	assert_int_equal(used(c), 5);
+	assert_int_equal(c->poll->failures, 0);
 }
 
 static void test_dumps_at_once_when_packets_find_no_entry(void **state)
 {
-	struct case_ c;
+	struct case_ *c = *state;
 
-	(void)state;
-	start(&c);
-	fake_text(c.fake, PW_STREAM_CONNTRACK_COUNT, "4\n");
-	script_failures(c.fake, 7); /* before our time */
-	script_failures(c.fake, 7);
-	script_failures(c.fake, 10);
-	script_entries(c.fake, 4);
-	poll_after(&c, 0);
-	poll_after(&c, 1000);
-	assert_int_equal(dumps(&c), 1);
-	assert_int_equal(c.poll->failures, 0);
-	poll_after(&c, 1000);
-	assert_int_equal(dumps(&c), 2);
-	assert_int_equal(c.poll->failures, 3);
+	fake_text(c->fake, PW_STREAM_CONNTRACK_COUNT, "4\n");
+	script_failures(c->fake, 7); /* before our time */
+	script_failures(c->fake, 7);
+	script_failures(c->fake, 10);
+	script_entries(c->fake, 4);
+	poll_after(c, 0);
+	poll_after(c, 1000);
+	assert_int_equal(dumps(c), 1);
+	assert_int_equal(c->poll->failures, 0);
+	poll_after(c, 1000);
+	assert_int_equal(dumps(c), 2);
+	assert_int_equal(c->poll->failures, 3);
 	/* unless dumps would then take too much of the time */
-	c.watch.took_ms = 1000;
-	script_failures(c.fake, 11);
-	poll_after(&c, 19000);
-	assert_int_equal(c.poll->failures, 4);
-	assert_int_equal(dumps(&c), 2);
+	c->watch.took_ms = 1000;
+	script_failures(c->fake, 11);
+	poll_after(c, 19000);
+	assert_int_equal(c->poll->failures, 4);
+	assert_int_equal(dumps(c), 2);
 	/* the kernel's counters began anew */
-	script_failures(c.fake, 2);
-	poll_after(&c, 100);
-	assert_int_equal(c.poll->failures, 6);
-	stop(&c);
+	script_failures(c->fake, 2);
+	poll_after(c, 100);
+	assert_int_equal(c->poll->failures, 6);
 }
 
 static void test_few_entries_need_no_dump(void **state)
 {
-	struct case_ c;
+	struct case_ *c = *state;
 
-	(void)state;
-	start(&c);
-	fake_text(c.fake, PW_STREAM_CONNTRACK_COUNT, "2\n");
-	script_failures(c.fake, 0);
-	script_entries(c.fake, 2);
-	poll_after(&c, 0);
-	assert_int_equal(c.poll->status, PW_SOURCE_COUNTING);
-	assert_true(c.poll->fresh);
-	assert_int_equal(used(&c), 0);
-	assert_int_equal(dumps(&c), 0);
-	c.options.floor = 1; /* there is a row that needs numbers */
-	poll_after(&c, 60000);
-	assert_int_equal(used(&c), 2);
-	assert_int_equal(dumps(&c), 1);
-	stop(&c);
+	fake_text(c->fake, PW_STREAM_CONNTRACK_COUNT, "2\n");
+	script_failures(c->fake, 0);
+	script_entries(c->fake, 2);
+	poll_after(c, 0);
+	assert_int_equal(c->poll->status, PW_SOURCE_COUNTING);
+	assert_true(c->poll->fresh);
+	assert_int_equal(used(c), 0);
+	assert_int_equal(dumps(c), 0);
+	c->options.floor = 1; /* there is a row that needs numbers */
+	poll_after(c, 60000);
+	assert_int_equal(used(c), 2);
+	assert_int_equal(dumps(c), 1);
 }
 
 static void test_off(void **state)
 {
-	struct case_ c;
+	struct case_ *c = *state;
 
-	(void)state;
-	start(&c);
-	fake_text(c.fake, PW_STREAM_CONNTRACK_COUNT, "4\n");
-	script_failures(c.fake, 0);
-	script_entries(c.fake, 4);
-	poll_after(&c, 0);
-	c.options.n = 0;
-	poll_after(&c, 1000);
-	assert_null(c.poll);
-	assert_int_equal(c.fake->total_opened, 4);
-	stop(&c);
+	fake_text(c->fake, PW_STREAM_CONNTRACK_COUNT, "4\n");
+	script_failures(c->fake, 0);
+	script_entries(c->fake, 4);
+	poll_after(c, 0);
+	c->options.n = 0;
+	poll_after(c, 1000);
+	assert_null(c->poll);
+	assert_int_equal(c->fake->total_opened, 4);
 }
 
 /* The size of the table is for everybody, whether translated addresses are watched or not. */
 static void test_size(void **state)
 {
-	struct case_ c;
+	struct case_ *c = *state;
 
-	(void)state;
-	start(&c);
-	fake_text(c.fake, PW_STREAM_CONNTRACK_COUNT, "4\n");
-	c.options.n = 0;
-	c.options.size = true;
-	poll_after(&c, 0);
-	assert_null(c.poll);
-	assert_int_equal(c.watch.counts.entries, 4);
-	assert_int_equal(c.watch.counts.maximum, 1000);
-	assert_int_equal(c.fake->total_opened, 2);
-	stop(&c);
+	fake_text(c->fake, PW_STREAM_CONNTRACK_COUNT, "4\n");
+	c->options.n = 0;
+	c->options.size = true;
+	poll_after(c, 0);
+	assert_null(c->poll);
+	assert_int_equal(c->watch.counts.entries, 4);
+	assert_int_equal(c->watch.counts.maximum, 1000);
+	assert_int_equal(c->fake->total_opened, 2);
 }
 
 static void test_packets_that_find_the_table_full(void **state)
 {
-	struct case_ c;
+	struct case_ *c = *state;
 
-	(void)state;
-	start(&c);
-	fake_text(c.fake, PW_STREAM_CONNTRACK_COUNT, "4\n");
-	script_stats(c.fake, 3, 5); /* before our time */
-	script_entries(c.fake, 4);
-	poll_after(&c, 0);
-	assert_int_equal(c.watch.counts.drops, 0);
-	script_stats(c.fake, 4, 12);
-	poll_after(&c, 1000);
-	assert_int_equal(c.watch.counts.drops, 7);
-	assert_int_equal(c.watch.counts.failures, 1);
-	script_stats(c.fake, 0, 2); /* began anew */
-	poll_after(&c, 1000);
-	assert_int_equal(c.watch.counts.drops, 9);
-	stop(&c);
+	fake_text(c->fake, PW_STREAM_CONNTRACK_COUNT, "4\n");
+	script_stats(c->fake, 3, 5); /* before our time */
+	script_entries(c->fake, 4);
+	poll_after(c, 0);
+	assert_int_equal(c->watch.counts.drops, 0);
+	script_stats(c->fake, 4, 12);
+	poll_after(c, 1000);
+	assert_int_equal(c->watch.counts.drops, 7);
+	assert_int_equal(c->watch.counts.failures, 1);
+	script_stats(c->fake, 0, 2); /* began anew */
+	poll_after(c, 1000);
+	assert_int_equal(c->watch.counts.drops, 9);
 }
 
 static void test_unavailable(void **state)
 {
-	struct case_ c;
+	struct case_ *c = *state;
 
-	(void)state;
-	start(&c); /* a stream without a script is ENOENT */
-	poll_after(&c, 0);
-	assert_int_equal(c.poll->status, PW_SOURCE_UNAVAILABLE);
-	assert_string_equal(c.poll->reason, "the kernel has no connection tracking here (nf_conntrack)");
-	fake_text(c.fake, PW_STREAM_CONNTRACK_COUNT, "4\n");
-	fake_fail(c.fake, PW_STREAM_DUMP_CONNTRACK_STATS, EPERM);
-	poll_after(&c, 1000);
-	assert_int_equal(c.poll->status, PW_SOURCE_UNAVAILABLE);
-	assert_string_equal(c.poll->reason,
+	/* a stream without a script is ENOENT */
+	poll_after(c, 0);
+	assert_int_equal(c->poll->status, PW_SOURCE_UNAVAILABLE);
+	assert_string_equal(c->poll->reason, "the kernel has no connection tracking here (nf_conntrack)");
+	fake_text(c->fake, PW_STREAM_CONNTRACK_COUNT, "4\n");
+	fake_fail(c->fake, PW_STREAM_DUMP_CONNTRACK_STATS, EPERM);
+	poll_after(c, 1000);
+	assert_int_equal(c->poll->status, PW_SOURCE_UNAVAILABLE);
+	assert_string_equal(c->poll->reason,
 		"dump of the connection tracking counters: Operation not permitted (it needs CAP_NET_ADMIN)");
-	assert_false(c.poll->fresh);
-	stop(&c);
-	start(&c);
-	fake_text(c.fake, PW_STREAM_CONNTRACK_COUNT, "many\n");
-	poll_after(&c, 0);
-	assert_string_equal(c.poll->reason, "net.netfilter.nf_conntrack_count: not understood: 'many\n'");
-	stop(&c);
+	assert_false(c->poll->fresh);
+	stop(c);
+	start(c);
+	fake_text(c->fake, PW_STREAM_CONNTRACK_COUNT, "many\n");
+	poll_after(c, 0);
+	assert_string_equal(c->poll->reason, "net.netfilter.nf_conntrack_count: not understood: 'many\n'");
 }
 
 static void test_dump_is_made_again(void **state)
 {
-	struct case_ c;
+	struct case_ *c = *state;
 
-	(void)state;
-	start(&c);
-	fake_text(c.fake, PW_STREAM_CONNTRACK_COUNT, "4\n");
-	script_failures(c.fake, 0);
-	fake_fail(c.fake, PW_STREAM_DUMP_CONNTRACK, EBUSY);
-	script_entries(c.fake, 4);
-	poll_after(&c, 0);
-	assert_true(c.poll->fresh);
-	assert_int_equal(used(&c), 4);
-	stop(&c);
+	fake_text(c->fake, PW_STREAM_CONNTRACK_COUNT, "4\n");
+	script_failures(c->fake, 0);
+	fake_fail(c->fake, PW_STREAM_DUMP_CONNTRACK, EBUSY);
+	script_entries(c->fake, 4);
+	poll_after(c, 0);
+	assert_true(c->poll->fresh);
+	assert_int_equal(used(c), 4);
 }
 
 /* What a failed dump left behind is not shown, and the next poll tries again without waiting for the interval. */
 static void test_failed_dump(void **state)
 {
 	struct datagram broken = {.len = 0};
-	struct case_ c;
+	struct case_ *c = *state;
 
-	(void)state;
-	start(&c);
-	fake_text(c.fake, PW_STREAM_CONNTRACK_COUNT, "4\n");
-	script_failures(c.fake, 0);
+	fake_text(c->fake, PW_STREAM_CONNTRACK_COUNT, "4\n");
+	script_failures(c->fake, 0);
 	put_entry(&broken, 2000);
 	datagram_put(&broken, TYPE_ENTRY, NLM_F_MULTI, "", 1);
 	for (int i = 0; i < 4; i++)
-		fake_dump(c.fake, PW_STREAM_DUMP_CONNTRACK, &broken);
-	script_entries(c.fake, 4);
-	poll_after(&c, 0);
-	assert_int_equal(c.poll->status, PW_SOURCE_UNAVAILABLE);
-	assert_false(c.poll->fresh);
-	assert_string_equal(c.poll->reason, "dump of the connection tracking table: malformed message");
-	assert_int_equal(dumps(&c), 4);
-	c.watch.took_ms = 100;
-	poll_after(&c, 1000);
-	assert_int_equal(c.poll->status, PW_SOURCE_UNAVAILABLE); /* a dump takes too long for that */
-	c.watch.took_ms = 1;
-	poll_after(&c, 1000);
-	assert_int_equal(c.poll->status, PW_SOURCE_COUNTING);
-	assert_int_equal(used(&c), 4);
-	stop(&c);
+		fake_dump(c->fake, PW_STREAM_DUMP_CONNTRACK, &broken);
+	script_entries(c->fake, 4);
+	poll_after(c, 0);
+	assert_int_equal(c->poll->status, PW_SOURCE_UNAVAILABLE);
+	assert_false(c->poll->fresh);
+	assert_string_equal(c->poll->reason, "dump of the connection tracking table: malformed message");
+	assert_int_equal(dumps(c), 4);
+	c->watch.took_ms = 100;
+	poll_after(c, 1000);
+	assert_int_equal(c->poll->status, PW_SOURCE_UNAVAILABLE); /* a dump takes too long for that */
+	c->watch.took_ms = 1;
+	poll_after(c, 1000);
+	assert_int_equal(c->poll->status, PW_SOURCE_COUNTING);
+	assert_int_equal(used(c), 4);
 }
 
 int main(void)
@@ -534,15 +523,15 @@ int main(void)
 		cmocka_unit_test(test_recorded_counters),
 		cmocka_unit_test(test_broken_entries),
 		cmocka_unit_test(test_requests),
-		cmocka_unit_test(test_dumps_on_its_interval),
-		cmocka_unit_test(test_dumps_at_once_when_packets_find_no_entry),
-		cmocka_unit_test(test_few_entries_need_no_dump),
-		cmocka_unit_test(test_off),
-		cmocka_unit_test(test_size),
-		cmocka_unit_test(test_packets_that_find_the_table_full),
-		cmocka_unit_test(test_unavailable),
-		cmocka_unit_test(test_dump_is_made_again),
-		cmocka_unit_test(test_failed_dump),
+		cmocka_unit_test_setup_teardown(test_dumps_on_its_interval, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_dumps_at_once_when_packets_find_no_entry, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_few_entries_need_no_dump, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_off, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_size, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_packets_that_find_the_table_full, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_unavailable, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_dump_is_made_again, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_failed_dump, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -44,58 +44,25 @@ static void expect_table(const struct fixture *f, struct pw_view view, const cha
 
 static const struct pw_view at_80 = {.width = 80, .unicode = true, .fine_bars = true};
 
-static void test_80_columns(void **state)
+static void test_views(void **state)
 {
+	static const struct {
+		struct pw_view view;
+		const char *golden;
+	} cases[] = {
+		{{.width = 80, .unicode = true, .fine_bars = true}, "table-80.txt"},
+		{{.width = 200, .unicode = true, .fine_bars = true}, "table-200.txt"},
+		{{.width = 80}, "table-ascii.txt"},
+		{{.width = 80, .unicode = true, .colour = true}, "table-console.txt"}, /* of Linux */
+		{{.unicode = true}, "table-piped.txt"},
+	};
 	struct fixture f;
 
 	(void)state;
 	fixture_busy(&f);
 	fixture_close(&f, NULL);
-	expect_table(&f, at_80, "table-80.txt");
-	fixture_free(&f);
-}
-
-static void test_200_columns(void **state)
-{
-	struct fixture f;
-
-	(void)state;
-	fixture_busy(&f);
-	fixture_close(&f, NULL);
-	expect_table(&f, (struct pw_view){.width = 200, .unicode = true, .fine_bars = true}, "table-200.txt");
-	fixture_free(&f);
-}
-
-static void test_ascii(void **state)
-{
-	struct fixture f;
-
-	(void)state;
-	fixture_busy(&f);
-	fixture_close(&f, NULL);
-	expect_table(&f, (struct pw_view){.width = 80}, "table-ascii.txt");
-	fixture_free(&f);
-}
-
-static void test_linux_console(void **state)
-{
-	struct fixture f;
-
-	(void)state;
-	fixture_busy(&f);
-	fixture_close(&f, NULL);
-	expect_table(&f, (struct pw_view){.width = 80, .unicode = true, .colour = true}, "table-console.txt");
-	fixture_free(&f);
-}
-
-static void test_piped(void **state)
-{
-	struct fixture f;
-
-	(void)state;
-	fixture_busy(&f);
-	fixture_close(&f, NULL);
-	expect_table(&f, (struct pw_view){.unicode = true}, "table-piped.txt");
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		expect_table(&f, cases[i].view, cases[i].golden);
 	fixture_free(&f);
 }
 
@@ -266,11 +233,7 @@ static void test_no_escapes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_80_columns),
-		cmocka_unit_test(test_200_columns),
-		cmocka_unit_test(test_ascii),
-		cmocka_unit_test(test_linux_console),
-		cmocka_unit_test(test_piped),
+		cmocka_unit_test(test_views),
 		cmocka_unit_test(test_watching),
 		cmocka_unit_test(test_failures),
 		cmocka_unit_test(test_inferred),
