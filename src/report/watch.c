@@ -81,8 +81,8 @@ static void handle_signal(struct watch *w)
 	case SIGTSTP:
 	case SIGCONT:
 	case SIGWINCH:
-		/* the shell gets the terminal, and gives it back when it lets us go on; who stopped us from outside may have
-		 * changed it meanwhile */
+		/* the shell gets the terminal, and gives it back when it lets us go on; whoever stopped us from outside
+		 * may have changed it meanwhile */
 		if (w->redraw && info.ssi_signo != SIGWINCH)
 			pw_terminal_leave();
 		if (info.ssi_signo == SIGTSTP)
