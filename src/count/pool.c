@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "count/source.h"
+
 /* InetAddressType of RFC 4001. */
 enum { INET_UNKNOWN = 0, INET_IPV4 = 1, INET_IPV6 = 2, INET_IPV4Z = 3, INET_IPV6Z = 4 };
 
@@ -76,7 +78,9 @@ char *pw_pool_name(
 	const struct pw_pool_key *key, const char *zone_name, const char *ns_name, char buf[PW_POOL_NAME_MAX])
 {
 	char local[PW_ADDRESS_TEXT_MAX + 2], remote[PW_ADDRESS_TEXT_MAX + 2];
-	const char *snat = key->kind == PW_KIND_SNAT ? "snat " : "";
+	/* what sockets hold needs no word for it */
+	const char *kind = pw_kind_has_sockets(key->kind) ? "" : pw_kind_name(key->kind);
+	const char *space = kind[0] != '\0' ? " " : "";
 	const char *at = ns_name != NULL && ns_name[0] != '\0' ? "@" : "";
 
 	ns_name = ns_name != NULL ? ns_name : "";
@@ -88,8 +92,8 @@ char *pw_pool_name(
 	else if (key->kind == PW_KIND_BIND)
 		snprintf(buf, PW_POOL_NAME_MAX, "%s %s bind%s%s", pw_protocol_name(key->protocol), local, at, ns_name);
 	else
-		snprintf(buf, PW_POOL_NAME_MAX, "%s%s %s -> %s:%u%s%s", snat, pw_protocol_name(key->protocol), local,
-			remote, key->port, at, ns_name);
+		snprintf(buf, PW_POOL_NAME_MAX, "%s%s%s %s -> %s:%u%s%s", kind, space, pw_protocol_name(key->protocol),
+			local, remote, key->port, at, ns_name);
 	return buf;
 }
 

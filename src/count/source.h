@@ -15,16 +15,23 @@
 
 enum pw_source_id { PW_SOURCE_SOCKETS, PW_SOURCE_SNAT, PW_SOURCES };
 
-/* Which one counts the pools of a kind. */
-static inline enum pw_source_id pw_kind_source(uint8_t kind)
-{
-	return kind == PW_KIND_SNAT ? PW_SOURCE_SNAT : PW_SOURCE_SOCKETS;
-}
+/* What holds for all pools of a source, whoever asks. */
+struct pw_source_traits {
+	const char *title; /* before the word "pools", with a space; "" for the ordinary ones */
+	uint32_t kinds;    /* that it counts, as bits (1 << enum pw_kind) */
+	/* sockets of this host hold the ports: they have owners, come from the namespace's range, and its settings
+	 * decide about TIME_WAIT */
+	bool sockets;
+};
 
-/* The kinds that one counts, as bits (1 << enum pw_kind). */
-static inline uint32_t pw_source_kinds(enum pw_source_id id)
+extern const struct pw_source_traits pw_source_traits[PW_SOURCES];
+
+/* Which one counts the pools of a kind. */
+enum pw_source_id pw_kind_source(uint8_t kind);
+
+static inline bool pw_kind_has_sockets(uint8_t kind)
 {
-	return id == PW_SOURCE_SNAT ? 1u << PW_KIND_SNAT : 1u << PW_KIND_CONNECT | 1u << PW_KIND_BIND;
+	return pw_source_traits[pw_kind_source(kind)].sockets;
 }
 
 /* The values are those of pwNsSnatStatus. */
@@ -93,22 +100,8 @@ static inline void pw_source_owners(struct pw_source *source, const struct pw_po
 /* Says who holds most of a pool (pw_owners_text()), and the states of its sockets. `name` and its context name the
  * control groups and users of this host; NULL where they are not known. "" when nothing is known. `parts` has the
  * owners that are known from polls before, which those of this one are added to; NULL: this one knows all. */
-static inline void pw_source_owner_text(struct pw_source *source, const struct pw_pool_key *key, pw_owner_name *name,
-	void *context, struct pw_owners *parts, struct pw_pool_states *states, char buf[PW_OWNER_TEXT_MAX])
-{
-	struct pw_owners owners;
-	bool own_names = source->ops->owner_name != NULL;
-
-	buf[0] = '\0';
-	pw_source_owners(source, key, &owners);
-	*states = owners.states;
-	if (parts != NULL) {
-		pw_owners_merge(parts, &owners);
-		owners = *parts;
-	}
-	if (own_names || name != NULL)
-		pw_owners_text(&owners, own_names ? source->ops->owner_name : name, own_names ? source : context, buf);
-}
+void pw_source_owner_text(struct pw_source *source, const struct pw_pool_key *key, pw_owner_name *name, void *context,
+	struct pw_owners *parts, struct pw_pool_states *states, char buf[PW_OWNER_TEXT_MAX]);
 
 /* Whether this poll has new numbers of a pool. */
 static inline bool pw_source_has(const struct pw_source *source, const struct pw_pool_key *key)

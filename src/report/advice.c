@@ -62,7 +62,8 @@ static void tell_time_wait(const struct pw_explanation *e)
 {
 	const struct pw_pool_counts *c = e->counts;
 
-	if (e->row->key.kind == PW_KIND_SNAT || c->time_wait == 0 || share(c->time_wait, c->used) < TIME_WAIT_SHARE)
+	if (!pw_kind_has_sockets(e->row->key.kind) || c->time_wait == 0 ||
+		share(c->time_wait, c->used) < TIME_WAIT_SHARE)
 		return;
 	pw_say(e,
 		"%u of the %u used ports (%u %%) are in TIME_WAIT: this side closes about %u connections a second and "
@@ -159,7 +160,7 @@ static void tell_range(const struct pw_explanation *e)
 {
 	uint32_t width = e->ns->high - e->ns->low + 1, widest = WIDEST_HIGH - WIDEST_LOW + 1;
 
-	if (e->row->key.kind == PW_KIND_SNAT || has_budget(e))
+	if (!pw_kind_has_sockets(e->row->key.kind) || has_budget(e))
 		return;
 	if (width < DEFAULT_WIDTH)
 		pw_say(e,

@@ -113,7 +113,7 @@ bool pw_monitor_needs(const struct pw_monitor *m, uint32_t index, enum pw_source
 	const struct pw_watched_ns *ns = pw_pools_ns(&m->pools, index);
 
 	return (ns != NULL && ns->sources[source].watched != 0) ||
-		pw_policy_reaches(m->policy, ns != NULL ? ns->name : NULL, pw_source_kinds(source));
+		pw_policy_reaches(m->policy, ns != NULL ? ns->name : NULL, pw_source_traits[source].kinds);
 }
 
 /* --- step 1 ----------------------------------------------------------------------------------------------------- */

@@ -33,7 +33,7 @@ static void ask(struct pw_monitor *m, struct pw_watched *pool)
 		m->scalars.dropped++;
 		return;
 	}
-	if (question.wants_owner && pool->key.kind != PW_KIND_SNAT && question.ns->unowned != 0) {
+	if (question.wants_owner && pw_kind_has_sockets(pool->key.kind) && question.ns->unowned != 0) {
 		if (pool->parts_round != m->owner_round) {
 			pool->parts = (struct pw_owners){0};
 			pool->parts_known = 0;
@@ -89,13 +89,13 @@ static uint32_t count_owned(const struct pw_watched *pool)
 bool pw_monitor_wants_owners(const struct pw_monitor *m)
 {
 	for (size_t i = 0; i < m->n_events; i++)
-		if (m->events[i].pool->key.kind != PW_KIND_SNAT)
+		if (pw_kind_has_sockets(m->events[i].pool->key.kind))
 			return true;
 	for (size_t i = 0; i < m->rows.n; i++) {
 		const struct pw_watched *pool = m->rows.pools[i];
 		const uint32_t now = count_owned(pool), was = pool->owned;
 
-		if (pool->key.kind != PW_KIND_SNAT && pool->poll == m->poll_number &&
+		if (pw_kind_has_sockets(pool->key.kind) && pool->poll == m->poll_number &&
 			(!pool->owner_told || (now > was ? now - was : was - now) > OWNED_MORE + was / OWNED_PART))
 			return true;
 	}

@@ -306,7 +306,7 @@ static void take_source(struct taking *in, enum pw_source_id id)
 	watched->capacity = source->capacity;
 	watched->gone = source->gone;
 	watched->floor = pw_policy_pool_floor(policy, id, source->capacity, source->gone);
-	in->rules = pw_policy_reaches(policy, in->ns->name, pw_source_kinds(id));
+	in->rules = pw_policy_reaches(policy, in->ns->name, pw_source_traits[id].kinds);
 	pw_source_each(source, in->rules || in->monitor->rows.wanted == PW_ROWS_ALL ? 1 : watched->floor, visit, in);
 	cut_small(in);
 	for (size_t i = 0; i < in->n_small; i++) {
