@@ -186,7 +186,7 @@ static uint64_t lost_packets(const struct pw_explanation *e)
 {
 	if (e->row->key.kind != PW_KIND_SNAT)
 		return 0;
-	return e->report->daemon == NULL ? e->notes->insert_failed : e->ns->snat_failures;
+	return e->report->daemon == NULL ? e->notes->insert_failed : e->ns->sources[PW_SOURCE_SNAT].failures;
 }
 
 /* Two packets that choose one port at the same time: the second is dropped, however many ports are free. */

@@ -32,6 +32,7 @@ struct pw_watched_source {
 	uint32_t capacity, gone; /* of the smallest pool */
 	uint32_t floor;          /* ports from which a pool of this capacity is watched without being asked for */
 	size_t watched;          /* pools of it that are watched */
+	char reason[128];        /* of its row */
 };
 
 /* A namespace of the polls. */
@@ -43,7 +44,6 @@ struct pw_watched_ns {
 	uint64_t sockets; /* of the last good poll */
 	bool alarmed;     /* a pool of it has an alarm, or is on its way to one */
 	struct pw_ns_row row;
-	char snat_reason[128];
 	uint64_t cookie; /* of the kernel, 0 = not known */
 	struct pw_share_user log;
 	uint64_t failures; /* allocations that failed, of all its pools */

@@ -161,11 +161,13 @@ static void build_namespaces(struct pw_snapshot *s, struct pw_arena *arena, cons
 		rows[n] = ns->row;
 		rows[n].index = ns->index;
 		rows[n].failures = ns->failures;
-		rows[n].snat_reason = pw_arena_text(arena, ns->snat_reason);
-		rows[n++].name = pw_arena_text(arena, ns->name);
+		rows[n].name = pw_arena_text(arena, ns->name);
 		s->sockets_seen += ns->sockets;
-		for (int i = 0; i < PW_SOURCES; i++)
+		for (int i = 0; i < PW_SOURCES; i++) {
+			rows[n].sources[i].reason = pw_arena_text(arena, ns->sources[i].reason);
 			s->pools_seen += ns->sources[i].pools;
+		}
+		n++;
 	}
 	if (n != 0)
 		qsort(rows, n, sizeof(*rows), by_ns_index);

@@ -66,9 +66,11 @@ struct pw_ns_row {
 	enum pw_basis basis;
 	bool failing;
 	uint64_t failures; /* allocations that failed for want of a port, as far as their pools are known */
-	uint64_t snat_failures;
-	enum pw_source_status snat_status;
-	const char *snat_reason; /* why SNAT pools are not known, else "" */
+	struct {
+		uint64_t failures;
+		enum pw_source_status status;
+		const char *reason; /* why its pools are not known, else "" */
+	} sources[PW_SOURCES];      /* as they are at this poll; failures add up */
 	struct pw_conntrack_row conntrack;
 	/* for those who explain; of the last poll that counted */
 	uint32_t ambiguous; /* ports of the capacity whose sockets may or may not block them */

@@ -298,6 +298,10 @@ static void take_source(struct taking *in, enum pw_source_id id)
 	struct pw_watched_source *watched = &in->ns->sources[id];
 	struct pw_source *source = in->ns->poll->sources[id];
 
+	in->ns->row.sources[id].failures = source != NULL ? source->failures : 0;
+	in->ns->row.sources[id].status = source != NULL ? source->status : PW_SOURCE_OFF;
+	snprintf(watched->reason, sizeof(watched->reason), "%s",
+		source != NULL && source->reason != NULL ? source->reason : "");
 	if (source == NULL)
 		watched->pools = 0;
 	if (source == NULL || !source->fresh)
@@ -325,7 +329,6 @@ static void take_source(struct taking *in, enum pw_source_id id)
 static void take_ns(struct pw_monitor *m, const struct pw_poll *poll, struct pw_watched_ns *ns)
 {
 	struct taking in = {.monitor = m, .poll = poll, .ns = ns};
-	const struct pw_source *snat = ns->poll->sources[PW_SOURCE_SNAT];
 
 	if (ns->poll->status == PW_POLL_FAILED) {
 		ns->row.failing = true;
@@ -356,10 +359,6 @@ static void take_ns(struct pw_monitor *m, const struct pw_poll *poll, struct pw_
 	}
 	/* whatever became of the sockets */
 	ns->row.conntrack = ns->poll->conntrack;
-	ns->row.snat_failures = snat != NULL ? snat->failures : 0;
-	ns->row.snat_status = snat != NULL ? snat->status : PW_SOURCE_OFF;
-	snprintf(ns->snat_reason, sizeof(ns->snat_reason), "%s",
-		snat != NULL && snat->reason != NULL ? snat->reason : "");
 	for (int id = 0; id < PW_SOURCES; id++)
 		take_source(&in, (enum pw_source_id)id);
 	take_unmet(&in);

@@ -195,8 +195,8 @@ static void fill_namespaces(struct pw_arena *arena, struct pw_snapshot *snapshot
 		.udp = 13,
 		.tw_reuse = PW_TW_REUSE_LOOPBACK,
 		.basis = PW_BASIS_PROBED,
-		.snat_status = PW_SOURCE_OFF,
-		.snat_reason = ""};
+		.sources[PW_SOURCE_SNAT].status = PW_SOURCE_OFF,
+		.sources[PW_SOURCE_SNAT].reason = ""};
 	ns[1] = (struct pw_ns_row){.index = 2,
 		.name = "blue",
 		.low = 40000,
@@ -207,9 +207,9 @@ static void fill_namespaces(struct pw_arena *arena, struct pw_snapshot *snapshot
 		.blocked = 5,
 		.basis = PW_BASIS_INFERRED,
 		.failing = true,
-		.snat_failures = 12000000000000u,
-		.snat_status = PW_SOURCE_UNAVAILABLE,
-		.snat_reason = "no privilege"};
+		.sources[PW_SOURCE_SNAT].failures = 12000000000000u,
+		.sources[PW_SOURCE_SNAT].status = PW_SOURCE_UNAVAILABLE,
+		.sources[PW_SOURCE_SNAT].reason = "no privilege"};
 	snapshot->namespaces = ns;
 	snapshot->n_namespaces = 2;
 }

@@ -20,8 +20,8 @@ void fixture_init(struct fixture *f)
 
 	memset(f, 0, sizeof(*f));
 	f->ns[0] = (struct pw_ns_row){.index = 1,
-		.snat_status = PW_SOURCE_OFF,
-		.snat_reason = "",
+		.sources[PW_SOURCE_SNAT].status = PW_SOURCE_OFF,
+		.sources[PW_SOURCE_SNAT].reason = "",
 		.conntrack = {.state = PW_STATE_NORMAL},
 		.name = "",
 		.low = 32768,

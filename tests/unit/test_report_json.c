@@ -131,7 +131,7 @@ static void test_extremes(void **state)
 		row->peak = UINT32_MAX;
 		row->peak_ms = f.report.now_ms + 1;
 	}
-	f.ns[0].snat_failures = UINT64_MAX;
+	f.ns[0].sources[PW_SOURCE_SNAT].failures = UINT64_MAX;
 	fixture_close(&f, NULL);
 	text = fixture_capture(print, &f.report);
 	assert_non_null(strstr(text, "\"growth\":-2147483648,"));

@@ -51,7 +51,7 @@ static void test_golden(void **state)
 	(void)state;
 	fixture_busy(&f);
 	f.pools[1].owner = "odd \"bytes\\\" \001\177 \xff\xc3 m\xc3\xbc";
-	f.ns[0].snat_failures = UINT64_MAX;
+	f.ns[0].sources[PW_SOURCE_SNAT].failures = UINT64_MAX;
 	f.snapshot.connect_failures = 7;
 	fixture_close(&f, NULL);
 	f.snapshot.top = &worst;

@@ -487,8 +487,8 @@ static void test_states_by_its_own_thresholds(void **state)
 	f.ns.sources[PW_SOURCE_SNAT]->reason = "no reason";
 	fixture_poll(&f);
 	assert_int_equal(state_of(&f), PW_STATE_CRITICAL);
-	assert_int_equal(f.snapshot->namespaces[0].snat_status, PW_SOURCE_UNAVAILABLE);
-	assert_string_equal(f.snapshot->namespaces[0].snat_reason, "no reason");
+	assert_int_equal(f.snapshot->namespaces[0].sources[PW_SOURCE_SNAT].status, PW_SOURCE_UNAVAILABLE);
+	assert_string_equal(f.snapshot->namespaces[0].sources[PW_SOURCE_SNAT].reason, "no reason");
 	/* so does a poll that gets no sockets: the two have nothing to do with each other */
 	f.ns.sources[PW_SOURCE_SNAT]->reason = "";
 	f.ns.status = PW_POLL_FAILED;
