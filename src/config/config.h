@@ -72,4 +72,10 @@ struct pw_config *pw_config_read(const char *path, pw_config_report *report, voi
 
 void pw_config_free(struct pw_config *config);
 
+/* Whether the file asks for the pools of a source. Those of sockets need not be asked for. */
+static inline bool pw_config_wants(const struct pw_config *config, enum pw_source_id source)
+{
+	return source != PW_SOURCE_SNAT || config->snat.n_ranges > 0;
+}
+
 #endif

@@ -268,13 +268,13 @@ static int drop_privileges(const struct daemon *d, struct pw_error *err)
 {
 	const bool rings = d->config->events != PW_EVENTS_MODE_OFF;
 	const struct pw_privileges keep = {
-		.net_admin = d->config->probe != PW_PROBE_OFF || d->config->snat.n_ranges > 0,
+		.net_admin = d->config->probe != PW_PROBE_OFF || pw_config_wants(d->config, PW_SOURCE_SNAT),
 		.low_port = d->options.listen != NULL,
 		.perfmon = (d->config->connect_failures && pw_connect_events_needs_perfmon(d->events)) ||
 			(rings && pw_connect_events_needs_bpf(d->events)),
 		/* the walk goes into no other namespace; what it translates is seen only there */
 		.namespaces = (d->config->namespaces.all || d->config->namespaces.n_names > 0) &&
-			(d->walk == NULL || d->config->snat.n_ranges > 0),
+			(d->walk == NULL || pw_config_wants(d->config, PW_SOURCE_SNAT)),
 		.bpf = (d->walk != NULL && pw_walk_needs_privilege()) ||
 			((d->config->connect_failures || rings) && pw_connect_events_needs_bpf(d->events))};
 

@@ -188,15 +188,19 @@ enum pw_check_status pw_check_print(FILE *out, const struct pw_report *report)
 	const struct pw_selection *selection = &report->selection;
 	const struct pw_snapshot *snapshot = selection->snapshot;
 	const struct pw_ns_row *failing = NULL;
-	const char *no_snat = NULL; /* why SNAT pools that were asked for are not known */
+	const char *unknown = NULL; /* why pools that were asked for are not known */
+	const char *title = "";     /* which */
 	struct result result;
 	char why[256];
 
 	for (size_t i = 0; i < snapshot->n_namespaces && failing == NULL; i++)
 		if (snapshot->namespaces[i].failing)
 			failing = &snapshot->namespaces[i];
-	for (size_t i = 0; i < report->n_notes && no_snat == NULL; i++)
-		no_snat = report->notes[i].no_snat;
+	for (size_t i = 0; i < report->n_notes; i++)
+		for (int id = 0; id < PW_SOURCES && unknown == NULL; id++) {
+			unknown = report->notes[i].unknown[id];
+			title = pw_source_traits[id].title;
+		}
 	evaluate(&result, selection);
 	/* pools of their own kind are told about themselves; where there is none, a new destination would find nothing
 	 */
@@ -206,11 +210,11 @@ enum pw_check_status pw_check_print(FILE *out, const struct pw_report *report)
 	if (result.blocked != NULL)
 		result.status = PW_CHECK_CRITICAL;
 	doubt(&result, selection);
-	if ((failing != NULL || no_snat != NULL) && result.status == PW_CHECK_OK)
+	if ((failing != NULL || unknown != NULL) && result.status == PW_CHECK_OK)
 		result.status = PW_CHECK_UNKNOWN;
 	print_headline(out, &result, selection, failing);
-	if (no_snat != NULL)
-		fprintf(out, "; SNAT pools are not known: %s", plain(no_snat, why, sizeof(why)));
+	if (unknown != NULL)
+		fprintf(out, "; %spools are not known: %s", title, plain(unknown, why, sizeof(why)));
 	print_performance(out, &result, selection);
 	print_further(out, &result, selection);
 	return result.status;

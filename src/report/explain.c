@@ -12,12 +12,6 @@
 /* Below this utilization nothing is wrong that advice could mend. */
 #define QUIET_BELOW 25
 
-/* Utilization of a pool of NAT below which a search for a port finds one (percent). */
-#define RACING_BELOW 85
-
-/* Ports that NAT has for clients of ports from 512 to 1023 (600-1023). */
-#define PRIVILEGED_PORTS 424
-
 /* Width of the text where there is no terminal. */
 #define TEXT_WIDTH 80
 
@@ -147,66 +141,6 @@ static void tell_exhausted(const struct pw_explanation *e)
 				: "");
 }
 
-/* nf_nat drops the packet and says nothing to the client. */
-static void tell_snat(const struct pw_explanation *e)
-{
-	const struct pw_pool_row *row = e->row;
-
-	if (row->key.kind != PW_KIND_SNAT)
-		return;
-	if (e->counts->free == 0)
-		pw_say(e,
-			"Right now the first packet of each further connection through %s to %s port %u is dropped: "
-			"the client waits for an answer until it gives up.",
-			row->local_text, row->remote_text, row->key.port);
-	else if (e->counts->capacity > 128 && e->counts->utilization >= 85)
-		pw_say(e,
-			"The search for a free port gives up after 248 tries, and fails now and then although %u are "
-			"free.",
-			e->counts->free);
-	pw_say(e,
-		"%u connections through %s to this address and port hold a port each, those of this host itself "
-		"included. A further address in the NAT rule, a wider port range in it, or a further address or port "
-		"of the destination gives as many more.",
-		e->counts->used, row->local_text);
-	if (e->counts->time_wait > 0)
-		pw_say(e,
-			"%u of them are closed and wait for net.netfilter.nf_conntrack_tcp_timeout_time_wait to pass: "
-			"lower it.",
-			e->counts->time_wait);
-	if (e->counts->capacity == PRIVILEGED_PORTS)
-		pw_say(e,
-			"Its clients use ports below 1024 (NFS does), and NAT keeps these below 1024: they share %u "
-			"ports. Let them use other ports (noresvport), or give the NAT rule a range.",
-			e->counts->capacity);
-}
-
-/* Packets that found no entry: as the kernel counts them, or as the daemon has since it started. */
-static uint64_t lost_packets(const struct pw_explanation *e)
-{
-	if (e->row->key.kind != PW_KIND_SNAT)
-		return 0;
-	return e->report->daemon == NULL ? e->notes->insert_failed : e->ns->sources[PW_SOURCE_SNAT].failures;
-}
-
-/* Two packets that choose one port at the same time: the second is dropped, however many ports are free. */
-static void tell_races(const struct pw_explanation *e)
-{
-	const char *since = e->report->daemon == NULL ? "the kernel counts them (insert_failed)" : "portwatchd started";
-	const uint64_t lost = lost_packets(e);
-
-	if (lost == 0)
-		return;
-	if (e->counts->utilization < RACING_BELOW)
-		pw_say(e,
-			"%" PRIu64 " packets found no entry since %s. If that number moves while "
-			"the pool is as empty as this, no port is missing: two packets choose the same one at the "
-			"same time, and the second is dropped. random-fully in the NAT rule helps, more ports do not.",
-			lost, since);
-	else
-		pw_say(e, "%" PRIu64 " packets found no entry since %s.", lost, since);
-}
-
 static void tell_slow(const struct pw_explanation *e)
 {
 	if (!is_connect(e) || has_budget(e) || e->counts->fast_free > 0 || e->counts->free == 0)
@@ -284,7 +218,7 @@ static void tell_listeners(const struct pw_explanation *e)
 void pw_explain_print(FILE *out, const struct pw_report *report, const struct pw_view *view)
 {
 	static void (*const advice[])(const struct pw_explanation *e) = {tell_exhausted, tell_failures, tell_budget,
-		tell_snat, tell_races, tell_owner, tell_slow, tell_latency, tell_growth, pw_advise};
+		pw_explain_snat, tell_owner, tell_slow, tell_latency, tell_growth, pw_advise};
 	const struct pw_selection *selection = &report->selection;
 	const char *unprobed;
 	char source[128];
@@ -307,8 +241,8 @@ void pw_explain_print(FILE *out, const struct pw_report *report, const struct pw
 	if (e.row->state != PW_STATE_NORMAL || e.counts->utilization >= QUIET_BELOW)
 		for (size_t i = 0; i < sizeof(advice) / sizeof(advice[0]); i++)
 			advice[i](&e);
-	else if (lost_packets(&e) != 0)
-		tell_races(&e);
+	else if (pw_explain_races(&e))
+		; /* these are lost at any utilization */
 	else if (counted(&e) != NULL && counted(&e)->failures != 0)
 		tell_failures(&e);
 	else

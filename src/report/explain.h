@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* explain.h: what explain.c (how it is) and advice.c (what helps) share */
+/* explain.h: what explain.c (how it is), explain_snat.c (the same of a translated port) and advice.c (what helps)
+ * share */
 #ifndef PW_REPORT_EXPLAIN_H
 #define PW_REPORT_EXPLAIN_H
 
@@ -19,6 +20,13 @@ struct pw_explanation {
 
 /* One paragraph of the explanation. */
 void pw_say(const struct pw_explanation *e, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Of an SNAT pool: what runs out, and what helps. */
+void pw_explain_snat(const struct pw_explanation *e);
+
+/* Of an SNAT pool: two packets that choose one port at the same time, of which the second is dropped, however many
+ * ports are free. Returns whether there were any. */
+bool pw_explain_races(const struct pw_explanation *e);
 
 /* What may be done about the pool. */
 void pw_advise(const struct pw_explanation *e);

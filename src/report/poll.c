@@ -85,7 +85,8 @@ static void set_host_options(struct pw_poller *poller)
 		{.addresses = {.address.family = AF_INET6}, .low = PW_SNAT_LOW, .high = PW_SNAT_HIGH}};
 	const struct pw_options *options = poller->options;
 	const struct pw_config *config = poller->config;
-	bool no_snat = options->match.kinds != 0 && (options->match.kinds & (1u << PW_KIND_SNAT)) == 0;
+	const bool snat = options->match.kinds == 0 ||
+		(options->match.kinds & pw_source_traits[PW_SOURCE_SNAT].kinds) != 0;
 	struct pw_host_options host = {.probe = poller->unprobed == NULL, .policy = &config->policy};
 
 	/* namespaces that the command line names are all that is polled */
@@ -98,7 +99,7 @@ static void set_host_options(struct pw_poller *poller)
 	host.probe_ms = config->probe == PW_PROBE_ON && options->probe_given ? UINT32_MAX : PROBE_MS;
 	/* Translated ports of the addresses that the configuration names, or of all where it names none, at every
 	 * poll as far as the share of time allows that a dump may take. A capture has none. */
-	if (options->record == NULL && options->replay == NULL && !no_snat) {
+	if (options->record == NULL && options->replay == NULL && snat) {
 		bool named = config->snat.n_ranges > 0;
 
 		host.snat = named ? config->snat.ranges : everything;
@@ -239,11 +240,15 @@ void pw_poller_free(struct pw_poller *poller)
 
 /* --- polling --- */
 
+static bool is_asked_for(const struct pw_poller *poller, enum pw_source_id source)
+{
+	return pw_config_wants(poller->config, source) ||
+		(poller->options->match.kinds & pw_source_traits[source].kinds) != 0;
+}
+
 /* One namespace that can be read is enough; and who watches keeps the last numbers when none can. */
 static int poll_host(struct pw_poller *poller, struct pw_error *err)
 {
-	const bool wants_snat = poller->config->snat.n_ranges > 0 ||
-		(poller->options->match.kinds & (1u << PW_KIND_SNAT)) != 0;
 	struct pw_host *host = poller->host;
 	struct pw_ns_notes *notes;
 
@@ -254,8 +259,13 @@ static int poll_host(struct pw_poller *poller, struct pw_error *err)
 		const struct pw_namespace *ns = host->namespaces[i];
 
 		*notes = (struct pw_ns_notes){.ns = ns->index, .name = ns->name, .error = ns->err.text};
-		if (wants_snat && ns->translated != NULL && ns->translated->status == PW_SOURCE_UNAVAILABLE)
-			notes->no_snat = ns->translated->reason;
+		for (int id = 0; id < PW_SOURCES; id++) {
+			const struct pw_source *source = host->polls[i].sources[id];
+
+			if (is_asked_for(poller, (enum pw_source_id)id) && source != NULL &&
+				source->status == PW_SOURCE_UNAVAILABLE)
+				notes->unknown[id] = source->reason;
+		}
 		notes->insert_failed = ns->snat_watch.last.insert_failed;
 		if (host->polls[i].status != PW_POLL_COUNTED)
 			continue;

@@ -23,8 +23,8 @@ struct pw_ns_notes {
 	uint32_t ambiguous;     /* as in its row */
 	const char *unprobed;   /* why the allocator was not asked about all ports in doubt; NULL when it was */
 	uint32_t insert_failed; /* translated packets that found no entry since the kernel counts them */
-	const char *no_snat;    /* why asked for SNAT pools are not known; NULL when they are */
-	const char *error;      /* what went wrong at this poll, "" for nothing */
+	const char *unknown[PW_SOURCES]; /* why its pools, which were asked for, are not known; NULL when they are */
+	const char *error;               /* what went wrong at this poll, "" for nothing */
 };
 
 /* The pools of one poll to be shown; owns nothing of the snapshot. */

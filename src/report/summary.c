@@ -201,14 +201,19 @@ void pw_print_notes(FILE *out, const struct pw_layout *l, size_t shown)
 		const bool doubt = notes->unprobed != NULL && notes->ambiguous > 0;
 		char of[96] = "";
 
-		if ((notes->no_snat == NULL && notes->error[0] == '\0' && !doubt) || notable++ >= MAX_NOTES)
+		bool unknown = false;
+
+		for (int id = 0; id < PW_SOURCES; id++)
+			unknown = unknown || notes->unknown[id] != NULL;
+		if ((!unknown && notes->error[0] == '\0' && !doubt) || notable++ >= MAX_NOTES)
 			continue;
 		if (notes->name[0] != '\0')
 			snprintf(of, sizeof(of), "Namespace %.64s: ", notes->name);
 		if (notes->error[0] != '\0')
 			note(out, l, "%s%s", of, notes->error);
-		if (notes->no_snat != NULL)
-			note(out, l, "%sNo SNAT pools: %s.", of, notes->no_snat);
+		for (int id = 0; id < PW_SOURCES; id++)
+			if (notes->unknown[id] != NULL)
+				note(out, l, "%sNo %spools: %s.", of, pw_source_traits[id].title, notes->unknown[id]);
 		if (doubt)
 			note(out, l,
 				"%s%u %s in doubt (%s): free can be too high by those that a pool does not use itself.",

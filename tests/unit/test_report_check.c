@@ -75,7 +75,7 @@ static void test_unknown_snat(void **state)
 	(void)state;
 	fixture_init(&f);
 	fixture_pool(&f, IPPROTO_TCP, "10.0.0.1", "10.0.0.9", 443, 1000, 100);
-	f.notes[0].no_snat = "not permitted: CAP_NET_ADMIN is missing";
+	f.notes[0].unknown[PW_SOURCE_SNAT] = "not permitted: CAP_NET_ADMIN is missing";
 	expect_answer(&f, PW_CHECK_UNKNOWN, "check-unknown-snat.txt");
 }
 
