@@ -97,15 +97,13 @@ static void read_pool(struct pw_reader *r, const struct pw_node *section, struct
 	const struct pw_policy *policy = &r->config->policy;
 	const struct pw_node *kind = pw_node_find(section, "kind");
 	const struct pw_value *value = kind != NULL ? kind->values : NULL;
-	bool sound;
 
 	pw_setting_store(r, section->setting, section->values, rule);
 	/* kind = snat, and no other kind: it inherits the thresholds of SNAT pools */
 	while (value != NULL && strcasecmp(value->text, "snat") == 0)
 		value = value->next;
 	rule->thresholds = kind != NULL && value == NULL ? policy->snat : policy->defaults;
-	sound = read_match(r, section, rule, &rule->match);
-	finish_thresholds(r, section, sound, &rule->thresholds);
+	finish_thresholds(r, section, read_match(r, section, rule, &rule->match), &rule->thresholds);
 }
 
 static void read_rules(struct pw_reader *r, const struct pw_node *file)

@@ -61,8 +61,6 @@ static inline bool pw_setting_repeats(const struct pw_setting *s)
 /* Looks a name up in one table. NULL when it is not there. */
 const struct pw_setting *pw_setting_find(const struct pw_setting *table, const char *name, size_t length);
 
-/* --- the file as a tree of settings --- */
-
 #define PW_CONFIG_FILE_MAX 1048576 /* bytes */
 #define PW_SECTIONS_MAX 1000       /* of one name: the first match among pools is searched one by one */
 #define PW_CONFIG_ERRORS_MAX 100   /* are shown: a file that is no configuration at all must not flood the log */
