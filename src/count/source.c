@@ -2,8 +2,11 @@
 #include "count/source.h"
 
 const struct pw_source_traits pw_source_traits[PW_SOURCES] = {
-	[PW_SOURCE_SOCKETS] = {.title = "", .kinds = 1u << PW_KIND_CONNECT | 1u << PW_KIND_BIND, .sockets = true},
-	[PW_SOURCE_SNAT] = {.title = "SNAT ", .kinds = 1u << PW_KIND_SNAT},
+	[PW_SOURCE_SOCKETS] = {.title = "",
+		.ports = "ports",
+		.kinds = 1u << PW_KIND_CONNECT | 1u << PW_KIND_BIND,
+		.sockets = true},
+	[PW_SOURCE_SNAT] = {.title = "SNAT ", .ports = "translated ports", .kinds = 1u << PW_KIND_SNAT},
 };
 
 enum pw_source_id pw_kind_source(uint8_t kind)

@@ -18,6 +18,7 @@ enum pw_source_id { PW_SOURCE_SOCKETS, PW_SOURCE_SNAT, PW_SOURCES };
 /* What holds for all pools of a source, whoever asks. */
 struct pw_source_traits {
 	const char *title; /* before the word "pools", with a space; "" for the ordinary ones */
+	const char *ports; /* what it counts, for the log */
 	uint32_t kinds;    /* that it counts, as bits (1 << enum pw_kind) */
 	/* sockets of this host hold the ports: they have owners, come from the namespace's range, and its settings
 	 * decide about TIME_WAIT */

@@ -33,8 +33,6 @@ void pw_remark_confined(struct pw_remarks *remarks, bool confined, const char *r
 
 void pw_remark_namespace(struct pw_namespace *ns, bool failed)
 {
-	const struct pw_source *snat = ns->translated;
-	const enum pw_source_status snat_status = snat != NULL ? snat->status : PW_SOURCE_OFF;
 	const char *colon = ns->name[0] != '\0' ? ": " : "";
 
 	if (failed && !ns->failing)
@@ -42,11 +40,17 @@ void pw_remark_namespace(struct pw_namespace *ns, bool failed)
 	else if (!failed && ns->failing)
 		pw_log(LOG_NOTICE, "%s%spolls succeed again", ns->name, colon);
 	ns->failing = failed;
-	if (snat_status == PW_SOURCE_UNAVAILABLE && ns->snat_status != PW_SOURCE_UNAVAILABLE)
-		pw_log(LOG_WARNING, "%s%stranslated ports are not watched: %s", ns->name, colon, snat->reason);
-	else if (snat_status == PW_SOURCE_COUNTING && ns->snat_status == PW_SOURCE_UNAVAILABLE)
-		pw_log(LOG_NOTICE, "%s%stranslated ports are watched again", ns->name, colon);
-	ns->snat_status = snat_status;
+	for (int id = 0; id < PW_SOURCES; id++) {
+		const struct pw_source *source = ns->sources[id];
+		const enum pw_source_status status = source != NULL ? source->status : PW_SOURCE_OFF;
+		const char *ports = pw_source_traits[id].ports;
+
+		if (status == PW_SOURCE_UNAVAILABLE && ns->said[id] != PW_SOURCE_UNAVAILABLE)
+			pw_log(LOG_WARNING, "%s%s%s are not watched: %s", ns->name, colon, ports, source->reason);
+		else if (status == PW_SOURCE_COUNTING && ns->said[id] == PW_SOURCE_UNAVAILABLE)
+			pw_log(LOG_NOTICE, "%s%s%s are watched again", ns->name, colon, ports);
+		ns->said[id] = status;
+	}
 }
 
 static void remark_listeners(struct pw_remarks *remarks, const struct pw_namespace *ns)

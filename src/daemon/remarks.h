@@ -27,7 +27,7 @@ void pw_remark_probing(struct pw_remarks *remarks, enum pw_probe_mode mode, bool
 /* Whether only the own namespace is watched although others are wanted. */
 void pw_remark_confined(struct pw_remarks *remarks, bool confined, const char *reason);
 
-/* Whether polls of a namespace fail, and whether its translated ports are watched. */
+/* Whether polls of a namespace fail, and whether the ports of each source are watched. */
 void pw_remark_namespace(struct pw_namespace *ns, bool failed);
 
 /* Of a namespace whose sockets were counted: what that cost, and services that listen inside the ephemeral range, when

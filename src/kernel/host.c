@@ -177,17 +177,15 @@ static void set_options(const struct pw_host *host, struct pw_namespace *ns)
 	ns->probe = options->probe;
 	ns->probe_ms = options->probe_ms;
 	/* others than before are looked at at once, whatever the interval */
-	if (ns->snat.ranges != options->snat || ns->snat.n != options->n_snat)
+	if (ns->snat.ranges != options->snat.ranges || ns->snat.n != options->snat.n)
 		ns->snat_watch.dumped_ms = 0;
-	ns->snat = (struct pw_snat_options){.ranges = options->snat,
-		.n = options->n_snat,
-		.size = ns->path[0] == '\0' && !ns->replayed,
-		.interval_ms = options->snat_interval_ms,
-		.floor = 1};
+	ns->snat = options->snat;
+	ns->snat.size = ns->path[0] == '\0' && !ns->replayed;
+	ns->snat.floor = 1;
 	/* fewer entries than these make no SNAT pool that could be listed */
 	if (options->monitor != NULL && !pw_monitor_needs(options->monitor, ns->index, PW_SOURCE_SNAT))
 		ns->snat.floor = pw_policy_pool_floor(
-			options->policy, PW_SOURCE_SNAT, pw_snat_least_capacity(options->snat, options->n_snat), 0);
+			options->policy, PW_SOURCE_SNAT, pw_snat_least_capacity(ns->snat.ranges, ns->snat.n), 0);
 }
 
 /* --- what others may take --- */
@@ -287,6 +285,14 @@ static bool read_outside(struct pw_host *host, struct pw_namespace *ns)
 	return true;
 }
 
+/* None of its sources has counted yet. */
+static void set_stale(struct pw_namespace *ns)
+{
+	for (int id = 0; id < PW_SOURCES; id++)
+		if (ns->sources[id] != NULL)
+			ns->sources[id]->fresh = false;
+}
+
 /* Reads a namespace. Returns whether its sockets are still to be taken. */
 static bool read_namespace(struct pw_host *host, struct pw_namespace *ns)
 {
@@ -294,8 +300,7 @@ static bool read_namespace(struct pw_host *host, struct pw_namespace *ns)
 
 	ns->err.text[0] = '\0';
 	ns->taken = ns->skipped = false;
-	if (ns->translated != NULL)
-		ns->translated->fresh = false;
+	set_stale(ns);
 	set_options(host, ns);
 	if (ns->outside != NULL)
 		return read_outside(host, ns);
@@ -325,8 +330,7 @@ static void skip(struct pw_host *host, struct pw_namespace *ns)
 	if (host->turn == 0)
 		host->turn = ns->index;
 	ns->skipped = true;
-	if (ns->translated != NULL)
-		ns->translated->fresh = false;
+	set_stale(ns);
 	if (ns->entered != 0)
 		return;
 	ns->status = PW_READ_FAILED;

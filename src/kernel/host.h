@@ -29,9 +29,7 @@ struct pw_host_options {
 	/* of each namespace; see struct pw_namespace and struct pw_snat_options */
 	bool probe;
 	uint32_t probe_ms;
-	const struct pw_snat_range *snat;
-	size_t n_snat;
-	uint32_t snat_interval_ms;
+	struct pw_snat_options snat; /* its ranges and interval */
 	/* what the monitor needs decides what is read at a poll; NULL: everything, at each */
 	const struct pw_monitor *monitor;
 	const struct pw_policy *policy;

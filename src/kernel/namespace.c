@@ -142,7 +142,7 @@ void pw_namespace_make_empty(struct pw_namespace *ns)
 void pw_namespace_read_snat(struct pw_namespace *ns)
 {
 	if (ns->input.ops != NULL || (ns->outside != NULL && open_input(ns) == 0))
-		ns->translated = pw_snat_watch_poll(
+		ns->sources[PW_SOURCE_SNAT] = pw_snat_watch_poll(
 			&ns->snat_watch, &ns->input, &ns->snat, ns->index, pw_clock_boot_ms(), NULL);
 }
 
@@ -203,7 +203,7 @@ void pw_namespace_answer(struct pw_question *question)
 
 void pw_namespace_result(struct pw_namespace *ns, struct pw_ns_poll *out)
 {
-	struct pw_source *sockets = pw_census_source(ns->census);
+	struct pw_source *sockets = ns->sources[PW_SOURCE_SOCKETS] = pw_census_source(ns->census);
 
 	sockets->status = PW_SOURCE_COUNTING;
 	sockets->fresh = ns->status == PW_READ_OK && ns->taken && !ns->empty && !ns->skipped;
@@ -215,8 +215,8 @@ void pw_namespace_result(struct pw_namespace *ns, struct pw_ns_poll *out)
 		.unowned = ns->unowned,
 		.census = ns->census,
 		.conntrack = {.state = PW_STATE_NORMAL},
-		.sources = {sockets, ns->translated},
 		.context = ns};
+	memcpy(out->sources, ns->sources, sizeof(out->sources));
 	if (ns->status == PW_READ_GONE)
 		out->status = PW_POLL_GONE;
 	if (ns->status != PW_READ_OK)
@@ -231,8 +231,8 @@ void pw_namespace_result(struct pw_namespace *ns, struct pw_ns_poll *out)
 size_t pw_namespace_follow_conntrack(struct pw_namespace *ns, const struct pw_thresholds *thresholds,
 	struct pw_ns_poll *poll, struct pw_event events[PW_CONNTRACK_EVENTS])
 {
-	size_t n = pw_conntrack_step(&ns->conntrack, &ns->snat_watch.counts, ns->translated, thresholds, ns->index,
-		ns->name, pw_clock_boot_ms(), events);
+	size_t n = pw_conntrack_step(&ns->conntrack, &ns->snat_watch.counts, ns->sources[PW_SOURCE_SNAT], thresholds,
+		ns->index, ns->name, pw_clock_boot_ms(), events);
 
 	poll->conntrack = ns->conntrack.row;
 	return n;

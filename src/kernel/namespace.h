@@ -59,13 +59,13 @@ struct pw_namespace {
 	struct pw_error err; /* why the last poll, or its UDP part, failed; "" when it did not */
 	struct pw_netlink_memory netlink;
 	struct pw_snat_watch snat_watch;
-	struct pw_source *translated; /* of snat_watch at the last poll; NULL: nothing was watched */
-	char ifname[IF_NAMESIZE];     /* what the monitor was told last */
+	struct pw_source *sources[PW_SOURCES]; /* of the last poll; NULL: nothing was watched */
+	char ifname[IF_NAMESIZE];              /* what the monitor was told last */
 
 	/* of the caller */
 	struct pw_failure failure;
 	bool failing;
-	enum pw_source_status snat_status;
+	enum pw_source_status said[PW_SOURCES];
 	struct pw_conntrack conntrack;
 };
 

@@ -102,8 +102,8 @@ static void set_host_options(struct pw_poller *poller)
 	if (options->record == NULL && options->replay == NULL && snat) {
 		bool named = config->snat.n_ranges > 0;
 
-		host.snat = named ? config->snat.ranges : everything;
-		host.n_snat = named ? config->snat.n_ranges : sizeof(everything) / sizeof(everything[0]);
+		host.snat.ranges = named ? config->snat.ranges : everything;
+		host.snat.n = named ? config->snat.n_ranges : sizeof(everything) / sizeof(everything[0]);
 	}
 	poller->host->options = host;
 }
