@@ -7,13 +7,13 @@
 
 #include "config/settings.h"
 
-/* Stores the settings of a section and of the sections in it, but for those that inherit. Returns whether all were
- * right: only then do they tell anything together. */
+/* Stores the settings of a section (NULL: none) and of the sections in it, but for those that inherit. Returns whether
+ * all were right: only then do they tell anything together. */
 static bool store(struct pw_reader *r, const struct pw_node *section, void *base)
 {
 	const unsigned before = r->errors;
 
-	for (const struct pw_node *node = section->children; node != NULL; node = node->next) {
+	for (const struct pw_node *node = section != NULL ? section->children : NULL; node != NULL; node = node->next) {
 		const struct pw_setting *s = node->setting;
 
 		if (s->inside == NULL)
@@ -152,10 +152,8 @@ static void read_settings(struct pw_reader *r, const struct pw_node *file)
 	*snat_thresholds = c->policy.defaults;
 	snat_thresholds->warning = own.warning;
 	snat_thresholds->critical = own.critical;
-	if (snat != NULL)
-		finish_thresholds(r, snat, store(r, snat, c), snat_thresholds);
-	if (conntrack != NULL)
-		finish_thresholds(r, conntrack, store(r, conntrack, c), &c->policy.conntrack);
+	finish_thresholds(r, snat, store(r, snat, c), snat_thresholds);
+	finish_thresholds(r, conntrack, store(r, conntrack, c), &c->policy.conntrack);
 	r->defaults_wrong = r->errors > 0;
 	read_rules(r, file);
 }

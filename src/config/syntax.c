@@ -37,10 +37,9 @@ static bool read_text(struct pw_reader *r, char *text)
 	struct stat st;
 
 	if (fd >= 0 && fstat(fd, &st) == 0) {
-		if (S_ISDIR(st.st_mode))
-			pw_config_error(r, 0, "is a directory, expected a file");
-		else if (!S_ISREG(st.st_mode) && !S_ISCHR(st.st_mode))
-			pw_config_error(r, 0, "is a pipe, socket or block device, expected a file");
+		if (!S_ISREG(st.st_mode) && !S_ISCHR(st.st_mode))
+			pw_config_error(r, 0, "is a %s, expected a file",
+				S_ISDIR(st.st_mode) ? "directory" : "pipe, socket or block device");
 		else
 			do {
 				n = TEMP_FAILURE_RETRY(read(fd, text + size, (size_t)(PW_CONFIG_FILE_MAX + 1 - size)));
@@ -110,25 +109,21 @@ static size_t string_length(struct parser *p)
 {
 	const char quote = p->p[0], *at = p->p + 1;
 
-	for (; *at != quote; at++) {
-		if (*at == '\n' || *at == '\0') {
+	for (; p->reader->errors == 0 && *at != quote; at++) {
+		if (*at == '\n' || *at == '\0')
 			pw_config_error(
 				p->reader, p->line, "string is not closed, expected %c on the same line", quote);
-			break;
-		}
-		if (quote == '"' && at[0] == '$' && at[1] == '{')
+		else if (quote == '"' && at[0] == '$' && at[1] == '{')
 			pw_config_error(p->reader, p->line,
 				"\"${\" in a string: environment variables are not used here, "
 				"expected the value itself (or \"\\${\" for these two characters)");
-		if (*at == '\\' && at[1] != '\0' && strchr(quote == '"' ? "\\\"'$" : "\\'", at[1]) != NULL)
+		else if (*at == '\\' && at[1] != '\0' && strchr(quote == '"' ? "\\\"'$" : "\\'", at[1]) != NULL)
 			at++;
 		else if (*at == '\\' && quote == '"')
 			pw_config_error(p->reader, p->line,
 				"unknown escape in a string, expected one of \\\\ \\\" \\' \\$ after the backslash");
-		if (p->reader->errors > 0)
-			break;
 	}
-	return (size_t)(at - p->p) + (*at == quote);
+	return p->reader->errors == 0 ? (size_t)(at - p->p) + 1 : 1;
 }
 
 static void advance(struct parser *p)
