@@ -10,9 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
-#include <pthread.h>
 #include <sched.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -471,79 +469,6 @@ static void a_table_may_be_small(void **state)
 		socket_reset(clients[i]);
 }
 
-/* --- churn --- */
-
-#define STABLE 300
-#define CHURNING 200
-
-struct churn {
-	pthread_t thread;
-	int listening;
-	int clients[CHURNING];
-	int servers[CHURNING];
-	atomic_bool stop;
-	atomic_uint replaced;
-};
-
-static void churn_one(struct churn *churn, unsigned i)
-{
-	churn->clients[i] = socket_connected(SOCK_STREAM, NULL, 0, "127.0.0.11", 82, 0);
-	churn->servers[i] = socket_accept(churn->listening);
-}
-
-static void *replace(void *context)
-{
-	struct churn *churn = context;
-
-	for (unsigned i = 0; !atomic_load(&churn->stop); i = (i + 1) % CHURNING) {
-		socket_reset(churn->clients[i]);
-		close(churn->servers[i]);
-		churn_one(churn, i);
-		atomic_fetch_add(&churn->replaced, 1);
-	}
-	return NULL;
-}
-
-/* What stays is seen in each of the walks, while its neighbours in the chains come and go. */
-static void what_stays_is_never_missed(void **state)
-{
-	struct pw_pool_key stable = connect_key("127.0.0.1", "127.0.0.10", 82),
-			   churning = connect_key("127.0.0.1", "127.0.0.11", 82);
-	struct churn *churn = calloc(1, sizeof(*churn));
-	unsigned walks = 0;
-	double error = 0, moved = 0;
-
-	(void)state;
-	socket_listening("127.0.0.10", 82, 0);
-	churn->listening = socket_listening("127.0.0.11", 82, 0);
-	for (unsigned i = 0; i < STABLE; i++)
-		socket_connected(SOCK_STREAM, NULL, 0, "127.0.0.10", 82, 0);
-	for (unsigned i = 0; i < CHURNING; i++)
-		churn_one(churn, i);
-	assert_int_equal(pthread_create(&churn->thread, NULL, replace, churn), 0);
-	for (; walks < 100 || (atomic_load(&churn->replaced) < 20000 && walks < 2000); walks++) {
-		const unsigned before = atomic_load(&churn->replaced);
-		struct pw_namespace *ns = take_by_walk();
-		const unsigned meanwhile = atomic_load(&churn->replaced) - before +
-			2; /* and one under way at either end */
-		const unsigned wrong = (unsigned)abs((int)counts_of(ns, &churning).used - CHURNING);
-
-		assert_int_equal(counts_of(ns, &stable).used, STABLE);
-		assert_in_range(wrong, 0, meanwhile);
-		error += wrong;
-		moved += meanwhile;
-		pw_namespace_free(ns);
-	}
-	atomic_store(&churn->stop, true);
-	pthread_join(churn->thread, NULL);
-	print_message(
-		"%u walks, %u connections replaced, %.2f of %d counted wrong on average, %.1f replaced during a walk\n",
-		walks, atomic_load(&churn->replaced), error / walks, CHURNING, moved / walks);
-	/* how many are replaced during a walk is up to the machine */
-	assert_true(error <= moved / 2);
-	free(churn);
-}
-
 static int setup(void **state)
 {
 	(void)state;
@@ -566,7 +491,6 @@ int main(void)
 		cmocka_unit_test_setup(no_privilege_is_needed_to_look, setup),
 		cmocka_unit_test_setup(a_port_may_have_many_sockets, setup),
 		cmocka_unit_test_setup(a_table_may_be_small, setup),
-		cmocka_unit_test_setup(what_stays_is_never_missed, setup),
 	};
 	int failed;
 
