@@ -28,10 +28,10 @@
 #include "kernel/walk.h"
 
 struct pw_connect_events {
-#ifdef HAVE_BPF
-	struct events_bpf *bpf; /* NULL: not loaded */
-	struct ring_buffer *ring;
+	struct events_bpf *bpf; /* NULL: not loaded, as the next two */
 	struct pw_rings *rings;
+#ifdef HAVE_BPF
+	struct ring_buffer *ring;
 	uint64_t gone, crowded_gone; /* counted by programs that were unloaded */
 	struct seen *seen;           /* what the map has been read for, in the order of its keys */
 	size_t n_seen;
@@ -267,16 +267,6 @@ static void load_bpf(struct pw_connect_events *events)
 
 /* --- all of it --- */
 
-static bool has_bpf(const struct pw_connect_events *events)
-{
-#ifdef HAVE_BPF
-	return events->bpf != NULL;
-#else
-	(void)events;
-	return false;
-#endif
-}
-
 /* Adds a sample to its pool's. */
 static void take_sample(const struct pw_refusals *refusal, void *context)
 {
@@ -309,7 +299,7 @@ static void poll_perf(struct pw_connect_events *events, bool wanted, struct pw_c
 		out->total = pw_connect_perf_stop(events->perf);
 		return;
 	}
-	out->counting = pw_connect_perf_poll(events->perf, &out->total, &err) == 0;
+	out->counting = pw_connect_perf_poll(events->perf, NULL, &out->total, &err) == 0;
 	for (size_t i = 0; i < events->n; i++)
 		named += events->pools[i].count;
 	events->named += named;
@@ -331,9 +321,9 @@ struct pw_connect_events *pw_connect_events_new(enum pw_connect_events_use use)
 		snprintf(events->bpf_reason, sizeof(events->bpf_reason), "BPF was not asked for");
 	else
 		load_bpf(events);
-	if (has_bpf(events) && events->bind_reason[0] == '\0')
+	if (events->bpf != NULL && events->bind_reason[0] == '\0')
 		events->latency = pw_latency_new();
-	if (has_bpf(events) || use == PW_EVENTS_BPF)
+	if (events->bpf != NULL || use == PW_EVENTS_BPF)
 		return events;
 	events->perf = pw_connect_perf_new(take_sample, events);
 	if (events->perf != NULL)
@@ -382,11 +372,7 @@ void pw_connect_events_poll(struct pw_connect_events *events, unsigned wanted, s
 struct pw_rings *pw_connect_events_rings(struct pw_connect_events *events, const char **reason)
 {
 	*reason = events->bpf_reason;
-#ifdef HAVE_BPF
-	if (events->bpf != NULL && events->ringing)
-		return events->rings;
-#endif
-	return NULL;
+	return events->bpf != NULL && events->ringing ? events->rings : NULL;
 }
 
 struct pw_latency *pw_connect_events_latency(struct pw_connect_events *events)
@@ -405,7 +391,7 @@ int pw_connect_events_fd(const struct pw_connect_events *events)
 
 bool pw_connect_events_needs_bpf(const struct pw_connect_events *events)
 {
-	return has_bpf(events) && pw_walk_needs_privilege();
+	return events->bpf != NULL && pw_walk_needs_privilege();
 }
 
 bool pw_connect_events_needs_perfmon(const struct pw_connect_events *events)

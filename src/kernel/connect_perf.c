@@ -371,11 +371,15 @@ static uint64_t total(const struct pw_connect_perf *perf)
 	return sum;
 }
 
-int pw_connect_perf_poll_cpus(struct pw_connect_perf *perf, const char *online, uint64_t *counted, struct pw_error *err)
+int pw_connect_perf_poll(struct pw_connect_perf *perf, const char *online, uint64_t *counted, struct pw_error *err)
 {
 	struct pw_cpus cpus;
+	char list[4096];
 	int rc = 0;
 
+	if (online == NULL && read_line(ONLINE, list, sizeof(list)) != 0)
+		snprintf(list, sizeof(list), "0-%ld", sysconf(_SC_NPROCESSORS_ONLN) - 1);
+	online = online != NULL ? online : list;
 	*counted = total(perf);
 	if (perf->tracepoint < 0 && find_tracepoint(perf, err) < 0)
 		return -1;
@@ -393,15 +397,6 @@ int pw_connect_perf_poll_cpus(struct pw_connect_perf *perf, const char *online, 
 		close_all(perf);
 	*counted = total(perf);
 	return rc;
-}
-
-int pw_connect_perf_poll(struct pw_connect_perf *perf, uint64_t *counted, struct pw_error *err)
-{
-	char online[4096];
-
-	if (read_line(ONLINE, online, sizeof(online)) != 0)
-		snprintf(online, sizeof(online), "0-%ld", sysconf(_SC_NPROCESSORS_ONLN) - 1);
-	return pw_connect_perf_poll_cpus(perf, online, counted, err);
 }
 
 uint64_t pw_connect_perf_stop(struct pw_connect_perf *perf)

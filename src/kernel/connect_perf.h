@@ -35,12 +35,8 @@ void pw_connect_perf_free(struct pw_connect_perf *perf);
  * go of those of CPUs that have gone, reads them and hands out their samples. *counted is what was counted since the
  * first arming, and stays whatever happens; only what fails on a CPU between its coming and the next poll is not
  * counted. Samples wait in a buffer of some 300 a CPU: when it is full, the count goes on without them. Returns 0, or
- * -1 with an error: then nothing is armed. */
-int pw_connect_perf_poll(struct pw_connect_perf *perf, uint64_t *counted, struct pw_error *err);
-
-/* The same with this list of CPUs instead of those that are online, for tests. */
-int pw_connect_perf_poll_cpus(
-	struct pw_connect_perf *perf, const char *online, uint64_t *counted, struct pw_error *err);
+ * -1 with an error: then nothing is armed. `online` is a list of CPUs, NULL: those that are online. */
+int pw_connect_perf_poll(struct pw_connect_perf *perf, const char *online, uint64_t *counted, struct pw_error *err);
 
 /* Closes all counters. Returns what was counted. */
 uint64_t pw_connect_perf_stop(struct pw_connect_perf *perf);

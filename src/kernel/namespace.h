@@ -17,7 +17,7 @@
 #include "kernel/input.h"
 #include "kernel/netlink.h"
 #include "kernel/owner_names.h"
-#include "kernel/snat_watch.h"
+#include "kernel/conntrack.h"
 #include "kernel/sockstat.h"
 #include "watch/failure.h"
 #include "watch/monitor.h"

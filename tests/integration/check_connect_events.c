@@ -782,7 +782,7 @@ static uint64_t poll_cpus(struct pw_connect_perf *perf, const char *online)
 	uint64_t total;
 
 	samples = 0;
-	pw_connect_perf_poll_cpus(perf, online, &total, &err);
+	pw_connect_perf_poll(perf, online, &total, &err);
 	assert_string_equal(err.text, "");
 	return total;
 }

@@ -18,7 +18,6 @@
 
 #include "base/clock.h"
 #include "kernel/conntrack.h"
-#include "kernel/snat_watch.h"
 #include "kernel_fake.h"
 
 #define TYPE_ENTRY (NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_NEW)
