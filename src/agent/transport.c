@@ -17,6 +17,7 @@
 
 #include "agent/library.h"
 #include "base/clock.h"
+#include "base/number.h"
 
 /* How long a TCP connect, or a send into a full buffer, may take. */
 enum { PATIENCE_MS = 3000 };
@@ -77,9 +78,9 @@ void pw_transport_shut(void)
 
 static bool is_port(const char *text)
 {
-	size_t digits = strspn(text, "0123456789");
+	uint64_t port;
 
-	return digits > 0 && digits <= 5 && text[digits] == '\0' && atoi(text) > 0 && atoi(text) <= 65535;
+	return strlen(text) <= 5 && pw_number(text, 1, 65535, &port);
 }
 
 /* "HOST:PORT", "[ADDRESS]:PORT", "PORT" or "HOST" into its parts; false when it is none of these. */

@@ -16,14 +16,6 @@ static void print_line(FILE *out, const struct pw_view *view, struct timespec ti
 	pw_text_wrap(out, line, view->width, "", "    ");
 }
 
-static bool is_selected(const struct pw_selection *selection, const struct pw_pool_row *row)
-{
-	for (size_t i = 0; i < selection->matched; i++)
-		if (selection->rows[i] == row)
-			return true;
-	return false;
-}
-
 void pw_alarms_print(FILE *out, const struct pw_report *report, const struct pw_view *view)
 {
 	const struct pw_snapshot *snapshot = report->selection.snapshot;
@@ -34,8 +26,11 @@ void pw_alarms_print(FILE *out, const struct pw_report *report, const struct pw_
 		const struct pw_alarm_row *alarm = &snapshot->alarms[i];
 		const struct pw_pool_row *pool = &snapshot->pools[alarm->pool];
 		const char *label = pool->label;
+		size_t at = 0;
 
-		if (!is_selected(&report->selection, pool))
+		while (at < report->selection.matched && report->selection.rows[at] != pool)
+			at++;
+		if (at == report->selection.matched)
 			continue;
 		snprintf(text, sizeof(text), "%s %u%% %s%s%s%s, %u of %u ports free%s%s",
 			pw_state_name(alarm->severity), pool->counts.utilization, pool->name,

@@ -381,11 +381,7 @@ enum pw_command pw_options_parse(struct pw_options *out, int argc, char *const a
 	}
 	if (result == 0 && optind < argc)
 		result = pw_error_set(err, "unexpected argument '%s'", argv[optind]);
-	if (result < 0)
-		return PW_COMMAND_USAGE_ERROR;
-	if (command != PW_COMMAND_REPORT)
-		return command;
-	if (check_conflicts(out, err) < 0)
+	if (result < 0 || (command == PW_COMMAND_REPORT && check_conflicts(out, err) < 0))
 		return PW_COMMAND_USAGE_ERROR;
 	if (out->format == PW_FORMAT_CHECK && out->timeout_s == 0)
 		out->timeout_s = DEFAULT_TIMEOUT_S;
