@@ -7,6 +7,7 @@
 #include "agent/transport.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/utf8.h"
 
 /* UDP payload of an Ethernet frame (1500 - 20 - 8), and what an SNMPv3 authPriv message adds to its varbinds at most,
  * with engine IDs, user and context names of 32 octets and SHA-512: RFC 3412 6, RFC 3414 2.4. */
@@ -90,9 +91,8 @@ static size_t shorten(char *text, size_t excess)
 {
 	size_t len = strlen(text), keep = len > excess ? len - excess : 0;
 
-	while (keep > 0 && ((unsigned char)text[keep] & 0xc0) == 0x80)
-		keep--;
-	text[keep] = '\0';
+	pw_utf8_clean(text, keep + 1, text);
+	keep = strlen(text);
 	return excess > len - keep ? excess - (len - keep) : 0;
 }
 

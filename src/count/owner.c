@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
+
 /* --- numbers --- */
 
 void pw_owner_table_clear(struct pw_owner_table *table)
@@ -79,17 +81,18 @@ void pw_owner_table_start(struct pw_owner_table *table)
 	table->sockets[PW_OWNER_NUMBERS] = 0;
 }
 
+static int by_sockets(const void *a, const void *b)
+{
+	const struct pw_owner *x = a, *y = b;
+
+	return (y->sockets > x->sockets) - (y->sockets < x->sockets);
+}
+
 void pw_owners_add(struct pw_owners *out, const struct pw_owner *owner)
 {
-	size_t at;
-
 	out->owned += owner->sockets;
-	if (owner->sockets == 0 || (out->n == PW_OWNERS_MAX && out->owner[out->n - 1].sockets >= owner->sockets))
-		return;
-	out->n += out->n < PW_OWNERS_MAX;
-	for (at = out->n - 1; at > 0 && out->owner[at - 1].sockets < owner->sockets; at--)
-		out->owner[at] = out->owner[at - 1];
-	out->owner[at] = *owner;
+	if (owner->sockets != 0)
+		out->n = pw_array_keep_first(out->owner, out->n, PW_OWNERS_MAX, sizeof(*owner), owner, by_sockets);
 }
 
 void pw_owners_merge(struct pw_owners *owners, const struct pw_owners *more)

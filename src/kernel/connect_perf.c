@@ -134,14 +134,16 @@ static int find_tracepoint(struct pw_connect_perf *perf, struct pw_error *err)
 
 	for (size_t i = 0; i < sizeof(tracepoints) / sizeof(tracepoints[0]) && perf->tracepoint < 0; i++) {
 		char path[100], text[32];
+		const char *digits = text;
+		uint64_t id;
 		int found;
 
 		snprintf(path, sizeof(path), "%sid", tracepoints[i]);
 		found = read_line(path, text, sizeof(text));
 		if (found == 0)
 			found = read_format(perf, tracepoints[i]);
-		if (found == 0)
-			perf->tracepoint = atoi(text);
+		if (found == 0 && pw_number_take(&digits, INT32_MAX, &id))
+			perf->tracepoint = (int)id;
 		error = found != ENOENT ? found : error;
 	}
 	if (perf->tracepoint >= 0)

@@ -22,7 +22,7 @@ static uint32_t sub_sat(uint32_t a, uint32_t b)
 static int find_count(const char *text, const char *section, const char *name, uint32_t *count)
 {
 	const size_t section_len = strlen(section), len = strlen(name);
-	uint64_t value;
+	uint64_t value = UINT32_MAX; /* stays when the number is larger */
 	bool negative;
 
 	while (strncmp(text, section, section_len) != 0) {
@@ -40,9 +40,8 @@ static int find_count(const char *text, const char *section, const char *name, u
 		text += negative;
 		if (!pw_is_digit(*text))
 			return -1;
-		for (value = 0; pw_is_digit(*text); text++)
-			value = value < UINT32_MAX ? value * 10 + (uint64_t)(*text - '0') : value;
-		*count = negative ? 0 : value < UINT32_MAX ? (uint32_t)value : UINT32_MAX;
+		pw_number_take(&text, UINT32_MAX, &value);
+		*count = negative ? 0 : (uint32_t)value;
 		return 0;
 	}
 	return -1;

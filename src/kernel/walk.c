@@ -6,13 +6,16 @@
 #include <stdio.h>
 #include <sys/utsname.h>
 
+#include "base/number.h"
 /* __sys_bpf(): unprivileged_bpf_disabled stops every command there, and since 5.19 loading alone. */
 bool pw_walk_needs_privilege(void)
 {
 	struct utsname kernel;
-	unsigned major, minor;
+	const char *text = kernel.release;
+	uint64_t major, minor;
 
-	if (uname(&kernel) < 0 || sscanf(kernel.release, "%u.%u", &major, &minor) != 2)
+	if (uname(&kernel) < 0 || !pw_number_take(&text, UINT32_MAX, &major) || *text++ != '.' ||
+		!pw_number_take(&text, UINT32_MAX, &minor))
 		return true;
 	return major < 5 || (major == 5 && minor < 19);
 }

@@ -13,6 +13,7 @@
 
 #include "base/array.h"
 #include "base/clock.h"
+#include "base/number.h"
 #include "watch/alarm.h"
 
 /* Longer than the daemon lets a reader be silent. */
@@ -76,10 +77,12 @@ static struct timespec parse_date(const char *text)
 	struct timespec time = {0};
 	struct tm tm = {0};
 	const char *rest = text != NULL ? strptime(text, "%Y-%m-%dT%H:%M:%S", &tm) : NULL;
+	uint64_t ms;
 
 	if (rest != NULL) {
 		time.tv_sec = timegm(&tm);
-		time.tv_nsec = rest[0] == '.' ? strtol(rest + 1, NULL, 10) % 1000 * 1000000 : 0;
+		if (*rest++ == '.' && pw_number_take(&rest, 999, &ms))
+			time.tv_nsec = (long)ms * 1000000;
 	}
 	return time;
 }
@@ -150,7 +153,7 @@ static struct pw_address address_of(const char *text)
 	if (zone != NULL) {
 		address.zone = if_nametoindex(zone + 1);
 		if (address.zone == 0)
-			address.zone = (uint32_t)strtoul(zone + 1, NULL, 10);
+			pw_number32(zone + 1, 0, UINT32_MAX, &address.zone);
 	}
 	return address;
 }

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/clock.h"
 #include "kernel/capture.h"
 #include "kernel/host.h"
@@ -27,7 +28,8 @@ struct pw_poller {
 	struct pw_monitor *monitor;
 	struct pw_host *host;
 	struct pw_ns_notes *notes; /* one a namespace */
-	const char *unprobed;      /* why no port is probed, NULL when they are */
+	size_t notes_room;
+	const char *unprobed; /* why no port is probed, NULL when they are */
 	FILE *capture;
 	bool polled;             /* at least one poll was good */
 	const char *socket;      /* of the daemon that tells; NULL = none, and all of this is ours */
@@ -252,9 +254,9 @@ static int poll_host(struct pw_poller *poller, struct pw_error *err)
 	struct pw_host *host = poller->host;
 	struct pw_ns_notes *notes;
 
-	if (pw_host_poll(host) < 0 || (notes = reallocarray(poller->notes, host->n, sizeof(*notes))) == NULL)
+	if (pw_host_poll(host) < 0 || !PW_ARRAY_ROOM(poller->notes, poller->notes_room, host->n))
 		return pw_error_set(err, "out of memory");
-	poller->notes = notes;
+	notes = poller->notes;
 	for (size_t i = 0; i < host->n; i++, notes++) {
 		const struct pw_namespace *ns = host->namespaces[i];
 

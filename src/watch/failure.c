@@ -2,6 +2,9 @@
 #include "watch/failure.h"
 
 #include <stdio.h>
+#include <string.h>
+
+#include "base/array.h"
 
 bool pw_failure_step(
 	struct pw_failure *failure, uint32_t ns, const char *ns_name, const char *error, struct pw_event *out)
@@ -37,27 +40,34 @@ bool pw_failure_end(struct pw_failure *failure, uint32_t ns, const char *ns_name
 
 /* --- failing connects --- */
 
+static int by_times(const void *a, const void *b)
+{
+	const struct pw_failing_process *x = a, *y = b;
+
+	return (y->times > x->times) - (y->times < x->times);
+}
+
 void pw_failing_add(struct pw_failing_processes *processes, uint32_t pid, const char *name, uint32_t times)
 {
-	struct pw_failing_process process;
+	struct pw_failing_process process = {.pid = pid};
 	size_t at = 0;
 
 	while (at < processes->n && processes->process[at].pid != pid)
 		at++;
-
 	if (at == PW_FAILING_PROCESSES) {
 		processes->more = true;
 		return;
 	}
-	if (at == processes->n)
-		processes->process[processes->n++] = (struct pw_failing_process){.pid = pid};
-	process = processes->process[at];
+	if (at < processes->n) { /* out of its old place */
+		process = processes->process[at];
+		processes->n--;
+		memmove(&processes->process[at], &processes->process[at + 1], (processes->n - at) * sizeof(process));
+	}
 	process.times += times;
 	if (process.name[0] == '\0')
 		snprintf(process.name, sizeof(process.name), "%s", name);
-	for (; at > 0 && processes->process[at - 1].times < process.times; at--)
-		processes->process[at] = processes->process[at - 1];
-	processes->process[at] = process;
+	processes->n = pw_array_keep_first(
+		processes->process, processes->n, PW_FAILING_PROCESSES, sizeof(process), &process, by_times);
 }
 
 /* As many names as fit, with room for a last word on the others. */
