@@ -155,6 +155,8 @@ struct pw_collector *pw_collector_new(const struct pw_collector_parts *parts, st
 		pw_host_set_backend(collector->host, parts->walk);
 		pw_log(LOG_INFO, "sockets are read by BPF");
 	} else {
+		if (config->backend != PW_BACKEND_NETLINK)
+			pw_host_fall_back(collector->host, parts->why);
 		log_netlink(config, parts->why);
 	}
 	pw_collector_set_config(collector, config);
@@ -402,6 +404,7 @@ void pw_collector_poll(struct pw_collector *collector)
 	poll.connect_failures_counting = collector->failed.counting;
 	poll.connect_failures_reason = collector->failed.reason;
 	poll.owner_round = collector->owner_round;
+	poll.basis_reason = host->why_netlink;
 	if (host->n_wanted != 0 || !collector->walks)
 		account_owners(collector, host->options.unowned);
 	poll.ns = host->polls;

@@ -97,6 +97,12 @@ void pw_host_set_backend(struct pw_host *host, struct pw_backend *backend)
 		host->namespaces[i]->outside = NULL;
 }
 
+void pw_host_fall_back(struct pw_host *host, const struct pw_error *why)
+{
+	snprintf(host->why_netlink, sizeof(host->why_netlink), "%.127s", why->text);
+	pw_host_set_backend(host, pw_netlink_backend());
+}
+
 int pw_host_compare_backend(struct pw_host *host, struct pw_error *err)
 {
 	struct pw_namespace *first = host->namespaces[0];
@@ -117,7 +123,7 @@ int pw_host_compare_backend(struct pw_host *host, struct pw_error *err)
 	first->empty = false;
 	first->taken_ms = 0; /* the next poll takes them, whatever it has to go by */
 	if (rc < 0)
-		pw_host_set_backend(host, pw_netlink_backend());
+		pw_host_fall_back(host, err);
 	return rc;
 }
 
@@ -126,7 +132,7 @@ bool pw_host_give_up_backend(struct pw_host *host, struct pw_error *why)
 	if (host->failures < MOST_FAILURES)
 		return false;
 	*why = host->backend->failure;
-	pw_host_set_backend(host, pw_netlink_backend());
+	pw_host_fall_back(host, why);
 	return true;
 }
 

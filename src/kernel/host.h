@@ -61,7 +61,8 @@ struct pw_host {
 	uint64_t sockets, largest; /* of other namespaces: taken by this poll, and what one may have, by the last one */
 	struct pw_host_options options; /* of the next polls, for the caller to set */
 	struct pw_backend *backend;
-	uint32_t failures; /* polls in a row at which the backend was refused (struct pw_backend) */
+	uint32_t failures;     /* polls in a row at which the backend was refused (struct pw_backend) */
+	char why_netlink[128]; /* although another one was wanted; else empty */
 	struct pw_netns_list *others;
 	struct pw_owner_names *owner_names;
 };
@@ -76,6 +77,9 @@ struct pw_namespace *pw_host_add(struct pw_host *host, uint32_t index, const cha
 
 /* Takes sockets from this backend from the next poll on, instead of netlink, and takes it over. */
 void pw_host_set_backend(struct pw_host *host, struct pw_backend *backend);
+
+/* Takes sockets by netlink from the next poll on, since what was wanted instead does not work. */
+void pw_host_fall_back(struct pw_host *host, const struct pw_error *why);
 
 /* Between two polls: compares a take of the first namespace, which has been added, with one of netlink. Returns 0, or
  * -1 with an error when they deviate: then the backend is gone, and the next poll goes by netlink. */

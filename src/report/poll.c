@@ -129,27 +129,39 @@ static int add_namespaces(struct pw_poller *poller, struct pw_error *err)
 	return 0;
 }
 
-/* TCP sockets of this namespace from which on loading the BPF programs costs less than the dump that it saves. */
-#define WALK_PAYS 150000
+/* TCP sockets of this namespace from which on loading the BPF programs costs less than the dump that it saves; and
+ * namespaces: each dump goes through the table of all. */
+#define WALK_PAYS_SOCKETS 100000
+#define WALK_PAYS_NAMESPACES 4
 
+static bool walk_pays(const struct pw_host *host)
+{
+	struct pw_namespace *own = host->namespaces[0];
+
+	if (host->options.all || host->n + host->options.n_names >= WALK_PAYS_NAMESPACES)
+		return true;
+	return own->path[0] == '\0' && pw_namespace_read(own) == PW_READ_OK &&
+		own->counts.tcp + own->counts.tcp_time_wait >= WALK_PAYS_SOCKETS;
+}
+
+/* The walk is not compared with a dump, as the daemon does: that would cost what it saves. */
 static int choose_backend(struct pw_poller *poller, struct pw_error *err)
 {
 	const struct pw_options *options = poller->options;
-	struct pw_namespace *own = poller->host->namespaces[0];
-	bool wanted = poller->config->backend == PW_BACKEND_BPF;
 	struct pw_backend *backend;
+	bool wanted = poller->config->backend == PW_BACKEND_BPF;
 
-	if (options->replay != NULL || options->record != NULL || poller->config->backend == PW_BACKEND_NETLINK)
-		return 0;
-	if (!wanted &&
-		(own->path[0] != '\0' || pw_namespace_read(own) != PW_READ_OK ||
-			own->counts.tcp + own->counts.tcp_time_wait < WALK_PAYS))
+	if (options->replay != NULL || options->record != NULL || poller->config->backend == PW_BACKEND_NETLINK ||
+		(!wanted && !walk_pays(poller->host)))
 		return 0;
 	backend = pw_walk_backend(err);
-	if (backend == NULL)
-		return wanted ? -1 : 0;
-	pw_host_set_backend(poller->host, backend);
-	return pw_host_compare_backend(poller->host, err) < 0 && wanted ? -1 : 0;
+	if (backend != NULL)
+		pw_host_set_backend(poller->host, backend);
+	else if (wanted)
+		return -1;
+	else
+		pw_host_fall_back(poller->host, err);
+	return 0;
 }
 
 static void drop_answer(struct pw_poller *poller)
@@ -319,6 +331,7 @@ const struct pw_snapshot *pw_poller_poll(struct pw_poller *poller, struct pw_rep
 	report->aside = poller->aside;
 	if (poll_host(poller, err) < 0)
 		return NULL;
+	poll.basis_reason = poller->host->why_netlink;
 	poll.ns = poller->host->polls;
 	poll.n_ns = poller->host->n;
 	poll.duration_us = (uint32_t)(pw_clock_boot_us() - start_us);

@@ -188,6 +188,7 @@ static void note_rows(FILE *out, const struct pw_layout *l, size_t shown)
 
 void pw_print_notes(FILE *out, const struct pw_layout *l, size_t shown)
 {
+	const struct pw_snapshot *snapshot = l->report->selection.snapshot;
 	size_t notable = 0;
 
 	note_rows(out, l, shown);
@@ -196,6 +197,8 @@ void pw_print_notes(FILE *out, const struct pw_layout *l, size_t shown)
 			l->report->daemon != NULL ? "portwatchd does not answer: %s."
 						  : "portwatchd would tell more: %s.",
 			l->report->unheard);
+	if (snapshot->n_namespaces != 0 && snapshot->namespaces[0].basis_reason[0] != '\0')
+		note(out, l, "Sockets are read by netlink: %s.", snapshot->namespaces[0].basis_reason);
 	for (size_t i = 0; i < l->report->n_notes; i++) {
 		const struct pw_ns_notes *notes = &l->report->notes[i];
 		const bool doubt = notes->unprobed != NULL && notes->ambiguous > 0;

@@ -216,6 +216,7 @@ static const struct pw_field namespace_fields[] = {
 	FIELD(21, "conntrackState", ENUM, NO_UNIT, "Its state by the thresholds in force",
 		WORD(conntrack.state, pw_state_name)),
 	FIELD(22, "conntrackDrops", COUNTER64, "packets", "Packets dropped because it was full", IN(conntrack.drops)),
+	FIELD(23, "basisReason", TEXT, NO_UNIT, "Why the blocked ports are not read by BPF", IN(basis_reason)),
 	SNMP(0, "ambiguous", GAUGE32, "ports", "Ports whose sockets may or may not block them", IN(ambiguous)),
 	SNMP(0, "bound", GAUGE32, "ports", "Blocked ports that bind() holds, without a listener", IN(bound)),
 	SNMP(0, "listening", GAUGE32, "ports", "Ports of the range with a listener", IN(listening)),

@@ -65,8 +65,9 @@ struct pw_poll {
 	uint64_t connect_failures;
 	bool connect_failures_counting;
 	const char *connect_failures_reason;
-	bool ringing;   /* thresholds ring */
-	uint64_t rings; /* polls that a ring has started */
+	const char *basis_reason; /* why blocked ports are not read; NULL or empty where nobody wanted it */
+	bool ringing;             /* thresholds ring */
+	uint64_t rings;           /* polls that a ring has started */
 	const char *ringing_reason;
 	/* every namespace but those where nothing can be listed was looked at, and from then on the kernel tells */
 	bool look;

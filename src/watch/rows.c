@@ -162,6 +162,7 @@ static void build_namespaces(struct pw_snapshot *s, struct pw_arena *arena, cons
 		rows[n].index = ns->index;
 		rows[n].failures = ns->failures;
 		rows[n].name = pw_arena_text(arena, ns->name);
+		rows[n].basis_reason = pw_arena_text(arena, ns->row.basis_reason);
 		s->sockets_seen += ns->sockets;
 		for (int i = 0; i < PW_SOURCES; i++) {
 			rows[n].sources[i].reason = pw_arena_text(arena, ns->sources[i].reason);

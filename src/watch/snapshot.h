@@ -64,6 +64,7 @@ struct pw_ns_row {
 	enum pw_tw_reuse tw_reuse;
 	uint32_t blocked;
 	enum pw_basis basis;
+	const char *basis_reason; /* why they are not read, although that was wanted, else "" */
 	bool failing;
 	uint64_t failures; /* allocations that failed for want of a port, as far as their pools are known */
 	struct {

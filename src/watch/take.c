@@ -357,6 +357,7 @@ static void take_ns(struct pw_monitor *m, const struct pw_poll *poll, struct pw_
 		if (ns->poll->status == PW_POLL_COUNTED)
 			take_details(&ns->row, ns->poll->census);
 	}
+	ns->row.basis_reason = ns->row.basis != PW_BASIS_READ && poll->basis_reason != NULL ? poll->basis_reason : "";
 	/* whatever became of the sockets */
 	ns->row.conntrack = ns->poll->conntrack;
 	for (int id = 0; id < PW_SOURCES; id++)

@@ -196,6 +196,7 @@ static void fill_namespaces(struct pw_arena *arena, struct pw_snapshot *snapshot
 		.tw_reuse = PW_TW_REUSE_LOOPBACK,
 		.basis = PW_BASIS_PROBED,
 		.sources[PW_SOURCE_SNAT].status = PW_SOURCE_OFF,
+		.basis_reason = "",
 		.sources[PW_SOURCE_SNAT].reason = ""};
 	ns[1] = (struct pw_ns_row){.index = 2,
 		.name = "blue",
@@ -209,6 +210,7 @@ static void fill_namespaces(struct pw_arena *arena, struct pw_snapshot *snapshot
 		.failing = true,
 		.sources[PW_SOURCE_SNAT].failures = 12000000000000u,
 		.sources[PW_SOURCE_SNAT].status = PW_SOURCE_UNAVAILABLE,
+		.basis_reason = "",
 		.sources[PW_SOURCE_SNAT].reason = "no privilege"};
 	snapshot->namespaces = ns;
 	snapshot->n_namespaces = 2;

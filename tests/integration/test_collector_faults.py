@@ -224,7 +224,8 @@ def test_a_walk_that_deviates_from_a_dump(scene):
         pytest.skip(f"no walk: {daemon.log()}")
     eventually(lambda: "sockets are read by netlink: it saw 600 TCP and " in daemon.log())
     scene.expect([(WEB, "normal", "warning"), (WEB, "warning", "normal")])
-    assert scene.manager.table("pwNamespaceTable")["1"]["pwNsBasis"] in ("inferred", "probed")
+    row = scene.manager.table("pwNamespaceTable")["1"]
+    assert row["pwNsBasis"] in ("inferred", "probed") and row["pwNsBasisReason"].startswith("it saw 600 TCP and ")
     daemon.faults.clear()
     scene.until(WEB, used=600, free=400, state="warning")
     scene.expect([(WEB, "normal", "warning"), (WEB, "warning", "normal"), (WEB, "normal", "warning")])
@@ -253,7 +254,10 @@ def test_walks_that_are_refused(scene):
     scene.load.connect(5, HERE, 8080)
     scene.until(WEB, used=605, basis="read")
     daemon.faults.set(walk=errno.EIO, walks=-1)
+    assert scene.manager.table("pwNamespaceTable")["1"]["pwNsBasisReason"] == ""
     eventually(lambda: "sockets are read by netlink: BPF: list_namespaces: Input/output error" in daemon.log())
+    scene.polls(2)
+    assert scene.manager.table("pwNamespaceTable")["1"]["pwNsBasisReason"] == "BPF: list_namespaces: Input/output error"
     scene.load.connect(5, HERE, 8080)
     row = scene.until(WEB, used=610, free=390, state="warning")
     assert row["pwPoolBasis"] in ("inferred", "probed")

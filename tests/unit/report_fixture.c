@@ -21,6 +21,7 @@ void fixture_init(struct fixture *f)
 	memset(f, 0, sizeof(*f));
 	f->ns[0] = (struct pw_ns_row){.index = 1,
 		.sources[PW_SOURCE_SNAT].status = PW_SOURCE_OFF,
+		.basis_reason = "",
 		.sources[PW_SOURCE_SNAT].reason = "",
 		.conntrack = {.state = PW_STATE_NORMAL},
 		.name = "",

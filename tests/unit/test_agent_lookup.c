@@ -102,6 +102,7 @@ static struct pw_snapshot *random_snapshot(void)
 	for (uint32_t i = 0; i < s->n_namespaces; i++)
 		ns[i] = (struct pw_ns_row){.index = (i + 1) * (1 + pick(2)) + 10 * i,
 			.name = "",
+			.basis_reason = "",
 			.sources[PW_SOURCE_SNAT].reason = "",
 			.conntrack = {.state = PW_STATE_NORMAL}};
 	s->top = top;

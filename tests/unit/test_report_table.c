@@ -117,6 +117,7 @@ static void test_inferred(void **state)
 	(void)state;
 	fixture_busy(&f);
 	f.ns[0].basis = PW_BASIS_INFERRED;
+	f.ns[0].basis_reason = "BPF: Operation not permitted";
 	f.notes[0].ambiguous = 37;
 	f.notes[0].unprobed = "CAP_NET_ADMIN is missing";
 	f.notes[0].error = "the dump of UDP failed";
