@@ -325,7 +325,8 @@ static void follow_namespace(struct pw_collector *collector, struct pw_namespace
 		return;
 	pw_remark_namespace(ns, failed);
 	/* a notification goes out after some failures in a row */
-	if (pw_failure_step(&ns->failure, ns->index, ns->name, failed ? ns->err.text : NULL, &event))
+	if (pw_failure_step(
+		    &ns->failure, ns->index, ns->name, failed ? ns->err.text : NULL, pw_clock_boot_ms(), &event))
 		tell_failure(collector, &event);
 	follow_conntrack(collector, ns, poll);
 	if (poll->status == PW_POLL_COUNTED)

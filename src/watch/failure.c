@@ -6,8 +6,8 @@
 
 #include "base/array.h"
 
-bool pw_failure_step(
-	struct pw_failure *failure, uint32_t ns, const char *ns_name, const char *error, struct pw_event *out)
+bool pw_failure_step(struct pw_failure *failure, uint32_t ns, const char *ns_name, const char *error, uint64_t now_ms,
+	struct pw_event *out)
 {
 	bool announce;
 
@@ -18,8 +18,11 @@ bool pw_failure_step(
 			pw_event_of_ns(out, PW_EVENT_COLLECTOR_RECOVERED, ns, ns_name, "polls succeed again");
 		return announce;
 	}
+	if (failure->polls == 0)
+		failure->first_ms = now_ms;
 	failure->polls += failure->polls < PW_FAILURE_POLLS;
-	announce = failure->polls == PW_FAILURE_POLLS && !failure->announced;
+	announce = failure->polls == PW_FAILURE_POLLS && now_ms - failure->first_ms >= PW_FAILURE_MS &&
+		!failure->announced;
 	if (announce) {
 		failure->announced = true;
 		pw_event_of_ns(out, PW_EVENT_COLLECTOR_FAILED, ns, ns_name, error);

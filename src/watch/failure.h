@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* failure.h: when failing polls, and failing calls of connect(), are worth a notification
  *
- * A single failed poll is done again at the next interval and only logged; several in a row mean that nothing is
- * watched. Failing connects are worth one at once, and then one a minute as long as they go on. */
+ * A single failed poll is done again at the next interval and only logged; several in a row, for some time, mean that
+ * nothing is watched. Failing connects are worth one at once, and then one a minute as long as they go on. */
 #ifndef PW_WATCH_FAILURE_H
 #define PW_WATCH_FAILURE_H
 
@@ -12,20 +12,23 @@
 
 #include "watch/event.h"
 
-/* Failed polls in a row that make a failure. */
+/* Failed polls in a row, and the time from the first to the last of them, that make a failure: what passes within
+ * seconds is none, however often there are polls. Every 10 s it is the third one. */
 #define PW_FAILURE_POLLS 3
+#define PW_FAILURE_MS 15000
 
 /* Of one source (a namespace). Zeroed = nothing has failed yet. */
 struct pw_failure {
-	uint32_t polls; /* failed in a row, up to PW_FAILURE_POLLS */
+	uint32_t polls;    /* failed in a row, up to PW_FAILURE_POLLS */
+	uint64_t first_ms; /* when the first of them did */
 	bool announced;
 };
 
 /* Takes one poll into account. `error` is the cause (NULL = the poll was good), `ns` the pwNsIndex and `ns_name`
- * its name ("" = the daemon's own). Returns true when there is something to notify: *out then is complete but for
- * id and time, which the caller sets (pw_monitor_next_event_id()). */
-bool pw_failure_step(
-	struct pw_failure *failure, uint32_t ns, const char *ns_name, const char *error, struct pw_event *out);
+ * its name ("" = the daemon's own), `now_ms` of CLOCK_BOOTTIME. Returns true when there is something to notify: *out
+ * then is complete but for id and time, which the caller sets (pw_monitor_next_event_id()). */
+bool pw_failure_step(struct pw_failure *failure, uint32_t ns, const char *ns_name, const char *error, uint64_t now_ms,
+	struct pw_event *out);
 
 /* The source is not watched any more: a failure that was announced ends with it. Returns true when there is something
  * to notify, as pw_failure_step() does. */

@@ -474,7 +474,7 @@ def test_collector_failure_and_recovery_are_told(scene):
     level.reach(600, state="warning")
     scene.expect([(WEB, "normal", "warning")])
     before = daemon.limit_descriptors(8)
-    eventually(lambda: scene.notifications()[-1]["notification"] == "pwCollectorFailed", 20)
+    eventually(lambda: scene.notifications()[-1]["notification"] == "pwCollectorFailed", 40)
     assert scene.notifications()[-1]["pwEventText"]
     scene.until(WEB, used=600, state="warning")
     assert scene.manager.get("pwPollErrors") > 0

@@ -223,7 +223,7 @@ def test_a_namespace_with_too_many_sockets(scene, backend):
         for number, sock in enumerate(crowd):
             sock.bind(("127.0.0.1", 20000 + number))
     eventually(lambda: "large: poll failed: it has 3" in scene.daemon.log())
-    eventually(lambda: [event["pwEventText"][:5] for event in scene.notifications() if event["notification"] == "pwCollectorFailed"] == ["large"])
+    eventually(lambda: [event["pwEventText"][:5] for event in scene.notifications() if event["notification"] == "pwCollectorFailed"] == ["large"], 40)
     scene.load.listen("127.0.0.1", PORT)
     scene.load.connect(600, "127.0.0.1", PORT)
     scene.until(f"tcp 127.0.0.1 -> 127.0.0.1:{PORT}", used=600, state="warning")

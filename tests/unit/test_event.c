@@ -115,25 +115,57 @@ static void failing_connects_are_counted(void **unused)
 
 /* --- failing polls ---------------------------------------------------------------------------------------------- */
 
+#define SECOND 1000
+
+/* A poll at this time; error NULL: a good one. */
+static bool step(struct pw_failure *failure, const char *error, uint64_t now_ms, struct pw_event *event)
+{
+	return pw_failure_step(failure, 4, "blue", error, now_ms, event);
+}
+
 static void third_failure_in_a_row_is_announced_once(void **unused)
 {
 	struct pw_failure failure = {0};
 	struct pw_event event;
 
 	(void)unused;
-	assert_false(pw_failure_step(&failure, 1, "", "EPERM", &event));
-	assert_false(pw_failure_step(&failure, 1, "", "EPERM", &event));
-	assert_true(pw_failure_step(&failure, 1, "", "ENOBUFS", &event));
+	assert_false(pw_failure_step(&failure, 1, "", "EPERM", 10 * SECOND, &event));
+	assert_false(pw_failure_step(&failure, 1, "", "EPERM", 20 * SECOND, &event));
+	assert_true(pw_failure_step(&failure, 1, "", "ENOBUFS", 30 * SECOND, &event));
 	assert_int_equal(event.type, PW_EVENT_COLLECTOR_FAILED);
 	assert_int_equal(event.key.ns, 1);
 	assert_string_equal(event.text, "ENOBUFS");
 	assert_int_equal(pw_event_priority(&event), LOG_ERR);
-	for (int i = 0; i < 100000; i++)
-		assert_false(pw_failure_step(&failure, 1, "", "ENOBUFS", &event));
-	assert_true(pw_failure_step(&failure, 1, "", NULL, &event));
+	for (int i = 4; i < 100000; i++)
+		assert_false(pw_failure_step(&failure, 1, "", "ENOBUFS", (uint64_t)i * 10 * SECOND, &event));
+	assert_true(pw_failure_step(&failure, 1, "", NULL, 1000000 * SECOND, &event));
 	assert_int_equal(event.type, PW_EVENT_COLLECTOR_RECOVERED);
 	assert_int_equal(pw_event_priority(&event), LOG_NOTICE);
-	assert_false(pw_failure_step(&failure, 1, "", NULL, &event));
+	assert_false(pw_failure_step(&failure, 1, "", NULL, 1000001 * SECOND, &event));
+}
+
+/* However many polls there are in that time. */
+static void what_passes_within_seconds_is_no_failure(void **unused)
+{
+	struct pw_failure failure = {0};
+	struct pw_event event;
+
+	(void)unused;
+	for (uint64_t now_ms = SECOND; now_ms < SECOND + PW_FAILURE_MS; now_ms += 100)
+		assert_false(step(&failure, "EPERM", now_ms, &event));
+	assert_true(step(&failure, "EPERM", SECOND + PW_FAILURE_MS, &event));
+}
+
+/* As it is an hour of sleep later, which no poll has seen. */
+static void two_failures_are_none_however_far_apart(void **unused)
+{
+	struct pw_failure failure = {0};
+	struct pw_event event;
+
+	(void)unused;
+	assert_false(step(&failure, "EPERM", 1 * SECOND, &event));
+	assert_false(step(&failure, "EPERM", 3600 * SECOND, &event));
+	assert_true(step(&failure, "EPERM", 3601 * SECOND, &event));
 }
 
 static void good_poll_between_failures_starts_anew(void **unused)
@@ -142,10 +174,10 @@ static void good_poll_between_failures_starts_anew(void **unused)
 	struct pw_event event;
 
 	(void)unused;
-	for (int i = 0; i < 10; i++) {
-		assert_false(pw_failure_step(&failure, 1, "", "EPERM", &event));
-		assert_false(pw_failure_step(&failure, 1, "", "EPERM", &event));
-		assert_false(pw_failure_step(&failure, 1, "", NULL, &event));
+	for (uint64_t at = 1; at < 40; at += 4) {
+		assert_false(step(&failure, "EPERM", at * 10 * SECOND, &event));
+		assert_false(step(&failure, "EPERM", (at + 1) * 10 * SECOND, &event));
+		assert_false(step(&failure, NULL, (at + 2) * 10 * SECOND, &event));
 	}
 }
 
@@ -155,9 +187,9 @@ static void namespace_is_named(void **unused)
 	struct pw_event event;
 
 	(void)unused;
-	for (int i = 0; i < 2; i++)
-		pw_failure_step(&failure, 4, "blue", "EPERM", &event);
-	assert_true(pw_failure_step(&failure, 4, "blue", "EPERM", &event));
+	step(&failure, "EPERM", 10 * SECOND, &event);
+	step(&failure, "EPERM", 20 * SECOND, &event);
+	assert_true(step(&failure, "EPERM", 30 * SECOND, &event));
 	assert_int_equal(event.key.ns, 4);
 	assert_string_equal(event.text, "blue: EPERM");
 }
@@ -169,11 +201,11 @@ static void announced_failure_ends_with_its_namespace(void **unused)
 	struct pw_event event;
 
 	(void)unused;
-	for (int i = 0; i < 2; i++)
-		pw_failure_step(&failure, 4, "blue", "EPERM", &event);
+	for (uint64_t at = 1; at <= 2; at++)
+		step(&failure, "EPERM", at * 10 * SECOND, &event);
 	assert_false(pw_failure_end(&failure, 4, "blue", &event));
-	for (int i = 0; i < 3; i++)
-		pw_failure_step(&failure, 4, "blue", "EPERM", &event);
+	for (uint64_t at = 3; at <= 5; at++)
+		step(&failure, "EPERM", at * 10 * SECOND, &event);
 	assert_true(pw_failure_end(&failure, 4, "blue", &event));
 	assert_int_equal(event.type, PW_EVENT_COLLECTOR_RECOVERED);
 	assert_int_equal(event.key.ns, 4);
@@ -191,6 +223,8 @@ int main(void)
 		cmocka_unit_test(text_is_cut_to_its_room),
 		cmocka_unit_test(failing_connects_are_counted),
 		cmocka_unit_test(third_failure_in_a_row_is_announced_once),
+		cmocka_unit_test(what_passes_within_seconds_is_no_failure),
+		cmocka_unit_test(two_failures_are_none_however_far_apart),
 		cmocka_unit_test(good_poll_between_failures_starts_anew),
 		cmocka_unit_test(namespace_is_named),
 		cmocka_unit_test(announced_failure_ends_with_its_namespace),
