@@ -41,7 +41,7 @@ def test_objects_exist(mib, path):
 def test_installed(mib):
     """`make install` takes every file, and only these."""
     listed = re.search(r"^INTEGRATION_FILES = (.*?[^\\])\n", (SOURCE / "Makefile.am").read_text(), re.S | re.M)[1]
-    assert sorted(listed.replace("\\\n", " ").split()) == sorted(str(path.relative_to(SOURCE)) for path in DIRECTORY.rglob("*")
+    assert sorted(listed.replace("\\\n", " ").split()) == sorted(str(path.relative_to(DIRECTORY)) for path in DIRECTORY.rglob("*")
                                                                  if path.is_file())
 
 
