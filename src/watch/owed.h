@@ -6,7 +6,7 @@
  * (the master agent) acknowledged, and owes one notification as long as they differ. The collector posts; the agent
  * takes, sends, and reports what became of it.
  *
- * Rules (tests/model/outbox.pml proves the first six for every order of events, tests/unit/test_exchange.c tries
+ * Rules (tests/model/owed.pml proves the first six for every order of events, tests/unit/test_exchange.c tries
  * them all):
  *  - at_least_once: what was taken is owed until it is acknowledged; when nothing is owed the receiver knows the truth;
  *  - one_under_way: one notification per pool is under way at a time, newer states wait behind it, the newest is kept;

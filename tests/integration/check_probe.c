@@ -405,7 +405,7 @@ static void random_population(struct fixture *f)
 		keep(f, fd);
 }
 
-/* Once the last connection is closed and nothing changes any more, every verdict is known. */
+/* Once the last connection is closed and nothing changes any more, every result of a probe is known. */
 static bool settles(struct pw_namespace *ns)
 {
 	const uint64_t deadline = pw_clock_boot_ms() + 20000;

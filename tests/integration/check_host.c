@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The collector against the kernel: real sockets in a namespace of our own, and what is seen of them. Needs root. */
+/* What a poll takes against the kernel: real sockets in a namespace of our own, and what is seen of them. Needs root. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -486,7 +486,7 @@ static void a_deleted_namespace_is_gone(void **state)
 static void a_real_poll_can_be_recorded(void **state)
 {
 	struct fixture *f = *state;
-	char path[] = "/tmp/check_collect.XXXXXX";
+	char path[] = "/tmp/check_host.XXXXXX";
 	FILE *file = fdopen(mkstemp(path), "w+");
 	struct pw_namespace *live = pw_namespace_new(1, "", NULL), *replay = pw_namespace_new(1, "", NULL);
 	struct pw_census_totals totals;
