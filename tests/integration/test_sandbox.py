@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""portwatchd without privileges, under the system call filter of its systemd unit, and the files that it opens."""
+"""portwatchd without privileges, under the system call filter of its systemd unit, the files that it opens, what it attaches."""
 
 import ctypes
 import os
@@ -11,7 +11,7 @@ import struct
 import subprocess
 
 import pytest
-from harness import LIBC, SOURCE, Daemon, check
+from harness import LIBC, SOURCE, Daemon, check, eventually
 from scene import TRAP_V2C, connect_pool
 
 HERE = "127.0.0.1"
@@ -57,6 +57,7 @@ def test_without_any_capability(scene):
     daemon = start(scene, "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all", "--no-new-privs", "--")
     scene.until(WEB, used=600, free=400, state="warning", basis="inferred")
     assert int(status(daemon.pid, "CapEff"), 16) == 0 and status(daemon.pid, "Uid").split() == ["65534"] * 4
+    assert re.search("sockets are read by netlink: (BPF: Operation not permitted|built without BPF)$", daemon.log(), re.M)
     assert "ports in doubt are not probed" in daemon.log()
     assert scene.manager.get("pwConnectFailuresStatus") == "unavailable"
     assert scene.manager.get("pwPollErrors") == 0
@@ -76,6 +77,54 @@ def test_with_what_the_unit_gives(scene):
     assert scene.manager.get("pwConnectFailuresStatus") == "counting"
     scene.load.hold(50, HERE)
     scene.until(WEB, blocked=50, free=350, basis="read")
+
+
+# --- what is attached ----------------------------------------------------------------------------------------------------
+
+
+def held(pid):
+    """The kinds of what the process has of BPF and perf events: "bpf_prog" is a program that is loaded, and makes nothing slower; the
+    others are attached to something that all processes run through, a link with its link_type."""
+    kinds = []
+    for entry in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            name, info = os.readlink(entry), pathlib.Path(f"/proc/{pid}/fdinfo/{entry.name}").read_text(encoding="ascii")
+        except FileNotFoundError:
+            continue  # closed meanwhile
+        if (link := re.search(r"^link_type:\s*(\S+)", info, re.M)) is not None:
+            kinds.append(f"link {link[1]}")
+        elif (kind := re.search(r"bpf[_-](?:link|prog)|perf_event", name)) is not None:
+            kinds.append(kind[0].replace("-", "_"))
+    return kinds
+
+
+def attached(pid):
+    return sorted(kind for kind in held(pid) if kind != "bpf_prog")
+
+
+def test_nothing_is_attached_by_the_walk(scene):
+    """Without events, programs are loaded and run, and no system call or packet of anybody runs through them, whatever the pools do.
+    With events some are attached, and given back when a reload switches events off."""
+    off, on = "connect-failures = false\nevents = off\n", "connect-failures = true\nevents = auto\n"
+    daemon = start(scene, config="backend = bpf\n" + off)
+    if "sockets are read by BPF" not in daemon.log():
+        pytest.skip(f"no walk: {daemon.log()}")
+    scene.until(WEB, used=600, state="warning", basis="read")
+    assert "bpf_prog" in held(daemon.pid) and attached(daemon.pid) == []
+    scene.load.connect(400, HERE, 8080)
+    scene.until(WEB, used=1000, state="exhausted")
+    scene.polls(3)
+    assert attached(daemon.pid) == []
+    daemon.configure("backend = bpf\n" + on)
+    daemon.reload()
+    eventually(lambda: scene.manager.get("pwConnectFailuresReason") != "connect-failures = false")
+    if scene.manager.get("pwConnectFailuresStatus") != "counting":
+        pytest.skip(f"nothing can be attached here: {scene.manager.get('pwConnectFailuresReason')}")
+    print(attached(daemon.pid))
+    assert attached(daemon.pid) != []
+    daemon.configure("backend = bpf\n" + off)
+    daemon.reload()
+    eventually(lambda: attached(daemon.pid) == [])
 
 
 # --- the unit ----------------------------------------------------------------------------------------------------------
