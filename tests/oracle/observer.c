@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "kernel/host.h"
+#include "kernel/probe.h"
 #include "kernel/walk.h"
 #include "space.h"
 
@@ -151,15 +152,17 @@ static bool is_known(const struct pw_census_totals *totals)
 static int poll_until_known(struct observer *o, FILE *log)
 {
 	const struct pw_census_totals *totals = pw_census_totals(o->census);
+	const char *reason; /* why a kernel cannot be asked: its answers are judged as they are */
+	const bool asks = o->probe && (observers_read() || pw_probe_available(&reason));
 	unsigned polls;
 
 	if (poll_once(o, log) < 0)
 		return -1;
 	polls = totals->ambiguous / PROBES_A_POLL + 8; /* a probe can be unanswered now and then */
-	while (o->probe && !is_known(totals) && polls-- > 0)
+	while (asks && !is_known(totals) && polls-- > 0)
 		if (poll_once(o, log) < 0)
 			return -1;
-	if (!o->probe || is_known(totals))
+	if (!asks || is_known(totals))
 		return 0;
 	fprintf(log, "%s: %u ports stay in doubt\n", o->name, totals->ambiguous);
 	return -1;
