@@ -17,7 +17,7 @@
 
 #include "usage.h"
 
-#define MAX_WALKS 32
+#define MAX_WALKS 64 /* more than pwPoolTable has columns */
 
 struct name {
 	oid id[MAX_OID_LEN];
