@@ -4,8 +4,10 @@
 import os
 import pathlib
 import platform
-import statistics
 import subprocess
+
+from figures import SECTIONS, cases, count, markdown, median, milliseconds, ratio, ratio_text, walked
+from targets import BPF_TARGETS, TARGETS, targets_table
 
 TITLES = {
     "floor": "floor",
@@ -29,34 +31,6 @@ def machine():
     return {"kernel": platform.release(), "cpu": model, "cpus": os.cpu_count()}
 
 
-def median(result, name):
-    return statistics.median(result["samples"][name])
-
-
-def ratio(result, name, other):
-    """Median of the ratios of the samples that were taken in the same round."""
-    return statistics.median(a / b for a, b in zip(result["samples"][name], result["samples"][other]))
-
-
-def cases(results, case, **facts):
-    return [r for r in results if r["case"] == case and all(r.get(name) == value for name, value in facts.items())]
-
-
-def milliseconds(microseconds):
-    value = microseconds / 1000
-    return f"{value:.3f}" if value < 1 else f"{value:.1f}" if value < 100 else f"{value:.0f}"
-
-
-def ratio_text(value):
-    return f"{value:.2f}" if value >= 0.1 else f"{value:.2g}"
-
-
-def markdown(header, rows):
-    widths = [max(len(str(row[i])) for row in [header, *rows]) for i in range(len(header))]
-    lines = [header, ["-" * width for width in widths], *rows]
-    return "".join("| " + " | ".join(str(cell).ljust(width) for cell, width in zip(line, widths)) + " |\n" for line in lines)
-
-
 # --- tables -----------------------------------------------------------------------------------------------------------
 
 
@@ -73,10 +47,6 @@ def cost_table(results, label):
     return markdown(header, rows)
 
 
-def count(number):
-    return f"{number:,}"
-
-
 # What by BPF is compared with: the title, and the two samples.
 BPF_RATIOS = (
     ("programs / floor", "bpf-programs", "unbound"),
@@ -89,23 +59,16 @@ BPF_RATIOS = (
 )
 
 
-def walked(results):
-    """The populations that were read by BPF; what `ss` takes for one is called "peer" there."""
-    for result in results:
-        samples = result.get("samples", {})
-        if "bpf-programs" in samples and any(case == result["case"] for _, case, _ in SECTIONS):
-            yield {**result, "samples": {**samples, "peer": samples.get("ss_udp", samples.get("ss", []))}}
-
-
 def bpf_table(results):
     rows = []
     for result in walked(results):
         label = next(label for _, case, label in SECTIONS if case == result["case"])
         ratios = [ratio_text(ratio(result, name, other)) if result["samples"][other] else "" for _, name, other in BPF_RATIOS]
         rows.append([f"{result['case']}, {label(result)}", milliseconds(median(result, "unbound")),
-                     milliseconds(median(result, "bpf")), *ratios, f"{median(result, 'longest'):.0f}"])
+                     milliseconds(median(result, "bpf")), *ratios, f"{median(result, 'longest'):.0f}",
+                     f"{max(result['samples']['longest']):.0f}"])
     return markdown(["population", "floor without bound ports, ms", "whole poll, ms", *(title for title, _, _ in BPF_RATIOS),
-                     "longest run, us"], rows)
+                     "longest run of a round, us", "of all, us"], rows)
 
 
 def containers_table(results):
@@ -114,33 +77,29 @@ def containers_table(results):
     return markdown(["network namespaces", "whole poll by netlink, ms", "by BPF, ms", "its programs, ms", "BPF / netlink"], rows)
 
 
-def connect_table(results):
+def beside_table(results, case, rest):
+    """Times of something that others do meanwhile, against those beside what `rest` stands for."""
     rows = []
-    for result in cases(results, "connect"):
-        for how in ("idle", "netlink", "bpf"):
+    for result in cases(results, case):
+        for how in ("idle", "busy", "netlink", "bpf"):
             if f"{how}_p50_ns" in result["samples"]:
                 rows.append([how, *(f"{median(result, f'{how}_{what}_ns') / 1000:.1f}" for what in ("p50", "p99", "max")),
-                             *(ratio_text(ratio(result, f"{how}_{what}_ns", f"idle_{what}_ns")) for what in ("p50", "p99"))])
-    return markdown(["while polling", "connect(), p50, us", "p99", "longest", "p50 / idle", "p99 / idle"], rows)
+                             *(ratio_text(ratio(result, f"{how}_{what}_ns", f"{rest}_{what}_ns")) for what in ("p50", "p99"))])
+    return markdown(["meanwhile", "p50, us", "p99", "longest", f"p50 / {rest}", f"p99 / {rest}"], rows)
+
+
+def connect_table(results):
+    return beside_table(results, "connect", "idle")
+
+
+def softirq_table(results):
+    return beside_table(results, "softirq", "busy")
 
 
 def first_snapshot_table(results):
     rows = [[count(r["total"]), how, milliseconds(median(r, how)), milliseconds(median(r, f"{how}_wall"))]
             for r in cases(results, "first_snapshot") for how in ("netlink", "bpf") if how in r["samples"]]
     return markdown(["sockets", "backend", "CPU until the first snapshot, ms", "by the clock, ms"], rows)
-
-
-SECTIONS = (
-    ("In the range, to one destination from several source addresses", "size", lambda r: count(r["total"])),
-    ("By the number of destinations", "destinations", lambda r: f"{count(r['total'])} to {count(r['destinations'])}"),
-    ("IPv6", "ipv6", lambda r: count(r["total"])),
-    ("Both ends on the host: half of the sockets in the range", "loopback", lambda r: count(r["total"])),
-    ("A share outside the range (a server's inbound connections)", "inbound",
-     lambda r: f"{count(r['total'])}, {r['percent']} % outside"),
-    ("TIME_WAIT", "time_wait", lambda r: count(r["total"])),
-    ("UDP", "udp", lambda r: count(r["total"])),
-    ("UDP, /proc/net/udp read once", "udp_proc", lambda r: count(r["total"])),
-)
 
 
 def apart_table(results):
@@ -184,129 +143,6 @@ LATENCY = (("what", "request"), ("state", "daemon"), ("p50_us", "p50, us"), ("p9
 WALKS = (("what", "table"), ("rows", "rows"), ("varbinds", "varbinds"), ("wall_ms", "time, ms"), ("us_per_varbind", "us a varbind"),
          ("agent_us_per_varbind", "CPU of the agent thread, us a varbind"))
 NOTIFICATIONS = (("events", "notifications"), ("wall_ms", "time, ms"), ("per_second", "a second"))
-
-
-# --- targets ----------------------------------------------------------------------------------------------------------
-
-
-def single(results, case, **facts):
-    found = cases(results, case, **facts)
-    return found[0] if found else None
-
-
-def largest(results, case):
-    return max(cases(results, case), key=lambda r: r["total"], default=None)
-
-
-def per_socket(result):
-    return median(result, "poll") / result["total"]
-
-
-def destination_targets(results):
-    for result in cases(results, "destinations"):
-        text = f"by netlink, {count(result['total'])} sockets to {count(result['destinations'])} destinations: poll / floor"
-        yield text, 1.10, ratio(result, "poll", "floor")
-
-
-def loopback_targets(results):
-    for result in cases(results, "loopback"):
-        yield "loopback: poll / `ss -Htan`", 0.40, ratio(result, "poll", "ss")
-        yield "loopback: poll / ss pipeline", 0.25, ratio(result, "poll", "pipeline")
-
-
-def inbound_targets(results):
-    inside, outside = single(results, "inbound", percent=0), single(results, "inbound", percent=90)
-    if inside and outside:
-        yield "90 % outside the range: poll / poll of the same number inside", 0.40, median(outside, "poll") / median(inside, "poll")
-
-
-def small_targets(results):
-    for result in cases(results, "small"):
-        yield "quiet host: us of CPU a poll", 100, median(result, "quiet")
-        yield "300 sockets: poll / floor", 3, ratio(result, "poll", "floor")
-
-
-def growth_targets(results):
-    base, top = single(results, "size", total=50000), largest(results, "size")
-    if base and top:
-        yield f"cost a socket at {count(top['total'])} / at 50,000", 1.3, per_socket(top) / per_socket(base)
-
-
-def udp_targets(results):
-    for result in cases(results, "udp_proc"):
-        text = f"UDP, {count(result['total'])} sockets: poll / /proc/net/udp"
-        yield text, 0.01, ratio(result, "poll", "proc_udp")
-
-
-def latency_targets(results):
-    for what in ("GET", "GETNEXT"):
-        idle, busy = (single(results, "latency", what=what, state=state) for state in ("idle", "polling"))
-        if idle and busy:
-            yield f"{what} during polls: p50 / idle", 1.2, busy["p50_us"] / idle["p50_us"]
-            yield f"{what} during polls: p99 - idle, ms", 5, (busy["p99_us"] - idle["p99_us"]) / 1000
-
-
-def start_targets(results):
-    for result in cases(results, "start"):
-        text = f"portwatch from start to output, {count(result['total'])} sockets to {count(result['destinations'])}: / first poll"
-        yield text, 1.2, ratio(result, "portwatch", "fresh")
-
-
-def memory_targets(results):
-    for result in cases(results, "memory"):
-        limit = 16 * 1024 + 8 * result["total"] / 1024 + (4096 if result["backend"] == "bpf" else 0)
-        text = (f"RSS with {count(result['total'])} sockets in {count(result['pools'])} pools, {result['backend']} / "
-                "(16 MiB, by BPF 4 more, + 8 bytes a socket)")
-        yield text, 1, result["rss_kib"] / limit
-
-
-# Of BPF, by the case and the destinations (or the share outside): the programs and the whole poll / the floor, the whole poll / ss.
-BPF_LIMITS = {
-    ("destinations", 1): (0.15, 0.25, 0.06),
-    ("destinations", 100): (0.15, 0.25, 0.06),
-    ("destinations", 100000): (0.22, 0.35, 0.06),
-    ("inbound", 90): (0.42, None, None),
-    ("time_wait", None): (0.60, None, None),
-}
-HELPER_LIMIT = 0.35
-LONGEST_RUN_US = 500
-
-
-def bpf_targets(results):
-    for result in walked(results):
-        limits = BPF_LIMITS.get((result["case"], result.get("destinations", result.get("percent"))))
-        if limits is None:
-            continue
-        label = f"by BPF, {result['case']}, " + next(label for _, case, label in SECTIONS if case == result["case"])(result)
-        names = ("bpf-programs", "unbound", "programs / floor"), ("bpf", "unbound", "whole poll / floor"), ("bpf", "peer", "whole poll / ss")
-        for limit, (name, other, text) in zip(limits, names):
-            if limit is not None and result["samples"][other]:
-                yield f"{label}: {text}", limit, ratio(result, name, other)
-        if result["case"] == "destinations":
-            yield f"{label}: programs by helper / floor", HELPER_LIMIT, ratio(result, "bpf-helper-programs", "unbound")
-        yield f"{label}: longest run, us", LONGEST_RUN_US, median(result, "longest")
-
-
-def neighbour_targets(results):
-    for result in cases(results, "containers"):
-        if "bpf" in result["samples"] and result["count"] == 50:
-            yield "50 network namespaces: whole poll, BPF / netlink", 0.05, ratio(result, "bpf", "poll")
-    for result in cases(results, "connect"):
-        if "bpf_p99_ns" in result["samples"]:
-            yield "connect() while polling by BPF: p99 / idle", 1.1, ratio(result, "bpf_p99_ns", "idle_p99_ns")
-    for result in cases(results, "first_snapshot"):
-        if "bpf_wall" in result["samples"]:
-            yield f"start to the first snapshot by BPF, {count(result['total'])} sockets, ms", 300, median(result, "bpf_wall") / 1000
-
-
-TARGETS = (destination_targets, loopback_targets, inbound_targets, small_targets, growth_targets, udp_targets, latency_targets,
-           start_targets, memory_targets, bpf_targets, neighbour_targets)
-
-
-def targets_table(results):
-    rows = [[text, f"{limit:g}", f"{value:.3g}", "yes" if value <= limit else "NO"]
-            for target in TARGETS for text, limit, value in target(results)]
-    return markdown(["target", "at most", "measured", "met"], rows)
 
 
 # --- output -----------------------------------------------------------------------------------------------------------
@@ -360,7 +196,8 @@ def text(data):
     results = data["results"]
     machine_line = ", ".join(str(value) for value in data["machine"].values())
     parts = [f"Machine (kernel, CPU, number of CPUs): {machine_line}.\n\nMilliseconds of CPU time, medians; ratios are medians of "
-             "ratios within a round.\n", "### Targets\n", targets_table(results)]
+             "ratios within a round.\n", "### Required and measured, by netlink\n", targets_table(results, TARGETS), "### Required and measured, by BPF\n",
+             targets_table(results, BPF_TARGETS)]
     for title, case, label in SECTIONS:
         if cases(results, case):
             parts += [f"### {title}\n", cost_table(cases(results, case), label)]
@@ -377,7 +214,8 @@ def text(data):
     for title, case, table in (("The daemon's poll", "daemon", daemon_table), ("portwatch, from start to output", "start", start_table),
                                ("The daemon, from its start to the first snapshot", "first_snapshot", first_snapshot_table),
                                ("Many network namespaces", "containers", containers_table),
-                               ("A connect() while others poll", "connect", connect_table)):
+                               ("A connect() while the other processor polls", "connect", connect_table),
+                               ("A packet's softirq on the processor that polls", "softirq", softirq_table)):
         if cases(results, case):
             parts += [f"### {title}\n", table(results)]
     for title, case, columns in (("Latency through snmpd", "latency", LATENCY),
