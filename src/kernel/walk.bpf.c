@@ -40,7 +40,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define SOME 32                    /* of WALK_BUCKETS chains that such a function looks at */
 #define SEGMENT 256                /* steps of a chain, of which there are PARTS times as many at most */
 #define STEPS 2048                 /* sockets after which a run ends: 0.1 to 0.3 ms */
-#define RUN_NS 250000              /* after which it ends on a slow machine */
+#define RUN_NS 200000              /* after which it ends on a slow machine */
 #define LISTENING_NULLS (1u << 29) /* LISTENING_NULLS_BASE: the numbers of the buckets of listeners begin with it */
 
 struct walk_job job;
@@ -77,11 +77,18 @@ volatile __u32 open, left;
 
 /* --- batches of buckets --- */
 
+static __always_inline __u32 end_of_batch(__u32 first)
+{
+	__u32 end = job.first + job.count;
+
+	return end - first < job.width ? end : first + job.width;
+}
+
 /* Reads the heads of some buckets at once. Returns how many: there may be less of them from the first one to the end of
- * the table. */
+ * the run. */
 static __always_inline __u32 read_heads(__u32 first)
 {
-	__u32 n = job.mask - first < job.width ? job.mask - first + 1 : job.width, bytes = n * head_size;
+	__u32 n = end_of_batch(first) - first, bytes = n * head_size;
 
 	/* older verifiers don't know what a product is at most: masked, which the compiler would think needless */
 	asm volatile("" : "+r"(bytes));
@@ -114,6 +121,15 @@ static __always_inline void go_on(__u64 node, __u32 bucket)
 /* Goes through SOME of the `left` chains, from one on: bounded by a mask, since the verifier does not know `from`. */
 #define FOR_SOME(at, from) \
 	for (__u32 i = 0, at; at = ((from) + i) & (WALK_BUCKETS - 1), i < SOME && (from) + i < left; i++)
+
+__noinline int touch_some_scattered(__u32 from)
+{
+	FOR_SOME(at, from)
+	{
+		touch_scattered(nodes[at]);
+	}
+	return 0;
+}
 
 __noinline int touch_some_owners(__u32 from)
 {
@@ -148,8 +164,12 @@ __noinline int rest_of_some(__u32 from)
 __noinline int step_all(void)
 {
 	left = open;
-	for (__u32 i = 0; i < WALK_BUCKETS && i < left; i++)
-		touch(nodes[i]);
+	if (!scattered)
+		for (__u32 i = 0; i < WALK_BUCKETS && i < left; i++)
+			touch(nodes[i]);
+	else
+		for (__u32 from = 0; from < WALK_BUCKETS && from < left; from += SOME)
+			touch_some_scattered(from);
 	for (__u32 from = 0; direct && job.owners && from < WALK_BUCKETS && from < left; from += SOME)
 		touch_some_owners(from);
 	open = 0;
@@ -173,6 +193,8 @@ __noinline int batch(__u32 first)
 {
 	left = read_heads(first);
 	open = moved = 0;
+	scattered = met_time_wait;
+	met_time_wait = false;
 	for (__u32 from = 0; from < WALK_BUCKETS && from < left; from += SOME)
 		begin_some(first, from);
 	for (int depth = 0; depth < DEPTH; depth++)
@@ -194,11 +216,11 @@ __noinline int batch(__u32 first)
 __u32 enough;
 __u64 late;
 
-/* Whether the run has to end here: at the end of the table, when it has looked at enough, or when the buffer is half
+/* Whether the run has to end here: when it was to look at no more buckets, when it has looked at enough, or when the buffer is half
  * full. */
 static __always_inline bool at_end(__u32 bucket)
 {
-	return bucket > job.mask || (__s32)(job.seen - enough) >= 0 || job.words > WALK_WORDS / 2;
+	return bucket - job.first >= job.count || (__s32)(job.seen - enough) >= 0 || job.words > WALK_WORDS / 2;
 }
 
 static __always_inline bool is_late(void)
@@ -234,7 +256,7 @@ __noinline int next_batch(__u32 first)
 	}
 	if (!fitted(before))
 		return false;
-	job.next = first + job.width;
+	job.next = end_of_batch(first);
 	return true;
 }
 
@@ -312,7 +334,7 @@ SEC("raw_tp/none") int walk_sockets(void *ctx)
 		head_size = bpf_core_type_size(struct inet_listen_hashbucket);
 		head_offset = OFFSET(inet_listen_hashbucket, nulls_head);
 	}
-	for (__u32 i = 0; i < WALK_RUN && i < job.count; i += WALK_BUCKETS)
+	for (int i = 0; i < WALK_BATCHES; i++)
 		if (!next_batch(job.next))
 			break;
 	return 0;
@@ -324,7 +346,7 @@ SEC("raw_tp/none") int walk_bound(void *ctx)
 	table = WALK_TCP;
 	head_size = bpf_core_type_size(struct inet_bind_hashbucket);
 	head_offset = OFFSET(inet_bind_hashbucket, chain);
-	for (__u32 i = 0; i < WALK_RUN && i < job.count; i += WALK_BUCKETS)
+	for (int i = 0; i < WALK_BATCHES; i++)
 		if (!next_bind(job.next))
 			break;
 	return 0;

@@ -10,7 +10,7 @@
 #define WALK_RECORD_WORDS 9  /* of the longest record */
 #define WALK_BUCKETS 256     /* read together, so that their cache misses overlap */
 #define WALK_BUCKET_SIZE 64  /* octets that a bucket may have: the locks of real-time kernels are large */
-#define WALK_RUN 4096        /* buckets that a run looks at, at most */
+#define WALK_BATCHES 64      /* of a run, at most */
 #define WALK_NAME 16         /* IFNAMSIZ */
 #define WALK_CODE 512        /* octets of a function */
 #define WALK_NAMESPACES 4096 /* that one walk can tell apart, and that the list can hold */
@@ -80,9 +80,9 @@ struct walk_job {
 	__u64 cookie; /* ... */
 	__u32 inode;  /* ... and this */
 	__u32 first;  /* bucket; or the index of an interface */
-	__u32 count;  /* of buckets to look at, at most */
+	__u32 count;  /* of buckets to look at, at most; they are in the table */
 	__u32 kind;   /* enum walk_table */
-	__u32 width;  /* of a batch: WALK_BUCKETS, or less where these do not fit into the buffer */
+	__u32 width;  /* of a batch: WALK_BUCKETS, or less where their chains are long */
 	__u32 mask;   /* of the table: its size less one */
 	__u32 next;   /* out: the bucket to go on with */
 	__u32 words;  /* out: written to the buffer */

@@ -5,6 +5,7 @@
 
 #define AGE_MAX_MS 60000 /* TCP_TIMEWAIT_LEN */
 #define AF_INET6 10
+#define CACHE_LINE 64ull
 
 /* --- records --- */
 
@@ -138,6 +139,9 @@ volatile enum walk_table table;
 /* The bucket at hand. */
 __u32 place;
 
+/* Whether this batch has met sockets in TIME_WAIT, and whether the one before had. */
+bool met_time_wait, scattered;
+
 /* The VRF that its port is one of. Ports of a device below a VRF are that VRF's, unless tcp_l3mdev_accept gives all the
  * same ports. */
 static __always_inline __u64 vrf_of(__u64 sk, __u8 state)
@@ -187,6 +191,7 @@ static __always_inline bool emit(__u64 sk, __u64 net, __u16 port, __u8 state)
 		*at++ = device | vrf_of(sk, state) << 32;
 	}
 	if (state == WALK_STATE_TIME_WAIT) {
+		met_time_wait = true;
 		stamp = load32(sk + OFFSET(tcp_timewait_sock, tw_ts_recent_stamp));
 		/* an orphan in FIN_WAIT2 is one of these, too */
 		if (!job.alike)
@@ -258,7 +263,14 @@ __noinline __u64 step(__u64 node)
  * across their border. */
 static __always_inline void touch(__u64 node)
 {
-	ignored += load64((node & -64) - sizeof(__u64) / 2);
+	ignored += load64((node & -CACHE_LINE) - sizeof(__u64) / 2);
+}
+
+/* What is in TIME_WAIT begins anywhere in a line, and may reach into one more. Two loads are dear where one will do, so
+ * this is for batches after one that met some. */
+static __always_inline void touch_scattered(__u64 node)
+{
+	ignored += load64(node - OFFSET(sock_common, skc_nulls_node)) + load64(node);
 }
 
 /* The same for its owner, which is far from the rest, where it is wanted. By now the rest is here. */

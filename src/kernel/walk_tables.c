@@ -10,6 +10,9 @@
 #define TCP_RUN 1024
 #define BIND_RUN 4096
 
+/* Sockets a batch: some 40 us, by helper 130. */
+#define BATCH 768
+
 /* --- records into sockets --- */
 
 /* Decodes a record of a socket. Returns the words that it takes. */
@@ -114,6 +117,14 @@ static bool is_unowned(const struct walk *walk, uint64_t bucket, uint32_t stripe
 	return (walk->backend.unowned >> bucket / stripe % PW_OWNER_PARTS & 1) != 0;
 }
 
+/* How many buckets make a batch, after a run that saw so many sockets in so many of them: a run ends with a batch only. */
+static uint32_t batch_width(uint32_t sockets, uint32_t in_buckets)
+{
+	const uint64_t width = (uint64_t)BATCH * in_buckets / (sockets + 1);
+
+	return width == 0 ? 1 : width < WALK_BUCKETS ? (uint32_t)width : WALK_BUCKETS;
+}
+
 /* The next run: of so many buckets at most, all of them with owners or all without. */
 static void set_run(const struct walk *walk, struct walk_job *job, uint64_t first, uint32_t most)
 {
@@ -128,11 +139,10 @@ static void set_run(const struct walk *walk, struct walk_job *job, uint64_t firs
 		end = (end / stripe + 1) * stripe;
 	while (end < first + most && end < size && is_unowned(walk, end, stripe) == unowned);
 	end = end < first + most ? end : first + most;
+	end = end < size ? end : size;
 	job->first = (uint32_t)first;
+	job->count = (uint32_t)(end - first);
 	job->owners = !unowned;
-	/* the next batch is too much for the buffer: bucket by bucket then */
-	job->width = job->full ? 1 : end - first < WALK_BUCKETS ? (uint32_t)(end - first) : WALK_BUCKETS;
-	job->count = (uint32_t)(end - first) / job->width * job->width;
 }
 
 /* Walks a whole table in pieces. Returns 0, or -1 with an error: of the kernel, or, with *table_failed, of this table
@@ -147,8 +157,10 @@ static int walk_table(
 	job->table = table;
 	job->kind = pass == WALK_PASS_TCP ? WALK_TCP : pass == WALK_PASS_UDP ? WALK_UDP : WALK_LISTENING;
 	job->mask = mask;
-	job->full = 0;
+	job->width = WALK_BUCKETS / 4;
 	for (uint64_t first = 0; first <= mask; first = job->next) {
+		const uint32_t seen = job->seen;
+
 		set_run(walk, job, first, pass == WALK_PASS_BOUND ? BIND_RUN : TCP_RUN);
 		if (pw_walk_run(walk, program, err) < 0)
 			return -1;
@@ -156,6 +168,8 @@ static int walk_table(
 		if (*table_failed)
 			return pw_error_set(err, "BPF: a chain of the socket table is too long, or can't be read");
 		take_records(walk, pass);
+		/* the next batch is too much for the buffer: bucket by bucket then */
+		job->width = job->full ? 1 : batch_width(job->seen - seen, job->next - (uint32_t)first);
 	}
 	return 0;
 }
