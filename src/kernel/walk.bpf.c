@@ -216,8 +216,8 @@ __noinline int batch(__u32 first)
 __u32 enough;
 __u64 late;
 
-/* Whether the run has to end here: when it was to look at no more buckets, when it has looked at enough, or when the buffer is half
- * full. */
+/* Whether the run has to end here: when it was to look at no more buckets, when it has looked at enough, or when the
+ * buffer is half full. */
 static __always_inline bool at_end(__u32 bucket)
 {
 	return bucket - job.first >= job.count || (__s32)(job.seen - enough) >= 0 || job.words > WALK_WORDS / 2;

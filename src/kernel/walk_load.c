@@ -53,6 +53,7 @@ static bool kernel_has(const char *function)
 		"the programs have " #variable " in different places")
 
 SAME_PLACE(job);
+SAME_PLACE(met_time_wait);
 SAME_PLACE(nets);
 SAME_PLACE(counts);
 SAME_PLACE(reserved_ports);

@@ -117,12 +117,14 @@ static bool is_unowned(const struct walk *walk, uint64_t bucket, uint32_t stripe
 	return (walk->backend.unowned >> bucket / stripe % PW_OWNER_PARTS & 1) != 0;
 }
 
-/* How many buckets make a batch, after a run that saw so many sockets in so many of them: a run ends with a batch only. */
-static uint32_t batch_width(uint32_t sockets, uint32_t in_buckets)
+/* How many buckets make a batch, after a run that saw so many sockets in so many of them: a run ends with a batch only.
+ * Of TIME_WAIT more lines of the cache are read, and those of a large batch would not stay there until then. */
+static uint32_t batch_width(const struct walk *walk, uint32_t sockets, uint32_t in_buckets)
 {
 	const uint64_t width = (uint64_t)BATCH * in_buckets / (sockets + 1);
+	const uint32_t most = walk->bpf->bss->met_time_wait ? WALK_BUCKETS / 4 : WALK_BUCKETS;
 
-	return width == 0 ? 1 : width < WALK_BUCKETS ? (uint32_t)width : WALK_BUCKETS;
+	return width == 0 ? 1 : width < most ? (uint32_t)width : most;
 }
 
 /* The next run: of so many buckets at most, all of them with owners or all without. */
@@ -169,7 +171,7 @@ static int walk_table(
 			return pw_error_set(err, "BPF: a chain of the socket table is too long, or can't be read");
 		take_records(walk, pass);
 		/* the next batch is too much for the buffer: bucket by bucket then */
-		job->width = job->full ? 1 : batch_width(job->seen - seen, job->next - (uint32_t)first);
+		job->width = job->full ? 1 : batch_width(walk, job->seen - seen, job->next - (uint32_t)first);
 	}
 	return 0;
 }
