@@ -196,8 +196,8 @@ def text(data):
     results = data["results"]
     machine_line = ", ".join(str(value) for value in data["machine"].values())
     parts = [f"Machine (kernel, CPU, number of CPUs): {machine_line}.\n\nMilliseconds of CPU time, medians; ratios are medians of "
-             "ratios within a round.\n", "### Required and measured, by netlink\n", targets_table(results, TARGETS), "### Required and measured, by BPF\n",
-             targets_table(results, BPF_TARGETS)]
+             "ratios within a round.\n", "### Required and measured, by netlink\n", targets_table(results, TARGETS),
+             "### Required and measured, by BPF\n", targets_table(results, BPF_TARGETS)]
     for title, case, label in SECTIONS:
         if cases(results, case):
             parts += [f"### {title}\n", cost_table(cases(results, case), label)]

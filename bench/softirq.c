@@ -73,12 +73,14 @@ static void measure(int fd, uint64_t ms)
 {
 	const uint64_t end = now_ns() + ms * 1000000;
 	socklen_t size = sizeof(int);
+	uint32_t dice = 1;
 	int cpu = -1;
 	size_t n = 0;
 
 	while (n < TIMES_MAX && (n == 0 || now_ns() < end)) {
 		times[n++] = send_once(fd);
-		spin_until(now_ns() + PAUSE_NS + (uint64_t)rand() % SPREAD_NS);
+		dice = dice * 1664525 + 1013904223;
+		spin_until(now_ns() + PAUSE_NS + (dice >> 16) % SPREAD_NS);
 	}
 	getsockopt(fd, SOL_SOCKET, SO_INCOMING_CPU, &cpu, &size);
 	qsort(times, n, sizeof(*times), by_value);
