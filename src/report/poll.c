@@ -266,7 +266,16 @@ static int poll_host(struct pw_poller *poller, struct pw_error *err)
 	struct pw_host *host = poller->host;
 	struct pw_ns_notes *notes;
 
-	if (pw_host_poll(host) < 0 || !PW_ARRAY_ROOM(poller->notes, poller->notes_room, host->n))
+	if (pw_host_poll(host) < 0)
+		return pw_error_set(err, "out of memory");
+	if (host->failures > 0 && poller->config->backend != PW_BACKEND_BPF) { /* there may be no next poll */
+		const struct pw_error why = host->backend->failure;
+
+		pw_host_fall_back(host, &why);
+		if (pw_host_poll(host) < 0)
+			return pw_error_set(err, "out of memory");
+	}
+	if (!PW_ARRAY_ROOM(poller->notes, poller->notes_room, host->n))
 		return pw_error_set(err, "out of memory");
 	notes = poller->notes;
 	for (size_t i = 0; i < host->n; i++, notes++) {

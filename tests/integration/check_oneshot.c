@@ -28,6 +28,7 @@
 
 static uint64_t now_us, step_us;
 static uint32_t sockets, time_wait; /* to be told; 0: as it is */
+static bool refuses_to_walk;
 
 uint64_t __wrap_pw_clock_boot_us(void);
 enum pw_read_status __real_pw_sockstat_read(struct pw_input *input, struct pw_sockstat *out, struct pw_error *err);
@@ -50,12 +51,22 @@ enum pw_read_status __wrap_pw_sockstat_read(struct pw_input *input, struct pw_so
 	return status;
 }
 
+struct bpf_test_run_opts;
+int __real_bpf_prog_test_run_opts(int fd, struct bpf_test_run_opts *options);
+int __wrap_bpf_prog_test_run_opts(int fd, struct bpf_test_run_opts *options);
+
+int __wrap_bpf_prog_test_run_opts(int fd, struct bpf_test_run_opts *options)
+{
+	return refuses_to_walk ? -EIO : __real_bpf_prog_test_run_opts(fd, options);
+}
+
 /* --- a look --- */
 
 struct look {
 	enum pw_basis basis;
 	uint32_t blocked, ambiguous;
 	bool no_time;
+	char why[160]; /* not read by BPF */
 };
 
 static bool take_look(char *const extra, struct look *out)
@@ -79,12 +90,18 @@ static bool take_look(char *const extra, struct look *out)
 		return false;
 	}
 	snapshot = pw_poller_poll(poller, &report, &err);
-	if (snapshot == NULL)
-		fail_msg("%s", err.text);
+	if (snapshot == NULL) {
+		print_message("%s\n", err.text);
+		pw_poller_free(poller);
+		pw_config_free(config);
+		pw_options_clear(&options);
+		return false;
+	}
 	*out = (struct look){.basis = snapshot->namespaces[0].basis,
 		.blocked = snapshot->namespaces[0].blocked,
 		.ambiguous = report.notes[0].ambiguous,
 		.no_time = report.notes[0].unprobed != NULL};
+	snprintf(out->why, sizeof(out->why), "%s", snapshot->namespaces[0].basis_reason);
 	pw_snapshot_unref(snapshot);
 	pw_poller_free(poller);
 	pw_config_free(config);
@@ -100,6 +117,7 @@ static int setup(void **state)
 	now_us = 1000000;
 	step_us = 0;
 	sockets = time_wait = 0;
+	refuses_to_walk = false;
 	netns_enter();
 	netns_loopback(true);
 	netns_sysctl("ipv4/ip_local_port_range", "40000 42999");
@@ -123,6 +141,18 @@ static void skip_without_probes(void)
 		skip();
 	}
 	pw_probe_close(probe);
+}
+
+static void skip_without_walk(void)
+{
+	struct pw_error err;
+	struct pw_backend *walk = pw_walk_backend(&err);
+
+	if (walk == NULL) {
+		print_message("%s\n", err.text);
+		skip();
+	}
+	walk->free(walk);
 }
 
 static void all_ports_in_doubt_are_asked_about_at_once(void **state)
@@ -166,18 +196,13 @@ static void it_takes_no_more_than_its_time(void **state)
 
 static void the_walk_is_taken_where_loading_pays(void **state)
 {
-	struct pw_error err;
-	struct pw_backend *walk = pw_walk_backend(&err);
 	struct look look;
 
 	(void)state;
-	if (walk == NULL) {
-		print_message("%s\n", err.text);
-		skip();
-	}
-	walk->free(walk);
+	skip_without_walk();
 	assert_true(take_look(NULL, &look));
 	assert_int_not_equal(look.basis, PW_BASIS_READ);
+	assert_string_equal(look.why, ""); /* nothing went wrong */
 	sockets = WALK_PAYS - 1;
 	assert_true(take_look(NULL, &look));
 	assert_int_not_equal(look.basis, PW_BASIS_READ);
@@ -194,12 +219,31 @@ static void the_walk_is_taken_where_loading_pays(void **state)
 	assert_int_equal(look.basis, PW_BASIS_READ);
 }
 
+/* There is no next look that could have the numbers. */
+static void a_walk_that_fails_is_made_good_at_once(void **state)
+{
+	struct look look;
+
+	(void)state;
+	skip_without_walk();
+	for (int i = 0; i < 3; i++)
+		socket_connected(SOCK_STREAM, "127.0.0.1", 0, "127.0.0.2", 80, 0);
+	refuses_to_walk = true;
+	sockets = WALK_PAYS;
+	assert_true(take_look(NULL, &look));
+	assert_int_not_equal(look.basis, PW_BASIS_READ);
+	assert_int_equal(look.blocked, 3);
+	assert_non_null(strstr(look.why, "Input/output error"));
+	assert_false(take_look((char[]){"--backend=bpf"}, &look));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(all_ports_in_doubt_are_asked_about_at_once, setup),
 		cmocka_unit_test_setup(it_takes_no_more_than_its_time, setup),
 		cmocka_unit_test_setup(the_walk_is_taken_where_loading_pays, setup),
+		cmocka_unit_test_setup(a_walk_that_fails_is_made_good_at_once, setup),
 	};
 
 	if (!netns_possible())
