@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <config.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,6 +52,7 @@ enum pw_read_status __wrap_pw_sockstat_read(struct pw_input *input, struct pw_so
 	return status;
 }
 
+#ifdef HAVE_BPF
 struct bpf_test_run_opts;
 int __real_bpf_prog_test_run_opts(int fd, struct bpf_test_run_opts *options);
 int __wrap_bpf_prog_test_run_opts(int fd, struct bpf_test_run_opts *options);
@@ -59,6 +61,7 @@ int __wrap_bpf_prog_test_run_opts(int fd, struct bpf_test_run_opts *options)
 {
 	return refuses_to_walk ? -EIO : __real_bpf_prog_test_run_opts(fd, options);
 }
+#endif
 
 /* --- a look --- */
 
