@@ -523,7 +523,7 @@ static bool is_listed(const struct listing *listing, const struct pw_pool_key *k
 	return false;
 }
 
-/* Whether an entry's own pools, if they have a port in use, are in the list. */
+/* Whether an entry's own pool, if its port is one of those in use there, is in the list. */
 static bool entry_listed(const struct listing *listing, const struct entry *e)
 {
 	const struct maker *maker = &listing->exam->population.maker;
@@ -542,10 +542,11 @@ static bool entry_listed(const struct listing *listing, const struct entry *e)
 	if (e->half_open && now.to_us > e->born_us + HALF_OPEN_US)
 		return true;
 	ledger_expect(&maker->ledger, &maker->range, &key, now, &expected);
-	return pw_portset_count(&expected.used) == 0 || is_listed(listing, &key);
+	/* by a port that is blocked nobody is in this pool, even if one of a device shares ports of others that are in use */
+	return !pw_portset_has(&expected.used, e->port) || is_listed(listing, &key);
 }
 
-/* Every pool with a port in use must be listed, once. */
+/* Every pool with a port in use by a socket of its own must be listed, once. */
 static void check_listing(struct exam *exam)
 {
 	const struct ledger *ledger = &exam->population.maker.ledger;
