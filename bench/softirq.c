@@ -17,7 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
+
+#include "usage.h"
 
 #define TIMES_MAX 1000000
 #define PAUSE_NS 20000  /* from one datagram to the next, at least */
@@ -29,14 +30,6 @@ static void fail(const char *what)
 {
 	perror(what);
 	exit(EXIT_FAILURE);
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
 static void spin_until(uint64_t end)

@@ -16,6 +16,15 @@ static inline void pause_between_polls(void)
 	usleep(PAUSE_US);
 }
 
+/* By the clock. */
+static inline uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
 struct usage {
 	uint64_t cpu_us; /* user and system time together: only the sum is exact, the kernel splits it by ticks */
 	uint64_t wall_us;
